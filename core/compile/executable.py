@@ -1,0 +1,96 @@
+"""A compiled graph that serves every shape: one program for the common case, more where lengths turn out to be 1."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from core.compile.interpreter import perform_node
+from core.compile.lower import host_calls, lower
+from core.errors import IndexOutOfBounds, ShapeError
+from core.graph import FunctionGraph
+from core.ir.build import build
+from core.ir.expr import Expr
+from core.ir.program import Guard, GuardFailed, Program
+from core.records import Backend
+
+
+class Dispatcher:
+    """Runs the program that fits the arrays; makes it when it is needed for the first time.
+
+    sources  generated code: file name -> text;  program  the one for the common case;  times  seconds of "lower"
+    """
+
+    def __init__(self, graph: FunctionGraph, driver: Any, device: Any):
+        start = time.perf_counter()
+        self._driver, self._device = driver, device
+        self._lowered = lower(graph, driver.dialect_table)
+        self._hosts = host_calls(self._lowered, perform_node)
+        self._variants: dict[frozenset[Expr], Any] = {}
+        self.sources: dict[str, str] = {}
+        self.times = {"lower": 0.0}
+        self.program = self._build(frozenset())
+        self.times["lower"] = time.perf_counter() - start
+        self._main = self._current = self._compiled(frozenset(), self.program)
+
+    def _build(self, ones: frozenset[Expr]) -> Program:
+        program = build(self._lowered, ones)
+        program.host_calls = self._hosts
+        return program
+
+    def _compiled(self, ones: frozenset[Expr], program: Program) -> Any:
+        run = self._variants[ones] = self._driver.compile(program, self._device)
+        for name, text in run.sources.items():
+            self.sources[name] = text
+        return run
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        try:
+            return self._current(arrays)
+        except GuardFailed:
+            return self._other(arrays)
+
+    def _other(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Start from the common case and take each length for 1 that a guard found to be 1.  Errors: ShapeError."""
+        ones: frozenset[Expr] = frozenset()
+        while True:
+            run = self._variants.get(ones) or self._compiled(ones, self._build(ones))
+            try:
+                results = run(arrays)
+            except GuardFailed as failed:
+                one = _length_that_is_one(failed)
+                if one is None or one in ones:
+                    raise _explained(failed.guard, failed.a, failed.b) from None
+                ones |= {one}
+            else:
+                self._current = run
+                return results
+
+
+def _length_that_is_one(failed: GuardFailed) -> Expr | None:
+    """The length that broadcasts after all."""
+    guard = failed.guard
+    if guard.kind == "join":
+        for n, value in ((guard.a, failed.a), (guard.b, failed.b)):
+            if value == 1 and not n.is_const:
+                return n
+    return None
+
+
+def _explained(guard: Guard, a: int, b: int) -> Exception:
+    if guard.kind == "range":
+        return IndexOutOfBounds(f"{guard.who}: index {a} is out of range for an axis of length {b}", blame=guard.node)
+    if guard.kind == "within":
+        return IndexOutOfBounds(f"{guard.who}: index {a - 1} is out of range for an axis of length {b}", blame=guard.node)
+    if guard.kind == "positive":
+        return ShapeError(f"{guard.who}: a reduction over {guard.a} = {a} elements has no identity", blame=guard.node)
+    verb = "cannot broadcast" if guard.kind == "join" else "needs equal lengths, got"
+    return ShapeError(f"{guard.who} {verb} {guard.a} = {a} and {guard.b} = {b}", blame=guard.node)
+
+
+def compile_for(graph: FunctionGraph, record: Backend, driver: Any, device: Any = None) -> Dispatcher:
+    """Lower a graph for a backend's dialect and compile it.  Errors: CompileError, BackendError, ShapeError."""
+    return Dispatcher(graph, driver, device)

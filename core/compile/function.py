@@ -1,0 +1,295 @@
+"""``function``: from symbolic variables to something that can be called.
+
+Each step is a call whose result can be printed.  What the arguments mean is in recipe.py; how a call's values are
+checked is in arguments.py.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from core import backend as backends
+from core.compile.arguments import Signature
+from core.compile.executable import compile_for
+from core.compile.instrument import instrumented
+from core.compile.modes import Mode, mode_of, stages_for
+from core.compile.recipe import Recipe, described, prepare
+from core.compile.shared import SharedVariable
+from core.errors import ArgumentError, BackendError, CoreWarning, ShapeError
+from core.graph import FunctionGraph, Variable, graph_inputs
+from core.options import config
+from core.rewriting import RewriteLog, rewrite
+
+
+def function(
+    inputs: Any,
+    outputs: Any = None,
+    updates: Any = None,
+    givens: Any = None,
+    *,
+    mode: Mode | str | None = None,
+    name: str | None = None,
+    backend: Any = None,
+    on_unused_input: str = "raise",
+    allow_input_downcast: bool | None = None,
+    no_default_updates: bool | Sequence[SharedVariable] = False,
+    strict: bool = False,
+) -> Function:
+    """Compile a graph.
+
+    inputs    variables or In(...), in the order of the call's arguments; shared variables bring their own values
+    outputs   a variable, a list, tuple or dict of them, or None: what a call returns, always fresh arrays
+    updates   ``{shared: expression}`` or pairs: the new values of shared variables, all computed from the old ones, and
+              put in place together once nothing can fail any more
+    givens    ``{variable: expression}`` or pairs: what to read in the place of a variable
+    mode      how much is rewritten: "fast_run" (the default), "fast_compile", "none", or a Mode
+    name      for messages and generated code
+    backend   a name ("c", "cuda:1", "interpreter") or an object; None: the best that works here
+    on_unused_input       "raise", "warn" or "ignore"
+    allow_input_downcast  precision of arguments may be lost; None: only that of Python floats
+    no_default_updates    True, or shared variables whose default_update is not wanted
+    strict    raise where an op would fall back to something slower than the backend's own code
+
+    Errors    ArgumentError, MissingInputError, UnusedInputError, DTypeError, ShapeError, BackendError, CompileError
+
+    >>> import core.tensor as ct
+    >>> x = ct.vector("x")
+    >>> function([x], 2 * x, backend="interpreter")([1.0, 2.0])
+    array([2., 4.])
+    """
+    if name is not None and not isinstance(name, str):
+        raise ArgumentError(f"a function's name must be a string, got {name!r} of type {type(name).__name__}")
+    recipe = prepare(inputs, outputs, updates, givens, name, on_unused_input, allow_input_downcast, no_default_updates)
+    recipe.options = {"mode": mode_of(mode), "strict": bool(strict)}
+    return Function(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
+
+
+class Function:
+    """A compiled function.  Call it with values for its inputs, by position or by name.
+
+    backend        name of the backend that runs it
+    sources        generated code: file name -> text (nothing for the interpreter)
+    graph          the graph after rewriting; ``original`` is the one before
+    rewrites       which rules fired
+    program        kernels and buffers (None for the interpreter)
+    compile_times  seconds for each of "rewrite", "lower", "compile"
+    inputs         names of the arguments, None where there is none
+    outputs        names of the results: dict keys, or the names of the variables
+    shared         the shared variables that it reads or updates
+    updated        those that it updates, in the order of the last outputs of ``graph``
+    choice         the backend: its record, driver and device
+    """
+
+    def __init__(self, recipe: Recipe, choice: backends.Choice, chosen_by_user: bool = False):
+        self._recipe, self._chosen_by_user, self.choice = recipe, chosen_by_user, choice
+        self.name, self.backend, self.original = recipe.name, choice.name, recipe.graph
+        self.compile_times: dict[str, float] = {}
+        self.graph, self.rewrites = self._rewritten(choice)
+        self._run = self._compiled(choice)
+        self.program = getattr(self._run, "program", None)
+        self._connect(recipe.reads, recipe.writes)
+
+    # --- compiling --------------------------------------------------------------------------------------------------
+
+    def _rewritten(self, choice: backends.Choice) -> tuple[FunctionGraph, RewriteLog]:
+        start = time.perf_counter()
+        graph = self.original.clone()
+        log = rewrite(graph, stages_for(self._recipe.options["mode"], choice.record))
+        self.compile_times["rewrite"] = time.perf_counter() - start
+        return graph, log
+
+    def _compiled(self, choice: backends.Choice) -> Callable[[Sequence[Any]], list[Any]]:
+        start = time.perf_counter()
+        with config.override(strict=self._recipe.options["strict"] or config.strict):
+            if choice.record.dialect is None:
+                run = choice.driver.compile_graph(self.graph)
+            else:
+                run = compile_for(self.graph, choice.record, choice.driver, choice.device)
+        total = time.perf_counter() - start
+        lowering = getattr(run, "times", {}).get("lower", 0.0)
+        self.compile_times["lower"] = lowering
+        self.compile_times["compile"] = total - lowering
+        return instrumented(run)
+
+    def _connect(self, reads: Sequence[SharedVariable], writes: Sequence[SharedVariable]) -> None:
+        """Fetch out of the recipe whatever a call needs."""
+        recipe = self._recipe
+        self.shared: tuple[SharedVariable, ...] = tuple(dict.fromkeys([*reads, *writes]))
+        self.updated: tuple[SharedVariable, ...] = tuple(writes)
+        self._signature = Signature(described(self.name), recipe.inputs)
+        self._fits, self._bind = self._signature.fits, self._signature.bind
+        self._reads, self._writes = [v.cell for v in reads], [v.cell for v in writes]
+        self._count = len(recipe.graph.outputs) - len(writes)
+        new_values = self.graph.outputs[self._count :]
+        self._guards = [
+            (k, v) for k, (v, new) in enumerate(zip(writes, new_values, strict=True)) if not v.type.is_super(new.type)
+        ]
+        self._layout = recipe.layout
+        self.inputs: list[str | None] = self._signature.names
+        outputs = self.original.outputs[: self._count]
+        self.outputs: list[str | None] = (
+            list(self._layout) if isinstance(self._layout, tuple) else [variable.name for variable in outputs]
+        )
+
+    # --- calling ----------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Compute.  Errors: ArgumentError, DTypeError, ShapeError for the arguments; those of the ops.
+
+        Shared variables keep their values when anything fails.
+        """
+        arrays = list(args) if not named and self._fits(args) else self._bind(args, named)
+        for cell in self._reads:
+            arrays.append(cell[0])
+        results = self._run(arrays)
+        if self._writes:
+            self._update(results)
+        layout = self._layout
+        if layout == "one":
+            return results[0]
+        if layout == "list":
+            return results[: self._count]
+        if layout == "tuple":
+            return tuple(results[: self._count])
+        return None if layout == "none" else dict(zip(layout, results, strict=False))
+
+    def _update(self, results: Sequence[Any]) -> None:
+        """Put new values in place; nothing before the last line changes a shared variable."""
+        new_values = results[self._count :]
+        for k, variable in self._guards:
+            shape = new_values[k].shape
+            if any(n is not None and n != m for n, m in zip(variable.type.shape, shape, strict=True)):
+                raise ShapeError(
+                    f"{described(self.name)} computed shape {shape} for shared variable {variable}, "
+                    f"which needs {variable.type}",
+                    blame=variable,
+                )
+        for cell, value in zip(self._writes, new_values, strict=True):
+            cell[0] = value
+
+    # --- the rest ---------------------------------------------------------------------------------------------------
+
+    def copy(
+        self,
+        name: str | None = None,
+        swap: Mapping[SharedVariable, SharedVariable] | None = None,
+        delete_updates: bool = False,
+    ) -> Function:
+        """The same compiled code, perhaps with other shared variables (``swap``: old to new) or without updates.
+
+        Errors  ArgumentError for a shared variable that the function has not; DTypeError when types differ.
+        """
+        swap = dict(swap or {})
+        for old, new in swap.items():
+            if old not in self.shared:
+                raise ArgumentError(f"{described(self.name)} has no shared variable {old} to swap", blame=old)
+            if not isinstance(new, SharedVariable):
+                raise ArgumentError(f"swap needs shared variables, got {new!r} of type {type(new).__name__}")
+            old.type.as_variable(new)
+        recipe = Recipe(**{**self._recipe.__dict__, "name": name if name is not None else self.name})
+        recipe.reads = [swap.get(v, v) for v in recipe.reads]
+        recipe.writes = [swap.get(v, v) for v in recipe.writes]
+        if delete_updates:
+            outputs = recipe.graph.outputs[: len(recipe.graph.outputs) - len(recipe.writes)]
+            recipe.graph, recipe.writes = _without_updates(recipe, outputs), []
+            recipe.reads = [v for v, kept in zip(recipe.reads, _used_reads(self._recipe, outputs), strict=True) if kept]
+            return Function(recipe, self.choice, self._chosen_by_user)
+        twin = object.__new__(Function)
+        twin.__dict__.update(self.__dict__, _recipe=recipe, name=recipe.name)
+        twin._connect(recipe.reads, recipe.writes)
+        return twin
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Generated code so far: a shape that is met for the first time may add to it."""
+        return dict(self._run.sources)
+
+    def free(self) -> None:
+        """Give memory back that is kept between calls."""
+        release = getattr(self._run, "free", None)
+        if release is not None:
+            release()
+
+    def __copy__(self) -> Function:
+        return self.copy()
+
+    def __reduce__(self) -> tuple:
+        """The graph before rewriting and the values of shared variables; compiled anew when loaded."""
+        return _loaded, (self._recipe, self.backend if self._chosen_by_user else None)
+
+    def __repr__(self) -> str:
+        names = ", ".join(name or "?" for name in self.inputs)
+        return f"<{described(self.name)} ({names}), backend {self.backend}>"
+
+
+def _used_reads(recipe: Recipe, outputs: Sequence[Variable]) -> list[bool]:
+    """Which of the shared variables that a recipe reads are needed for ``outputs`` alone."""
+    leaves = set(graph_inputs(outputs, stop_at=recipe.graph.inputs))
+    return [variable in leaves for variable in recipe.graph.inputs[len(recipe.inputs) :]]
+
+
+def _without_updates(recipe: Recipe, outputs: Sequence[Variable]) -> FunctionGraph:
+    inputs = recipe.graph.inputs
+    kept = [
+        variable
+        for variable, used in zip(inputs[len(recipe.inputs) :], _used_reads(recipe, outputs), strict=True)
+        if used
+    ]
+    return FunctionGraph([*inputs[: len(recipe.inputs)], *kept], outputs)
+
+
+def _loaded(recipe: Recipe, backend: str | None) -> Function:
+    """A pickled function: on the backend that it was made for, or where that does not work, on the best that does."""
+    try:
+        return Function(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
+    except BackendError as error:
+        if backend is None:
+            raise
+        choice = backends.resolve(None, recipe.graph)
+        message = f"{described(recipe.name)} was made for backend {backend!r}, and now runs on {choice.name!r}: {error}"
+        warnings.warn(message, CoreWarning, stacklevel=2)
+        return Function(recipe, choice)
+
+
+# --- eval ------------------------------------------------------------------------------------------------------------
+
+_evaluators: WeakKeyDictionary[Variable, dict[Any, Function]] = WeakKeyDictionary()
+
+
+def evaluate(variable: Variable, values: Mapping[Any, Any] | None = None, backend: Any = None) -> Any:
+    """The value of ``variable`` where inputs (or their names) have these ``values``: ``Variable.eval``.
+
+    Compiles a function at the first call for the same inputs, and keeps it as long as the variable lives.
+    """
+    values = {} if values is None else values
+    if not isinstance(values, Mapping):
+        raise ArgumentError(
+            f"eval needs a dict of inputs and their values, got {values!r} of type {type(values).__name__}"
+        )
+    named = (
+        {v.name: v for v in graph_inputs([variable]) if v.name is not None}
+        if any(isinstance(k, str) for k in values)
+        else {}
+    )
+    inputs = [_input_called(variable, key, named) for key in values]
+    known = _evaluators.setdefault(variable, {})
+    key = (*map(id, inputs), config.backend if backend is None else backend)
+    if key not in known:
+        known[key] = function(inputs, variable, name=f"eval of {variable}" if variable.name else None, backend=backend)
+    return known[key](*values.values())
+
+
+def _input_called(variable: Variable, key: Any, named: Mapping[str, Variable]) -> Variable:
+    if isinstance(key, str):
+        if key not in named:
+            raise ArgumentError(
+                f"{variable} has no input called {key!r}; it has {', '.join(named) or 'none with a name'}"
+            )
+        return named[key]
+    if not isinstance(key, Variable):
+        raise ArgumentError(f"eval needs variables or their names as keys, got {key!r} of type {type(key).__name__}")
+    return key

@@ -1,0 +1,218 @@
+"""The interpreter: ``perform`` of each node in turn, with NumPy.  Needs no compiler.
+
+It is the oracle for every other backend.  Also how a single node is performed with its outputs checked and its errors
+explained, which compiled programs use for the ops that they leave to Python.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from core.compile.instrument import watched
+from core.compile.reference import performer
+from core.errors import ComputeError, CoreError, DTypeError, IndexOutOfBounds, ShapeError
+from core.graph import Apply, Constant, FunctionGraph, Variable
+from core.records import Probe
+from core.tensor.type import TensorType
+
+_ABOUT_SHAPES = re.compile(
+    r"shape|broadcast|dimension|aligned|mismatch|axis|axes|size|length|concatenat", re.IGNORECASE
+)
+
+
+class Interpreter:
+    """The driver of backend "interpreter".  Takes graphs, not programs."""
+
+    name = "interpreter"
+
+    def probe(self) -> Probe:
+        """Always works: it needs NumPy alone."""
+        return Probe(devices=("cpu",))
+
+    def fingerprint(self) -> str:
+        return f"numpy {np.__version__}"
+
+    def compile_graph(self, graph: FunctionGraph) -> Interpreted:
+        """Errors: BackendError naming an op that cannot be performed."""
+        return Interpreted(graph)
+
+
+driver = Interpreter()
+
+
+class Step:
+    """A node made ready to be performed: checks of its outputs, and which inputs must be copied first."""
+
+    __slots__ = ("dead", "destroyed", "expected", "node", "perform", "reads", "writes")
+
+    def __init__(self, node: Apply, reads: Sequence[int] = (), writes: Sequence[int] = ()):
+        self.node = node
+        self.perform = performer(node)
+        self.reads, self.writes = tuple(reads), tuple(writes)
+        self.dead: tuple[int, ...] = ()  # slots that nobody reads later
+        self.expected = [_expected(out) for out in node.outputs]
+        self.destroyed = sorted({position for positions in node.op.destroy_map.values() for position in positions})
+
+    def run(self, inputs: list[Any]) -> list[Any]:
+        """The outputs of the node for these inputs, each of its type."""
+        for position in self.destroyed:
+            inputs[position] = inputs[position].copy()
+        cells: list[list] = [[None] for _ in self.expected]
+        try:
+            self.perform(self.node, inputs, cells)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise explained(self.node, inputs, error) from error
+        outputs = []
+        for index, (cell, expected) in enumerate(zip(cells, self.expected, strict=True)):
+            value = cell[0]
+            if (
+                expected is None
+                or type(value) is not np.ndarray
+                or value.dtype is not expected[0]
+                or value.ndim != expected[1]
+                or expected[2] is not None
+            ):
+                value = checked(self.node, index, value)
+            outputs.append(value)
+        return outputs
+
+
+def _expected(out: Variable) -> tuple[np.dtype, int, Any] | None:
+    """What is checked of an output at once; the rest of the checks are ``checked``'s."""
+    kind = out.type
+    if not isinstance(kind, TensorType):
+        return None
+    return np.dtype(kind.dtype), kind.ndim, kind.shape if any(n is not None for n in kind.shape) else None
+
+
+def perform_node(node: Apply, inputs: Sequence[Any]) -> list[Any]:
+    """The outputs of one node.  Errors: those of ``Step.run``."""
+    with np.errstate(all="ignore"):
+        return Step(node).run(list(inputs))
+
+
+def checked(node: Apply, index: int, value: Any) -> Any:
+    """``value`` if it is what output ``index`` of ``node`` should be.  Errors: DTypeError, ShapeError naming the op."""
+    kind = node.outputs[index].type
+    which = f"output {index} of {node.op}" if len(node.outputs) > 1 else f"the output of {node.op}"
+    if value is None:
+        raise ComputeError(f"perform of {node.op} left output {index} empty; it needs {kind}", blame=node)
+    if not isinstance(kind, TensorType):
+        return kind.filter(value, strict=True)
+    if isinstance(value, np.generic):  # what NumPy makes of a 0-d array
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray):
+        raise DTypeError(f"{which} must be an array of {kind}, but perform made a {type(value).__name__}", blame=node)
+    if value.dtype != kind.dtype:
+        raise DTypeError(f"{which} must have dtype {kind.dtype}, but perform made {value.dtype}", blame=node)
+    if value.ndim != kind.ndim:
+        raise ShapeError(f"{which} must have ndim={kind.ndim}, but perform made shape {value.shape}", blame=node)
+    if any(known is not None and known != n for known, n in zip(kind.shape, value.shape, strict=True)):
+        raise ShapeError(f"{which} must be {kind}, but perform made shape {value.shape}", blame=node)
+    return value
+
+
+def explained(node: Apply, inputs: Sequence[Any], error: Exception) -> CoreError:
+    """``error``, which ``node`` raised, as one of ours that says the op, what it met, and the user's line.
+
+    One of core.errors keeps its class; NumPy's ValueError about shapes becomes a ShapeError, IndexError an
+    IndexOutOfBounds, anything else a ComputeError.
+    """
+    kind: type[CoreError] = ComputeError
+    if isinstance(error, IndexError) and not isinstance(error, CoreError):
+        kind = IndexOutOfBounds
+    elif type(error) is ValueError and _ABOUT_SHAPES.search(str(error)):
+        kind = ShapeError
+    elif isinstance(error, CoreError) and type(error).__init__ is CoreError.__init__:
+        kind = type(error)
+    said = str(error) if isinstance(error, (CoreError, ValueError, IndexError)) else f"{type(error).__name__}: {error}"
+    lines = [f"{node.op} failed: {said}"]
+    for position, (variable, value) in enumerate(zip(node.inputs, inputs, strict=True)):
+        lines.append(f"  input {position} ({shown_name(variable)}): {described(value)}")
+    return kind("\n".join(lines), blame=None if str(node.source) in said else node)
+
+
+def shown_name(variable: Variable) -> str:
+    """A short name: the variable's own, or the op that makes it."""
+    text = str(variable)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def described(value: Any) -> str:
+    """Dtype, shape and strides of an array; the type of anything else."""
+    if not isinstance(value, np.ndarray):
+        return type(value).__name__
+    return f"{value.dtype}, shape {value.shape}, strides {value.strides} bytes"
+
+
+class Interpreted:
+    """A graph that runs node by node.  Keeps nothing between calls, so threads may call it at once."""
+
+    def __init__(self, graph: FunctionGraph):
+        nodes = graph.toposort()
+        slots: dict[Variable, int] = {variable: k for k, variable in enumerate(graph.inputs)}
+        constants: dict[int, Any] = {}
+
+        def slot(variable: Variable) -> int:
+            if variable not in slots:
+                slots[variable] = len(slots)
+                if isinstance(variable, Constant):
+                    constants[slots[variable]] = variable.data
+            return slots[variable]
+
+        self.sources: dict[str, str] = {}
+        self._watchers: list[Any] = []
+        self._steps = [Step(node, [slot(x) for x in node.inputs], [slot(x) for x in node.outputs]) for node in nodes]
+        self._outputs = [slot(variable) for variable in graph.outputs]
+        self._start: list[Any] = [None] * len(slots)
+        for k, value in constants.items():
+            self._start[k] = value
+        self._inputs, self._constants = len(graph.inputs), [id(value) for value in constants.values()]
+        _mark_dead(self._steps, {*range(self._inputs), *constants, *self._outputs})
+
+    def watch(self, watchers: Sequence[Any]) -> None:
+        """Tell ``watchers`` of each node when it is entered and left."""
+        self._watchers = list(watchers)
+
+    def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        """Fresh outputs: none shares memory with an input, a constant or another output."""
+        values = list(self._start)
+        values[: self._inputs] = arrays
+        with np.errstate(all="ignore"):
+            for step in self._steps:
+                inputs = [values[k] for k in step.reads]
+                if self._watchers:
+                    with watched(self._watchers, step.node):
+                        outputs = step.run(inputs)
+                else:
+                    outputs = step.run(inputs)
+                for k, value in zip(step.writes, outputs, strict=True):
+                    values[k] = value
+                for k in step.dead:
+                    values[k] = None
+        seen = {id(array) for array in arrays}.union(self._constants)
+        return [_fresh(values[k], seen) for k in self._outputs]
+
+
+def _mark_dead(steps: Sequence[Step], kept: set[int]) -> None:
+    """Tell each step which slots it is the last to read."""
+    read = set(kept)
+    for step in reversed(steps):
+        last = dict.fromkeys(k for k in (*step.reads, *step.writes) if k not in read)
+        step.dead = tuple(last)
+        read.update(last)
+
+
+def _fresh(value: Any, seen: set[int]) -> Any:
+    """``value``, copied if its memory may belong to something in ``seen``, to which the result is added."""
+    copy: Callable[[], Any] | None = getattr(value, "copy", None)
+    if copy is not None and (id(value) in seen or getattr(value, "base", None) is not None):
+        value = copy()
+    seen.add(id(value))
+    return value

@@ -1,0 +1,288 @@
+"""From a graph to values with definitions: each node says what it computes, by the best means that it and the dialect have.
+
+In this order: a lowering that a plugin attached, a library routine, the op's own ``lower``, its ``kernel``, its ``perform``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from core import dtypes, plugins
+from core.errors import BackendError, CoreWarning
+from core.graph import Apply, Constant, FunctionGraph, Variable
+from core.ir.cfamily import Dialect, identifier
+from core.ir.expr import Code, Expr, as_expr, const, index, length, load, rebuild, same_length, walk
+from core.ir.program import (
+    Definition,
+    FromLibrary,
+    FromLoops,
+    Given,
+    LibraryCall,
+    Lowered,
+    Operand,
+    Pointwise,
+    Reduction,
+    Scattering,
+    Value,
+)
+from core.ir.scatter import Scatter
+from core.ir.view import View
+from core.options import config
+from core.tensor.type import TensorType
+
+_warned: set[tuple[str, str]] = set()  # ops of which it was said that Python computes them
+
+
+def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run") -> Lowered:
+    """The graph as values with definitions.  Errors: BackendError for a variable that is no tensor."""
+    lowering = _Lowering(graph, dialect)
+    for node in graph.toposort():
+        lowering.node(node)
+    outputs = [lowering.output(variable) for variable in graph.outputs]
+    return Lowered(
+        name, lowering.definitions, lowering.inputs, outputs, lowering.constants, lowering.host_nodes
+    )
+
+
+def how(node: Apply, dialect: Dialect) -> str:
+    """By what means ``node`` is computed: "attached", "library", "lower", "kernel" or "host"."""
+    variables = [*node.inputs, *node.outputs]
+    if not all(isinstance(v.type, TensorType) and dialect.supports(v.type.dtype) for v in variables):
+        return "host"
+    registries = plugins.registries()
+    if registries.lowerings.get(node.op, dialect.name, node) is not None:
+        return "attached"
+    call = node.op.library_call(node)
+    if call is not None and registries.libraries.get((call.name, dialect.name)) is not None:
+        return "library"
+    return next((means for means in ("lower", "kernel") if node.op.defines(means)), "host")
+
+
+class _Lowering:
+    """One graph on its way: ``values`` says what each variable became, ``views`` how others read it."""
+
+    def __init__(self, graph: FunctionGraph, dialect: Dialect):
+        self.dialect = dialect
+        self.definitions: dict[Value, Definition] = {}
+        self.constants: dict[Value, np.ndarray] = {}
+        self.host_nodes: list[tuple[Any, tuple[Value, ...], tuple[Value, ...]]] = []
+        self._values: dict[Variable, Value] = {}
+        self._views: dict[Variable, View] = {}
+        self._names: dict[str, int] = {}
+        self.inputs = [self._given(variable) for variable in graph.inputs]
+
+    # --- values -----------------------------------------------------------------------------------------------------
+
+    def _new(self, wish: str, dtype: str, node: Apply | None = None) -> Value:
+        base = identifier(wish)
+        number = self._names[base] = self._names.get(base, 0) + 1
+        return Value(base if number == 1 else f"{base}_{number}", dtype, node)
+
+    def _given(self, variable: Variable, node: Apply | None = None) -> Value:
+        """A value whose elements come from outside; lengths that its type does not know are read when it runs."""
+        kind = variable.type
+        if not isinstance(kind, TensorType):
+            raise BackendError(f"the {self.dialect.name} backend takes tensors, but {variable} is of {kind}", blame=variable)
+        value = self._new(variable.name or (_short(node.op) if node is not None else "x"), kind.dtype, node)
+        shape = tuple(length(value, axis) if n is None else const(n) for axis, n in enumerate(kind.shape))
+        self.definitions[value] = Given(shape, _axes(shape))
+        self._values[variable] = value
+        return value
+
+    def _constant(self, variable: Constant) -> Value:
+        value = self._given(variable)
+        self.constants[value] = np.ascontiguousarray(variable.data).reshape(variable.data.shape)
+        return value
+
+    def _define(self, variable: Variable, definition: Definition, node: Apply) -> Value:
+        value = self._new(variable.name or _short(node.op), variable.type.dtype, node)
+        self.definitions[value] = definition
+        self._values[variable] = value
+        return value
+
+    def value(self, variable: Variable) -> Value:
+        """The value of a variable, as something that can be stored."""
+        if variable not in self._values:
+            self._constant(variable)  # type: ignore[arg-type]
+        return self._values[variable]
+
+    def view(self, variable: Variable) -> View:
+        """How a node reads a variable: an element is a load, unless it is simpler than that."""
+        if variable not in self._views:
+            self._views[variable] = self._make_view(variable)
+        return self._views[variable]
+
+    def _make_view(self, variable: Variable) -> View:
+        if isinstance(variable, Constant) and variable not in self._values:
+            data = variable.data
+            if data.size and _uniform(data):
+                element = const(data.flat[0].item(), variable.type.dtype)
+                return View(variable.type.dtype, data.shape, lambda at: element)
+        value = self.value(variable)
+        definition = self.definitions[value]
+        if isinstance(definition, Pointwise) and not definition.axes and self._known_early(definition.expr):
+            return View(value.dtype, (), lambda at: definition.expr)
+        return View(value.dtype, definition.shape, lambda at: load(value, at, value.dtype))
+
+    def _known_early(self, e: Expr) -> bool:
+        """Whether a scalar depends on nothing but lengths and 0-d integer inputs, so that lengths may depend on it."""
+        if e.dtype not in dtypes.DISCRETE:
+            return False
+        return all(part.payload in self.inputs for part in walk([e]) if part.code is Code.LOAD)
+
+    def output(self, variable: Variable) -> Value:
+        return self.value(variable)
+
+    # --- nodes ------------------------------------------------------------------------------------------------------
+
+    def node(self, node: Apply) -> None:
+        means = how(node, self.dialect)
+        if means == "host":
+            self._host(node)
+        elif means == "kernel":
+            self._kernel(node)
+        elif means == "library":
+            self._library(node, node.op.library_call(node))
+        else:
+            self._lowered(node, attached=means == "attached")
+
+    def _lowered(self, node: Apply, attached: bool) -> None:
+        views = [self.view(variable) for variable in node.inputs]
+        if attached:
+            entry = plugins.registries().lowerings.get(node.op, self.dialect.name, node)
+            made = entry.load("fn")(node.op, node, *views)
+        else:
+            made = node.op.lower(node, *views)
+        outputs = list(made) if isinstance(made, (list, tuple)) else [made]
+        if len(outputs) != len(node.outputs):
+            raise BackendError(f"lower of {node.op} made {len(outputs)} views, it has {len(node.outputs)} outputs", blame=node)
+        for variable, out in zip(node.outputs, outputs, strict=True):
+            if out.dtype != variable.type.dtype or out.ndim != variable.type.ndim:
+                raise BackendError(
+                    f"lower of {node.op} must make {variable.type}, got {out.dtype} with ndim={out.ndim}", blame=node
+                )
+            shape = tuple(e if n is None or e.is_const else same_length(e, const(n)) for n, e in zip(variable.type.shape, out.shape))
+            if isinstance(out, Scatter):
+                self._scatter(variable, out, node)
+            else:
+                axes = _axes(shape)
+                self._template(variable, shape, axes, out.at(axes), node)
+
+    def _template(self, variable: Variable, shape: tuple, axes: tuple, expr: Expr, node: Apply) -> None:
+        """Define a pointwise value; each reduction inside it becomes a value of its own."""
+        if expr.dtype != variable.type.dtype:
+            raise BackendError(
+                f"lower of {node.op} must make elements of {variable.type.dtype}, got {expr.dtype}", blame=node
+            )
+        extents = dict(zip(axes, shape, strict=True))
+        own = tuple(axis for axis in axes if axis.code is Code.INDEX)
+        if expr.code is Code.REDUCE and _is_flat(expr) and expr.free.issuperset(own):
+            combine, bound = expr.payload
+            self._define(variable, Reduction(shape, axes, combine, bound, expr.args[1:], expr.args[0]), node)
+            return
+        expr = self._without_reductions(expr, extents, node)
+        self._define(variable, Pointwise(shape, axes, expr), node)
+
+    def _without_reductions(self, expr: Expr, extents: dict[Expr, Expr], node: Apply) -> Expr:
+        reductions = [e for e in walk([expr]) if e.code is Code.REDUCE]
+        if not reductions:
+            return expr
+        extents = dict(extents)
+        for e in reductions:
+            extents.update(zip(e.payload[1], e.args[1:], strict=True))
+
+        def change(e: Expr, args: tuple[Expr, ...]) -> Expr | None:
+            if e.code is not Code.REDUCE:
+                return None
+            combine, bound = e.payload
+            axes = tuple(variable for variable in extents if variable in e.free)
+            shape = tuple(extents[axis] for axis in axes)
+            value = self._new(f"{combine.value}", e.dtype, node)
+            self.definitions[value] = Reduction(shape, axes, combine, bound, args[1:], args[0])
+            return load(value, axes, e.dtype)
+
+        return rebuild(expr, change, {})
+
+    def _scatter(self, variable: Variable, out: Scatter, node: Apply) -> None:
+        axes, bound = _axes(out.shape), tuple(index("k") for _ in out.extents)
+        extents = {**dict(zip(axes, out.shape, strict=True)), **dict(zip(bound, out.extents, strict=True))}
+        base, value = (self._without_reductions(e, extents, node) for e in (out.base.at(axes), out.value(*bound)))
+        at = tuple(self._without_reductions(as_expr(i), extents, node) for i in out.index(*bound))
+        definition = Scattering(out.shape, axes, base, bound, out.extents, at, value, out.combine)
+        self._define(variable, definition, node)
+
+    def _library(self, node: Apply, call: LibraryCall) -> None:
+        """gemm: (m, k) @ (k, n)."""
+        a, b = (self.view(variable) for variable in node.inputs)
+        (m, k), (also_k, n) = a.shape, b.shape
+        sizes = (m, n, same_length(k, also_k))
+        operands = tuple(self._operand(variable) for variable in node.inputs)
+        shape = (m, n)
+        self._define(node.out, FromLibrary(shape, _axes(shape), call, operands, sizes), node)
+
+    def _operand(self, variable: Variable) -> Operand:
+        """A matrix as it is stored; a transposed view of one is not copied."""
+        value = self.value(variable)
+        definition = self.definitions[value]
+        if isinstance(definition, Pointwise) and definition.expr.code is Code.LOAD:
+            source, at = definition.expr.payload, definition.expr.args
+            lengths = self.definitions[source].shape
+            if at == definition.axes[::-1] and lengths == definition.shape[::-1] and len(set(at)) == 2:
+                return Operand(source, transposed=True)
+        return Operand(value)
+
+    def _kernel(self, node: Apply) -> None:
+        inputs = tuple(self.value(variable) for variable in node.inputs)
+        shapes = node.op.shapes(None, node, [self.definitions[value].shape for value in inputs])
+        outputs = tuple(self._new(out.name or _short(node.op), out.type.dtype, node) for out in node.outputs)
+        for variable, value, shape in zip(node.outputs, outputs, shapes, strict=True):
+            shape = tuple(n if isinstance(n, Expr) else const(int(n)) for n in shape)
+            self._values[variable] = value
+            self.definitions[value] = FromLoops(shape, _axes(shape), inputs, outputs, node.op.kernel)
+
+    def _host(self, node: Apply) -> None:
+        """Leave a node to Python; said once for each op, and an error where ``strict`` asks for that."""
+        pack = type(node.op).__module__.partition(".")[0]
+        why = f"{node.op} of {pack!r} on {', '.join(str(x.type) for x in node.inputs)} has no code for the {self.dialect.name} backend"
+        if config.strict:
+            raise BackendError(f"{why}, and strict=True forbids Python to compute it", blame=node)
+        if (pack, str(node.op)) not in _warned:
+            _warned.add((pack, str(node.op)))
+            warnings.warn(f"{why}: Python computes it, which is slow", CoreWarning, stacklevel=2)
+        inputs = tuple(self.value(variable) for variable in node.inputs)
+        outputs = tuple(self._given(variable, node) for variable in node.outputs)
+        self.host_nodes.append((node, inputs, outputs))
+
+
+def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
+    """Fresh loop variables for a shape; an axis of length 1 needs none."""
+    letters = "ijklmn"
+    return tuple(
+        const(0) if n.is_const and n.payload == 1 else index(letters[axis] if axis < len(letters) else f"i{axis}")
+        for axis, n in enumerate(shape)
+    )
+
+
+def _is_flat(e: Expr) -> bool:
+    """Whether a reduction holds no other."""
+    return not any(part.code is Code.REDUCE for part in walk(e.args))
+
+
+def _short(op: Any) -> str:
+    """A name for what an op makes."""
+    return str(op).partition("(")[0].lower()
+
+
+def _uniform(data: np.ndarray) -> bool:
+    """Whether all elements are the same bits."""
+    raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8).reshape(data.size, -1)
+    return bool((raw == raw[0]).all())
+
+
+def host_calls(lowered: Lowered, perform: Callable[[Apply, Sequence[Any]], list[Any]]) -> list[Callable[[Sequence[Any]], list]]:
+    """For each node that is left to Python: a function of its inputs."""
+    return [lambda arrays, node=node: perform(node, arrays) for node, _, _ in lowered.host_nodes]

@@ -1,0 +1,167 @@
+"""Every exception class that core and its plugins raise, and the place where a variable was made.
+
+A message has four parts: who, what it needs, what it got, and (from ``blame``) the user's line where that came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import linecache
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+
+class SourceLine(NamedTuple):
+    """A line of the user's program."""
+
+    filename: str
+    lineno: int
+
+    @property
+    def text(self) -> str:
+        """The line itself, or an empty string when the file cannot be read."""
+        return linecache.getline(self.filename, self.lineno).strip()
+
+    def __str__(self) -> str:
+        inside = os.path.relpath(self.filename) if os.path.isabs(self.filename) else self.filename
+        name = self.filename if inside.startswith("..") else inside
+        return f"{name}:{self.lineno}: {self.text}" if self.text else f"{name}:{self.lineno}"
+
+
+_attributed: ContextVar[SourceLine | None] = ContextVar("core_attributed", default=None)
+
+
+def user_line() -> SourceLine | None:
+    """The innermost line outside core and its plugins, or the one set by ``attributed_to``."""
+    line = _attributed.get()
+    if line is not None:
+        return line
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not (module == "core" or module.startswith(("core.", "plugin_"))):
+            return SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+@contextmanager
+def attributed_to(line: SourceLine | None) -> Iterator[None]:
+    """Nodes made inside belong to ``line``: a rewrite or a gradient keeps the line of the node it started from."""
+    token = _attributed.set(line if line is not None else _attributed.get())
+    try:
+        yield
+    finally:
+        _attributed.reset(token)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'opencl'?`` for a near miss among ``known``, else an empty string."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class CoreError(Exception):
+    """Base of all errors raised by core.  ``blame`` is a variable or node: its line is added to the message."""
+
+    def __init__(self, message: str, *, blame: Any = None):
+        source = getattr(blame, "source", None)
+        if source is not None:
+            message = f"{message}\n  {_called(blame)} was made at {source}"
+        super().__init__(message)
+
+
+def _called(blame: Any) -> str:
+    name = getattr(blame, "name", None)
+    if name:
+        return name
+    owner = getattr(blame, "owner", None)
+    return str(owner.op) if owner is not None else str(getattr(blame, "op", blame))
+
+
+class GraphError(CoreError, ValueError):
+    """A graph is malformed: a cycle, an output of the wrong type, a variable that belongs elsewhere."""
+
+
+class DTypeError(CoreError, TypeError):
+    """A dtype, or the kind of a value, is not one that was expected."""
+
+
+class ShapeError(CoreError, ValueError):
+    """Shapes, or a number of dimensions, do not fit."""
+
+
+class AxisError(ShapeError):
+    """An axis lies outside -ndim <= axis < ndim, or is named twice."""
+
+
+class IndexOutOfBounds(CoreError, IndexError):
+    """An index lies outside the axis that it indexes."""
+
+
+class ArgumentError(CoreError, TypeError):
+    """An argument of a call is missing, unknown, given twice, or of the wrong kind."""
+
+
+class MissingInputError(CoreError, ValueError):
+    """A variable is needed to compute an output but was not given."""
+
+
+class UnusedInputError(CoreError, ValueError):
+    """An input takes no part in any output."""
+
+
+class GradientError(CoreError, ValueError):
+    """A derivative was asked for that cannot be had: no scalar cost, no tangent, a failed check."""
+
+
+class NullGradientError(GradientError):
+    """A gradient passes through an op that has none."""
+
+
+class DisconnectedInputError(GradientError):
+    """The cost does not depend on the variable it is to be differentiated by."""
+
+
+class RewriteError(CoreError, ValueError):
+    """A rule changed a type, or a rule set does not come to an end."""
+
+
+class BackendError(CoreError, RuntimeError):
+    """A backend is unknown, unavailable, or failed."""
+
+
+class ComputeError(CoreError, RuntimeError):
+    """An op failed while a function ran, for a reason that no other class names."""
+
+
+class CompileError(BackendError):
+    """A compiler refused generated code.  ``source`` is the text, ``log`` the whole of what the compiler said."""
+
+    def __init__(self, message: str, *, source_code: str = "", log: str = "", blame: Any = None):
+        super().__init__(message, blame=blame)
+        self.source_code, self.log = source_code, log
+
+
+class PluginError(CoreError, RuntimeError):
+    """A plugin is broken, incompatible or blocked."""
+
+
+class PluginConflict(PluginError):
+    """Two plugins claim the same key."""
+
+
+class OpPackError(PluginError, AttributeError):
+    """``core.ops`` has no such namespace."""
+
+
+class OptionError(CoreError, ValueError):
+    """An option is unknown or has a value of the wrong kind."""
+
+
+class CoreWarning(UserWarning):
+    """Something works, but not as well as it could: a fallback was taken, or a plugin was left out."""

@@ -1,0 +1,135 @@
+"""From a lowered graph to a program: lengths, fusion, schedule, memory, in that order.  Each pass is its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from core.ir.builder import Buffer, KernelBuilder
+from core.ir.expr import Code, Expr, walk
+from core.ir.fuse import Fused, Group, fuse
+from core.ir.lengths import resolve
+from core.ir.memory import plan
+from core.ir.nodes import Kernel, expressions
+from core.ir.program import (
+    CheckStep,
+    FromLibrary,
+    FromLoops,
+    HostStep,
+    KernelStep,
+    LibraryStep,
+    Lowered,
+    Program,
+    Scattering,
+    Step,
+    Value,
+    expressions_of,
+)
+from core.ir.schedule import Scheduler, scatter_kernel
+
+
+def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
+    """The program of a graph, for lengths of which those in ``ones`` are known to be 1.  Errors: ShapeError."""
+    resolved, guards = resolve(lowered, ones)
+    fused = fuse(resolved)
+    shapes = {value: definition.shape for value, definition in resolved.definitions.items()}
+    hosts = {out: k for k, (_, _, outputs) in enumerate(resolved.host_nodes) for out in outputs}
+    steps = _Steps(resolved, fused, shapes, hosts)
+    for group in fused.groups:
+        steps.add(group)
+    program = Program(
+        name=resolved.name,
+        inputs=resolved.inputs,
+        outputs=resolved.outputs,
+        constants=resolved.constants,
+        steps=steps.done,
+        guards=guards,
+        shapes=shapes,
+        host_nodes=[node for node, _, _ in resolved.host_nodes],
+    )
+    plan(program)
+    return program
+
+
+class _Steps:
+    """Turns groups into steps, one after the other."""
+
+    def __init__(self, lowered: Lowered, fused: Fused, shapes: dict[Value, Any], hosts: dict[Value, int]):
+        self.lowered, self.fused, self.shapes, self.hosts = lowered, fused, shapes, hosts
+        self.done: list[Step] = []
+        self._kept = _read_between_groups(lowered, fused)
+
+    def add(self, group: Group) -> None:
+        first = group.items[0]
+        definition = first.definition
+        if first.value in self.hosts:
+            index = self.hosts[first.value]
+            _, inputs, outputs = self.lowered.host_nodes[index]
+            self.done.append(HostStep(index, inputs, outputs))
+        elif isinstance(definition, FromLibrary):
+            self.done.append(LibraryStep(definition.call, definition.operands, first.value, definition.sizes))
+        elif isinstance(definition, FromLoops):
+            self.done.append(KernelStep(self._own_loops(definition, first.value)))
+        elif isinstance(definition, Scattering):
+            name, comment = self._title([first.value])
+            kernel = scatter_kernel(first.value, definition, self.fused.extents, self.shapes, name, comment)
+            self.done.append(KernelStep(self._with_lengths(kernel)))
+        else:
+            name, comment = self._title([item.value for item in group.items])
+            scheduler = Scheduler(group, self.fused.extents, self.shapes, self._kept)
+            self.done.append(KernelStep(self._with_lengths(scheduler.kernel(name, comment))))
+        for item in group.items:
+            if item.value in self.lowered.checks:
+                self.done.append(CheckStep(item.value, self.lowered.checks[item.value], item.value.node))
+
+    def _own_loops(self, definition: FromLoops, value: Value) -> Kernel:
+        k = KernelBuilder()
+        buffers = [Buffer(k, v, v.dtype, self.shapes[v], written=False) for v in definition.inputs]
+        buffers += [Buffer(k, v, v.dtype, self.shapes[v], written=True) for v in definition.outputs]
+        definition.write(k, *buffers)
+        name, comment = self._title([value])
+        return self._with_lengths(Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), k.body, comment))
+
+    def _with_lengths(self, kernel: Kernel) -> Kernel:
+        """A kernel also reads the scalars from which lengths are computed."""
+        for e in walk(expressions(kernel.body)):
+            if e.code is Code.LOAD and e.payload not in kernel.reads and e.payload not in kernel.writes:
+                kernel.reads.append(e.payload)
+        return kernel
+
+    def _title(self, values: Iterable[Value]) -> tuple[str, str]:
+        """A kernel's name, and a comment that says which ops of the user's program it computes."""
+        values = list(values)
+        name = f"k{len(self.done)}_{values[-1].name}"
+        lines = []
+        for value in values:
+            node = value.node
+            where = f"  at {node.source.filename.rsplit('/', 1)[-1]}:{node.source.lineno}" if _has_line(node) else ""
+            lines.append(f"{value.name}: {node.op if node is not None else 'a copy'}{where}".replace("*/", "* /"))
+        return name, "\n".join(dict.fromkeys(lines))
+
+
+def _has_line(node: Any) -> bool:
+    return node is not None and node.source is not None
+
+
+def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
+    """The values that must be in memory: outputs, and what a group other than their own reads."""
+    place = {item.value: number for number, group in enumerate(fused.groups) for item in group.items}
+    kept = {*lowered.outputs, *lowered.checks}
+    for _, inputs, _ in lowered.host_nodes:
+        kept.update(inputs)
+    for number, group in enumerate(fused.groups):
+        for item in group.items:
+            for e in walk(expressions_of(item.definition)):
+                if e.code is Code.LOAD and place.get(e.payload) != number:
+                    kept.add(e.payload)
+            if isinstance(item.definition, FromLibrary):
+                kept.update(operand.value for operand in item.definition.operands)
+            elif isinstance(item.definition, FromLoops):
+                kept.update(item.definition.inputs)
+    for definition in fused.definitions.values():
+        for e in walk(definition.shape):
+            if e.code is Code.LOAD:
+                kept.add(e.payload)
+    return kept

@@ -1,0 +1,123 @@
+"""The builder with which an op's ``kernel`` writes explicit loops, for what has an order: running sums, sorts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from core.errors import GraphError
+from core.ir.expr import Code, Expr, as_expr, cast, index, make, ravel
+from core.ir.nodes import Assign, If, Let, Local, Loop, LoopKind, Statement, Store
+
+
+class Buffer:
+    """A stored tensor inside a kernel: ``buffer[i, j]`` loads, ``buffer[i, j] = e`` stores."""
+
+    def __init__(self, k: KernelBuilder, value: Any, dtype: str, shape: Sequence[Expr], written: bool):
+        self._k, self._value, self._written = k, value, written
+        self.dtype, self.shape = dtype, tuple(shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def _offset(self, at: Any) -> Expr:
+        at = at if isinstance(at, tuple) else (at,)
+        if len(at) != self.ndim:
+            raise GraphError(f"{self._value} has {self.ndim} axes, but {len(at)} indices were given in a kernel")
+        return ravel([as_expr(scalar(i)) for i in at], self.shape)
+
+    def __getitem__(self, at: Any) -> Expr:
+        return make(Code.LOAD, self.dtype, (self._offset(at),), self._value)
+
+    def __setitem__(self, at: Any, value: Any) -> None:
+        if not self._written:
+            raise GraphError(f"{self._value} is an input, so a kernel cannot store into it")
+        self._k.add(Store(self._value, self._offset(at), cast(as_expr(scalar(value), self.dtype), self.dtype)))
+
+
+class Variable:
+    """A local that may change: ``total += x[i]``, ``total.set(e)``.  In an expression it is its value at that point."""
+
+    def __init__(self, k: KernelBuilder, local: Local):
+        self._k, self._local = k, local
+
+    @property
+    def value(self) -> Expr:
+        return self._local.expr
+
+    def set(self, value: Any) -> None:
+        self._k.add(Assign(self._local, cast(as_expr(scalar(value), self._local.dtype), self._local.dtype)))
+
+    def __iadd__(self, other: Any) -> Variable:
+        self.set(self.value + scalar(other))
+        return self
+
+    def __imul__(self, other: Any) -> Variable:
+        self.set(self.value * scalar(other))
+        return self
+
+
+def scalar(x: Any) -> Any:
+    """The expression that a builder's variable stands for; anything else unchanged."""
+    return x.value if isinstance(x, Variable) else x
+
+
+class KernelBuilder:
+    """Collects statements.  ``grid`` loops are independent of each other, ``loop`` runs in order."""
+
+    def __init__(self) -> None:
+        self.body: list[Statement] = []
+        self._open = [self.body]
+        self._count = 0
+
+    def add(self, statement: Statement) -> None:
+        self._open[-1].append(statement)
+
+    @contextmanager
+    def _inside(self, body: list[Statement]) -> Iterator[None]:
+        self._open.append(body)
+        try:
+            yield
+        finally:
+            self._open.pop()
+
+    @contextmanager
+    def grid(self, extents: Sequence[Any]) -> Iterator[tuple[Expr, ...]]:
+        """Independent iterations over all of ``extents``; gives one index per extent."""
+        variables = tuple(index(f"g{self._depth(k)}") for k in range(len(extents)))
+        body: list[Statement] = []
+        with self._inside(body):
+            yield variables
+        for variable, extent in reversed(list(zip(variables, extents, strict=True))):
+            body = [Loop(variable, as_expr(scalar(extent)), body, LoopKind.GRID)]
+        self._open[-1].extend(body)
+
+    @contextmanager
+    def loop(self, extent: Any, reverse: bool = False) -> Iterator[Expr]:
+        """Iterations in order from 0 up to ``extent``, or down to 0 when ``reverse``."""
+        variable = index(f"i{self._depth(0)}")
+        body: list[Statement] = []
+        with self._inside(body):
+            yield variable
+        self.add(Loop(variable, as_expr(scalar(extent)), body, LoopKind.ORDER, reverse))
+
+    @contextmanager
+    def when(self, condition: Any) -> Iterator[None]:
+        """The statements inside run only where ``condition`` holds."""
+        body: list[Statement] = []
+        with self._inside(body):
+            yield
+        self.add(If(as_expr(scalar(condition), "bool"), body))
+
+    def local(self, dtype: str, init: Any) -> Variable:
+        """A scalar of ``dtype`` that starts as ``init``."""
+        self._count += 1
+        local = Local(f"t{self._count}", dtype)
+        self.add(Let(local, cast(as_expr(scalar(init), dtype), dtype), constant=False))
+        return Variable(self, local)
+
+    def _depth(self, offset: int) -> int:
+        self._count += 1
+        return self._count + offset

@@ -1,0 +1,308 @@
+"""A whole program as one C function: checks lengths, gets memory, runs the steps.  For backends whose host is C.
+
+    int32_t NAME(void **inputs, const int64_t *lengths, void **constants, void **routines, core_host_call host,
+                 void **outputs, int64_t *output_lengths, int64_t *report)
+
+``lengths`` holds the shapes of the inputs one after the other.  ``outputs`` are those that steps write (``Program.made``); they
+are allocated with ``core_allocate`` and belong to the caller, their shapes go to ``output_lengths``.  Returns 0, or a Status; ``report`` then says what was met.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+
+from core.ir.cfamily import Dialect, Names, Printer, print_kernel
+from core.ir.chelpers import HELPERS
+from core.ir.expr import Code, Expr, length, walk
+from core.ir.memory import size_bytes
+from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
+
+
+class Status(enum.IntEnum):
+    """What the entry function returns.  ``report`` holds, in order, what is named here."""
+
+    DONE = 0
+    GUARD = 1  # number of the guard, its two lengths
+    MEMORY = 2  # bytes asked for
+    HOST = 3  # number of the host op that raised
+    CHECK = 4  # number of the step
+
+
+_HEAD = """\
+typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
+extern void *aligned_alloc(size_t, size_t);
+extern void free(void *);
+
+static inline int64_t core_padded(int64_t size)
+{
+    return (size / 64 + 1) * 64;
+}
+
+static void *core_allocate(int64_t size)
+{
+    return aligned_alloc(64, (size_t)core_padded(size));
+}
+
+void core_release(void *memory)
+{
+    free(memory);
+}
+"""
+
+_GEMM = """\
+typedef void (*core_{letter}gemm)(const char *, const char *, const int *, const int *, const int *, const {type} *,
+                           const {type} *, const int *, const {type} *, const int *, const {type} *, {type} *, const int *);
+"""
+
+
+def print_program(program: Program, dialect: Dialect) -> str:
+    """The translation unit of a program: helpers, kernels, entry function."""
+    kernels: list[str] = []
+    lengths: dict[int, list[Expr]] = {}
+    for position, step in enumerate(program.steps):
+        if isinstance(step, KernelStep):
+            text, lengths[position] = print_kernel(step.kernel, dialect)
+            kernels.append(text)
+    entry = Entry(program, dialect, lengths).text()
+    body = "\n\n".join([*kernels, entry])
+    used = set(re.findall(r"\bcore_\w+", body))
+    helpers = [text for name, text in HELPERS.items() if name in used]
+    types = [
+        _GEMM.format(letter=letter, type=kind)
+        for letter, kind in (("d", "double"), ("s", "float"))
+        if f"core_{letter}gemm" in used
+    ]
+    return "\n".join([dialect.preamble, _HEAD, *types, *helpers, "", body, ""])
+
+
+class Entry:
+    """Writes the entry function: ``known`` are the lengths that have a name so far."""
+
+    def __init__(self, program: Program, dialect: Dialect, kernel_lengths: dict[int, list[Expr]]):
+        self.program, self.dialect, self.kernel_lengths = program, dialect, kernel_lengths
+        self.names = Names([program.name, "inputs", "lengths", "constants", "routines", "host", "outputs", "arena"])
+        self.names.of("output_lengths", "output_lengths")
+        self.printer = Printer(dialect, self.names)
+        self.lines: list[str] = []
+        self.made = program.made
+        self._ready: set[Value] = {*program.inputs, *program.constants}
+        self._known: set[Expr] = set()
+        self._guards = list(enumerate(program.guards))
+        self._allocated: set[Value] = set()
+        self._late_slots: dict[int, str] = {}
+
+    def text(self) -> str:
+        self._arguments()
+        self._check_guards()
+        self._arena()
+        for position, step in enumerate(self.program.steps):
+            self._allocate(step)
+            self._run(position, step)
+            self._ready.update(step.writes)
+            self._check_guards()
+        self._hand_over()
+        return "\n".join(self._framed())
+
+    def _framed(self) -> list[str]:
+        head = (
+            f"int32_t {self.program.name}(void **inputs, const int64_t *lengths, void **constants, void **routines,\n"
+            "    core_host_call host, void **outputs, int64_t *output_lengths, int64_t *report)"
+        )
+        late = [f"void *{name} = 0;" for name in self._late_slots.values()]
+        prologue = ["int32_t status = 0;", "char *arena = 0;", *late]
+        prologue += [f"outputs[{k}] = 0;" for k in range(len(self.made))]
+        free_late = [f"free({name});" for name in self._late_slots.values()]
+        failed = [f"free(outputs[{k}]); outputs[{k}] = 0;" for k in range(len(self.made))]
+        return [
+            head,
+            "{",
+            *(f"    {line}" for line in prologue),
+            "    {",
+            *(f"        {line}" for line in self.lines),
+            "    }",
+            "    goto done;",
+            "failed:",
+            *(f"    {line}" for line in failed),
+            "done:",
+            "    free(arena);",
+            *(f"    {line}" for line in free_late),
+            "    return status;",
+            "}",
+        ]
+
+    def _say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def _fail(self, status: Status, *report: str) -> str:
+        said = " ".join(f"report[{k}] = {value};" for k, value in enumerate(report))
+        return f"{{ status = {int(status)}; {said} goto failed; }}"
+
+    # --- arguments and lengths --------------------------------------------------------------------------------------
+
+    def _name(self, value: Value) -> str:
+        return self.names.of(value, value.name)
+
+    def _pointer(self, value: Value, source: str) -> None:
+        self._say(f"{self.dialect.types.get(value.dtype, 'void')} *const {self._name(value)} = {source};")
+
+    def _arguments(self) -> None:
+        first = 0
+        for k, value in enumerate(self.program.inputs):
+            if value in self._used():
+                self._pointer(value, f"inputs[{k}]")
+            for axis in range(len(self.program.shapes[value])):
+                self._know(length(value, axis), f"lengths[{first + axis}]")
+            first += len(self.program.shapes[value])
+        for k, value in enumerate(self.program.constants):
+            self._pointer(value, f"constants[{k}]")
+
+    def _used(self) -> set[Value]:
+        if not hasattr(self, "_reads"):
+            self._reads = {value for step in self.program.steps for value in step.reads}
+            shapes = (e for shape in self.program.shapes.values() for e in walk(shape))
+            sizes = (e for guard in self.program.guards for e in walk([guard.a, guard.b]))
+            self._reads |= {e.payload for e in (*shapes, *sizes) if e.code is Code.LOAD}
+        return self._reads
+
+    def _know(self, length: Expr, source: str) -> None:
+        self._known.add(length)
+        if length in self._mentioned():
+            self._say(f"const int64_t {self.printer.length(length)} = {source};")
+
+    def _mentioned(self) -> set[Expr]:
+        """The lengths that the function needs by name."""
+        if not hasattr(self, "_lengths"):
+            roots = [e for shape in self.program.shapes.values() for e in shape]
+            roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
+            roots += [e for lengths in self.kernel_lengths.values() for e in lengths]
+            self._lengths = {e for e in walk(roots) if e.code is Code.LENGTH}
+        return self._lengths
+
+    def _computable(self, roots: Iterable[Expr]) -> bool:
+        """Whether all that the expressions are made of is known by now."""
+        for e in walk(roots):
+            if e.code is Code.LENGTH and e not in self._known:
+                return False
+            if e.code is Code.LOAD and e.payload not in self._ready:
+                return False
+        return True
+
+    def _check_guards(self) -> None:
+        waiting = []
+        for number, guard in self._guards:
+            if self._computable([guard.a, guard.b]):
+                a, b = self.printer.expr(guard.a), self.printer.expr(guard.b)
+                self._say(f"if ({_violated(guard, a, b)}) {self._fail(Status.GUARD, str(number), a, b)}")
+            else:
+                waiting.append((number, guard))
+        self._guards = waiting
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def _arena(self) -> None:
+        """One allocation for every slot whose size is known before the first step."""
+        early = [k for k, size in enumerate(self.program.slot_sizes) if self._computable([size])]
+        self._late_slots = {k: f"slot{k}" for k in range(len(self.program.slot_sizes)) if k not in early}
+        if not early:
+            return
+        total = "0"
+        for k in early:
+            self._say(f"const int64_t at{k} = {total};")
+            total = f"at{k} + core_padded({self.printer.expr(self.program.slot_sizes[k])})"
+        self._say(f"const int64_t arena_size = {total};")
+        self._say(f"if (!(arena = core_allocate(arena_size))) {self._fail(Status.MEMORY, 'arena_size')}")
+
+    def _allocate(self, step: Step) -> None:
+        """Memory for what a step writes."""
+        for value in step.writes:
+            if value in self._allocated or isinstance(step, HostStep):
+                continue
+            self._allocated.add(value)
+            size = self.printer.expr(size_bytes(value, self.program))
+            if value in self.made:
+                k = self.made.index(value)
+                self._say(f"if (!(outputs[{k}] = core_allocate({size}))) {self._fail(Status.MEMORY, size)}")
+                self._pointer(value, f"outputs[{k}]")
+                continue
+            slot = self.program.slots[value]
+            if slot in self._late_slots:
+                name = self._late_slots[slot]
+                self._say(f"if (!{name} && !({name} = core_allocate({size}))) {self._fail(Status.MEMORY, size)}")
+                self._pointer(value, name)
+            else:
+                self._pointer(value, f"(void *)(arena + at{slot})")
+
+    def _hand_over(self) -> None:
+        position = 0
+        for value in self.made:
+            for n in self.program.shapes[value]:
+                self._say(f"output_lengths[{position}] = {self.printer.expr(n)};")
+                position += 1
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def _run(self, position: int, step: Step) -> None:
+        if isinstance(step, KernelStep):
+            kernel = step.kernel
+            arguments = [self._name(value) for value in (*kernel.writes, *kernel.reads)]
+            arguments += [self.printer.length(n) for n in self.kernel_lengths[position]]
+            self._say(f"{kernel.name}({', '.join(arguments)});")
+        elif isinstance(step, LibraryStep):
+            self._gemm(step)
+        elif isinstance(step, HostStep):
+            self._host(step)
+        elif isinstance(step, CheckStep):
+            self._say(f"if ({self._name(step.value)}[0]) {self._fail(Status.CHECK, str(position))}")
+
+    def _gemm(self, step: LibraryStep) -> None:
+        """Row-major C = A B is column-major C' = B' A'; a transposed operand only changes a letter."""
+        letter, kind = ("d", "double") if step.output.dtype == "float64" else ("s", "float")
+        routine = 0 if letter == "d" else 1
+        m, n, k = (f"(int)({self.printer.expr(size)})" for size in step.sizes)
+        a, b = step.operands
+
+        def stride(operand: Operand, rows: str, columns: str) -> str:
+            return rows if operand.transposed else columns
+
+        flags = ["T" if operand.transposed else "N" for operand in (b, a)]
+        self._say("{")
+        self._say(f"    const int m = {m}, n = {n}, k = {k};")
+        self._say(f"    const int lda = {stride(a, 'm', 'k')} > 0 ? {stride(a, 'm', 'k')} : 1;")
+        self._say(f"    const int ldb = {stride(b, 'k', 'n')} > 0 ? {stride(b, 'k', 'n')} : 1, ldc = n > 0 ? n : 1;")
+        self._say(f"    const {kind} one = 1, zero = 0;")
+        self._say(
+            f'    ((core_{letter}gemm)routines[{routine}])("{flags[0]}", "{flags[1]}", &n, &m, &k, &one, '
+            f"{self._name(b.value)}, &ldb, {self._name(a.value)}, &lda, &zero, {self._name(step.output)}, &ldc);"
+        )
+        self._say("}")
+
+    def _host(self, step: HostStep) -> None:
+        """Call Python: it reads the inputs, and gives back where its outputs are and how long."""
+        self._say(f"/* {self.program.host_nodes[step.index].op}: computed by Python */".replace("*/ */", "*/"))
+        inputs = ", ".join(self._name(value) for value in step.inputs)
+        lengths = [self.printer.expr(n) for value in step.inputs for n in self.program.shapes[value]]
+        ndims = [len(self.program.shapes[value]) for value in step.outputs]
+        number = step.index
+        self._say(f"void *host_in{number}[] = {{{inputs or '0'}}};")
+        self._say(f"const int64_t host_n{number}[] = {{{', '.join(lengths) or '0'}}};")
+        self._say(f"void *host_out{number}[{len(ndims)}];")
+        self._say(f"int64_t host_m{number}[{max(sum(ndims), 1)}];")
+        call = f"host({number}, host_in{number}, host_n{number}, host_out{number}, host_m{number})"
+        self._say(f"if ({call}) {self._fail(Status.HOST, str(number))}")
+        first = 0
+        for k, value in enumerate(step.outputs):
+            self._pointer(value, f"host_out{number}[{k}]")
+            for axis in range(ndims[k]):
+                self._know(length(value, axis), f"host_m{number}[{first + axis}]")
+            first += ndims[k]
+
+
+
+
+def _violated(guard: Guard, a: str, b: str) -> str:
+    if guard.kind == "range":
+        return f"({a}) < -({b}) || ({a}) >= ({b})"
+    signs = {"positive": "<=", "within": ">"}
+    return f"({a}) {signs.get(guard.kind, '!=')} ({b})"

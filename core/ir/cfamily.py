@@ -1,0 +1,322 @@
+"""Kernels as text of a C-like language.  The only file that writes expressions and loops as C.
+
+What differs between languages is a table, ``Dialect``; what they share is here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from core import dtypes
+from core.errors import BackendError
+from core.ir.expr import COMPARISONS, Code, Combine, Expr, walk
+from core.ir.nodes import Assign, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
+
+_TYPES = {
+    "bool": "uint8_t",
+    **{name: f"{name}_t" for name in dtypes.INTEGERS},
+    "float32": "float",
+    "float64": "double",
+}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one C-like language spells what all of them have.
+
+    types      dtype -> type; a dtype that is missing is not supported
+    calls      (function, dtype) -> name, where it is not C99's (sin, sinf)
+    simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
+    preamble   text that every translation unit starts with
+    """
+
+    name: str
+    types: Mapping[str, str] = field(default_factory=lambda: dict(_TYPES))
+    calls: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    kernel: str = "static void"
+    pointer: str = ""
+    restrict: str = "restrict"
+    simd: str = ""
+    reduction_clause: str = ""
+    infinity: Mapping[str, str] = field(default_factory=lambda: {"float32": "INFINITY", "float64": "INFINITY"})
+    nan: str = "NAN"
+    preamble: str = ""
+
+    def supports(self, dtype: str) -> bool:
+        return dtype in self.types
+
+
+class Names:
+    """Identifiers for values, variables and locals of one text: readable, legal and all different."""
+
+    def __init__(self, taken: Sequence[str] = ()):
+        self._names: dict[Any, str] = {}
+        self._taken = set(taken) | _RESERVED
+
+    def of(self, thing: Any, wish: str) -> str:
+        """The identifier of ``thing``, as like ``wish`` as can be."""
+        if thing not in self._names:
+            base = identifier(wish)
+            name, number = base, 1
+            while name in self._taken:
+                number += 1
+                name = f"{base}_{number}"
+            self._taken.add(name)
+            self._names[thing] = name
+        return self._names[thing]
+
+
+def identifier(text: str) -> str:
+    """``text`` as a C identifier."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in text) or "v"
+    return f"v{name}" if name[0].isdigit() else name
+
+
+_RESERVED = frozenset(
+    """auto break case char const continue default do double else enum extern float for goto if inline int long register
+    restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main
+    exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
+    floor ceil trunc rint fabs fmod pow erf erfc tgamma lgamma hypot copysign nextafter malloc free y0 y1 yn j0 j1 jn gamma
+    kernel global local private half constant int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
+    NAN INFINITY""".split()
+)
+
+
+# --- expressions ---------------------------------------------------------------------------------------------------
+
+
+class Printer:
+    """Expressions and statements of one kernel."""
+
+    def __init__(self, dialect: Dialect, names: Names):
+        self.dialect, self.names = dialect, names
+
+    def expr(self, root: Expr) -> str:
+        text: dict[Expr, str] = {}
+        for e in walk([root]):
+            text[e] = self._one(e, [text[arg] for arg in e.args])
+        out = text[root]
+        return out[1:-1] if out.startswith("(") and _closes_at_end(out) else out
+
+    def _one(self, e: Expr, args: list[str]) -> str:
+        code = e.code
+        if code in _PRINT:
+            return _PRINT[code](self, e, args)
+        if code in COMPARISONS:
+            return f"({args[0]} {code.value} {args[1]})"
+        raise BackendError(f"the {self.dialect.name} dialect cannot print {code.name}: {e}")
+
+    def const(self, e: Expr) -> str:
+        value, dtype = e.payload, e.dtype
+        if dtype == "bool":
+            return "1" if value else "0"
+        if dtype in dtypes.INTEGERS:
+            return self._integer(value, dtype)
+        if math.isnan(value):
+            return f"(({self.dialect.types[dtype]}){self.dialect.nan})"
+        if math.isinf(value):
+            sign = "-" if value < 0 else ""
+            return f"({sign}({self.dialect.types[dtype]}){self.dialect.infinity[dtype]})"
+        if dtype == "float32":
+            shortest = str(np.float32(value))
+            text = shortest if any(c in shortest for c in ".e") else shortest + ".0"
+            text += "f"
+        else:
+            text = repr(value)
+        return f"({text})" if text.startswith("-") else text
+
+    def _integer(self, value: int, dtype: str) -> str:
+        if dtype == "int64":
+            if value == -(2**63):
+                return "(-9223372036854775807LL - 1)"
+            text = str(value) if abs(value) < 2**31 else f"{value}LL"
+        elif dtype == "uint64":
+            text = f"{value}ULL"
+        elif dtype == "int32" and value == -(2**31):
+            return "(-2147483647 - 1)"
+        else:
+            text = f"{value}U" if dtype == "uint32" else str(value)
+        return f"({text})" if value < 0 else text
+
+    def load(self, e: Expr, args: list[str]) -> str:
+        name = self.names.of(e.payload, str(e.payload))
+        offset = args[0] if args else "0"
+        return f"{name}[{offset[1:-1] if offset.startswith('(') and _closes_at_end(offset) else offset}]"
+
+    def length(self, e: Expr) -> str:
+        value, axis = e.payload
+        return self.names.of(e, f"{value}_n{axis}")
+
+    def call(self, e: Expr, args: list[str]) -> str:
+        dtype = e.args[0].dtype
+        x = args[0]
+        if e.payload == "isnan":
+            return f"({x} != {x})"
+        if e.payload == "isinf":
+            return f"({self.function('fabs', dtype)}({x}) == {self.dialect.infinity[dtype]})"
+        if e.payload == "isfinite":
+            return f"({self.function('fabs', dtype)}({x}) < {self.dialect.infinity[dtype]})"
+        return f"{self.function(e.payload, dtype)}({', '.join(args)})"
+
+    def function(self, name: str, dtype: str) -> str:
+        spelled = self.dialect.calls.get((name, dtype))
+        return spelled or (f"{name}f" if dtype == "float32" else name)
+
+    def type(self, dtype: str) -> str:
+        return self.dialect.types[dtype]
+
+    # --- statements -------------------------------------------------------------------------------------------------
+
+    def lines(self, body: Sequence[Statement], indent: str) -> list[str]:
+        out: list[str] = []
+        for statement in body:
+            if isinstance(statement, Let):
+                const = "const " if statement.constant else ""
+                name = self.names.of(statement.local, statement.local.name)
+                out.append(f"{indent}{const}{self.type(statement.local.dtype)} {name} = {self.expr(statement.value)};")
+            elif isinstance(statement, Assign):
+                name = self.names.of(statement.local, statement.local.name)
+                out.append(f"{indent}{name} = {self.expr(statement.value)};")
+            elif isinstance(statement, Store):
+                name = self.names.of(statement.buffer, str(statement.buffer))
+                out.append(f"{indent}{name}[{self.expr(statement.offset)}] = {self.expr(statement.value)};")
+            elif isinstance(statement, Loop):
+                out += self._loop(statement, indent)
+            elif isinstance(statement, If):
+                out.append(f"{indent}if ({self.expr(statement.condition)}) {{")
+                out += self.lines(statement.body, indent + "    ")
+                if statement.orelse:
+                    out += [f"{indent}}} else {{", *self.lines(statement.orelse, indent + "    ")]
+                out.append(f"{indent}}}")
+        return out
+
+    def _loop(self, loop: Loop, indent: str) -> list[str]:
+        i, n, index = self.names.of(loop.variable, loop.variable.payload), self.expr(loop.extent), self.type("int64")
+        n = f"({n})" if "?" in n else n  # a conditional binds weaker than <
+        head = f"for ({index} {i} = 0; {i} < {n}; {i}++) {{"
+        if loop.reverse:
+            head = f"for ({index} {i} = ({n}) - 1; {i} >= 0; {i}--) {{"
+        out = []
+        if loop.kind is LoopKind.SIMD and self.dialect.simd:
+            out.append(indent + self.dialect.simd.format(clauses=self._clauses(loop)).rstrip())
+        return [*out, indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}"]
+
+    def _clauses(self, loop: Loop) -> str:
+        signs: dict[Combine, str] = {
+            Combine.ADD: "+",
+            Combine.MUL: "*",
+            Combine.MAX: "max",
+            Combine.MIN: "min",
+            Combine.OR: "|",
+            Combine.AND: "&",
+        }
+        by_sign: dict[str, list[str]] = {}
+        for combine, local in loop.reductions:
+            by_sign.setdefault(signs[combine], []).append(self.names.of(local, local.name))
+        return " ".join(self.dialect.reduction_clause.format(sign=s, names=", ".join(n)) for s, n in by_sign.items())
+
+
+def _closes_at_end(text: str) -> bool:
+    """Whether the first parenthesis closes with the last character."""
+    depth = 0
+    for position, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return position == len(text) - 1
+    return False
+
+
+def _infix(printer: Printer, e: Expr, args: list[str]) -> str:
+    text = f"({args[0]} {e.code.value} {args[1]})"
+    small = e.dtype in ("int8", "int16", "uint8", "uint16")  # C computes these in int
+    return f"(({printer.type(e.dtype)}){text})" if small else text
+
+
+def _helper(name: str) -> Callable[[Printer, Expr, list[str]], str]:
+    return lambda printer, e, args: f"core_{name}_{e.dtype}({', '.join(args)})"
+
+
+def _power(printer: Printer, e: Expr, args: list[str]) -> str:
+    if e.dtype in dtypes.FLOATS:
+        return f"{printer.function('pow', e.dtype)}({', '.join(args)})"
+    return f"core_pow_{e.dtype}({', '.join(args)})"
+
+
+def _not(printer: Printer, e: Expr, args: list[str]) -> str:
+    return f"(!{args[0]})" if e.dtype == "bool" else f"(({printer.type(e.dtype)})~{args[0]})"
+
+
+def _negative(printer: Printer, e: Expr, args: list[str]) -> str:
+    return f"(-{args[0]})" if e.dtype in dtypes.FLOATS else f"(({printer.type(e.dtype)})-{args[0]})"
+
+
+def _cast(printer: Printer, e: Expr, args: list[str]) -> str:
+    return f"({args[0]} != 0)" if e.dtype == "bool" else f"(({printer.type(e.dtype)}){args[0]})"
+
+
+def _extreme(printer: Printer, e: Expr, args: list[str]) -> str:
+    if e.dtype in dtypes.FLOATS:
+        return f"core_{e.code.value}_{e.dtype}({', '.join(args)})"
+    a, b = args
+    return f"({a} {'<' if e.code is Code.MIN else '>'} {b} ? {a} : {b})"
+
+
+def _conditional(printer: Printer, e: Expr, args: list[str]) -> str:
+    return f"({args[0]} ? {args[1]} : {args[2]})"
+
+
+def _unravel(printer: Printer, e: Expr, args: list[str]) -> str:
+    flat, *lengths = args
+    later = lengths[e.payload + 1 :]
+    quotient = f"({flat} / ({' * '.join(later)}))" if later else flat
+    return quotient if e.payload == 0 else f"({quotient} % {lengths[e.payload]})"
+
+
+_PRINT: dict[Code, Callable[[Printer, Expr, list[str]], str]] = {
+    Code.CONST: lambda printer, e, args: printer.const(e),
+    Code.INDEX: lambda printer, e, args: printer.names.of(e, e.payload),
+    Code.LENGTH: lambda printer, e, args: printer.length(e),
+    Code.LOCAL: lambda printer, e, args: printer.names.of(e.payload, e.payload.name),
+    Code.LOAD: Printer.load,
+    Code.CALL: Printer.call,
+    **{code: _infix for code in (Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.AND, Code.OR, Code.XOR)},
+    **{code: _helper(code.name.lower()) for code in (Code.FLOORDIV, Code.MOD, Code.SHL, Code.SHR)},
+    Code.POW: _power,
+    Code.NEG: _negative,
+    Code.NOT: _not,
+    Code.MIN: _extreme,
+    Code.MAX: _extreme,
+    Code.CAST: _cast,
+    Code.SELECT: _conditional,
+    Code.GUARDED: _conditional,
+    Code.UNRAVEL: _unravel,
+}
+
+
+# --- kernels -------------------------------------------------------------------------------------------------------
+
+
+def print_kernel(kernel: Kernel, dialect: Dialect) -> tuple[str, list[Expr]]:
+    """The text of a kernel, and the run-time lengths that it takes as arguments, after its pointers.
+
+    Parameters: a pointer for each value written, then for each value read, then the lengths.
+    """
+    names = Names([kernel.name])
+    printer = Printer(dialect, names)
+    parameters = []
+    for value in kernel.writes:
+        name = names.of(value, str(value))
+        parameters.append(f"{dialect.pointer}{dialect.types[value.dtype]} *{dialect.restrict} {name}")
+    for value in kernel.reads:
+        name = names.of(value, str(value))
+        parameters.append(f"{dialect.pointer}const {dialect.types[value.dtype]} *{dialect.restrict} {name}")
+    lengths = list(dict.fromkeys(lengths_of(kernel.body)))
+    parameters += [f"{dialect.types['int64']} {printer.length(n)}" for n in lengths]
+    comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
+    head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
+    return "\n".join([head, "{", *printer.lines(kernel.body, "    "), "}"]), lengths

@@ -1,0 +1,67 @@
+"""Small C functions that kernels use where C's own operators do not mean what NumPy's do.
+
+Keys are names; a text may only use helpers that stand before it.
+"""
+
+from __future__ import annotations
+
+from core import dtypes
+
+_C = {**{name: f"{name}_t" for name in dtypes.INTEGERS}, "float32": "float", "float64": "double", "bool": "uint8_t"}
+
+
+def _integer(dtype: str) -> dict[str, str]:
+    """Division that rounds down and gives 0 for a zero divisor; shifts that push every bit out; whole powers."""
+    t, signed = _C[dtype], not dtype.startswith("u")
+    bits = 8 * dtypes.size_bytes(dtype)
+    overflow = " if (b == -1) return (T)(0 - (uint64_t)a);" if signed else ""
+    no_rest = " if (b == -1) return 0;" if signed else ""
+    down = "((a % b != 0) && ((a < 0) != (b < 0)))" if signed else "0"
+    sign_fill = "(a < 0 ? (T)-1 : (T)0)" if signed else "(T)0"
+    texts = {
+        "floordiv": f"{{ if (b == 0) return 0;{overflow} return (T)(a / b - {down}); }}",
+        "mod": f"{{ if (b == 0) return 0;{no_rest} return (T)(a % b + ({down} ? b : 0)); }}",
+        "shl": f"{{ return (uint64_t)b < {bits} ? (T)((uint64_t)a << b) : (T)0; }}",
+        "shr": f"{{ return (uint64_t)b < {bits} ? (T)(a >> b) : {sign_fill}; }}",
+        "pow": "{ T r = 1; " + ("if (b < 0) return 0; " if signed else "") + "while (b) { if (b & 1) r = (T)(r * a); "
+        "b >>= 1; a = (T)(a * a); } return r; }",
+    }
+    return {
+        f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}".replace("(T)", f"({t})").replace(
+            "T r", f"{t} r"
+        )
+        for name, body in texts.items()
+    }
+
+
+def _floating(dtype: str) -> dict[str, str]:
+    """NumPy's npy_divmod for floats, and extremes that keep NaN."""
+    t, f = _C[dtype], "f" if dtype == "float32" else ""
+    texts = {
+        "mod": f"""{{
+    {t} r = fmod{f}(a, b);
+    if (b == 0) return r;
+    if (r == 0) return copysign{f}(0, b);
+    return (b < 0) != (r < 0) ? r + b : r;
+}}""",
+        "floordiv": f"""{{
+    if (b == 0) return a / b;
+    {t} r = fmod{f}(a, b), q = (a - r) / b;
+    if (r != 0 && (b < 0) != (r < 0)) q -= 1;
+    if (q == 0) return copysign{f}(0, a / b);
+    const {t} whole = floor{f}(q);
+    return q - whole > ({t})0.5 ? whole + 1 : whole;
+}}""",
+        "min": "{ return a < b || a != a ? a : b; }",
+        "max": "{ return a > b || a != a ? a : b; }",
+    }
+    return {
+        f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}" for name, body in texts.items()
+    }
+
+
+HELPERS: dict[str, str] = {
+    name: text
+    for dtype in (*dtypes.INTEGERS, "float32", "float64")
+    for name, text in (_integer(dtype) if dtype in dtypes.INTEGERS else _floating(dtype)).items()
+}

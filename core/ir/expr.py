@@ -1,0 +1,651 @@
+"""Scalar expressions: what one element of a tensor is, as a typed, hash-consed tree of index arithmetic and loads.
+
+Equal expressions are one object, so common subexpressions, identical loads and shared exponentials need no search.
+Semantics are NumPy's: integers wrap, ``//`` and ``%`` take the sign of the divisor, division of integers by zero is 0,
+maximum and minimum pass NaN on.  Nothing here recurses.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from core import dtypes
+from core.errors import DTypeError
+
+INDEX_DTYPE = "int64"
+
+
+class Code(enum.Enum):
+    """What an expression does.  Operands are listed after the dash; ``payload`` is what is no operand."""
+
+    CONST = "const"  # payload: the Python value
+    INDEX = "index"  # a loop variable; payload: a name for people.  Never merged: each is its own
+    LENGTH = "length"  # payload (value, axis): the run-time length of an axis
+    LOAD = "load"  # index...; payload: the value that is read
+    LOCAL = "local"  # payload: a Local, a scalar kept in a register by scheduled code
+
+    ADD, SUB, MUL, DIV = "+", "-", "*", "/"
+    FLOORDIV, MOD, POW, NEG = "//", "%", "**", "neg"
+    AND, OR, XOR, NOT, SHL, SHR = "&", "|", "^", "~", "<<", ">>"
+    LT, LE, EQ, NE = "<", "<=", "==", "!="
+    MIN, MAX = "min", "max"
+    CAST = "cast"
+    SELECT = "select"  # condition, a, b - both are evaluated
+    GUARDED = "guarded"  # condition, a, b - ``a`` is touched only where the condition holds, ``b`` only elsewhere
+    CALL = "call"  # operands; payload: a C99 function name
+    REDUCE = "reduce"  # body, extent...; payload (Combine, bound variables)
+
+    UNRAVEL = "unravel"  # flat, length...; payload axis: coordinate ``axis`` of the flat position in that shape
+    JOIN = "join"  # a, b - the broadcast length of two axes: either is 1, or both are equal (checked)
+    SAME = "same"  # a, b - the length of two axes that must be equal (checked)
+    STRETCH = "stretch"  # i, n - index ``i`` of a broadcast axis in an operand of length ``n``: 0 where n is 1
+    SPREAD = "spread"  # big, small - how many elements of ``big`` share one of ``small``: 1 or big
+    WRAP = "wrap"  # i, n - an index of an axis of length n; negative counts from the end (checked)
+
+
+COMPARISONS = frozenset({Code.LT, Code.LE, Code.EQ, Code.NE})
+LENGTH_RULES = frozenset({Code.JOIN, Code.SAME, Code.STRETCH, Code.SPREAD})
+
+
+class Combine(enum.Enum):
+    """How a reduction combines.  ARGMAX and ARGMIN give the flat position over their variables; the first NaN wins."""
+
+    ADD, MUL, MAX, MIN, OR, AND, ARGMAX, ARGMIN = "sum", "prod", "max", "min", "any", "all", "argmax", "argmin"
+
+    def identity(self, dtype: str) -> Any:
+        """The value that changes nothing, as a Python scalar of ``dtype``."""
+        if self is Combine.ADD:
+            return False if dtype == "bool" else 0
+        if self is Combine.MUL:
+            return True if dtype == "bool" else 1
+        if self in (Combine.OR, Combine.AND):
+            return self is Combine.AND
+        largest, smallest = _range(dtype)
+        return smallest if self in (Combine.MAX, Combine.ARGMAX) else largest
+
+
+def _range(dtype: str) -> tuple[Any, Any]:
+    if dtype in dtypes.FLOATS:
+        return math.inf, -math.inf
+    if dtype == "bool":
+        return True, False
+    bits = 8 * dtypes.size_bytes(dtype)
+    return (2**bits - 1, 0) if dtype.startswith("u") else (2 ** (bits - 1) - 1, -(2 ** (bits - 1)))
+
+
+_CALL_COST = 20
+_COST = {Code.DIV: 4, Code.FLOORDIV: 10, Code.MOD: 10, Code.POW: 40, Code.CALL: _CALL_COST, Code.UNRAVEL: 10, Code.REDUCE: 1000}
+_CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
+_FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
+_COST_CAP = 1 << 20
+_EMPTY: frozenset[Expr] = frozenset()
+
+
+class Expr:
+    """One node.  Make them with the functions below and with Python's operators; ``==`` is identity.
+
+    ``free`` are the loop variables it depends on, ``cost`` a rough count of operations (shared parts counted each time).
+    """
+
+    __slots__ = ("code", "dtype", "args", "payload", "free", "cost", "__weakref__")
+
+    code: Code
+    dtype: str
+    args: tuple[Expr, ...]
+    payload: Any
+    free: frozenset[Expr]
+    cost: int
+
+    def __add__(self, other: Any) -> Expr:
+        return arith(Code.ADD, self, other)
+
+    def __radd__(self, other: Any) -> Expr:
+        return arith(Code.ADD, other, self)
+
+    def __sub__(self, other: Any) -> Expr:
+        return arith(Code.SUB, self, other)
+
+    def __rsub__(self, other: Any) -> Expr:
+        return arith(Code.SUB, other, self)
+
+    def __mul__(self, other: Any) -> Expr:
+        return arith(Code.MUL, self, other)
+
+    def __rmul__(self, other: Any) -> Expr:
+        return arith(Code.MUL, other, self)
+
+    def __truediv__(self, other: Any) -> Expr:
+        return divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Expr:
+        return divide(other, self)
+
+    def __floordiv__(self, other: Any) -> Expr:
+        return arith(Code.FLOORDIV, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Expr:
+        return arith(Code.FLOORDIV, other, self)
+
+    def __mod__(self, other: Any) -> Expr:
+        return arith(Code.MOD, self, other)
+
+    def __rmod__(self, other: Any) -> Expr:
+        return arith(Code.MOD, other, self)
+
+    def __pow__(self, other: Any) -> Expr:
+        return arith(Code.POW, self, other)
+
+    def __rpow__(self, other: Any) -> Expr:
+        return arith(Code.POW, other, self)
+
+    def __and__(self, other: Any) -> Expr:
+        return arith(Code.AND, self, other)
+
+    __rand__ = __and__
+
+    def __or__(self, other: Any) -> Expr:
+        return arith(Code.OR, self, other)
+
+    __ror__ = __or__
+
+    def __xor__(self, other: Any) -> Expr:
+        return arith(Code.XOR, self, other)
+
+    __rxor__ = __xor__
+
+    def __lshift__(self, other: Any) -> Expr:
+        return arith(Code.SHL, self, other)
+
+    def __rlshift__(self, other: Any) -> Expr:
+        return arith(Code.SHL, other, self)
+
+    def __rshift__(self, other: Any) -> Expr:
+        return arith(Code.SHR, self, other)
+
+    def __rrshift__(self, other: Any) -> Expr:
+        return arith(Code.SHR, other, self)
+
+    def __neg__(self) -> Expr:
+        if self.dtype == INDEX_DTYPE:  # wraps around, so these hold for every value
+            if self.code is Code.CONST:
+                return const(-self.payload, INDEX_DTYPE)
+            if self.code is Code.NEG:
+                return self.args[0]
+            if self.code is Code.SUB:
+                return self.args[1] - self.args[0]
+        return make(Code.NEG, self.dtype, (self,))
+
+    def __invert__(self) -> Expr:
+        return make(Code.NOT, self.dtype, (self,))
+
+    def __lt__(self, other: Any) -> Expr:
+        return compare(Code.LT, self, other)
+
+    def __le__(self, other: Any) -> Expr:
+        return compare(Code.LE, self, other)
+
+    def __gt__(self, other: Any) -> Expr:
+        return compare(Code.LT, other, self)
+
+    def __ge__(self, other: Any) -> Expr:
+        return compare(Code.LE, other, self)
+
+    def __bool__(self) -> bool:
+        raise DTypeError(f"{self} is symbolic and has no truth value; use select(condition, a, b)")
+
+    def __apply_op__(self, op: Any, inputs: Sequence[Any]) -> Expr:
+        """An elementwise op called on scalar expressions is its scalar rule."""
+        if not hasattr(op, "scalar"):
+            raise DTypeError(f"{op} is not elementwise, so it cannot be part of a scalar expression")
+        return op.scalar(*inputs)
+
+    @property
+    def is_const(self) -> bool:
+        return self.code is Code.CONST
+
+    def __str__(self) -> str:
+        return show(self)
+
+    __repr__ = __str__
+
+
+_interned: WeakValueDictionary[tuple, Expr] = WeakValueDictionary()
+
+
+def _new(code: Code, dtype: str, args: tuple[Expr, ...], payload: Any) -> Expr:
+    self = object.__new__(Expr)
+    self.code, self.dtype, self.args, self.payload = code, dtype, args, payload
+    free = _EMPTY
+    cost = 0 if code in _FREE else _COST.get(code, 1)
+    if code is Code.CALL and payload in _CHEAP_CALLS:
+        cost = 4
+    for arg in args:
+        if arg.free is not free and arg.free:
+            free = free | arg.free if free else arg.free
+        cost += arg.cost
+    if code is Code.REDUCE:
+        free = free - frozenset(payload[1])
+    elif code is Code.INDEX:
+        free = frozenset((self,))
+    self.free, self.cost = free, min(cost, _COST_CAP)
+    return self
+
+
+def make(code: Code, dtype: str, args: tuple[Expr, ...] = (), payload: Any = None) -> Expr:
+    """The one expression with these parts; nothing is simplified or checked."""
+    tag: Any = payload
+    if code is Code.CONST:  # 1, 1.0 and True are equal in Python, and so are 0.0 and -0.0
+        tag = (type(payload), repr(payload))
+    key = (code, dtype, tuple(map(id, args)), tag)
+    found = _interned.get(key)
+    if found is None:
+        found = _interned[key] = _new(code, dtype, args, payload)
+    return found
+
+
+# --- leaves --------------------------------------------------------------------------------------------------------
+
+
+def const(value: Any, dtype: str = INDEX_DTYPE) -> Expr:
+    """A known value, brought to ``dtype``: integers wrap, floats round."""
+    if dtype == "bool":
+        value = bool(value)
+    elif dtype in dtypes.INTEGERS:
+        value = int(value)
+        largest, smallest = _range(dtype)
+        if not smallest <= value <= largest:
+            value = (value - smallest) % (largest - smallest + 1) + smallest
+    elif dtype in dtypes.FLOATS:
+        value = float(value) if dtype == "float64" else _rounded(float(value), dtype)
+    else:
+        value = complex(value)
+    return make(Code.CONST, dtype, (), value)
+
+
+def _rounded(value: float, dtype: str) -> float:
+    """The shortest number that stands for the same float32 (so that equal constants are one); float16 exactly."""
+    with np.errstate(over="ignore"):
+        near = np.dtype(dtype).type(value)
+    return float(str(near)) if dtype == "float32" else float(near)
+
+
+def index(name: str = "i") -> Expr:
+    """A fresh loop variable.  ``name`` is for people."""
+    return _new(Code.INDEX, INDEX_DTYPE, (), name)
+
+
+def length(value: Any, axis: int) -> Expr:
+    """The run-time length of an axis of ``value``."""
+    return make(Code.LENGTH, INDEX_DTYPE, (), (value, axis))
+
+
+def load(value: Any, at: Sequence[Any], dtype: str) -> Expr:
+    """The element of ``value`` at an index, one entry per axis."""
+    return make(Code.LOAD, dtype, tuple(as_expr(i) for i in at), value)
+
+
+def as_expr(x: Any, dtype: str = INDEX_DTYPE) -> Expr:
+    """``x`` itself, or a Python number as a constant of ``dtype``."""
+    return x if isinstance(x, Expr) else const(x, dtype)
+
+
+# --- operations ----------------------------------------------------------------------------------------------------
+
+_WEAK = {bool: bool, int: int, float: float, complex: complex}
+
+
+def _operands(a: Any, b: Any) -> tuple[Expr, Expr, str]:
+    """Both operands brought to the dtype that NumPy computes in; a Python number is weak."""
+    kinds = [x.dtype if isinstance(x, Expr) else _WEAK.get(type(x), type(x)) for x in (a, b)]
+    dtype = kinds[0] if kinds[0] == kinds[1] and isinstance(kinds[0], str) else dtypes.promote(*kinds)
+    return _to(a, dtype), _to(b, dtype), dtype
+
+
+def _to(x: Any, dtype: str) -> Expr:
+    return cast(x, dtype) if isinstance(x, Expr) else const(x, dtype)
+
+
+def arith(code: Code, a: Any, b: Any) -> Expr:
+    """A binary operation in the promoted dtype.  Index arithmetic is simplified; floating-point never is."""
+    a, b, dtype = _operands(a, b)
+    if dtype == "bool":
+        if code in (Code.SUB, Code.FLOORDIV, Code.MOD, Code.POW, Code.SHL, Code.SHR):
+            raise DTypeError(f"{code.value!r} is not defined for bool; cast to an integer first")
+        code = {Code.ADD: Code.OR, Code.MUL: Code.AND}.get(code, code)
+    if dtype == "bool" and code in (Code.AND, Code.OR) and (a.is_const or b.is_const):
+        known, other = (a, b) if a.is_const else (b, a)
+        return other if known.payload == (code is Code.AND) else known
+    if dtype == INDEX_DTYPE:
+        simple = _simplify_index(code, a, b)
+        if simple is not None:
+            return simple
+    return make(code, dtype, (a, b))
+
+
+_FOLD: dict[Code, Callable[[int, int], int]] = {
+    Code.ADD: lambda a, b: a + b,
+    Code.SUB: lambda a, b: a - b,
+    Code.MUL: lambda a, b: a * b,
+    Code.FLOORDIV: lambda a, b: a // b if b else 0,
+    Code.MOD: lambda a, b: a % b if b else 0,
+    Code.MIN: min,
+    Code.MAX: max,
+}
+
+
+def _simplify_index(code: Code, a: Expr, b: Expr) -> Expr | None:
+    """Integer identities that hold for every value, wrap-around included."""
+    if a.is_const and b.is_const:
+        return const(_FOLD[code](a.payload, b.payload)) if code in _FOLD else None
+    left, right = (x.payload if x.is_const else None for x in (a, b))
+    if code is Code.ADD:
+        if left == 0 or right == 0:
+            return b if left == 0 else a
+        if right is not None and a.code is Code.ADD and a.args[1].is_const:  # (i + 1) + 2 -> i + 3
+            return a.args[0] + (a.args[1].payload + right)
+        if b.code is Code.NEG:
+            return a - b.args[0]
+    elif code is Code.SUB:
+        if right == 0:
+            return a
+        if left == 0:
+            return -b
+        if a is b:
+            return const(0)
+        if right is not None:
+            return a + (-right)
+        if a.code is Code.ADD and b in a.args:  # (i + n) - n -> i
+            return a.args[1] if a.args[0] is b else a.args[0]
+    elif code is Code.MUL:
+        if left == 0 or right == 0:
+            return const(0)
+        if left == 1 or right == 1:
+            return b if left == 1 else a
+    elif code is Code.FLOORDIV and right == 1:
+        return a
+    elif code is Code.MOD and right == 1:
+        return const(0)
+    elif code in (Code.MIN, Code.MAX) and a is b:
+        return a
+    elif code is Code.MAX and 0 in (left, right):  # lengths are not negative
+        other = b if left == 0 else a
+        return other if other.code is Code.LENGTH else None
+    return None
+
+
+def divide(a: Any, b: Any) -> Expr:
+    """True division; integers are divided as float64 (as NumPy does, int8 too)."""
+    a, b, dtype = _operands(a, b)
+    if dtype in dtypes.DISCRETE:
+        dtype = "float64"
+        a, b = cast(a, dtype), cast(b, dtype)
+    return make(Code.DIV, dtype, (a, b))
+
+
+def compare(code: Code, a: Any, b: Any) -> Expr:
+    a, b, dtype = _operands(a, b)
+    if dtype == INDEX_DTYPE and a.is_const and b.is_const:
+        x, y = a.payload, b.payload
+        return const({Code.LT: x < y, Code.LE: x <= y, Code.EQ: x == y, Code.NE: x != y}[code], "bool")
+    return make(code, "bool", (a, b))
+
+
+def equal(a: Any, b: Any) -> Expr:
+    return compare(Code.EQ, a, b)
+
+
+def not_equal(a: Any, b: Any) -> Expr:
+    return compare(Code.NE, a, b)
+
+
+def maximum(a: Any, b: Any) -> Expr:
+    """The larger; NaN if either is."""
+    return arith(Code.MAX, a, b)
+
+
+def minimum(a: Any, b: Any) -> Expr:
+    """The smaller; NaN if either is."""
+    return arith(Code.MIN, a, b)
+
+
+def cast(x: Expr, dtype: str) -> Expr:
+    """C's conversion.  Floats to integers truncate; anything to bool is ``x != 0``."""
+    if x.dtype == dtype:
+        return x
+    if x.is_const and x.dtype in dtypes.DISCRETE:
+        return const(x.payload, dtype)
+    return make(Code.CAST, dtype, (x,))
+
+
+def _branches(code: Code, condition: Any, a: Any, b: Any) -> Expr:
+    condition = as_expr(condition, "bool")
+    if condition.dtype != "bool":
+        condition = cast(condition, "bool")
+    a, b, dtype = _operands(a, b)
+    if condition.is_const:
+        return a if condition.payload else b
+    return a if a is b else make(code, dtype, (condition, a, b))
+
+
+def select(condition: Any, a: Any, b: Any) -> Expr:
+    """``a`` where the condition holds, else ``b``; both may be evaluated, so both must be valid everywhere."""
+    return _branches(Code.SELECT, condition, a, b)
+
+
+def guarded(condition: Any, a: Any, b: Any) -> Expr:
+    """Like select, but ``a`` is read only where the condition holds and ``b`` only elsewhere (padding, joining)."""
+    return _branches(Code.GUARDED, condition, a, b)
+
+
+_BOOLEAN_CALLS = frozenset({"isnan", "isinf", "isfinite", "signbit"})
+_REAL_CALLS = frozenset({"cabs", "carg", "creal", "cimag"})  # of a complex number
+
+
+def Call(function: str, *operands: Any) -> Expr:  # noqa: N802 - reads as the node it makes
+    """A function of C99's math.h by name.  Integers are first brought to the float that NumPy would choose.
+
+    On tensors it is the elementwise op of that rule, so a rule written with ``Call`` can be differentiated.
+    """
+    for x in operands:
+        if not isinstance(x, (Expr, int, float, complex)) and hasattr(x, "__call_rule__"):
+            return x.__call_rule__(function, operands)
+    kinds = [dtypes.float_of(x.dtype) if isinstance(x, Expr) else _WEAK[type(x)] for x in operands]
+    dtype = dtypes.float_of(dtypes.promote(*kinds))
+    out = "bool" if function in _BOOLEAN_CALLS else dtypes.real_of(dtype) if function in _REAL_CALLS else dtype
+    return make(Code.CALL, out, tuple(_to(x, dtype) for x in operands), function)
+
+
+def reduce(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr], dtype: str | None = None) -> Expr:
+    """Combine ``body(k0, k1, ...)`` over ``0 <= k < extent`` of each; ``dtype``, if given, is what it sums in."""
+    variables = tuple(index("k") for _ in extents)
+    inner = body(*variables)
+    if dtype is not None and combine not in (Combine.ARGMAX, Combine.ARGMIN):
+        inner = cast(inner, dtype)
+    out = INDEX_DTYPE if combine in (Combine.ARGMAX, Combine.ARGMIN) else inner.dtype
+    if combine in (Combine.OR, Combine.AND):
+        inner, out = cast(inner, "bool"), "bool"
+    return make(Code.REDUCE, out, (inner, *(as_expr(n) for n in extents)), (combine, variables))
+
+
+# --- lengths that are known only when the function runs -----------------------------------------------------------
+
+
+def join_length(a: Expr, b: Expr) -> Expr:
+    """The length of a broadcast axis of operands of length ``a`` and ``b``; checked when the function runs."""
+    if a is b or _is_one(b):
+        return a
+    return b if _is_one(a) else make(Code.JOIN, INDEX_DTYPE, (a, b))
+
+
+def same_length(a: Expr, b: Expr) -> Expr:
+    """A length that two axes must share; checked when the function runs."""
+    return a if a is b else make(Code.SAME, INDEX_DTYPE, (a, b))
+
+
+def stretch(i: Expr, n: Expr, out: Expr) -> Expr:
+    """Where index ``i`` of an axis of length ``out`` lies in an operand of length ``n`` that is broadcast to it."""
+    if _is_one(n):
+        return const(0)
+    return i if n is out else make(Code.STRETCH, INDEX_DTYPE, (i, n))
+
+
+def spread(big: Expr, small: Expr) -> Expr:
+    """How many elements of an axis of length ``big`` came from one element of length ``small``: 1, or all."""
+    if big is small:
+        return const(1)
+    return big if _is_one(small) else make(Code.SPREAD, INDEX_DTYPE, (big, small))
+
+
+def wrap_index(i: Expr, n: Expr) -> Expr:
+    """An index into an axis of length ``n``, negative from the end.  IndexOutOfBounds when it runs unless in range."""
+    if i.is_const and n.is_const and -n.payload <= i.payload < n.payload:
+        return const(i.payload % n.payload)
+    return make(Code.WRAP, INDEX_DTYPE, (cast(i, INDEX_DTYPE), n))
+
+
+def unravel(flat: Expr, shape: Sequence[Expr]) -> tuple[Expr, ...]:
+    """The index in ``shape`` of the row-major position ``flat``."""
+    if len(shape) == 1:
+        return (flat,)
+    return tuple(
+        const(0) if _is_one(n) else make(Code.UNRAVEL, INDEX_DTYPE, (flat, *shape), axis) for axis, n in enumerate(shape)
+    )
+
+
+def ravel(at: Sequence[Expr], shape: Sequence[Expr]) -> Expr:
+    """The row-major position of an index.  Undoes ``unravel`` of the same shape."""
+    first = next((i for i in at if i.code is Code.UNRAVEL), None)
+    if first is not None and tuple(at) == unravel(first.args[0], shape):
+        return first.args[0]
+    flat = const(0)
+    for i, n in zip(at, shape, strict=True):
+        flat = flat * n + i
+    return flat
+
+
+def product(factors: Iterable[Expr]) -> Expr:
+    """The product of lengths; 1 of none."""
+    total = const(1)
+    for factor in factors:
+        total = total * factor
+    return total
+
+
+def _is_one(n: Expr) -> bool:
+    return n.is_const and n.payload == 1
+
+
+# --- walking -------------------------------------------------------------------------------------------------------
+
+
+def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> list[Expr]:
+    """Every expression below ``roots``, once, operands first.  ``into(e)`` says whether to look below ``e``."""
+    seen: set[Expr] = set()
+    order: list[Expr] = []
+    for root in roots:
+        stack: list[tuple[Expr, bool]] = [(root, False)]
+        while stack:
+            node, expanded = stack.pop()
+            if expanded:
+                order.append(node)
+            elif node not in seen:
+                seen.add(node)
+                stack.append((node, True))
+                if into is None or into(node):
+                    stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+    return order
+
+
+def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None], memo: dict[Expr, Expr]) -> Expr:
+    """``root`` with every node put through ``change(node, new_operands)``, operands first.
+
+    None means: the same operation on the new operands.  ``memo`` remembers results between calls and may be seeded.
+    """
+    if root in memo:
+        return memo[root]
+    for node in walk([root], into=lambda e: e not in memo):
+        if node in memo:
+            continue
+        args = tuple(memo[arg] for arg in node.args)
+        new = change(node, args)
+        memo[node] = remake(node, args) if new is None else new
+    return memo[root]
+
+
+_SIMPLIFIED = frozenset(
+    {Code.ADD, Code.SUB, Code.MUL, Code.FLOORDIV, Code.MOD, Code.MIN, Code.MAX, Code.AND, Code.OR}
+)
+
+
+def remake(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    """The same operation on other operands of the same dtypes, simplified where it is index arithmetic."""
+    if args == node.args:
+        return node
+    code = node.code
+    if code in _SIMPLIFIED and node.dtype in (INDEX_DTYPE, "bool"):
+        return arith(code, *args)
+    if code is Code.NEG:
+        return -args[0]
+    if code in COMPARISONS:
+        return compare(code, *args)
+    if code in (Code.SELECT, Code.GUARDED):
+        return _branches(code, *args)
+    if code is Code.UNRAVEL:
+        return unravel(args[0], args[1:])[node.payload]
+    if code is Code.JOIN:
+        return join_length(*args)
+    if code is Code.SAME:
+        return same_length(*args)
+    if code is Code.SPREAD:
+        return spread(*args)
+    if code is Code.CAST:
+        return cast(args[0], node.dtype)
+    if code is Code.WRAP:
+        return wrap_index(*args)
+    return make(code, node.dtype, args, node.payload)
+
+
+def substitute(root: Expr, mapping: dict[Expr, Expr]) -> Expr:
+    """``root`` with each key of ``mapping`` replaced by its value."""
+    if not mapping or root.free.isdisjoint(mapping) and not any(key.code is not Code.INDEX for key in mapping):
+        return root
+    return rebuild(root, lambda node, args: None, dict(mapping))
+
+
+# --- for people ----------------------------------------------------------------------------------------------------
+
+_SHOW_LIMIT = 400
+
+
+def show(root: Expr, limit: int = _SHOW_LIMIT) -> str:
+    """A readable text, cut where it grows past ``limit`` characters."""
+    text: dict[Expr, str] = {}
+    for node in walk([root]):
+        args = [text[arg] for arg in node.args]
+        if node.code is Code.CONST:
+            shown = repr(node.payload)
+        elif node.code in (Code.INDEX, Code.LOCAL):
+            shown = str(node.payload)
+        elif node.code is Code.LENGTH:
+            shown = f"{node.payload[0]}.shape[{node.payload[1]}]"
+        elif node.code is Code.LOAD:
+            shown = f"{node.payload}[{', '.join(args)}]"
+        elif node.code is Code.CALL:
+            shown = f"{node.payload}({', '.join(args)})"
+        elif node.code is Code.CAST:
+            shown = f"{node.dtype}({args[0]})"
+        elif node.code is Code.REDUCE:
+            names = ", ".join(f"{v.payload} < {n}" for v, n in zip(node.payload[1], args[1:], strict=True))
+            shown = f"{node.payload[0].value}[{names}]({args[0]})"
+        elif len(args) == 2 and len(node.code.value) <= 2:
+            shown = f"({args[0]} {node.code.value} {args[1]})"
+        else:
+            shown = f"{node.code.value}({', '.join(args)})"
+        text[node] = shown if len(shown) <= limit else shown[: limit - 3] + "..."
+    return text[root]

@@ -1,0 +1,249 @@
+"""Which lengths are equal: broadcasting and shape checks, decided once, so that loops need no test.
+
+Two lengths that are not known when the function is compiled may broadcast: either may turn out to be 1.  The program is made
+for the common case, that they are equal, and a guard says so.  When a guard fails because a length is 1, the program is
+made once more with that length known to be 1 (``ones``): one more variant, and again without a test in any loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from core.errors import ShapeError
+from core.ir.expr import (
+    INDEX_DTYPE,
+    LENGTH_RULES,
+    Code,
+    Combine,
+    Expr,
+    const,
+    index,
+    load,
+    make,
+    maximum,
+    rebuild,
+    remake,
+    select,
+    show,
+    walk,
+)
+from core.ir.program import (
+    Definition,
+    FromLibrary,
+    Guard,
+    Lowered,
+    Pointwise,
+    Reduction,
+    Scattering,
+    Value,
+    expressions_of,
+)
+
+
+class LengthSolver:
+    """Classes of equal lengths, and the guards under which they are equal."""
+
+    def __init__(self, ones: frozenset[Expr]):
+        self.ones = ones
+        self.guards: dict[tuple, Guard] = {}
+        self.changed = False
+        self.node: Any = None
+        self._parent: dict[Expr, Expr] = {}
+
+    def find(self, n: Expr) -> Expr:
+        """The expression that stands for all lengths equal to ``n``."""
+        while n in self._parent:
+            n = self._parent[n]
+        if n in self.ones:
+            self._guard("one", n, const(1))
+            return const(1)
+        return n
+
+    def _guard(self, kind: str, a: Expr, b: Expr) -> None:
+        if (kind, a, b) not in self.guards:
+            who = str(self.node.op) if self.node is not None else "the function"
+            self.guards[kind, a, b] = Guard(kind, a, b, who, self.node)
+
+    def equate(self, kind: str, a: Expr, b: Expr) -> Expr:
+        """Take two lengths for equal from now on."""
+        a, b = self.find(a), self.find(b)
+        if a is b:
+            return a
+        if a.is_const and b.is_const:
+            if kind == "join" and 1 in (a.payload, b.payload):
+                return b if a.payload == 1 else a
+            raise ShapeError(f"{self.node.op} needs equal lengths, got {a.payload} and {b.payload}", blame=self.node)
+        if kind == "join" and (_one(a) or _one(b)):
+            return b if _one(a) else a
+        self._guard(kind, a, b)
+        keep, drop = (b, a) if b.is_const or (b.cost < a.cost and not a.is_const) else (a, b)
+        self._parent[drop] = keep
+        self.changed = True
+        return keep
+
+    def change(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        """The rule for ``rebuild``: an expression once its lengths are decided."""
+        code = node.code
+        if code is Code.JOIN or code is Code.SAME:
+            return self.find(self.equate("join" if code is Code.JOIN else "same", *args))
+        if code is Code.STRETCH:
+            return const(0) if _one(args[1]) else args[0]
+        if code is Code.SPREAD:
+            big, small = args
+            if _one(small):
+                return big
+            self.equate("join", small, big)
+            return const(1)
+        new = remake(node, args)
+        return self.find(new) if new.dtype == INDEX_DTYPE and code is not Code.INDEX else new
+
+
+def _one(n: Expr) -> bool:
+    return n.is_const and n.payload == 1
+
+
+def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowered, list[Guard]]:
+    """``lowered`` with every length decided, axes of length 1 gone from the loops, and indices checked.
+
+    Returns it with the guards that must hold.  Errors: ShapeError when two known lengths differ.
+    """
+    solver = LengthSolver(ones)
+    rules = _length_rules(lowered)
+    while True:
+        solver.changed, memo = False, {}
+        for rule, value in rules:
+            solver.node = value.node
+            rebuild(rule, solver.change, memo)
+        if not solver.changed:
+            break
+    memo = _vanishing(lowered, solver)
+    definitions: dict[Value, Definition] = {}
+    for value, definition in lowered.definitions.items():
+        solver.node = value.node
+        definitions[value] = _rebuilt(definition, lambda e: rebuild(e, solver.change, memo))
+    resolved = replace(lowered, definitions=definitions, checks={}, requires={})
+    _guard_empty(resolved, solver)
+    return _with_checked_indices(resolved, solver), list(solver.guards.values())
+
+
+def _length_rules(lowered: Lowered) -> list[tuple[Expr, Value]]:
+    """Every expression that equates lengths, with the first value that needs it."""
+    found: dict[Expr, Value] = {}
+    for value, definition in lowered.definitions.items():
+        for e in walk(expressions_of(definition)):
+            if e.code in LENGTH_RULES:
+                found.setdefault(e, value)
+    return list(found.items())
+
+
+def _vanishing(lowered: Lowered, solver: LengthSolver) -> dict[Expr, Expr]:
+    """Index variables that can only be 0, because their axis has length 1."""
+    memo: dict[Expr, Expr] = {}
+    gone: dict[Expr, Expr] = {}
+    for value, definition in lowered.definitions.items():
+        solver.node = value.node
+        pairs: Iterable[tuple[Expr, Expr]] = zip(definition.axes, definition.shape, strict=True)
+        if isinstance(definition, (Reduction, Scattering)):
+            pairs = [*pairs, *zip(definition.bound, definition.extents, strict=True)]
+        for axis, extent in pairs:
+            if _one(rebuild(extent, solver.change, memo)):
+                gone[axis] = const(0)
+    return gone
+
+
+def _rebuilt(definition: Definition, new: Any) -> Definition:
+    """A definition with ``new`` applied to its expressions; bound variables that are gone are dropped."""
+    shape, axes = tuple(map(new, definition.shape)), tuple(map(new, definition.axes))
+    if isinstance(definition, Pointwise):
+        return Pointwise(shape, axes, new(definition.expr))
+    if isinstance(definition, (Reduction, Scattering)):
+        kept = [(v, new(n)) for v, n in zip(definition.bound, definition.extents, strict=True) if new(v).code is Code.INDEX]
+        bound, extents = tuple(v for v, _ in kept), tuple(n for _, n in kept)
+        if isinstance(definition, Scattering):
+            at = tuple(map(new, definition.at))
+            own = definition
+            return Scattering(shape, axes, new(own.base), bound, extents, at, new(own.value), own.combine)
+        body = new(definition.body)
+        if bound:
+            return Reduction(shape, axes, definition.combine, bound, extents, body)
+        position = definition.combine in (Combine.ARGMAX, Combine.ARGMIN)
+        return Pointwise(shape, axes, const(0) if position else body)
+    if isinstance(definition, FromLibrary):
+        return replace(definition, shape=shape, axes=axes, sizes=tuple(map(new, definition.sizes)))
+    return replace(definition, shape=shape, axes=axes)
+
+
+def _guard_empty(lowered: Lowered, solver: LengthSolver) -> None:
+    """A maximum or minimum of nothing does not exist (as in NumPy)."""
+    needy = (Combine.MAX, Combine.MIN, Combine.ARGMAX, Combine.ARGMIN)
+    for value, definition in lowered.definitions.items():
+        if isinstance(definition, Reduction) and definition.combine in needy:
+            for extent in definition.extents:
+                solver.node = value.node
+                if extent.is_const and extent.payload == 0:
+                    raise ShapeError(f"{value.node.op} of an empty axis has no identity", blame=value.node)
+                if not extent.is_const:
+                    solver._guard("positive", extent, const(0))
+
+
+# --- indices -------------------------------------------------------------------------------------------------------
+
+
+def _with_checked_indices(lowered: Lowered, solver: LengthSolver) -> Lowered:
+    """Every WRAP becomes plain arithmetic; what it demands becomes a guard, or a check that runs before its reader."""
+    definitions: dict[Value, Definition] = {}
+    made: dict[tuple[Expr, Expr], Value] = {}
+    for value, definition in lowered.definitions.items():
+        wraps = [e for e in walk(expressions_of(definition)) if e.code is Code.WRAP]
+        if not wraps:
+            definitions[value] = definition
+            continue
+        extents = dict(zip(definition.axes, definition.shape, strict=True))
+        if isinstance(definition, (Reduction, Scattering)):
+            extents.update(zip(definition.bound, definition.extents, strict=True))
+        memo: dict[Expr, Expr] = {}
+        for wrap in wraps:
+            i, n = (rebuild(arg, _unwrap, memo) for arg in wrap.args)
+            solver.node = value.node
+            if i.code is Code.INDEX:  # a loop's own variable: in range when the loop is short enough
+                if extents[i] is not n:
+                    solver._guard("within", extents[i], n)
+                continue
+            if _known_at_entry(i, lowered):
+                solver._guard("range", i, n)
+                continue
+            if (i, n) not in made:
+                made[i, n] = check = Value(f"bad_index{len(made)}", "bool", value.node)
+                definitions[check] = _any_outside(i, n, extents)
+                lowered.checks[check] = f"an index of {value.node.op} is out of range"
+            lowered.requires.setdefault(value, []).append(made[i, n])
+        definitions[value] = _rebuilt(definition, lambda e, memo=memo: rebuild(e, _unwrap, memo))
+    return replace(lowered, definitions=definitions)
+
+
+def _unwrap(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+    if node.code is not Code.WRAP:
+        return None
+    i, n = args
+    if i.code is Code.INDEX:
+        return i
+    if i.is_const:
+        return i if i.payload >= 0 else n + i.payload
+    return select(i < 0, i + n, i)
+
+
+def _known_at_entry(i: Expr, lowered: Lowered) -> bool:
+    """Whether an index depends on nothing but lengths and 0-d inputs."""
+    return not i.free and all(e.payload in lowered.inputs for e in walk([i]) if e.code is Code.LOAD)
+
+
+def _any_outside(i: Expr, n: Expr, extents: dict[Expr, Expr]) -> Definition:
+    """Whether index ``i`` leaves an axis of length ``n`` anywhere."""
+    fresh = {v: index("k") for v in extents if v in i.free}
+    here, limit = (rebuild(e, lambda node, args: None, dict(fresh)) for e in (i, n))
+    outside = (here < -limit) | (here >= limit)
+    if not fresh:
+        return Pointwise((), (), outside)
+    return Reduction((), (), Combine.OR, tuple(fresh.values()), tuple(extents[v] for v in fresh), outside)

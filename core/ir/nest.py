@@ -1,0 +1,149 @@
+"""A nest of loops while it is being written: puts every subexpression into the outermost loop that knows its variables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, ravel, remake, walk
+from core.ir.nodes import Let, Local, Loop, LoopKind, Statement
+
+_LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
+_INDEX_COST = 4  # index arithmetic up to this cost is repeated rather than named: compilers share it anyway
+
+
+class _Scope:
+    def __init__(self, variable: Expr | None):
+        self.variable = variable
+        self.body: list[Statement] = []
+        self.after: list[Statement] = []  # what follows the loop that is open inside
+
+
+class Nest:
+    """Open loops, innermost last, and what is known in them.
+
+    Level 0 is outside all loops, level k inside k of them.  ``begin`` announces the expressions of a stage, so that shared
+    ones are computed once, and ones under a guard stay under it.
+    """
+
+    def __init__(self, extents: dict[Expr, Expr], shapes: dict[Any, tuple[Expr, ...]]):
+        self.extents, self.shapes = extents, shapes
+        self._scopes = [_Scope(None)]
+        self._levels: dict[Expr, int] = {}  # of variables and locals
+        self._done: dict[Expr, tuple[Expr, int]] = {}  # expression -> what stands for it, its level
+        self._needed: set[Expr] = set()
+        self._readers: dict[Expr, int] = {}
+        self._named = 0
+
+    @property
+    def depth(self) -> int:
+        return len(self._scopes) - 1
+
+    @property
+    def body(self) -> list[Statement]:
+        """The statements outside all loops.  Errors: none; call it when all loops are closed."""
+        return [*self._scopes[0].body, *self._scopes[0].after]
+
+    # --- loops ------------------------------------------------------------------------------------------------------
+
+    def open(self, variable: Expr) -> None:
+        self._scopes.append(_Scope(variable))
+        self._levels[variable] = self.depth
+
+    def close(self, kind: LoopKind, reductions: Sequence[tuple[Combine, Local]] = ()) -> None:
+        """Close the innermost loop; what was known in it is forgotten."""
+        scope = self._scopes.pop()
+        self._done = {e: entry for e, entry in self._done.items() if entry[1] <= self.depth}
+        assert scope.variable is not None
+        loop = Loop(scope.variable, self.extents[scope.variable], [*scope.body, *scope.after], kind, False, list(reductions))
+        outside = self._scopes[-1]
+        outside.body += [loop, *outside.after]
+        outside.after = []
+
+    def emit(self, *statements: Statement, level: int | None = None) -> None:
+        self._scopes[self.depth if level is None else level].body.extend(statements)
+
+    def later(self, *statements: Statement, level: int) -> None:
+        """Put statements behind the loop that is open inside ``level``."""
+        self._scopes[level].after.extend(statements)
+
+    def declare(self, local: Local, init: Expr, level: int | None = None) -> None:
+        """A local that changes, declared in the body at ``level``."""
+        level = self.depth if level is None else level
+        self._levels[local.expr] = level
+        self._scopes[level].body.append(Let(local, init, constant=False))
+
+    # --- expressions ------------------------------------------------------------------------------------------------
+
+    def begin(self, roots: Sequence[Expr]) -> None:
+        """Announce what the next stage computes."""
+        self._needed = _unconditional(roots)
+        self._readers = {}
+        for root in roots:
+            self._readers[root] = self._readers.get(root, 0) + 1
+        for e in walk(roots):
+            for arg in e.args:
+                self._readers[arg] = self._readers.get(arg, 0) + 1
+
+    def know(self, e: Expr, stands: Expr, level: int) -> None:
+        """From now on ``stands`` is written for ``e``, in loops from ``level`` inwards."""
+        self._done[e] = (stands, level)
+        self._levels.setdefault(stands, level)
+
+    def value(self, root: Expr) -> Expr:
+        """``root`` as it is written here, after naming the parts that are shared or belong further out."""
+        for e in walk([root], into=lambda e: e not in self._done):
+            if e not in self._done:
+                self._done[e] = self._made(e)
+        if root in self._needed and self._readers.get(root, 0) > 1 and _worth_a_name(root, False):
+            return self._bind(root)
+        return self._done[root][0]
+
+    def named(self, root: Expr) -> Expr:
+        """Like ``value``, and the whole has a name of its own."""
+        self.value(root)
+        return self._bind(root)
+
+    def _made(self, e: Expr) -> tuple[Expr, int]:
+        if e.code in _LEAVES:
+            return e, self._levels.get(e, 0)
+        level = max((self._done[arg][1] for arg in e.args), default=0)
+        if e in self._needed:
+            for arg in e.args:
+                further_out = self._done[arg][1] < level
+                if arg in self._needed and (further_out or self._readers.get(arg, 0) > 1) and _worth_a_name(arg, further_out):
+                    self._bind(arg)
+        args = tuple(self._done[arg][0] for arg in e.args)
+        if e.code is Code.LOAD:
+            return make(Code.LOAD, e.dtype, (ravel(args, self.shapes[e.payload]),), e.payload), level
+        return remake(e, args), level
+
+    def _bind(self, e: Expr) -> Expr:
+        stands, level = self._done[e]
+        if stands.code in _LEAVES:
+            return stands
+        self._named += 1
+        local = Local(f"t{self._named}", e.dtype)
+        self._scopes[level].body.append(Let(local, stands))
+        self.know(e, local.expr, level)
+        return local.expr
+
+
+def _worth_a_name(e: Expr, further_out: bool) -> bool:
+    if e.code in _LEAVES:
+        return False
+    if e.dtype == INDEX_DTYPE and e.cost <= _INDEX_COST and e.code is not Code.LOAD:
+        return False
+    return True
+
+
+def _unconditional(roots: Sequence[Expr]) -> set[Expr]:
+    """The expressions below ``roots`` that are evaluated whatever the guards say."""
+    seen: set[Expr] = set()
+    pending = list(roots)
+    while pending:
+        e = pending.pop()
+        if e not in seen:
+            seen.add(e)
+            pending.extend(e.args[:1] if e.code is Code.GUARDED else e.args)
+    return seen

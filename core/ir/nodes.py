@@ -1,0 +1,154 @@
+"""Kernels: statements over scalar expressions, as a schedule leaves them and a printer spells them.
+
+    kernel     = name, what it reads, what it writes, body
+    statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e: body | If e: body else: body
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from core.ir.expr import Code, Combine, Expr, make, show, walk
+
+
+class Local:
+    """A scalar in a register.  ``expr`` reads it."""
+
+    __slots__ = ("name", "dtype", "expr")
+
+    def __init__(self, name: str, dtype: str):
+        self.name, self.dtype = name, dtype
+        self.expr = make(Code.LOCAL, dtype, (), self)
+
+    def __str__(self) -> str:
+        return self.name
+
+    __repr__ = __str__
+
+
+class LoopKind(enum.Enum):
+    """How the iterations of a loop relate."""
+
+    ORDER = "for"  # one after the other
+    GRID = "grid"  # independent
+    SIMD = "simd"  # independent but for the loop's reductions: may run in vector lanes
+
+
+@dataclass
+class Let:
+    """Declare a local.  ``constant`` ones are never assigned again."""
+
+    local: Local
+    value: Expr
+    constant: bool = True
+
+
+@dataclass
+class Assign:
+    """Give a local another value."""
+
+    local: Local
+    value: Expr
+
+
+@dataclass
+class Store:
+    """buffer[offset] = value; ``offset`` counts elements in row-major order."""
+
+    buffer: Any
+    offset: Expr
+    value: Expr
+
+
+@dataclass
+class Loop:
+    """Run the body for each value of ``variable`` from 0 up to ``extent``, or down from its end."""
+
+    variable: Expr
+    extent: Expr
+    body: list[Statement]
+    kind: LoopKind = LoopKind.ORDER
+    reverse: bool = False
+    reductions: list[tuple[Combine, Local]] = field(default_factory=list)
+
+
+@dataclass
+class If:
+    """Run one of two bodies."""
+
+    condition: Expr
+    body: list[Statement]
+    orelse: list[Statement] = field(default_factory=list)
+
+
+Statement: TypeAlias = Let | Assign | Store | Loop | If
+
+
+@dataclass
+class Kernel:
+    """A nest of loops that runs as one.  ``reads`` and ``writes`` are the stored values it touches."""
+
+    name: str
+    reads: list[Any]
+    writes: list[Any]
+    body: list[Statement]
+    comment: str = ""
+
+    def __str__(self) -> str:
+        head = f"kernel {self.name}({', '.join(map(str, self.reads))}) -> {', '.join(map(str, self.writes))}"
+        return "\n".join([head, *_lines(self.body, "  ")])
+
+
+def statements(body: list[Statement]) -> Iterator[Statement]:
+    """Every statement below ``body``, outer ones first."""
+    pending = list(reversed(body))
+    while pending:
+        statement = pending.pop()
+        yield statement
+        if isinstance(statement, Loop):
+            pending.extend(reversed(statement.body))
+        elif isinstance(statement, If):
+            pending.extend(reversed([*statement.body, *statement.orelse]))
+
+
+def expressions(body: list[Statement]) -> Iterator[Expr]:
+    """The root expressions of every statement below ``body``."""
+    for statement in statements(body):
+        if isinstance(statement, (Let, Assign)):
+            yield statement.value
+        elif isinstance(statement, Store):
+            yield statement.offset
+            yield statement.value
+        elif isinstance(statement, Loop):
+            yield statement.extent
+        else:
+            yield statement.condition
+
+
+def lengths_of(body: list[Statement]) -> list[Expr]:
+    """The run-time lengths that ``body`` mentions, in order of appearance."""
+    return [e for e in walk(expressions(body)) if e.code is Code.LENGTH]
+
+
+def _lines(body: list[Statement], indent: str) -> list[str]:
+    lines: list[str] = []
+    for statement in body:
+        if isinstance(statement, Let):
+            lines.append(f"{indent}{'let' if statement.constant else 'var'} {statement.local} = {show(statement.value)}")
+        elif isinstance(statement, Assign):
+            lines.append(f"{indent}{statement.local} = {show(statement.value)}")
+        elif isinstance(statement, Store):
+            lines.append(f"{indent}{statement.buffer}[{show(statement.offset)}] = {show(statement.value)}")
+        elif isinstance(statement, Loop):
+            order = " reversed" if statement.reverse else ""
+            lines.append(f"{indent}{statement.kind.value} {statement.variable.payload} < {show(statement.extent)}{order}:")
+            lines += _lines(statement.body, indent + "  ")
+        else:
+            lines.append(f"{indent}if {show(statement.condition)}:")
+            lines += _lines(statement.body, indent + "  ")
+            if statement.orelse:
+                lines += [f"{indent}else:", *_lines(statement.orelse, indent + "  ")]
+    return lines

@@ -1,0 +1,365 @@
+"""Schedules: a group of items becomes one kernel, a nest of loops for a CPU.
+
+The shared loops are opened once; inside, items run in stages, one loop nest for each level and set of inner loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from core import dtypes
+from core.ir.expr import Code, Combine, Expr, cast, const, make, maximum, minimum, not_equal, ravel, select, walk
+from core.ir.fuse import EXPENSIVE, Group, Item
+from core.ir.nest import Nest
+from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.program import Reduction, Scattering, Value
+
+_POSITIONS = (Combine.ARGMAX, Combine.ARGMIN)
+
+
+class Accumulator:
+    """The registers of one reduction: start, update, result.
+
+    float32 sums and products run in float64.  A maximum keeps NaN by a flag beside it, so that its loop vectorises.
+    """
+
+    def __init__(self, value: Value, definition: Reduction, number: int):
+        self.combine, self.dtype, self.body = definition.combine, value.dtype, definition.body
+        self.position = ravel(definition.bound, definition.extents)
+        wide = self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
+        main = self.body.dtype if self.combine in _POSITIONS else "float64" if wide else self.dtype
+        self.total = Local(f"{self.combine.value}{number}", main)
+        self.flag: Local | None = None
+        if self.combine in _POSITIONS:
+            self.flag = Local(f"at{number}", "int64")
+        elif self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS:
+            self.flag = Local(f"nan{number}", "int64" if main == "float64" else "int32")
+
+    def start(self) -> list[tuple[Local, Expr]]:
+        """The registers with their first values."""
+        pairs = [(self.total, const(self.combine.identity(self.total.dtype), self.total.dtype))]
+        return pairs + ([(self.flag, const(0, self.flag.dtype))] if self.flag else [])
+
+    def update(self, new: Expr, position: Expr, named: Callable[[Expr], Expr]) -> list[Statement]:
+        """Take in one more element; ``named`` gives an expression a name."""
+        total = self.total.expr
+        if self.combine in _POSITIONS:
+            new = named(new)
+            better = total < new if self.combine is Combine.ARGMAX else new < total
+            if new.dtype in dtypes.FLOATS:
+                better = better | (not_equal(new, new) & ~not_equal(total, total))
+            taken = Local(f"better_{self.total}", "bool")
+            assert self.flag is not None
+            return [
+                Let(taken, better),
+                Assign(self.flag, select(taken.expr, position, self.flag.expr)),
+                Assign(self.total, select(taken.expr, new, total)),
+            ]
+        if self.flag is not None:
+            new = named(new)
+            closer = total < new if self.combine is Combine.MAX else new < total
+            isnan = cast(not_equal(new, new), self.flag.dtype)
+            return [Assign(self.total, select(closer, new, total)), Assign(self.flag, self.flag.expr | isnan)]
+        return [Assign(self.total, combined(self.combine, total, cast(new, self.total.dtype)))]
+
+    def result(self) -> Expr:
+        if self.combine in _POSITIONS:
+            assert self.flag is not None
+            return self.flag.expr
+        if self.flag is not None:
+            nan = const(float("nan"), self.total.dtype)
+            return select(not_equal(self.flag.expr, const(0, self.flag.dtype)), nan, self.total.expr)
+        return cast(self.total.expr, self.dtype)
+
+    def reductions(self) -> list[tuple[Combine, Local]]:
+        """What a vectorised loop must combine across its lanes."""
+        return [(self.combine, self.total)] + ([(Combine.OR, self.flag)] if self.flag else [])
+
+
+def combined(combine: Combine, a: Expr, b: Expr) -> Expr:
+    """Two values taken together."""
+    if combine is Combine.ADD:
+        return a + b
+    if combine is Combine.MUL:
+        return a * b
+    if combine is Combine.MAX:
+        return maximum(a, b)
+    if combine is Combine.MIN:
+        return minimum(a, b)
+    return a | b if combine is Combine.OR else a & b
+
+
+class Stage:
+    """Items of one level that share their inner loops; ``rows`` are expressions it keeps for later stages, or reads."""
+
+    def __init__(self, inner: list[Expr], items: list[Item]):
+        self.inner, self.items = inner, items
+        self.keeps: list[tuple[Expr, Value]] = []
+        self.finds: list[tuple[Expr, Value]] = []
+
+    @property
+    def roots(self) -> list[Expr]:
+        return [item.definition.body if isinstance(item.definition, Reduction) else item.definition.expr for item in self.items]
+
+
+class Scheduler:
+    """Writes the kernel of one group.  ``kept`` are the values that something outside the group reads."""
+
+    def __init__(self, group: Group, extents: dict[Expr, Expr], shapes: dict[Value, tuple[Expr, ...]], kept: set[Value]):
+        self.group, self.extents, self.shapes, self.kept = group, extents, shapes, kept
+        self.outer = self._ordered(group.outer, group.items)
+        self.stages = self._stages()
+        self.scratch: list[Value] = []
+        self.nest = Nest(extents, shapes)
+        self.accumulators: dict[Item, Accumulator] = {}
+
+    def kernel(self, name: str, comment: str) -> Kernel:
+        prelude = [statement for stage in self.stages for item in stage.items for statement in self._cleared(item, stage)]
+        self._keep_rows()
+        for variable in self.outer:
+            self.nest.open(variable)
+        for stage in self.stages:
+            self._run(stage)
+        self._close_shared_loops()
+        written = [item.value for stage in self.stages for item in stage.items if self._in_memory(item, stage)]
+        loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
+        read = [value for value in loads if value not in self.group.values]
+        return Kernel(name, read, [*written, *self.scratch], [*prelude, *self.nest.body], comment)
+
+    # --- what runs where --------------------------------------------------------------------------------------------
+
+    def _ordered(self, variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:
+        """Loop order: outermost first; innermost the variable that most accesses have last."""
+        distance: dict[Expr, list[int]] = {variable: [] for variable in variables}
+        first: dict[Expr, int] = {}
+        for item in items:
+            for at in (*(e.args for e in item.loads), item.definition.axes, item.definition.axes):
+                for position, i in enumerate(at):
+                    for variable in i.free & distance.keys():
+                        distance[variable].append(len(at) - 1 - position)
+            for variable in (*item.definition.axes, *getattr(item.definition, "bound", ())):
+                first.setdefault(variable, len(first))
+        mean = {v: sum(d) / len(d) if d else 0.0 for v, d in distance.items()}
+        return sorted(distance, key=lambda v: (-mean[v], first.get(v, 0)))
+
+    def _stages(self) -> list[Stage]:
+        """Items by level and inner loops, in an order in which they can run."""
+        found: dict[tuple[int, frozenset[Expr]], list[Item]] = {}
+        for item in self.group.items:
+            found.setdefault((item.level, (item.free | item.bound).difference(self.outer)), []).append(item)
+        stages = []
+        for level, variables in sorted(found, key=lambda key: key[0]):
+            items = found[level, variables]
+            order = self._ordered(variables, items)
+            positions = [item for item in items if _is_position(item)]
+            if positions:  # the first of several equal elements wins: no loop may come between them
+                bound = frozenset().union(*(item.bound for item in positions))
+                inside = [v for item in positions for v in item.definition.bound]
+                order = [v for v in order if v not in bound] + [v for v in dict.fromkeys(inside) if v in order]
+            stages.append(Stage(order, items))
+        return stages
+
+    def _depth(self, item: Item, stage: Stage) -> int:
+        """The level inside the last loop that runs over the item's own axes."""
+        order = self.outer + stage.inner
+        return max((k + 1 for k, v in enumerate(order) if v in item.free), default=0)
+
+    def _grows(self, item: Item, stage: Stage) -> bool:
+        """Whether a loop that is reduced over lies outside one of the item's own: then it grows in memory."""
+        order = self.outer + stage.inner
+        return any(v in item.bound for v in order[: self._depth(item, stage)])
+
+    def _in_memory(self, item: Item, stage: Stage) -> bool:
+        """A reduction stays in a register when only later stages of the same iteration read it."""
+        if not isinstance(item.definition, Reduction) or item.value in self.kept:
+            return True
+        return self._depth(item, stage) > len(self.outer) or bool(item.bound.intersection(self.outer))
+
+    def _cleared(self, item: Item, stage: Stage) -> list[Statement]:
+        """Loops that set a value that grows in memory to its identity."""
+        if not isinstance(item.definition, Reduction) or not self._grows(item, stage):
+            return []
+        start = const(item.definition.combine.identity(item.value.dtype), item.value.dtype)
+        return over(item.definition.axes, self.extents, [self._store(item.value, item.definition.axes, start)])
+
+    def _keep_rows(self) -> None:
+        """Give memory to costly expressions that two stages share: the first computes them, the others read."""
+        first: dict[Expr, Stage] = {}
+        covered: set[Expr] = set()
+        for stage in self.stages:
+            if len(stage.inner) != 1:
+                continue
+            variable = stage.inner[0]
+            for e in reversed(walk(stage.roots, into=lambda e: e.code is not Code.GUARDED)):
+                if e.cost < EXPENSIVE or variable not in e.free or e in covered or e.code is Code.LOAD:
+                    continue
+                earlier = first.setdefault(e, stage)
+                if earlier is stage or earlier.inner != stage.inner:
+                    continue
+                covered.update(walk([e]))
+                row = next((row for kept, row in earlier.keeps if kept is e), None)
+                if row is None:
+                    row = Value(f"row{len(self.scratch) + 1}_of_{self.group.items[0].value}", e.dtype)
+                    self.shapes[row] = (self.extents[variable],)
+                    self.scratch.append(row)
+                    earlier.keeps.append((e, row))
+                for later in self.stages[self.stages.index(earlier) + 1 :]:
+                    if later.inner == stage.inner and (e, row) not in later.finds:
+                        later.finds.append((e, row))
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _run(self, stage: Stage) -> None:
+        nest, shared = self.nest, len(self.outer)
+        nest.begin(stage.roots)
+        reductions = [item for item in stage.items if isinstance(item.definition, Reduction)]
+        for number, item in enumerate(reductions, start=len(self.accumulators) + 1):
+            self.accumulators[item] = Accumulator(item.value, item.definition, number)
+        for level in range(len(self.outer) + len(stage.inner) + 1):
+            for item in reductions:
+                if self._depth(item, stage) == level and not self._full_depth(item, stage):
+                    for local, init in self.accumulators[item].start():
+                        nest.declare(local, init, min(level, nest.depth))
+            if shared <= level < shared + len(stage.inner):
+                nest.open(stage.inner[level - shared])
+        self._rows(stage)
+        for item in stage.items:
+            self._reduce(item, stage) if item in self.accumulators else self._write(item)
+        for item in reductions:
+            if self._depth(item, stage) < shared:
+                nest.later(*self._finished(item, stage), level=self._depth(item, stage))
+        for level in range(shared + len(stage.inner) - 1, shared - 1, -1):
+            innermost = level == shared + len(stage.inner) - 1
+            nest.close(*self._kind(stage, reductions) if innermost else (LoopKind.ORDER, ()))
+            for item in reductions:
+                if self._depth(item, stage) == level:
+                    nest.emit(*self._finished(item, stage))
+        for item in reductions:
+            if self._depth(item, stage) == shared and not self._full_depth(item, stage):
+                again = make(Code.LOAD, item.value.dtype, item.definition.axes, item.value)
+                nest.know(again, nest.named(self.accumulators[item].result()), shared)
+
+    def _full_depth(self, item: Item, stage: Stage) -> bool:
+        """Whether no loop lies inside the item's own, so that there is nothing to keep in a register."""
+        return self._depth(item, stage) == len(self.outer) + len(stage.inner)
+
+    def _kind(self, stage: Stage, reductions: Sequence[Item]) -> tuple[LoopKind, list[tuple[Combine, Local]]]:
+        if any(map(_is_position, stage.items)):
+            return LoopKind.ORDER, []
+        registers = [self.accumulators[item] for item in reductions if not self._full_depth(item, stage)]
+        return LoopKind.SIMD, [pair for accumulator in registers for pair in accumulator.reductions()]
+
+    def _close_shared_loops(self) -> None:
+        flat = [stage for stage in self.stages if not stage.inner]
+        for level in range(len(self.outer) - 1, -1, -1):
+            kind: tuple[LoopKind, Sequence] = (LoopKind.GRID, ())
+            if level == len(self.outer) - 1 and len(flat) == len(self.stages):
+                items = [item for stage in flat for item in stage.items]
+                reductions = [item for item in items if item in self.accumulators]
+                kind = self._kind(Stage([], items), reductions)
+            elif any(self.outer[level] in item.bound for item in self.group.items):
+                kind = (LoopKind.ORDER, ())
+            self.nest.close(*kind)
+
+    def _rows(self, stage: Stage) -> None:
+        """Write the rows that this stage keeps; know those that an earlier one kept."""
+        for e, row in stage.finds:
+            where = make(Code.LOAD, e.dtype, (stage.inner[0],), row)
+            self.nest.know(e, where, self.nest.depth)
+        for e, row in stage.keeps:
+            self.nest.emit(Store(row, stage.inner[0], self.nest.named(e)))
+
+    def _write(self, item: Item) -> None:
+        """Store a pointwise value; what reads it at the same point takes it from its register."""
+        expr = item.definition.expr
+        again = make(Code.LOAD, item.value.dtype, item.definition.axes, item.value)
+        if any(again in other.loads for other in self.group.items):
+            self.nest.know(again, self.nest.named(expr), self.nest.depth)
+        self.nest.emit(self._store(item.value, item.definition.axes, self.nest.value(expr)))
+
+    def _reduce(self, item: Item, stage: Stage) -> None:
+        definition = item.definition
+        if self._full_depth(item, stage):  # the loops that are reduced over lie outside: it grows in memory
+            axes = definition.axes
+            offset = ravel(axes, self.shapes[item.value])
+            so_far = make(Code.LOAD, item.value.dtype, (offset,), item.value)
+            new = self.nest.value(definition.body)
+            self.nest.emit(Store(item.value, offset, combined(definition.combine, so_far, cast(new, item.value.dtype))))
+            return
+        new, position = self.nest.value(definition.body), self.accumulators[item].position
+        self.nest.emit(*self.accumulators[item].update(new, position, self._name))
+
+    def _name(self, e: Expr) -> Expr:
+        """A name in the innermost loop for an expression that is written already."""
+        if e.code is Code.LOCAL:
+            return e
+        local = Local(f"v{len(self.accumulators)}_{self.nest.depth}_{self._next()}", e.dtype)
+        self.nest.emit(Let(local, e))
+        return local.expr
+
+    def _next(self) -> int:
+        self._count = getattr(self, "_count", 0) + 1
+        return self._count
+
+    def _finished(self, item: Item, stage: Stage) -> list[Statement]:
+        """Statements that put a finished register into memory."""
+        if self._full_depth(item, stage) or not self._in_memory(item, stage):
+            return []
+        result, axes = self.accumulators[item].result(), item.definition.axes
+        if self._grows(item, stage):
+            offset = ravel(axes, self.shapes[item.value])
+            so_far = make(Code.LOAD, item.value.dtype, (offset,), item.value)
+            return [Store(item.value, offset, combined(item.definition.combine, so_far, result))]
+        return [self._store(item.value, axes, result)]
+
+    def _store(self, value: Value, axes: Sequence[Expr], new: Expr) -> Store:
+        return Store(value, ravel(axes, self.shapes[value]), new)
+
+
+def _is_position(item: Item) -> bool:
+    return isinstance(item.definition, Reduction) and item.definition.combine in _POSITIONS
+
+
+def over(
+    axes: Sequence[Expr], extents: dict[Expr, Expr], body: list[Statement], kind: LoopKind = LoopKind.SIMD
+) -> list[Statement]:
+    """Loops over ``axes`` around ``body``; constant axes have none."""
+    variables = [axis for axis in axes if axis.code is Code.INDEX]
+    for number, variable in enumerate(reversed(variables)):
+        outer = LoopKind.GRID if kind is LoopKind.SIMD else kind
+        body = [Loop(variable, extents[variable], body, kind if number == 0 else outer)]
+    return body
+
+
+def scatter_kernel(
+    value: Value,
+    definition: Scattering,
+    extents: dict[Expr, Expr],
+    shapes: dict[Value, tuple[Expr, ...]],
+    name: str,
+    comment: str,
+) -> Kernel:
+    """Store the base, then set or add element by element, in order."""
+    first = Nest(extents, shapes)
+    for axis in definition.axes:
+        if axis.code is Code.INDEX:
+            first.open(axis)
+    first.begin([definition.base])
+    first.emit(Store(value, ravel(definition.axes, shapes[value]), first.value(definition.base)))
+    for k in range(first.depth):
+        first.close(LoopKind.SIMD if k == 0 else LoopKind.GRID)
+    then = Nest(extents, shapes)
+    for variable in definition.bound:
+        then.open(variable)
+    then.begin([*definition.at, definition.value])
+    offset = ravel([then.value(i) for i in definition.at], shapes[value])
+    new = then.value(definition.value)
+    if definition.combine is not None:
+        new = combined(definition.combine, make(Code.LOAD, value.dtype, (offset,), value), new)
+    then.emit(Store(value, offset, new))
+    for _ in definition.bound:
+        then.close(LoopKind.ORDER)
+    loads = [e for root in (definition.base, *definition.at, definition.value) for e in walk([root]) if e.code is Code.LOAD]
+    read: list[Any] = list(dict.fromkeys(e.payload for e in loads))
+    return Kernel(name, read, [value], [*first.body, *then.body], comment)

@@ -1,0 +1,184 @@
+"""The plugins of this process: discovered once, when first asked for, and the registries of what they offer.
+
+``register`` adds a plugin by hand (a notebook, a test); ``plugins()`` is what diagnostics show.  How a plugin is found
+and checked is in core/discovery.py, how what it offers is indexed in core/registries.py.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pluggy
+
+from core import discovery, hookspecs, own_plugin
+from core.discovery import Plugin, State
+from core.errors import CoreWarning, PluginError, did_you_mean
+from core.markers import PROJECT
+from core.registries import Registries
+from core.registry import Source
+
+
+class _Plugins:
+    """The one mutable thing: which plugins there are, by key.  Every change happens under the lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        with self.lock:
+            self.manager = pluggy.PluginManager(PROJECT)
+            self.manager.add_hookspecs(hookspecs)
+            self.installed: dict[str, Plugin] = {}
+            self.registered: dict[str, Plugin] = {}
+            self.discovered = self.discovering = False
+            self.view: Registries | None = None
+
+    def known(self) -> dict[str, Plugin]:
+        """Core first, then what is installed, then what was registered by hand."""
+        self.discover()
+        with self.lock:
+            return {**self.installed, **self.registered}
+
+    def discover(self) -> None:
+        if self.discovered:
+            return
+        with self.lock:
+            if self.discovered:
+                return
+            if self.discovering:
+                raise PluginError(
+                    "a plugin asked what plugins offer while plugins were being read; it must ask in a function"
+                )
+            self.discovering = True
+            try:
+                self.installed = self._read_installed()
+            finally:
+                self.discovering = False
+            self.view, self.discovered = None, True
+
+    def _read_installed(self) -> dict[str, Plugin]:
+        found = discovery.find()
+        discovery.warn_of_unknown_names(found)
+        own = discovery.read(own_plugin, Source(PROJECT, PROJECT, discovery.own_version()), self.manager)
+        out = {own.source.key: own}
+        try:
+            for one in found:
+                plugin = discovery.refusal(one) or discovery.read_found(one, self.manager)
+                if plugin.state in (State.BROKEN, State.INCOMPATIBLE) and _strict():
+                    raise PluginError(f"{plugin}  (CORE_PLUGINS_STRICT is set)")
+                out[plugin.source.key] = plugin
+        except BaseException:  # as if nothing had been read: the next one to ask reads again
+            for key in filter(self.manager.has_plugin, out):
+                self.manager.unregister(name=key)
+            raise
+        return out
+
+    def registries(self) -> Registries:
+        view = self.view  # the compiler asks for each node
+        if view is not None:
+            return view
+        with self.lock:
+            if self.view is None:
+                loaded = [plugin for plugin in self.known().values() if plugin.state is State.LOADED]
+                self.view = Registries(entry for plugin in loaded for entry in plugin.entries)
+            return self.view
+
+    def disable(self, key: str, error: BaseException) -> Plugin:
+        """A plugin that failed when it was called is broken from now on."""
+        with self.lock:
+            where = self.registered if key in self.registered else self.installed
+            remedy = discovery.remedy_for(error, where[key].source)
+            where[key] = replace(where[key], state=State.BROKEN, cause=discovery.cause_of(error), remedy=remedy)
+            self.view = None
+            if self.manager.has_plugin(key):
+                self.manager.unregister(name=key)
+            return where[key]
+
+
+_all = _Plugins()
+
+
+def registries() -> Registries:
+    """What all plugins offer.  The first call discovers them.  Errors: PluginError when CORE_PLUGINS_STRICT is set."""
+    return _all.registries()
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """Every plugin that is installed or registered, core first, with its state; a frozen snapshot."""
+    conflicts = registries().conflicts()
+    return tuple(
+        replace(plugin, state=State.CONFLICT, cause=conflicts[plugin.source])
+        if plugin.state is State.LOADED and plugin.source in conflicts
+        else plugin
+        for plugin in _all.known().values()
+    )
+
+
+def register(plugin: Any, name: str | None = None) -> None:
+    """Add a plugin by hand: a module, or any object whose attributes are marked with ``@core.hookimpl``.
+
+    Errors  PluginError when it fits no hook, returns something else than records, or its name is taken.
+    """
+    name = name or getattr(plugin, "__name__", None) or f"{type(plugin).__name__}-{id(plugin):x}"
+    source = Source(name, name, str(getattr(plugin, "__version__", "")))
+    with _all.lock:
+        if name in _all.known():
+            raise PluginError(f"a plugin named {name!r} is registered already; unregister it first")
+        try:
+            _all.registered[name] = discovery.read(plugin, source, _all.manager)
+        except PluginError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{name} cannot be registered: {discovery.cause_of(error)}") from error
+        _all.view = None
+
+
+def unregister(plugin: Any) -> None:
+    """Take away what ``register`` added, given the object or its name.  Errors: PluginError when it is unknown."""
+    with _all.lock:
+        name = plugin if isinstance(plugin, str) else _all.manager.get_name(plugin)
+        if name not in _all.registered:
+            raise PluginError(f"no plugin {plugin!r} was registered by hand.{did_you_mean(str(name), _all.registered)}")
+        del _all.registered[name]
+        _all.view = None
+        if _all.manager.has_plugin(name):
+            _all.manager.unregister(name=name)
+
+
+def reset() -> None:
+    """Forget every plugin, those added by hand included; the next one to ask discovers anew.  For tests."""
+    _all.reset()
+
+
+def call_each(hook: str, **arguments: Any) -> Iterator[tuple[Source, Any]]:
+    """Call a behaviour hook plugin by plugin, the latest registered first.  Yields who answered and what, without None.
+
+    One that raises is disabled, with a warning, and left out.  Errors: PluginError when CORE_PLUGINS_STRICT is set.
+    """
+    known = _all.known()
+    for implementation in reversed(getattr(_all.manager.hook, hook).get_hookimpls()):
+        try:
+            answer = implementation.function(*(arguments[name] for name in implementation.argnames))
+        except Exception as error:
+            broken = _all.disable(implementation.plugin_name, error)
+            if _strict():
+                raise PluginError(f"{broken}  (in the hook {hook}; CORE_PLUGINS_STRICT is set)") from error
+            warnings.warn(f"{broken}  (in the hook {hook})", CoreWarning, stacklevel=2)
+            continue
+        if answer is not None:
+            yield known[implementation.plugin_name].source, answer
+
+
+def call_first(hook: str, **arguments: Any) -> tuple[Source, Any] | None:
+    """The first answer of ``call_each``, or None."""
+    return next(call_each(hook, **arguments), None)
+
+
+def _strict() -> bool:
+    return os.environ.get("CORE_PLUGINS_STRICT", "") not in ("", "0")

@@ -1,0 +1,150 @@
+"""Derivatives of an op against differences, and against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from core import dtypes
+from core.errors import GradientError
+from core.gradient import Lop, Rop
+from core.graph import Variable
+from core.tensor.type import TensorVariable
+from core.testing.values import as_list, compiled, random, symbolic
+
+_STEP = 1e-4  # the differences below are exact to order 4, so rounding, 1e-16 / 1e-4, is what remains
+
+
+def check_derivatives(
+    op: Callable[..., Any],
+    *arrays: Any,
+    wrt: Sequence[int] | int | None = None,
+    backend: Any = "interpreter",
+    static: bool = False,
+    seed: int = 0,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+) -> None:
+    """Hold ``R_op`` and ``grad`` of ``op`` (an op, or a function of tensor variables) against differences at ``arrays``.
+
+    wrt     positions of the inputs to differentiate by; left out, all of a float dtype (computed with as float64)
+    Checks  R_op(u) == central difference along u;  <R_op(u), v> == <u, grad(v)> for random u and v, one input at a time
+            and all together;  each gradient has the shape and dtype of its input.
+    Errors  GradientError saying which of these fails, for which input, with both values.
+    """
+    values = [np.asarray(array) for array in arrays]
+    positions = _positions(op, wrt, values)
+    for position in positions:
+        values[position] = values[position].astype("float64")
+    inputs = symbolic(values, static)
+    outputs = [out for out in as_list(op(*inputs)) if out.type.dtype in dtypes.FLOATS]
+    if not outputs:
+        raise GradientError(f"check_derivatives needs an op with an output of a float dtype, but {op} has none")
+    check = _Check(op, inputs, outputs, values, backend, rtol, atol)
+    for position in positions:
+        check.along([position], seed + position)
+    if len(positions) > 1:
+        check.along(positions, seed + len(values))
+
+
+def _positions(op: Any, wrt: Sequence[int] | int | None, values: Sequence[np.ndarray]) -> list[int]:
+    floats = [position for position, value in enumerate(values) if value.dtype.name in dtypes.FLOATS]
+    chosen = floats if wrt is None else [wrt] if isinstance(wrt, int) else list(wrt)
+    if not chosen or not set(chosen) <= set(floats):
+        raise GradientError(
+            f"check_derivatives of {op} needs inputs of a float dtype to differentiate by, got wrt={wrt} and dtypes "
+            f"{[value.dtype.name for value in values]}"
+        )
+    return chosen
+
+
+class _Check:
+    """One op at one point: everything that stays the same while the direction varies."""
+
+    def __init__(
+        self,
+        op: Any,
+        inputs: Sequence[TensorVariable],
+        outputs: Sequence[TensorVariable],
+        values: Sequence[np.ndarray],
+        backend: Any,
+        rtol: float,
+        atol: float,
+    ):
+        self.op, self.inputs, self.outputs, self.values = op, list(inputs), list(outputs), list(values)
+        self.backend, self.rtol, self.atol = backend, rtol, atol
+        self.run = compiled(inputs, outputs, backend)
+        self.at_point = [np.asarray(out) for out in self.run(*values)]
+
+    def along(self, positions: Sequence[int], seed: int) -> None:
+        """Compare everything for one random direction in the inputs at ``positions`` and one random weight per output."""
+        directions = [random(self.values[p].shape, seed=1000 * seed + p) for p in positions]
+        weights = [random(out.shape, out.dtype, seed=1000 * seed + 500 + k) for k, out in enumerate(self.at_point)]
+        tangents = self._tangents(positions, directions)
+        gradients = self._gradients(positions, weights)
+        differences = self._differences(positions, directions)
+        for k, (tangent, difference) in enumerate(zip(tangents, differences, strict=True)):
+            self._compare(tangent, difference, f"R_op of output {k}", "the central difference", positions)
+        forward = sum(float(np.sum(t * w)) for t, w in zip(tangents, weights, strict=True))
+        backward = sum(float(np.sum(d * g)) for d, g in zip(directions, gradients, strict=True))
+        numeric = sum(float(np.sum(d * w)) for d, w in zip(differences, weights, strict=True))
+        self._compare(np.asarray(backward), np.asarray(numeric), "<u, grad(v)>", "<central difference along u, v>", positions)
+        self._compare(np.asarray(backward), np.asarray(forward), "<u, grad(v)>", "<R_op(u), v>", positions)
+
+    def _tangents(self, positions: Sequence[int], directions: Sequence[np.ndarray]) -> list[np.ndarray]:
+        points = symbolic(directions)
+        tangents = Rop(self.outputs, [self.inputs[p] for p in positions], points, disconnected_outputs="ignore")
+        found = self._with(points, tangents, directions)
+        return [
+            np.zeros_like(out) if value is None else self._shaped(value, out, f"R_op of output {k}")
+            for k, (value, out) in enumerate(zip(found, self.at_point, strict=True))
+        ]
+
+    def _gradients(self, positions: Sequence[int], weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+        points = symbolic(weights)
+        wrt = [self.inputs[p] for p in positions]
+        found = self._with(points, Lop(self.outputs, wrt, points, disconnected_inputs="ignore"), weights)
+        return [
+            self._shaped(value, self.values[p], f"the gradient of input {p}") for value, p in zip(found, positions, strict=True)
+        ]
+
+    def _with(
+        self, points: Sequence[Variable], outputs: Sequence[Variable | None], values: Sequence[np.ndarray]
+    ) -> list[np.ndarray | None]:
+        present = [out for out in outputs if out is not None]
+        results = iter(compiled([*self.inputs, *points], present, self.backend)(*self.values, *values))
+        return [None if out is None else np.asarray(next(results)) for out in outputs]
+
+    def _differences(self, positions: Sequence[int], directions: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """(8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h."""
+
+        def at(steps: float) -> list[np.ndarray]:
+            moved = list(self.values)
+            for position, direction in zip(positions, directions, strict=True):
+                moved[position] = moved[position] + steps * _STEP * direction
+            return [np.asarray(out) for out in self.run(*moved)]
+
+        near = [(up - down) for up, down in zip(at(1), at(-1), strict=True)]
+        far = [(up - down) for up, down in zip(at(2), at(-2), strict=True)]
+        return [(8 * a - b) / (12 * _STEP) for a, b in zip(near, far, strict=True)]
+
+    def _shaped(self, value: np.ndarray, like: np.ndarray, what: str) -> np.ndarray:
+        if value.shape != like.shape or value.dtype != like.dtype:
+            raise GradientError(
+                f"{what} of {self.op} needs shape {like.shape} and dtype {like.dtype}, got shape {value.shape} and dtype {value.dtype}"
+            )
+        return value
+
+    def _compare(self, got: np.ndarray, expected: np.ndarray, what: str, against: str, positions: Sequence[int]) -> None:
+        scale = max(1.0, float(np.max(np.abs(expected), initial=0)))
+        if np.allclose(got, expected, rtol=self.rtol, atol=self.atol * scale):
+            return
+        error = np.abs(got - expected)
+        worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
+        where = f" at {tuple(map(int, worst))}" if error.ndim else ""
+        raise GradientError(
+            f"{what} of {self.op} for input{'s' * (len(positions) > 1)} {', '.join(map(str, positions))} is {got[worst]}{where}, "
+            f"but {against} is {expected[worst]}"
+        )

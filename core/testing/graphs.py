@@ -1,0 +1,383 @@
+"""Hypothesis strategies for random graphs, with what NumPy makes of them.
+
+The graphs are tame, so that two right computations agree closely: values stay small, and comparisons, rounding and indices see
+only values that come out the same everywhere.  Needs hypothesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+import core.tensor as ct
+from core import dtypes
+from core.graph import Variable
+from core.tensor.type import TensorType, TensorVariable
+from core.testing.values import random
+
+LENGTHS = (3, 2, 1, 0, 5, 4)
+_LARGEST = 600  # elements of one value
+
+
+class Graph(NamedTuple):
+    """A random graph: symbolic ``inputs`` and ``outputs``, ``arrays`` for the inputs, and the outputs as NumPy computes them.
+
+    ``scale`` bounds every floating-point value met on the way, ``eps`` is the precision of the coarsest of them;
+    ``steps`` says in words how the graph was made.
+    """
+
+    inputs: list[TensorVariable]
+    outputs: list[TensorVariable]
+    arrays: list[np.ndarray]
+    expected: list[np.ndarray]
+    scale: float
+    eps: float
+    steps: list[str]
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{x} = {a.dtype}{list(a.shape)} of type {x.type}" for x, a in zip(self.inputs, self.arrays, strict=True))
+        return f"Graph({arrays}; {'; '.join(self.steps)})"
+
+    def tolerance(self, factor: float = 1000) -> dict[str, float]:
+        """``rtol`` and ``atol`` within which a right result lies."""
+        return {"rtol": factor * self.eps, "atol": factor * self.eps * max(1.0, self.scale) ** 2}
+
+
+@dataclass
+class _Item:
+    """A value of the graph: symbolic, by NumPy, and whether it is free of rounding."""
+
+    symbol: TensorVariable
+    value: np.ndarray
+    exact: bool
+    name: str
+
+
+@dataclass
+class _Pool:
+    """What has been made so far, and how the next value is chosen from it."""
+
+    draw: Any
+    items: list[_Item] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    scale: float = 1.0
+
+    @property
+    def eps(self) -> float:
+        floats = [item.value.dtype for item in self.items if _is_float(item)]
+        return max((float(np.finfo(dtype).eps) for dtype in floats), default=0.0)
+
+    def pick(self, wanted: Callable[[_Item], bool] = lambda item: True) -> _Item | None:
+        """One of the values that are ``wanted``; later ones are as likely as early ones."""
+        found = [item for item in self.items if wanted(item)]
+        return self.draw(st.sampled_from(found)) if found else None
+
+    def apply(self, text: str, step: Callable[..., Any], *operands: _Item, exact: bool = False) -> None:
+        """Add ``step(module, *operands)``, computed with ct and with np, unless it grows too big."""
+        with np.errstate(all="ignore"):
+            value = np.asarray(step(np, *(item.value for item in operands)))
+        is_float = value.dtype.name in dtypes.FLOATS
+        if value.size > _LARGEST or value.ndim > 4 or (is_float and not np.all(np.abs(value) < 100)):
+            return
+        symbol = step(ct, *(item.symbol for item in operands))
+        name = f"v{len(self.items)}"
+        self.steps.append(f"{name} = {text.format(*(item.name for item in operands))}")
+        self.items.append(_Item(symbol, value, exact and all(item.exact for item in operands), name))
+        if is_float:
+            self.scale = max(self.scale, float(np.max(np.abs(value), initial=0)))
+
+
+def _is_float(item: _Item) -> bool:
+    return item.value.dtype.name in dtypes.FLOATS
+
+
+def _is_integer(item: _Item) -> bool:
+    return item.value.dtype.name in dtypes.INTEGERS
+
+
+def _is_number(item: _Item) -> bool:
+    return item.value.dtype != "bool"
+
+
+def _broadcasts_with(*others: _Item) -> Callable[[_Item], bool]:
+    def test(item: _Item) -> bool:
+        try:
+            np.broadcast_shapes(item.value.shape, *(other.value.shape for other in others))
+        except ValueError:
+            return False
+        return True
+
+    return test
+
+
+# --- steps: each adds a value to the pool where it finds operands ----------------------------------------------------
+
+_SMOOTH = {
+    "sin({})": lambda m, x: m.sin(x),
+    "tanh({})": lambda m, x: m.tanh(x),
+    "exp(-{0} * {0})": lambda m, x: m.exp(-x * x),
+    "sqrt(1 + {0} * {0})": lambda m, x: m.sqrt(1 + x * x),
+    "log1p({0} * {0})": lambda m, x: m.log1p(x * x),
+}
+_KINKED = {"abs({})": lambda m, x: m.abs(x), "maximum({}, 0)": lambda m, x: m.maximum(x, 0)}
+
+
+def _unary(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(_is_float)
+    if x is not None:
+        text = pool.draw(st.sampled_from([*_SMOOTH, *({} if smooth else _KINKED)]))
+        pool.apply(text, (_SMOOTH | _KINKED)[text], x)
+
+
+_BINARY = {
+    "{} + {}": lambda m, x, y: x + y,
+    "{} - {}": lambda m, x, y: x - y,
+    "{} * {}": lambda m, x, y: x * y,
+    "{0} / (2 + {1} * {1})": lambda m, x, y: x / (2.0 + y * y),
+}
+_KINKED_BINARY = {
+    "maximum({}, {})": lambda m, x, y: m.maximum(x, y),
+    "minimum({}, {})": lambda m, x, y: m.minimum(x, y),
+}
+
+
+def _binary(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(_is_number)
+    if x is None:
+        return
+    y = pool.pick(lambda item: _is_number(item) and _broadcasts_with(x)(item))
+    table = _BINARY if smooth else _BINARY | _KINKED_BINARY
+    text = pool.draw(st.sampled_from(list(table)))
+    pool.apply(text, table[text], x, y, exact=_is_integer(x) and _is_integer(y) and "/" not in text)
+
+
+def _integer(pool: _Pool, smooth: bool) -> None:
+    """Division and remainder of integers, by zero too."""
+    x = pool.pick(_is_integer)
+    if x is None:
+        return
+    y = pool.pick(lambda item: _is_integer(item) and _broadcasts_with(x)(item))
+    if pool.draw(st.booleans()):
+        pool.apply("{} // {}", lambda m, a, b: a // b, x, y, exact=True)
+    else:
+        pool.apply("{} % {}", lambda m, a, b: a % b, x, y, exact=True)
+
+
+def _compare(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(lambda item: item.exact and _is_number(item))
+    if x is None:
+        return
+    y = pool.pick(lambda item: item.exact and _is_number(item) and _broadcasts_with(x)(item))
+    pool.apply("{} < {}", lambda m, a, b: a < b, x, y, exact=True)
+
+
+def _where(pool: _Pool, smooth: bool) -> None:
+    c = pool.pick(lambda item: item.value.dtype == "bool")
+    x = None if c is None else pool.pick(_broadcasts_with(c))
+    y = None if x is None else pool.pick(_broadcasts_with(c, x))
+    if y is not None:
+        pool.apply("where({}, {}, {})", lambda m, a, b, d: m.where(a, b, d), c, x, y, exact=True)
+
+
+def _reduce(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(_is_number)
+    if x is None:
+        return
+    ndim, draw = x.value.ndim, pool.draw
+    one = st.integers(-ndim, ndim - 1) if ndim else st.none()
+    several = st.sets(st.integers(0, max(ndim - 1, 0)), min_size=min(ndim, 1), max_size=ndim).map(lambda s: tuple(sorted(s)))
+    axis = draw(st.one_of(st.none(), one, several if ndim else st.none()))
+    keepdims = draw(st.booleans())
+    over = x.value.shape if axis is None else np.atleast_1d(np.array(x.value.shape)[np.array(axis)]) if ndim else ()
+    names = ["sum"]
+    if all(n > 0 for n in over):  # nothing has a sum, but no mean and no maximum
+        names += ["mean"] if smooth else ["mean", "max", "min"]
+    name = draw(st.sampled_from(names))
+    text = f"{{}}.{name}(axis={axis}, keepdims={keepdims})"
+    exact = name in ("max", "min") or (name == "sum" and _is_integer(x))
+    pool.apply(text, lambda m, a: getattr(a, name)(axis=axis, keepdims=keepdims), x, exact=exact)
+
+
+def _position(pool: _Pool, smooth: bool) -> None:
+    """Where the largest or smallest element is."""
+    x = pool.pick(lambda item: item.exact and _is_number(item) and item.value.ndim > 0 and item.value.size > 0)
+    if x is not None:
+        axis, name = pool.draw(st.integers(0, x.value.ndim - 1)), pool.draw(st.sampled_from(["argmax", "argmin"]))
+        pool.apply(f"{{}}.{name}(axis={axis})", lambda m, a: getattr(a, name)(axis=axis), x, exact=True)
+
+
+def _transpose(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(lambda item: item.value.ndim > 1)
+    if x is not None:
+        order = tuple(pool.draw(st.permutations(range(x.value.ndim))))
+        pool.apply(f"{{}}.transpose({order})", lambda m, a: a.transpose(order), x, exact=True)
+
+
+def _bound(draw: Any, n: int) -> int | None:
+    return draw(st.one_of(st.none(), st.integers(-n - 1, n + 1)))
+
+
+def _slice(pool: _Pool, smooth: bool) -> None:
+    """Slices with all signs of bounds and steps, and integers, along any axes."""
+    x = pool.pick(lambda item: item.value.ndim > 0)
+    if x is None:
+        return
+    draw, key = pool.draw, []
+    for n in x.value.shape:
+        kind = draw(st.sampled_from(["all", "slice", "slice", "integer"]))
+        if kind == "all" or (kind == "integer" and n == 0):
+            key.append(slice(None))
+        elif kind == "integer":
+            key.append(draw(st.integers(-n, n - 1)))
+        else:
+            key.append(slice(_bound(draw, n), _bound(draw, n), draw(st.sampled_from([None, 1, 2, -1, -2]))))
+    if draw(st.integers(0, 3)) == 0:
+        key.insert(draw(st.integers(0, len(key))), None)
+    pool.apply(f"{{}}[{tuple(key)}]", lambda m, a: a[tuple(key)], x, exact=True)
+
+
+def _concatenate(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(lambda item: item.value.ndim > 0)
+    if x is None:
+        return
+    axis = pool.draw(st.integers(0, x.value.ndim - 1))
+
+    def fits(item: _Item) -> bool:
+        return item.value.ndim == x.value.ndim and all(
+            n == m for k, (n, m) in enumerate(zip(item.value.shape, x.value.shape, strict=True)) if k != axis
+        )
+
+    y = pool.pick(fits)
+    pool.apply(f"concatenate([{{}}, {{}}], axis={axis})", lambda m, a, b: m.concatenate([a, b], axis=axis), x, y, exact=True)
+
+
+def _gather(pool: _Pool, smooth: bool) -> None:
+    """Rows by an array of indices: a constant one, or a computed one brought into range."""
+    x = pool.pick(lambda item: item.value.ndim > 0 and item.value.shape[0] > 0)
+    if x is None:
+        return
+    n = x.value.shape[0]
+    i = pool.pick(lambda item: _is_integer(item) and item.exact and item.value.ndim in (1, 2))
+    if i is not None and pool.draw(st.booleans()):
+        pool.apply(f"{{}}[{{}} % {n}]", lambda m, a, b: a[b % n], x, i, exact=True)
+        return
+    rows = pool.draw(st.lists(st.integers(-n, n - 1), max_size=4))
+    pool.apply(f"{{}}[array({rows})]", lambda m, a: a[np.array(rows, "int64")], x, exact=True)
+
+
+def _matmul(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(lambda item: _is_float(item) and item.value.ndim in (1, 2))
+    if x is None:
+        return
+
+    def fits(item: _Item) -> bool:
+        return _is_float(item) and item.value.ndim in (1, 2) and item.value.shape[0] == x.value.shape[-1]
+
+    y = pool.pick(fits)
+    if y is not None:
+        pool.apply("{} @ {}", lambda m, a, b: a @ b, x, y)
+    else:
+        pool.apply("{0} @ {0}.T", lambda m, a: a @ a.T, x)
+
+
+def _reshape(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick()
+    if x is None:
+        return
+    ndim = x.value.ndim
+    if pool.draw(st.booleans()):
+        pool.apply("{}.reshape(-1)", lambda m, a: a.reshape((-1,)), x, exact=True)
+        return
+    axis = pool.draw(st.integers(0, ndim))
+    shape = (*x.value.shape[:axis], 1, *x.value.shape[axis:])
+    pool.apply(f"{{}}.reshape({shape})", lambda m, a: a.reshape(shape), x, exact=True)
+
+
+def _astype(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(lambda item: item.exact or _is_float(item))
+    if x is not None:
+        dtype = pool.draw(st.sampled_from(["float32", "float64"] if _is_float(x) else ["float64", "int64", "int32"]))
+        pool.apply(f"{{}}.astype({dtype!r})", lambda m, a: a.astype(dtype), x, exact=dtype != "float32")
+
+
+STEPS = {
+    "unary": _unary,
+    "binary": _binary,
+    "integer": _integer,
+    "compare": _compare,
+    "where": _where,
+    "reduce": _reduce,
+    "position": _position,
+    "transpose": _transpose,
+    "slice": _slice,
+    "concatenate": _concatenate,
+    "gather": _gather,
+    "matmul": _matmul,
+    "reshape": _reshape,
+    "astype": _astype,
+}
+
+
+# --- strategies ----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def arrays(draw: Any, dtype: str, lengths: Sequence[int]) -> np.ndarray:
+    """An array of small values, at most three axes with lengths among ``lengths`` or 1; sometimes strided."""
+    shape = tuple(draw(st.lists(st.sampled_from([*lengths, 1]), max_size=3)))
+    low, high = (-3, 3) if dtype in dtypes.INTEGERS else (-2, 2)
+    layout = draw(st.sampled_from(["plain", "plain", "reversed", "stepped", "fortran"]))
+    seed = draw(st.integers(0, 2**16))
+    if layout == "stepped":
+        return random([2 * n for n in shape], dtype, seed, low, high)[(slice(None, None, 2),) * len(shape)]
+    array = random(shape, dtype, seed, low, high)
+    if layout == "reversed":
+        return array[(slice(None, None, -1),) * len(shape)]
+    return np.asfortranarray(array) if layout == "fortran" else array
+
+
+@st.composite
+def graphs(
+    draw: Any,
+    kinds: Sequence[str] = ("float64", "float32", "int64", "int32"),
+    max_steps: int = 8,
+    smooth: bool = False,
+    without: Sequence[str] = (),
+) -> Graph:
+    """A random graph over one to three inputs with dtypes among ``kinds``, with up to ``max_steps`` operations and one to three outputs.
+
+    Broadcasting (size 1 and size 0 included), reductions, transposes, slices, joins, gathers, products, shared
+    subexpressions, inputs that are outputs.  ``smooth`` leaves out what has kinks; ``without`` names STEPS to leave out.
+    Lengths are partly known to the graph and partly not.
+    """
+    pool = _Pool(draw)
+    lengths = draw(st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=3))
+    for position in range(draw(st.integers(1, 3))):
+        array = draw(arrays(draw(st.sampled_from(list(kinds))), lengths))
+        shape = [n if draw(st.booleans()) else None for n in array.shape]
+        x = TensorType(array.dtype, shape)(f"x{position}")
+        pool.items.append(_Item(x, array, True, x.name))
+    inputs = list(pool.items)
+    names = [name for name in STEPS if name not in without]
+    for name in draw(st.lists(st.sampled_from(names), min_size=min(4, max_steps), max_size=max_steps)):
+        STEPS[name](pool, smooth)
+    later = pool.items[len(inputs) :] or pool.items
+    chosen = [later[-1], *draw(st.lists(st.sampled_from(later), max_size=2))]
+    return Graph(
+        [item.symbol for item in inputs],
+        [item.symbol for item in chosen],
+        [item.value for item in inputs],
+        [item.value for item in chosen],
+        pool.scale,
+        pool.eps,
+        [*pool.steps, f"return {', '.join(item.name for item in chosen)}"],
+    )
+
+
+def float_outputs(graph: Graph) -> list[Variable]:
+    """The outputs of a graph that can be differentiated."""
+    return [out for out in graph.outputs if out.type.dtype in dtypes.FLOATS]

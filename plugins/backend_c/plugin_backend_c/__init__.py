@@ -1,0 +1,17 @@
+"""The C backend: programs become C, built by the compiler at hand, with products on SciPy's BLAS.
+
+Only what plugins must say is here; nothing heavy is imported.
+"""
+
+from core.markers import hookimpl
+from core.records import Backend, Library
+
+
+@hookimpl
+def backends() -> list[Backend]:
+    return [Backend("c", dialect="c", ref="plugin_backend_c.backend:driver", priority=50)]
+
+
+@hookimpl
+def libraries() -> list[Library]:
+    return [Library("scipy-blas", dialect="c", provides=("gemm",), ref="plugin_backend_c.blas:routines")]

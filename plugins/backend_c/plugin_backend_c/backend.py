@@ -1,0 +1,51 @@
+"""The driver of backend "c": text to library to something that can be called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cffi
+
+from core.errors import BackendError
+from core.ir.centry import print_program
+from core.ir.program import LibraryStep, Program
+from core.records import Probe
+from plugin_backend_c import blas, cache, compiler
+from plugin_backend_c.dialect import C
+from plugin_backend_c.executable import DECLARATIONS, Executable
+
+REMEDY = "install one (Debian: apt-get install gcc; macOS: xcode-select --install) or `pip install ziglang`"
+
+
+class Driver:
+    """Builds programs with the first compiler that works."""
+
+    name = "c"
+    dialect = "c"
+    dialect_table = C
+
+    def probe(self) -> Probe:
+        """The compiler, or why there is none.  Compiles nothing."""
+        found, why = compiler.find()
+        if found is None:
+            return Probe(reason=f"no C compiler: {why}", remedy=REMEDY)
+        return Probe(devices=(str(found),))
+
+    def fingerprint(self) -> str:
+        found, why = compiler.find()
+        return found.identity if found is not None else why
+
+    def compile(self, program: Program, device: Any = None) -> Executable:
+        """Errors: CompileError when the compiler refuses the text, BackendError without a compiler."""
+        found, why = compiler.find()
+        if found is None:
+            raise BackendError(f"backend 'c' needs a C compiler: {why}; {REMEDY}")
+        text = print_program(program, C)
+        ffi = cffi.FFI()
+        ffi.cdef(DECLARATIONS.format(name=program.name))
+        library, file = cache.load(ffi, text, found)
+        products = any(isinstance(step, LibraryStep) for step in program.steps)
+        return Executable(program, ffi, library, {file: text}, blas.routines() if products else ())
+
+
+driver = Driver()

@@ -1,0 +1,54 @@
+"""C11 as GCC and Clang take it: a table.  No header is needed, which saves half of the time that a small unit compiles."""
+
+from core.ir.cfamily import Dialect
+
+_UNARY = """exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
+floor ceil trunc rint fabs erf erfc tgamma lgamma""".split()
+_BINARY = "pow atan2 fmod hypot copysign nextafter".split()
+
+# Functions of which libmvec has vector versions (glibc 2.22: the first line, 2.35: the second)
+VECTOR_UNARY = """exp log sin cos
+exp2 expm1 log2 log10 log1p tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt erf erfc""".split()
+VECTOR_BINARY = "pow atan2 hypot".split()
+
+
+def _prototypes() -> str:
+    lines = []
+    for kind, suffix in (("double", ""), ("float", "f")):
+        for name in _UNARY:
+            vector = "CORE_VECTOR " if name in VECTOR_UNARY else ""
+            lines.append(f"{vector}extern {kind} {name}{suffix}({kind});")
+        for name in _BINARY:
+            vector = "CORE_VECTOR " if name in VECTOR_BINARY else ""
+            lines.append(f"{vector}extern {kind} {name}{suffix}({kind}, {kind});")
+    return "\n".join(lines)
+
+
+PREAMBLE = f"""\
+typedef __INT8_TYPE__ int8_t;
+typedef __INT16_TYPE__ int16_t;
+typedef __INT32_TYPE__ int32_t;
+typedef __INT64_TYPE__ int64_t;
+typedef __UINT8_TYPE__ uint8_t;
+typedef __UINT16_TYPE__ uint16_t;
+typedef __UINT32_TYPE__ uint32_t;
+typedef __UINT64_TYPE__ uint64_t;
+typedef __SIZE_TYPE__ size_t;
+#ifdef CORE_LIBMVEC
+#define CORE_VECTOR __attribute__((simd("notinbranch")))
+#else
+#define CORE_VECTOR
+#endif
+{_prototypes()}
+"""
+
+C = Dialect(
+    "c",
+    calls={("signbit", "float32"): "__builtin_signbit", ("signbit", "float64"): "__builtin_signbit"},
+    kernel="static __attribute__((noinline)) void",
+    simd="#pragma omp simd {clauses}",
+    reduction_clause="reduction({sign}:{names})",
+    infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},
+    nan='__builtin_nan("")',
+    preamble=PREAMBLE,
+)

@@ -1,0 +1,164 @@
+"""A loaded program: takes arrays, calls C, gives arrays.  Keeps nothing between calls, so threads may call it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import local
+from typing import Any
+
+import numpy as np
+
+from core.errors import IndexOutOfBounds
+from core.ir.centry import Status
+from core.ir.program import GuardFailed, Program, Value
+
+DECLARATIONS = """
+typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
+int32_t {name}(void **, const int64_t *, void **, void **, core_host_call, void **, int64_t *, int64_t *);
+void core_release(void *);
+"""
+
+
+class _Call:
+    """What one call must keep: arrays that Python made for C, and an exception on its way through C."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[Value, np.ndarray] = {}
+        self.error: BaseException | None = None
+
+
+class Executable:
+    """A program as a function of arrays.
+
+    sources  file name -> C text;  program  what it was printed from
+    """
+
+    def __init__(self, program: Program, ffi: Any, library: Any, sources: dict[str, str], routines: Sequence[int]):
+        self.program, self.sources = program, sources
+        self._ffi, self._library, self._entry = ffi, library, getattr(library, program.name)
+        self._calls = local()
+        self._constants = {v: np.ascontiguousarray(a).reshape(a.shape) for v, a in program.constants.items()}
+        self._constant_pointers = self._pointers(list(self._constants.values()))
+        self._routines = ffi.new("void *[]", [ffi.cast("void *", address) for address in routines] or [ffi.NULL])
+        self._host = ffi.callback("core_host_call", self._call_python) if program.host_nodes else ffi.NULL
+        self._made = [(v, np.dtype(v.dtype), len(program.shapes[v])) for v in program.made]
+        self._lengths_out = sum(ndim for _, _, ndim in self._made)
+        self._plain = [value for value, _, _ in self._made] == program.outputs
+
+    def _pointers(self, arrays: Sequence[np.ndarray]) -> Any:
+        buffers = [self._ffi.from_buffer(array) for array in arrays]
+        pointers = self._ffi.new("void *[]", buffers or [self._ffi.NULL])
+        return pointers, buffers
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Errors: GuardFailed where lengths do not fit; MemoryError, IndexOutOfBounds, what a host op raises."""
+        ffi = self._ffi
+        arrays = [array if array.flags.carray else _contiguous(array) for array in arrays]
+        lengths = [n for array in arrays for n in array.shape]
+        inputs, buffers = self._pointers(arrays)
+        outputs = ffi.new("void *[]", max(len(self._made), 1))
+        output_lengths = ffi.new("int64_t[]", max(self._lengths_out, 1))
+        report = ffi.new("int64_t[4]")
+        call = outer = None
+        if self._host:
+            call, outer = _Call(), getattr(self._calls, "current", None)
+            self._calls.current = call
+        try:
+            status = self._entry(
+                inputs,
+                ffi.new("int64_t[]", lengths or [0]),
+                self._constant_pointers[0],
+                self._routines,
+                self._host,
+                outputs,
+                output_lengths,
+                report,
+            )
+        finally:
+            if self._host:
+                self._calls.current = outer
+        if status != Status.DONE:
+            self._raise(status, report, call)
+        made = self._wrapped(outputs, output_lengths)
+        return made if self._plain else self._all_outputs(made, arrays, call)
+
+    # --- results ----------------------------------------------------------------------------------------------------
+
+    def _wrapped(self, outputs: Any, lengths: Any) -> list[np.ndarray]:
+        """Arrays that own the memory which C allocated."""
+        made, first = [], 0
+        for k, (_, dtype, ndim) in enumerate(self._made):
+            shape = tuple(lengths[first : first + ndim])
+            first += ndim
+            made.append(self._array(self._ffi.gc(outputs[k], self._library.core_release), dtype, shape))
+        return made
+
+    def _array(self, pointer: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        size = dtype.itemsize
+        for n in shape:
+            size *= n
+        if not size:
+            return np.empty(shape, dtype)
+        return np.frombuffer(self._ffi.buffer(pointer, size), dtype).reshape(shape)
+
+    def _all_outputs(self, made: list[np.ndarray], arrays: Sequence[np.ndarray], call: _Call | None) -> list[np.ndarray]:
+        """Outputs in their order, also those that no step writes; each is memory of its own."""
+        program = self.program
+        known = dict(zip((value for value, _, _ in self._made), made, strict=True))
+        results: list[np.ndarray] = []
+        for value in program.outputs:
+            if value in known:
+                results.append(known.pop(value))
+            elif value in program.outputs[: len(results)]:
+                results.append(results[program.outputs.index(value)].copy())
+            elif value in program.inputs:
+                results.append(np.array(arrays[program.inputs.index(value)]))
+            elif value in self._constants:
+                results.append(self._constants[value].copy())
+            else:
+                assert call is not None
+                results.append(np.array(call.arrays[value]))
+        return results
+
+    # --- the way back into Python -----------------------------------------------------------------------------------
+
+    def _call_python(self, number: int, inputs: Any, lengths: Any, outputs: Any, output_lengths: Any) -> int:
+        """What C calls for an op that only Python can compute."""
+        call = self._calls.current
+        try:
+            step = next(s for s in self.program.steps if getattr(s, "index", None) == number)
+            arrays, first = [], 0
+            for k, value in enumerate(step.inputs):
+                ndim = len(self.program.shapes[value])
+                shape = tuple(lengths[first : first + ndim])
+                first += ndim
+                arrays.append(self._array(inputs[k], np.dtype(value.dtype), shape))
+            results = self.program.host_calls[number](arrays)
+            first = 0
+            for k, (value, result) in enumerate(zip(step.outputs, results, strict=True)):
+                array = np.array(result, order="C") if result.base is not None else _contiguous(result)
+                call.arrays[value] = array
+                outputs[k] = self._ffi.from_buffer(array) if array.size else self._ffi.NULL
+                for n in array.shape:
+                    output_lengths[first] = n
+                    first += 1
+        except BaseException as error:  # C cannot carry it: it is raised again behind the call
+            call.error = error
+            return 1
+        return 0
+
+    def _raise(self, status: int, report: Any, call: _Call | None) -> None:
+        if status == Status.GUARD:
+            raise GuardFailed(self.program.guards[report[0]], report[1], report[2])
+        if status == Status.MEMORY:
+            raise MemoryError(f"{self.program.name} could not get {report[0]} bytes")
+        if status == Status.CHECK:
+            step = self.program.steps[report[0]]
+            raise IndexOutOfBounds(step.message, blame=step.node)
+        assert call is not None and call.error is not None
+        raise call.error
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    """The same array in row-major order, aligned; 0-d arrays stay 0-d."""
+    return np.require(array, requirements=["C", "A"]).reshape(array.shape)

@@ -1,0 +1,63 @@
+"""What README.md, docs/ and docstrings show is true: their Python blocks and examples run."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import core
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PLUGIN_PAGES = sorted((ROOT / "plugins").glob("*/README.md"))
+MODULES = sorted(
+    found.name for found in pkgutil.walk_packages(core.__path__, "core.") if not found.name.endswith(".__main__")
+)
+
+
+def blocks_of(page):
+    """(line, text) of every block that begins with ```python."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text[: found.start(1)].count("\n"), found[1])
+        for found in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__page__"}
+    blocks = blocks_of(page)
+    for line, text in blocks:
+        exec(compile("\n" * line + text, str(page), "exec"), namespace)
+    assert blocks or "```python" not in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PLUGIN_PAGES, ids=lambda page: page.parent.name)
+def test_python_blocks_of_a_plugin_compile(page):
+    """They run in the plugin's own tests, where what they need is installed."""
+    for line, text in blocks_of(page):
+        compile("\n" * line + text, str(page), "exec")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *PLUGIN_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page):
+    named = re.findall(r"`((?:core|docs|tests|plugins)/[\w./-]*)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_two_commands_of_the_readme_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in ("run-demo", "run-tests"):
+        assert f"    sh {command} " in text
+        assert (ROOT / command).read_text(encoding="utf-8").startswith("#!/bin/sh\n")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_are_right(name):
+    module = importlib.import_module(name)
+    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).failed == 0
