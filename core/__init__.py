@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from core.gradient import Lop as Lop
     from core.gradient import Rop as Rop
     from core.gradient import grad as grad
-    from core.gradient import hessian as hessian
-    from core.gradient import jacobian as jacobian
+    from core.gradient.jacobian import hessian as hessian
+    from core.gradient.jacobian import jacobian as jacobian
     from core.graph import Apply as Apply
     from core.graph import Constant as Constant
     from core.graph import FunctionGraph as FunctionGraph
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from core.op import Op as Op
     from core.op import as_op as as_op
     from core.options import config as config
-    from core.printing import debugprint as debugprint
-    from core.printing import explain as explain
-    from core.printing import pprint as pprint
+    from core.printing.debugprint import debugprint as debugprint
+    from core.printing.explain import explain as explain
+    from core.printing.pprint import pprint as pprint
     from core.tensor import TensorType as TensorType
     from core.testing import verify_grad as verify_grad
 
@@ -48,12 +48,15 @@ _HOMES = {
     "core.compile.function": ("Function", "function"),
     "core.compile.modes": ("Mode",),
     "core.compile.shared": ("SharedVariable", "shared"),
-    "core.gradient": ("Lop", "Rop", "grad", "hessian", "jacobian"),
+    "core.gradient": ("Lop", "Rop", "grad"),
+    "core.gradient.jacobian": ("hessian", "jacobian"),
     "core.graph": ("Apply", "Constant", "FunctionGraph", "Type", "Variable", "clone_replace"),
     "core.markers": ("hookimpl", "hookspec"),
     "core.op": ("Op", "as_op"),
     "core.options": ("config",),
-    "core.printing": ("debugprint", "explain", "pprint"),
+    "core.printing.debugprint": ("debugprint",),
+    "core.printing.explain": ("explain",),
+    "core.printing.pprint": ("pprint",),
     "core.tensor": ("TensorType",),
     "core.testing": ("verify_grad",),
 }

@@ -21,7 +21,7 @@ ALL = (*DISCRETE, *CONTINUOUS)
 
 
 def canonical(dtype: Any) -> str:
-    """The name of ``dtype`` (a name, a NumPy dtype or a Python type).  Errors: DTypeError when core has no such dtype."""
+    """The name of ``dtype`` (a name, a NumPy dtype or a Python type).  Errors: DTypeError when core has none such."""
     return _canonical(dtype if dtype is not None and getattr(dtype, "__hash__", None) else str(dtype))
 
 

@@ -1,5 +1,7 @@
 """``core demo``: its numbers on every backend, its goals, its picture, and what it says when something is wrong."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from core.demo.by_hand import ByHand
 from core.demo.main import main
 from core.demo.models import LOGISTIC_REGRESSION, MLP, MODELS, build
 from core.demo.train import Result, train
-from core.errors import BackendError, CoreError, DTypeError, ShapeError
+from core.errors import BackendError, CoreError, CoreWarning, DTypeError, ShapeError
 from core.testing import available_backends
 
 SEED = 0
@@ -96,7 +98,7 @@ def test_a_missed_goal_is_a_failure(capsys):
 
 def test_losses_that_differ_are_a_failure():
     for difference in (1e-7, float("nan")):
-        result = Result(MLP, "c", 0.1, accuracies=[1.0], difference=difference)
+        result = Result(MLP, "c", "plugin-backend-c 0.1.0", 0.1, accuracies=[1.0], difference=difference)
         (sentence,) = report.failures([result], goals=True)
         assert "losses differ from NumPy's by" in sentence
 
@@ -111,6 +113,12 @@ def test_a_file_of_ones_own_is_trained_on(small_file, capsys):
     said = capsys.readouterr().out
     assert "80 examples of 3 numbers to train on, 20 to test on" in said
     assert "goal" not in said
+
+
+def test_warnings_become_notes(capsys):
+    with report.notes(report.console()):
+        warnings.warn("no compiling backend works here", CoreWarning, stacklevel=1)
+    assert capsys.readouterr().out == "note     no compiling backend works here\n"
 
 
 def test_missing_packages_name_the_extra(monkeypatch):

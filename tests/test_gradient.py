@@ -15,6 +15,7 @@ from core.errors import (
     attributed_to,
 )
 from core.gradient import Lop, Rop, grad, hessian, jacobian
+from core.gradient.inner_map import map_rows
 from core.graph import Apply, DisconnectedType, NullType, Variable, toposort
 from core.op import Op, disconnected, grad_undefined
 from core.tensor.type import TensorType
@@ -149,7 +150,9 @@ def test_the_gradient_of_a_deep_graph_with_sharing_is_linear_in_its_nodes():
 
 def test_the_cost_must_be_a_scalar_and_the_error_names_the_users_line():
     x = vector()
-    with pytest.raises(GradientError, match=r"needs a scalar as cost, got y with ndim=1; .*\n  y was made at .*test_grad"):
+    with pytest.raises(
+        GradientError, match=r"needs a scalar as cost, got y with ndim=1; .*\n  y was made at .*test_grad"
+    ):
         y = x * 2
         y.name = "y"
         grad(y, x)
@@ -163,12 +166,14 @@ def test_the_cost_must_be_a_real_float(dtype):
 
 
 def test_the_cost_must_be_a_variable():
-    with pytest.raises(ArgumentError, match="needs a variable as cost, got 3.0 of type float"):
+    with pytest.raises(ArgumentError, match=r"needs a variable as cost, got 3.0 of type float"):
         grad(3.0, scalar())
 
 
 def test_the_cost_must_be_a_tensor():
-    with pytest.raises(GradientError, match="needs a real floating-point scalar as cost, got .* of type DisconnectedType"):
+    with pytest.raises(
+        GradientError, match=r"needs a real floating-point scalar as cost, got .* of type DisconnectedType"
+    ):
         grad(disconnected(), scalar())
 
 
@@ -238,7 +243,9 @@ def test_no_gradient_passes_a_variable_considered_constant():
 
 def test_a_variable_considered_constant_has_no_gradient():
     x = vector()
-    with pytest.raises(DisconnectedInputError, match="no gradient with respect to x, because it is in consider_constant"):
+    with pytest.raises(
+        DisconnectedInputError, match="no gradient with respect to x, because it is in consider_constant"
+    ):
         grad((x * x).sum(), x, consider_constant=[x])
 
 
@@ -268,7 +275,9 @@ def test_known_grads_may_be_arrays_and_are_returned_for_their_own_variable():
 
 def test_a_known_gradient_must_fit_its_variable():
     x = vector()
-    with pytest.raises(GradientError, match=r"a known gradient for x needs dtype float64 and ndim=1, got TensorType\(float32"):
+    with pytest.raises(
+        GradientError, match=r"a known gradient for x needs dtype float64 and ndim=1, got TensorType\(float32"
+    ):
         grad(None, x, known_grads={x: vector("g", dtype="float32")})
     with pytest.raises(GradientError, match="a known gradient for x is no tensor"):
         grad(None, x, known_grads={x: "seven"})
@@ -295,7 +304,7 @@ def test_zero_grad_gives_zeros(barrier):
 
 def test_undefined_grad_raises_when_asked():
     x = vector()
-    with pytest.raises(NullGradientError, match="with respect to x: the gradient of UndefinedGrad .* is undefined"):
+    with pytest.raises(NullGradientError, match=r"with respect to x: the gradient of UndefinedGrad .* is undefined"):
         grad(gradient.undefined_grad(x).sum(), x)
     with pytest.raises(NullGradientError, match="the tangent of UndefinedGrad is undefined"):
         Rop(gradient.undefined_grad(x), x, vector("v"))
@@ -346,7 +355,9 @@ def test_barriers_keep_type_shape_and_lowering():
 
 def test_an_unrelated_variable_is_an_error_with_its_line():
     x, z = vector("x"), vector("z")
-    with pytest.raises(DisconnectedInputError, match=r"the cost does not depend on z, .*\n  z was made at .*test_gradient"):
+    with pytest.raises(
+        DisconnectedInputError, match=r"the cost does not depend on z, .*\n  z was made at .*test_gradient"
+    ):
         grad((x * x).sum(), [x, z])
 
 
@@ -444,7 +455,10 @@ def test_a_node_that_leads_nowhere_is_not_asked_for_its_gradient():
     "returned, text",
     [
         (lambda xs, gs: [gs[0], gs[0]], "grad of Custom needs to return 1 gradients, one per input, got 2"),
-        (lambda xs, gs: gs[0], "grad of Custom needs to return 1 gradients, one per input, got .* of type TensorVariable"),
+        (
+            lambda xs, gs: gs[0],
+            "grad of Custom needs to return 1 gradients, one per input, got .* of type TensorVariable",
+        ),
         (lambda xs, gs: [3.0], r"grad of Custom for its input 0 \(x\) needs a variable, got 3.0 of type float"),
         (lambda xs, gs: [gs[0].sum()], r"grad of Custom for its input 0 \(x\) needs dtype float64 and ndim=1, got"),
         (lambda xs, gs: [gs[0].astype("float32")], "needs dtype float64 and ndim=1, got TensorType.float32"),
@@ -464,7 +478,9 @@ def test_none_as_a_gradient_means_disconnected():
 
 def test_the_shape_of_a_connection_pattern_is_checked():
     x = vector()
-    with pytest.raises(GradientError, match=r"connection_pattern of Custom needs 1 rows \(inputs\) of 1 \(outputs\), got"):
+    with pytest.raises(
+        GradientError, match=r"connection_pattern of Custom needs 1 rows \(inputs\) of 1 \(outputs\), got"
+    ):
         grad(Custom(pattern=[[True, True]])(x).sum(), x)
 
 
@@ -472,7 +488,10 @@ def test_the_shape_of_a_connection_pattern_is_checked():
     "returned, text",
     [
         (lambda xs, us: [us[0], us[0]], "R_op of Custom needs to return 1 tangents, one per output, got 2"),
-        (lambda xs, us: us[0], "R_op of Custom needs to return 1 tangents, one per output, got .* of type TensorVariable"),
+        (
+            lambda xs, us: us[0],
+            "R_op of Custom needs to return 1 tangents, one per output, got .* of type TensorVariable",
+        ),
         (lambda xs, us: [3.0], "R_op of Custom for its output 0 needs a variable, got 3.0 of type float"),
         (lambda xs, us: [us[0].sum()], "R_op of Custom for its output 0 needs dtype float64 and ndim=1, got"),
     ],
@@ -518,7 +537,7 @@ def test_lop_needs_a_point_for_each_output():
 
 def test_lop_checks_its_points():
     x = vector()
-    with pytest.raises(GradientError, match="an eval_point of Lop for .* needs dtype float64 and ndim=1, got"):
+    with pytest.raises(GradientError, match=r"an eval_point of Lop for .* needs dtype float64 and ndim=1, got"):
         Lop(x * x, x, scalar("v"))
 
 
@@ -587,7 +606,7 @@ def test_rop_does_not_pass_integers():
 
 def test_rop_of_an_op_without_one_is_an_error_that_names_it():
     x = vector()
-    with pytest.raises(NullGradientError, match="there is no tangent of .*: Custom has no R_op"):
+    with pytest.raises(NullGradientError, match=r"there is no tangent of .*: Custom has no R_op"):
         Rop(Custom()(x) * 2.0, x, vector("v"))
 
 
@@ -691,7 +710,9 @@ def test_a_gradient_through_a_jacobian_with_captured_intermediate_values():
 
 def test_the_jacobian_needs_a_real_float_tensor():
     x = vector(dtype="int64")
-    with pytest.raises(GradientError, match="jacobian needs a real floating-point tensor, got x of type TensorType.int64"):
+    with pytest.raises(
+        GradientError, match=r"jacobian needs a real floating-point tensor, got x of type TensorType.int64"
+    ):
         jacobian(x, x)
     with pytest.raises(GradientError, match="jacobian needs a real floating-point tensor, got 3 of type int"):
         jacobian(3, x)
@@ -755,8 +776,6 @@ def test_the_hessian_needs_continuous_variables():
 
 
 def test_rows_of_another_shape_than_promised_are_an_error():
-    from core.gradient.inner_map import map_rows
-
     i, x = scalar("i", "int64"), vector("x")
     (out,) = map_rows(3, i, [x * i], [(5,)])
     with pytest.raises(Exception, match=r"needs rows of shape \(5,\), got \(2,\) for row 0"):
@@ -764,8 +783,6 @@ def test_rows_of_another_shape_than_promised_are_an_error():
 
 
 def test_rows_see_what_does_not_depend_on_the_index_once():
-    from core.gradient.inner_map import map_rows
-
     i, x = scalar("i", "int64"), vector("x")
     (out,) = map_rows(3, i, [ct.exp(x) * i], [x.shape])
     inner = [str(node.op) for node in out.owner.op.order]

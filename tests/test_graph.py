@@ -93,7 +93,9 @@ def test_a_type_takes_variables_of_its_kind_and_makes_constants_of_values():
 
 
 def test_a_type_rejects_a_variable_of_another_kind():
-    with pytest.raises(DTypeError, match=r"expected Named\(b\), got x of type Named\(a\)\n  x was made at .*a\(\"x\"\)"):
+    with pytest.raises(
+        DTypeError, match=r"expected Named\(b\), got x of type Named\(a\)\n  x was made at .*a\(\"x\"\)"
+    ):
         Named("b").as_variable(a("x"))
 
 
@@ -194,7 +196,7 @@ def test_a_node_cannot_own_the_output_of_another():
 
 def test_out_of_a_node_with_two_outputs_is_an_error():
     with pytest.raises(GraphError, match=r"two has 2 outputs, not one; take node.outputs\[i\]"):
-        Apply(two, [a("x")], [a, a]).out  # noqa: B018
+        Apply(two, [a("x")], [a, a]).out
 
 
 def test_cloning_a_node_keeps_names_lines_and_op():
@@ -423,7 +425,9 @@ def test_an_unused_input_has_no_readers():
 
 def test_a_function_graph_names_a_missing_input_and_who_needs_it():
     x, y = a("x"), a("y")
-    with pytest.raises(MissingInputError, match="y is needed to compute g but was not given\n  y was made at .*test_graph"):
+    with pytest.raises(
+        MissingInputError, match=r"y is needed to compute g but was not given\n  y was made at .*test_graph"
+    ):
         FunctionGraph([x], [g(f(x), y)])
 
 

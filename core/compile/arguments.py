@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ class Signature:
         self.who, self.inputs = who, list(inputs)
         self.names = [spec.name for spec in self.inputs]
         self._position = {name: k for k, name in enumerate(self.names) if name is not None}
-        self._repeated = {name for name in self._position if self.names.count(name) > 1}
+        self._repeated = {name for name, count in Counter(self.names).items() if count > 1}
         self._known = [(k, _plain(spec.variable.type)) for k, spec in enumerate(self.inputs)]
 
     def fits(self, args: Sequence[Any]) -> bool:

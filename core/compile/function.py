@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -102,7 +102,8 @@ class Function:
         self.compile_times["rewrite"] = time.perf_counter() - start
         return graph, log
 
-    def _compiled(self, choice: backends.Choice) -> Callable[[Sequence[Any]], list[Any]]:
+    def _compiled(self, choice: backends.Choice) -> Any:
+        """The executable: a callable from arrays to arrays, with ``sources``."""
         start = time.perf_counter()
         with config.override(strict=self._recipe.options["strict"] or config.strict):
             if choice.record.dialect is None:

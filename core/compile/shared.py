@@ -29,7 +29,8 @@ class SharedVariable(Variable):
         self, type: Type, value: Any, name: str | None = None, strict: bool = False, allow_downcast: bool | None = None
     ):
         super().__init__(type, name=name)
-        self.strict, self.allow_downcast, self._default_update = strict, allow_downcast, None
+        self.strict, self.allow_downcast = strict, allow_downcast
+        self._default_update: Variable | None = None
         self.cell: list = [value]
 
     @property

@@ -50,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> int:
     examples = data.from_file(arguments.data, seed) if arguments.data else data.digits(seed)
     report.header(console, examples, seed)
     results = []
-    with report.progress(console) as bar:
+    with report.notes(console), report.progress(console) as bar:
         for model in MODELS:
             task = bar.add_task(model.name, total=arguments.epochs, loss=float("nan"), accuracy=float("nan"))
 

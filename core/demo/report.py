@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +48,18 @@ def header(console: Console, examples: Examples, seed: int) -> None:
     line("", f"{n} examples of {d} numbers to train on, {len(examples.test_x)} to test on (seed {seed})")
 
 
+@contextmanager
+def notes(console: Console) -> Iterator[None]:
+    """Warnings, such as that no compiler was found, become notes on the console."""
+
+    def show(message: Warning | str, *details: object, **more: object) -> None:
+        console.print(f"{'note':8} {message}", markup=False, highlight=False, soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
 def progress(console: Console) -> Progress:
     """A bar that shows epochs, loss and accuracy."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -71,6 +85,7 @@ def table(console: Console, results: Sequence[Result], *, goals: bool) -> None:
         "test accuracy": lambda r: f"{r.accuracy:.4f}" + (f" (goal {r.model.goal})" if goals else ""),
         "loss, first and last epoch": lambda r: f"{r.train_losses[0]:.4f}  {r.train_losses[-1]:.4f}",
         "backend": lambda r: r.backend,
+        "which comes from": lambda r: r.provider,
         "time to compile": lambda r: f"{r.compile_s:.2f} s",
         f"a step of {BATCH} examples": lambda r: f"{1e6 * r.step_s:.1f} us",
         "the same step in NumPy": lambda r: f"{1e6 * r.numpy_step_s:.1f} us",

@@ -24,6 +24,7 @@ class Result:
 
     model: Model
     backend: str
+    provider: str  # the distribution that the backend comes from
     compile_s: float
     steps: int = 0
     train_losses: list[float] = field(default_factory=list)
@@ -63,7 +64,9 @@ def train(
     start = model.start(examples.train_x.shape[1], examples.classes, seed)
     begin = perf_counter()
     compiled = build(model, start, backend)
-    result = Result(model, str(compiled.step.backend), compile_s=perf_counter() - begin)
+    seconds = perf_counter() - begin
+    choice = compiled.step.choice
+    result = Result(model, choice.name, str(choice.source or "an object"), seconds)
     by_hand = ByHand(model, start)
     rng = np.random.default_rng(seed)
     for _ in range(epochs):

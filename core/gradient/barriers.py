@@ -14,7 +14,7 @@ from core.tensor.type import as_tensor
 
 
 class Barrier(Op):
-    """y = x.  Input x: any tensor.  Output: the same type; it may alias x.  The subclasses say what the derivative is."""
+    """y = x.  Input x: any tensor.  Output: the same type; it may alias x.  Subclasses say what the derivative is."""
 
     __props__: ClassVar[tuple[str, ...]] = ()
     view_map: ClassVar[dict[int, list[int]]] = {0: [0]}
@@ -73,7 +73,9 @@ class GradScale(Barrier):
 
     def __init__(self, multiplier: float):
         if not isinstance(multiplier, (int, float)):
-            raise ArgumentError(f"grad_scale needs a number as multiplier, got {multiplier!r} of type {type(multiplier).__name__}")
+            raise ArgumentError(
+                f"grad_scale needs a number as multiplier, got {multiplier!r} of type {type(multiplier).__name__}"
+            )
         self.multiplier = float(multiplier)
 
     def grad(self, inputs: Sequence[Variable], output_grads: Sequence[Variable]) -> list[Variable]:
@@ -84,7 +86,7 @@ class GradScale(Barrier):
 
 
 class GradClip(Barrier):
-    """The gradient is clipped to [low, high], element by element; NaN stays.  No linear map does that: there is no tangent."""
+    """The gradient is clipped to [low, high], element by element; NaN stays.  Not linear, so there is no tangent."""
 
     __props__: ClassVar[tuple[str, ...]] = ("low", "high")
 

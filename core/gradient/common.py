@@ -52,7 +52,7 @@ def is_null(derivative: Any) -> bool:
 
 
 def misfit(derivative: Any, x: Variable) -> str | None:
-    """What is wrong with the type of a derivative that belongs to ``x``, or None: dtype, ndim and known lengths must agree."""
+    """What a derivative that belongs to ``x`` needs and has not, or None: dtype, ndim and known lengths must agree."""
     if not isinstance(derivative, Variable):
         return f"a variable, got {derivative!r} of type {type(derivative).__name__}"
     if not isinstance(x.type, TensorType):
@@ -66,7 +66,7 @@ def misfit(derivative: Any, x: Variable) -> str | None:
 
 
 def as_derivative(value: Any, x: Variable, who: str) -> Variable:
-    """What a caller gave as the gradient or tangent of ``x``; numbers and arrays take its dtype.  Errors: GradientError."""
+    """What a caller gave as gradient or tangent of ``x``; numbers and arrays take its dtype.  Errors: GradientError."""
     try:
         found = value if isinstance(value, Variable) else constant(value, dtype=x.type.dtype)
     except CoreError as error:

@@ -23,7 +23,7 @@ from core.gradient.reverse import connections
 from core.graph import Apply, Variable, toposort
 
 
-def Rop(  # noqa: N802 - Theano's name
+def Rop(
     f: Any,
     wrt: Any,
     eval_points: Any,
@@ -35,7 +35,7 @@ def Rop(  # noqa: N802 - Theano's name
     ``eval_points`` holds one tensor, of the shape and dtype of its variable, for each variable of ``wrt``; None where a
     variable does not move.  ``disconnected_outputs`` and ``return_disconnected`` say what to do with an output that
     does not depend on ``wrt``, in the words of ``grad``.
-    Errors: DisconnectedInputError; NullGradientError naming an op without ``R_op``; ArgumentError when the numbers differ.
+    Errors: DisconnectedInputError; NullGradientError naming an op without ``R_op``; ArgumentError for a wrong number.
 
     >>> import core, core.tensor as ct
     >>> x, v = ct.vector("x"), ct.vector("v")
@@ -57,7 +57,9 @@ def Rop(  # noqa: N802 - Theano's name
     for node in toposort(outputs, stop_at=inputs):
         if any(x in tangents for x in node.inputs):
             _push(node, tangents)
-    return shaped_like(f, [_result(out, tangents.get(out), disconnected_outputs, return_disconnected) for out in outputs])
+    return shaped_like(
+        f, [_result(out, tangents.get(out), disconnected_outputs, return_disconnected) for out in outputs]
+    )
 
 
 def _push(node: Apply, tangents: dict[Variable, Variable]) -> None:
@@ -84,7 +86,9 @@ def _push(node: Apply, tangents: dict[Variable, Variable]) -> None:
 def _checked(node: Apply, found: Any) -> Sequence[Any]:
     if not isinstance(found, (list, tuple)) or len(found) != len(node.outputs):
         got = f"{len(found)}" if isinstance(found, (list, tuple)) else f"{found!r} of type {type(found).__name__}"
-        raise GradientError(f"R_op of {node.op} needs to return {len(node.outputs)} tangents, one per output, got {got}", blame=node)
+        raise GradientError(
+            f"R_op of {node.op} needs to return {len(node.outputs)} tangents, one per output, got {got}", blame=node
+        )
     return found
 
 

@@ -19,10 +19,13 @@ from core.op import Op, disconnected
 from core.tensor.type import TensorType, TensorVariable, as_tensor
 
 
-def map_rows(n: Any, index: Variable, rows: Sequence[TensorVariable], shapes: Sequence[Sequence[Any]]) -> list[TensorVariable]:
-    """``rows``, which may depend on ``index`` (a 0-d int64 input), for index 0, 1, ... n - 1, each stacked along a new first axis.
+def map_rows(
+    n: Any, index: Variable, rows: Sequence[TensorVariable], shapes: Sequence[Sequence[Any]]
+) -> list[TensorVariable]:
+    """``rows``, which may depend on ``index`` (a 0-d int64 input), for index 0, 1, ... n - 1, stacked along a new axis.
 
-    ``shapes`` are the shapes of the rows; they must not depend on the index.  What does not depend on it is computed once.
+    ``shapes`` are the shapes of the rows, which must not depend on the index.  What does not depend on it is computed
+    once.
     """
     moving = {index}
     captured: dict[Variable, None] = {}
@@ -45,8 +48,8 @@ def _unknown(kind: TensorType, shape: Sequence[Any]) -> list[Any]:
 class InnerMap(Op):
     """Output k has shape (n, *row k): row k of ``inner`` at index 0, 1, ... n - 1.  Equal only to itself.
 
-    Inputs  n: int64 scalar; one int64 scalar for each length of a row that is not known; the inputs of ``inner`` after its
-            first, which is the index.
+    Inputs  n: int64 scalar; one int64 scalar for each length of a row that is not known; the inputs of ``inner`` after
+            its first, which is the index.
     Errors  ShapeError when a row comes out in another shape.
     """
 
@@ -78,7 +81,9 @@ class InnerMap(Op):
             rows = self._row(np.asarray(i, "int64"), inputs[1 + self.unknown :])
             for out, row in zip(stacked, rows, strict=True):
                 if row.shape != out.shape[1:]:
-                    raise ShapeError(f"{self} needs rows of shape {out.shape[1:]}, got {row.shape} for row {i}", blame=node)
+                    raise ShapeError(
+                        f"{self} needs rows of shape {out.shape[1:]}, got {row.shape} for row {i}", blame=node
+                    )
                 out[i] = row
         for cell, out in zip(output_storage, stacked, strict=True):
             cell[0] = out

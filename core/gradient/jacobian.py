@@ -32,7 +32,7 @@ def jacobian(
 ) -> Any:
     """All partial derivatives of ``expression`` (shape s) with respect to each x of ``wrt``: shape ``(*s, *x.shape)``.
 
-    Returns a variable for a variable, a list for a list.  Computed in reverse, one product per element of the expression.
+    Returns a variable for a variable, a list for a list.  Computed in reverse, one product per element.
     Errors: GradientError unless the expression is a real floating-point tensor; as of grad otherwise.
 
     >>> import core, core.tensor as ct
@@ -44,7 +44,9 @@ def jacobian(
     kind = expression.type if isinstance(expression, Variable) else None
     if not isinstance(kind, TensorType) or kind.dtype not in dtypes.FLOATS:
         what = f"type {kind}" if kind is not None else f"type {type(expression).__name__}"
-        raise GradientError(f"jacobian needs a real floating-point tensor, got {expression} of {what}", blame=expression)
+        raise GradientError(
+            f"jacobian needs a real floating-point tensor, got {expression} of {what}", blame=expression
+        )
     variables = as_variables("wrt of jacobian", wrt)
     constants = list(consider_constant or ())
     if kind.ndim == 0:

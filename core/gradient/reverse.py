@@ -73,7 +73,7 @@ def grad(
     return shaped_like(wrt, gradients)
 
 
-def Lop(  # noqa: N802 - Theano's name
+def Lop(
     f: Any,
     wrt: Any,
     eval_points: Any,
@@ -104,13 +104,18 @@ def _check_cost(cost: Any) -> None:
     if isinstance(cost.type, NullType):
         raise NullGradientError(f"grad cannot differentiate this cost: {cost.type.why}")
     if not isinstance(cost.type, TensorType):
-        raise GradientError(f"grad needs a real floating-point scalar as cost, got {cost} of type {cost.type}", blame=cost)
+        raise GradientError(
+            f"grad needs a real floating-point scalar as cost, got {cost} of type {cost.type}", blame=cost
+        )
     if cost.type.ndim != 0:
         raise GradientError(
-            f"grad needs a scalar as cost, got {cost} with ndim={cost.type.ndim}; sum it first, or use jacobian", blame=cost
+            f"grad needs a scalar as cost, got {cost} with ndim={cost.type.ndim}; sum it first, or use jacobian",
+            blame=cost,
         )
     if cost.type.dtype not in dtypes.FLOATS:
-        raise GradientError(f"grad needs a real floating-point scalar as cost, got {cost} of dtype {cost.type.dtype}", blame=cost)
+        raise GradientError(
+            f"grad needs a real floating-point scalar as cost, got {cost} of dtype {cost.type.dtype}", blame=cost
+        )
 
 
 class _Pull:
@@ -155,12 +160,19 @@ class _Pull:
     def _through(self, node: Apply) -> None:
         """Ask the node's op for the gradients of its inputs, and add them to their terms."""
         with attributed_to(node.source):
-            above = [self._total(out) if out in self.terms and self._may_vary(out) else disconnected() for out in node.outputs]
+            above = [
+                self._total(out) if out in self.terms and self._may_vary(out) else disconnected()
+                for out in node.outputs
+            ]
             pattern = connections(node)
-            reached = [[connected and not is_missing(g) for connected, g in zip(row, above, strict=True)] for row in pattern]
+            reached = [
+                [connected and not is_missing(g) for connected, g in zip(row, above, strict=True)] for row in pattern
+            ]
             usable = [disconnected() if is_null(g) else g for g in above]
             asked = any(not is_missing(g) for g in usable)
-            below = _checked(node, node.op.grad(node.inputs, usable)) if asked else [disconnected() for _ in node.inputs]
+            below = (
+                _checked(node, node.op.grad(node.inputs, usable)) if asked else [disconnected() for _ in node.inputs]
+            )
             for x, connected, g in zip(node.inputs, reached, below, strict=True):
                 if x not in self.active or x in self.fixed or not any(connected):
                     continue
@@ -220,7 +232,8 @@ def connections(node: Apply) -> list[list[bool]]:
     shape = (len(node.inputs), len(node.outputs))
     if len(pattern) != shape[0] or any(len(row) != shape[1] for row in pattern):
         raise GradientError(
-            f"connection_pattern of {node.op} needs {shape[0]} rows (inputs) of {shape[1]} (outputs), got {pattern}", blame=node
+            f"connection_pattern of {node.op} needs {shape[0]} rows (inputs) of {shape[1]} (outputs), got {pattern}",
+            blame=node,
         )
     return pattern
 
@@ -228,7 +241,9 @@ def connections(node: Apply) -> list[list[bool]]:
 def _checked(node: Apply, found: Any) -> list[Variable]:
     if not isinstance(found, (list, tuple)) or len(found) != len(node.inputs):
         got = f"{len(found)}" if isinstance(found, (list, tuple)) else f"{found!r} of type {type(found).__name__}"
-        raise GradientError(f"grad of {node.op} needs to return {len(node.inputs)} gradients, one per input, got {got}", blame=node)
+        raise GradientError(
+            f"grad of {node.op} needs to return {len(node.inputs)} gradients, one per input, got {got}", blame=node
+        )
     return list(found)
 
 

@@ -161,7 +161,8 @@ class Printer:
             return f"({self.function('fabs', dtype)}({x}) == {self.dialect.infinity[dtype]})"
         if e.payload == "isfinite":
             return f"({self.function('fabs', dtype)}({x}) < {self.dialect.infinity[dtype]})"
-        return f"{self.function(e.payload, dtype)}({', '.join(args)})"
+        call = f"{self.function(e.payload, dtype)}({', '.join(args)})"
+        return f"({call} != 0)" if e.payload == "signbit" else call
 
     def function(self, name: str, dtype: str) -> str:
         spelled = self.dialect.calls.get((name, dtype))

@@ -1,4 +1,4 @@
-"""The loop IR computed with NumPy, slowly and plainly: views, scatters and kernels.  The oracle of lowering and of passes.
+"""The loop IR by NumPy, slowly and plainly: views, scatters and kernels.  The oracle of lowering and of passes.
 
 Stricter than a backend: a read outside an array is an error unless a guard keeps it from happening.
 """
@@ -22,7 +22,7 @@ Arrays = Mapping[Any, Any]
 
 
 def evaluate_view(view: View | Scatter, inputs: Arrays) -> np.ndarray:
-    """All elements of ``view``.  ``inputs`` gives an array for each payload that it loads from or asks the length of.
+    """All elements of ``view``.  ``inputs`` gives an array for each payload that is loaded from or has a length.
 
     Errors: ShapeError and IndexOutOfBounds for what the expressions check when they run, and IndexOutOfBounds for a read
     outside an array; BackendError for what has no value here.
@@ -51,7 +51,7 @@ def evaluate_at(root: Expr, values: Mapping[Expr, int], inputs: Arrays) -> Any:
 class _Scope:
     """Where an expression is evaluated: at all points of ``shape`` at once, of which only those in ``mask`` count.
 
-    ``variables`` gives each loop variable's value, ``mask`` a bool, both with as many axes as ``shape`` (some of length 1).
+    ``variables`` gives each loop variable's value, ``mask`` a bool, both with the axes of ``shape`` (some of length 1).
     """
 
     inputs: Arrays
@@ -78,7 +78,9 @@ def _over(shape: Sequence[int], inputs: Arrays) -> _Scope:
 def _scatter(scatter: Scatter, inputs: Arrays) -> np.ndarray:
     out = evaluate_view(scatter.base, inputs).astype(scatter.dtype)
     if out.shape != evaluate_lengths(scatter.shape, inputs):
-        raise ShapeError(f"a scatter of shape {evaluate_lengths(scatter.shape, inputs)} starts from a base of shape {out.shape}")
+        raise ShapeError(
+            f"a scatter of shape {evaluate_lengths(scatter.shape, inputs)} starts from a base of shape {out.shape}"
+        )
     scope = _over(evaluate_lengths(scatter.extents, inputs), inputs)
     k = tuple(scope.variables)
     targets = [np.broadcast_to(_value(i, scope), scope.shape) for i in scatter.index(*k)]
@@ -89,7 +91,9 @@ def _scatter(scatter: Scatter, inputs: Arrays) -> np.ndarray:
     with np.errstate(all="ignore"):
         for position in np.ndindex(scope.shape):
             at = tuple(target[position] for target in targets)
-            out[at] = values[position] if scatter.combine is None else _JOINED[scatter.combine](out[at], values[position])
+            out[at] = (
+                values[position] if scatter.combine is None else _JOINED[scatter.combine](out[at], values[position])
+            )
     return out
 
 

@@ -36,13 +36,15 @@ def debugprint(
     file          where to: None is standard output; "str" returns the text instead
     Errors        ArgumentError for what is no part of a graph
     """
+    if isinstance(file, str) and file != "str":
+        raise ArgumentError(f"debugprint needs an open file, None or 'str' as file, got {file!r}")
     tree = _Tree(depth, print_type, print_source, ids, stop_on_name)
     for label, variable in _roots(what):
         tree.add(label, variable)
     text = "\n".join(tree.lines)
     if file == "str":
         return text
-    print(text, file=file if file is not None else sys.stdout)
+    print(text, file=sys.stdout if isinstance(file, str | None) else file)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What core's own tests and the tests of plugins share: values, evaluation on a backend, and checks of an op's contract.
+"""What the tests of core and of plugins share: values, evaluation on a backend, and checks of an op's contract.
 
 Needs neither pytest nor hypothesis; random graphs, which need hypothesis, are in core.testing.graphs.
 """

@@ -31,13 +31,15 @@ def check_op(
     if derivatives is None:
         outputs = as_list(op(*symbolic([np.asarray(array) for array in arrays])))
         inputs = [np.asarray(array).dtype.name for array in arrays]
-        derivatives = any(d in dtypes.FLOATS for d in inputs) and any(out.type.dtype in dtypes.FLOATS for out in outputs)
+        derivatives = any(d in dtypes.FLOATS for d in inputs) and any(
+            out.type.dtype in dtypes.FLOATS for out in outputs
+        )
     if derivatives:
         check_derivatives(op, *arrays, wrt=wrt)
 
 
 def check_shapes(op: Callable[..., Any], *arrays: Any) -> None:
-    """What ``op`` says of its outputs against what comes out: dtype, ndim, known lengths, and ``infer_shape`` of each node.
+    """What ``op`` says of its outputs against what comes out: dtype, ndim, known lengths, ``infer_shape`` of each node.
 
     Once with inputs of unknown lengths and once with known ones.  Errors: ShapeError naming the op, with both shapes.
     """
@@ -58,7 +60,9 @@ def _check_type(node: Apply, out: Variable, result: np.ndarray) -> None:
     if not isinstance(kind, TensorType):
         return
     if not kind.is_super(TensorType(result.dtype, result.shape)):
-        raise ShapeError(f"{node.op} says its output is {kind}, but it computed dtype {result.dtype} and shape {result.shape}")
+        raise ShapeError(
+            f"{node.op} says its output is {kind}, but it computed dtype {result.dtype} and shape {result.shape}"
+        )
 
 
 def _check_inferred(
@@ -68,7 +72,9 @@ def _check_inferred(
     inferred = node.op.shapes(None, node, shapes)
     for said, result in zip(inferred, results, strict=True):
         if len(said) != result.ndim:
-            raise ShapeError(f"infer_shape of {node.op} gives {len(said)} lengths, but the output has ndim={result.ndim}")
+            raise ShapeError(
+                f"infer_shape of {node.op} gives {len(said)} lengths, but the output has ndim={result.ndim}"
+            )
         got = tuple(int(n) for n in compute(inputs, [as_tensor(n) for n in said], values)) if said else ()
         if got != result.shape:
             raise ShapeError(f"infer_shape of {node.op} gives {got}, but the output has shape {result.shape}")
@@ -124,5 +130,6 @@ def _check_equal(node: Apply, position: int, got: np.ndarray, expected: np.ndarr
     if not np.all(same):
         where = tuple(int(i) for i in np.argwhere(~np.atleast_1d(same))[0])[: got.ndim]
         raise GraphError(
-            f"lower of {node.op} gives {got[where]} at {where} of output {position}, but perform gives {expected[where]}"
+            f"lower of {node.op} gives {got[where]} at {where} of output {position}, "
+            f"but perform gives {expected[where]}"
         )

@@ -27,7 +27,7 @@ def check_derivatives(
     rtol: float = 1e-6,
     atol: float = 1e-8,
 ) -> None:
-    """Hold ``R_op`` and ``grad`` of ``op`` (an op, or a function of tensor variables) against differences at ``arrays``.
+    """Hold ``R_op`` and ``grad`` of ``op`` (an op, or a function of tensors) against differences at ``arrays``.
 
     wrt     positions of the inputs to differentiate by; left out, all of a float dtype (computed with as float64)
     Checks  R_op(u) == central difference along u;  <R_op(u), v> == <u, grad(v)> for random u and v, one input at a time
@@ -79,7 +79,7 @@ class _Check:
         self.at_point = [np.asarray(out) for out in self.run(*values)]
 
     def along(self, positions: Sequence[int], seed: int) -> None:
-        """Compare everything for one random direction in the inputs at ``positions`` and one random weight per output."""
+        """Compare everything for a random direction in the inputs at ``positions`` and random weights of the outputs."""
         directions = [random(self.values[p].shape, seed=1000 * seed + p) for p in positions]
         weights = [random(out.shape, out.dtype, seed=1000 * seed + 500 + k) for k, out in enumerate(self.at_point)]
         tangents = self._tangents(positions, directions)
@@ -90,7 +90,9 @@ class _Check:
         forward = sum(float(np.sum(t * w)) for t, w in zip(tangents, weights, strict=True))
         backward = sum(float(np.sum(d * g)) for d, g in zip(directions, gradients, strict=True))
         numeric = sum(float(np.sum(d * w)) for d, w in zip(differences, weights, strict=True))
-        self._compare(np.asarray(backward), np.asarray(numeric), "<u, grad(v)>", "<central difference along u, v>", positions)
+        self._compare(
+            np.asarray(backward), np.asarray(numeric), "<u, grad(v)>", "<central difference along u, v>", positions
+        )
         self._compare(np.asarray(backward), np.asarray(forward), "<u, grad(v)>", "<R_op(u), v>", positions)
 
     def _tangents(self, positions: Sequence[int], directions: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -107,7 +109,8 @@ class _Check:
         wrt = [self.inputs[p] for p in positions]
         found = self._with(points, Lop(self.outputs, wrt, points, disconnected_inputs="ignore"), weights)
         return [
-            self._shaped(value, self.values[p], f"the gradient of input {p}") for value, p in zip(found, positions, strict=True)
+            self._shaped(value, self.values[p], f"the gradient of input {p}")
+            for value, p in zip(found, positions, strict=True)
         ]
 
     def _with(
@@ -133,11 +136,14 @@ class _Check:
     def _shaped(self, value: np.ndarray, like: np.ndarray, what: str) -> np.ndarray:
         if value.shape != like.shape or value.dtype != like.dtype:
             raise GradientError(
-                f"{what} of {self.op} needs shape {like.shape} and dtype {like.dtype}, got shape {value.shape} and dtype {value.dtype}"
+                f"{what} of {self.op} needs shape {like.shape} and dtype {like.dtype}, "
+                f"got shape {value.shape} and dtype {value.dtype}"
             )
         return value
 
-    def _compare(self, got: np.ndarray, expected: np.ndarray, what: str, against: str, positions: Sequence[int]) -> None:
+    def _compare(
+        self, got: np.ndarray, expected: np.ndarray, what: str, against: str, positions: Sequence[int]
+    ) -> None:
         scale = max(1.0, float(np.max(np.abs(expected), initial=0)))
         if np.allclose(got, expected, rtol=self.rtol, atol=self.atol * scale):
             return
@@ -145,6 +151,6 @@ class _Check:
         worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
         where = f" at {tuple(map(int, worst))}" if error.ndim else ""
         raise GradientError(
-            f"{what} of {self.op} for input{'s' * (len(positions) > 1)} {', '.join(map(str, positions))} is {got[worst]}{where}, "
-            f"but {against} is {expected[worst]}"
+            f"{what} of {self.op} for input{'s' * (len(positions) > 1)} {', '.join(map(str, positions))} "
+            f"is {got[worst]}{where}, but {against} is {expected[worst]}"
         )

@@ -1,13 +1,14 @@
 """Hypothesis strategies for random graphs, with what NumPy makes of them.
 
-The graphs are tame, so that two right computations agree closely: values stay small, and comparisons, rounding and indices see
-only values that come out the same everywhere.  Needs hypothesis.
+The graphs are tame, so that two right computations agree closely: values stay small, and comparisons, rounding and
+indices see only values that come out the same everywhere.  Needs hypothesis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ _LARGEST = 600  # elements of one value
 
 
 class Graph(NamedTuple):
-    """A random graph: symbolic ``inputs`` and ``outputs``, ``arrays`` for the inputs, and the outputs as NumPy computes them.
+    """A random graph: symbolic ``inputs`` and ``outputs``, ``arrays`` for the inputs, ``expected`` for the outputs.
 
     ``scale`` bounds every floating-point value met on the way, ``eps`` is the precision of the coarsest of them;
     ``steps`` says in words how the graph was made.
@@ -39,7 +40,9 @@ class Graph(NamedTuple):
     steps: list[str]
 
     def __repr__(self) -> str:
-        arrays = ", ".join(f"{x} = {a.dtype}{list(a.shape)} of type {x.type}" for x, a in zip(self.inputs, self.arrays, strict=True))
+        arrays = ", ".join(
+            f"{x} = {a.dtype}{list(a.shape)} of type {x.type}" for x, a in zip(self.inputs, self.arrays, strict=True)
+        )
         return f"Graph({arrays}; {'; '.join(self.steps)})"
 
     def tolerance(self, factor: float = 1000) -> dict[str, float]:
@@ -61,7 +64,7 @@ class _Item:
 class _Pool:
     """What has been made so far, and how the next value is chosen from it."""
 
-    draw: Any
+    rng: Random
     items: list[_Item] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     scale: float = 1.0
@@ -74,7 +77,7 @@ class _Pool:
     def pick(self, wanted: Callable[[_Item], bool] = lambda item: True) -> _Item | None:
         """One of the values that are ``wanted``; later ones are as likely as early ones."""
         found = [item for item in self.items if wanted(item)]
-        return self.draw(st.sampled_from(found)) if found else None
+        return self.rng.choice(found) if found else None
 
     def apply(self, text: str, step: Callable[..., Any], *operands: _Item, exact: bool = False) -> None:
         """Add ``step(module, *operands)``, computed with ct and with np, unless it grows too big."""
@@ -129,7 +132,7 @@ _KINKED = {"abs({})": lambda m, x: m.abs(x), "maximum({}, 0)": lambda m, x: m.ma
 def _unary(pool: _Pool, smooth: bool) -> None:
     x = pool.pick(_is_float)
     if x is not None:
-        text = pool.draw(st.sampled_from([*_SMOOTH, *({} if smooth else _KINKED)]))
+        text = pool.rng.choice([*_SMOOTH, *({} if smooth else _KINKED)])
         pool.apply(text, (_SMOOTH | _KINKED)[text], x)
 
 
@@ -151,7 +154,7 @@ def _binary(pool: _Pool, smooth: bool) -> None:
         return
     y = pool.pick(lambda item: _is_number(item) and _broadcasts_with(x)(item))
     table = _BINARY if smooth else _BINARY | _KINKED_BINARY
-    text = pool.draw(st.sampled_from(list(table)))
+    text = pool.rng.choice(list(table))
     pool.apply(text, table[text], x, y, exact=_is_integer(x) and _is_integer(y) and "/" not in text)
 
 
@@ -161,7 +164,7 @@ def _integer(pool: _Pool, smooth: bool) -> None:
     if x is None:
         return
     y = pool.pick(lambda item: _is_integer(item) and _broadcasts_with(x)(item))
-    if pool.draw(st.booleans()):
+    if pool.rng.random() < 0.5:
         pool.apply("{} // {}", lambda m, a, b: a // b, x, y, exact=True)
     else:
         pool.apply("{} % {}", lambda m, a, b: a % b, x, y, exact=True)
@@ -187,16 +190,16 @@ def _reduce(pool: _Pool, smooth: bool) -> None:
     x = pool.pick(_is_number)
     if x is None:
         return
-    ndim, draw = x.value.ndim, pool.draw
-    one = st.integers(-ndim, ndim - 1) if ndim else st.none()
-    several = st.sets(st.integers(0, max(ndim - 1, 0)), min_size=min(ndim, 1), max_size=ndim).map(lambda s: tuple(sorted(s)))
-    axis = draw(st.one_of(st.none(), one, several if ndim else st.none()))
-    keepdims = draw(st.booleans())
+    ndim, rng = x.value.ndim, pool.rng
+    choices: list[Any] = [None]
+    if ndim:
+        choices += [rng.randrange(-ndim, ndim), tuple(sorted(rng.sample(range(ndim), rng.randint(1, ndim))))]
+    axis, keepdims = rng.choice(choices), rng.random() < 0.5
     over = x.value.shape if axis is None else np.atleast_1d(np.array(x.value.shape)[np.array(axis)]) if ndim else ()
     names = ["sum"]
     if all(n > 0 for n in over):  # nothing has a sum, but no mean and no maximum
         names += ["mean"] if smooth else ["mean", "max", "min"]
-    name = draw(st.sampled_from(names))
+    name = rng.choice(names)
     text = f"{{}}.{name}(axis={axis}, keepdims={keepdims})"
     exact = name in ("max", "min") or (name == "sum" and _is_integer(x))
     pool.apply(text, lambda m, a: getattr(a, name)(axis=axis, keepdims=keepdims), x, exact=exact)
@@ -206,19 +209,19 @@ def _position(pool: _Pool, smooth: bool) -> None:
     """Where the largest or smallest element is."""
     x = pool.pick(lambda item: item.exact and _is_number(item) and item.value.ndim > 0 and item.value.size > 0)
     if x is not None:
-        axis, name = pool.draw(st.integers(0, x.value.ndim - 1)), pool.draw(st.sampled_from(["argmax", "argmin"]))
+        axis, name = pool.rng.randrange(x.value.ndim), pool.rng.choice(["argmax", "argmin"])
         pool.apply(f"{{}}.{name}(axis={axis})", lambda m, a: getattr(a, name)(axis=axis), x, exact=True)
 
 
 def _transpose(pool: _Pool, smooth: bool) -> None:
     x = pool.pick(lambda item: item.value.ndim > 1)
     if x is not None:
-        order = tuple(pool.draw(st.permutations(range(x.value.ndim))))
+        order = tuple(pool.rng.sample(range(x.value.ndim), x.value.ndim))
         pool.apply(f"{{}}.transpose({order})", lambda m, a: a.transpose(order), x, exact=True)
 
 
-def _bound(draw: Any, n: int) -> int | None:
-    return draw(st.one_of(st.none(), st.integers(-n - 1, n + 1)))
+def _bound(rng: Random, n: int) -> int | None:
+    return rng.choice([None, rng.randint(-n - 1, n + 1)])
 
 
 def _slice(pool: _Pool, smooth: bool) -> None:
@@ -226,17 +229,17 @@ def _slice(pool: _Pool, smooth: bool) -> None:
     x = pool.pick(lambda item: item.value.ndim > 0)
     if x is None:
         return
-    draw, key = pool.draw, []
+    rng, key = pool.rng, []
     for n in x.value.shape:
-        kind = draw(st.sampled_from(["all", "slice", "slice", "integer"]))
+        kind = rng.choice(["all", "slice", "slice", "integer"])
         if kind == "all" or (kind == "integer" and n == 0):
             key.append(slice(None))
         elif kind == "integer":
-            key.append(draw(st.integers(-n, n - 1)))
+            key.append(rng.randrange(-n, n))
         else:
-            key.append(slice(_bound(draw, n), _bound(draw, n), draw(st.sampled_from([None, 1, 2, -1, -2]))))
-    if draw(st.integers(0, 3)) == 0:
-        key.insert(draw(st.integers(0, len(key))), None)
+            key.append(slice(_bound(rng, n), _bound(rng, n), rng.choice([None, 1, 2, -1, -2])))
+    if rng.random() < 0.25:
+        key.insert(rng.randint(0, len(key)), None)
     pool.apply(f"{{}}[{tuple(key)}]", lambda m, a: a[tuple(key)], x, exact=True)
 
 
@@ -244,7 +247,7 @@ def _concatenate(pool: _Pool, smooth: bool) -> None:
     x = pool.pick(lambda item: item.value.ndim > 0)
     if x is None:
         return
-    axis = pool.draw(st.integers(0, x.value.ndim - 1))
+    axis = pool.rng.randrange(x.value.ndim)
 
     def fits(item: _Item) -> bool:
         return item.value.ndim == x.value.ndim and all(
@@ -252,7 +255,9 @@ def _concatenate(pool: _Pool, smooth: bool) -> None:
         )
 
     y = pool.pick(fits)
-    pool.apply(f"concatenate([{{}}, {{}}], axis={axis})", lambda m, a, b: m.concatenate([a, b], axis=axis), x, y, exact=True)
+    pool.apply(
+        f"concatenate([{{}}, {{}}], axis={axis})", lambda m, a, b: m.concatenate([a, b], axis=axis), x, y, exact=True
+    )
 
 
 def _gather(pool: _Pool, smooth: bool) -> None:
@@ -262,10 +267,10 @@ def _gather(pool: _Pool, smooth: bool) -> None:
         return
     n = x.value.shape[0]
     i = pool.pick(lambda item: _is_integer(item) and item.exact and item.value.ndim in (1, 2))
-    if i is not None and pool.draw(st.booleans()):
+    if i is not None and pool.rng.random() < 0.5:
         pool.apply(f"{{}}[{{}} % {n}]", lambda m, a, b: a[b % n], x, i, exact=True)
         return
-    rows = pool.draw(st.lists(st.integers(-n, n - 1), max_size=4))
+    rows = [pool.rng.randrange(-n, n) for _ in range(pool.rng.randint(0, 4))]
     pool.apply(f"{{}}[array({rows})]", lambda m, a: a[np.array(rows, "int64")], x, exact=True)
 
 
@@ -289,10 +294,10 @@ def _reshape(pool: _Pool, smooth: bool) -> None:
     if x is None:
         return
     ndim = x.value.ndim
-    if pool.draw(st.booleans()):
+    if pool.rng.random() < 0.5:
         pool.apply("{}.reshape(-1)", lambda m, a: a.reshape((-1,)), x, exact=True)
         return
-    axis = pool.draw(st.integers(0, ndim))
+    axis = pool.rng.randint(0, ndim)
     shape = (*x.value.shape[:axis], 1, *x.value.shape[axis:])
     pool.apply(f"{{}}.reshape({shape})", lambda m, a: a.reshape(shape), x, exact=True)
 
@@ -300,7 +305,7 @@ def _reshape(pool: _Pool, smooth: bool) -> None:
 def _astype(pool: _Pool, smooth: bool) -> None:
     x = pool.pick(lambda item: item.exact or _is_float(item))
     if x is not None:
-        dtype = pool.draw(st.sampled_from(["float32", "float64"] if _is_float(x) else ["float64", "int64", "int32"]))
+        dtype = pool.rng.choice(["float32", "float64"] if _is_float(x) else ["float64", "int64", "int32"])
         pool.apply(f"{{}}.astype({dtype!r})", lambda m, a: a.astype(dtype), x, exact=dtype != "float32")
 
 
@@ -325,19 +330,17 @@ STEPS = {
 # --- strategies ----------------------------------------------------------------------------------------------------
 
 
-@st.composite
-def arrays(draw: Any, dtype: str, lengths: Sequence[int]) -> np.ndarray:
-    """An array of small values, at most three axes with lengths among ``lengths`` or 1; sometimes strided."""
-    shape = tuple(draw(st.lists(st.sampled_from([*lengths, 1]), max_size=3)))
+def array(rng: Random, dtype: str, lengths: Sequence[int]) -> np.ndarray:
+    """Small values in at most three axes with lengths among ``lengths`` or 1; sometimes strided."""
+    shape = tuple(rng.choice([*lengths, *lengths, 1]) for _ in range(rng.choice([0, 1, 1, 2, 2, 2, 3])))
     low, high = (-3, 3) if dtype in dtypes.INTEGERS else (-2, 2)
-    layout = draw(st.sampled_from(["plain", "plain", "reversed", "stepped", "fortran"]))
-    seed = draw(st.integers(0, 2**16))
+    layout, seed = rng.choice(["plain", "plain", "reversed", "stepped", "fortran"]), rng.randrange(2**16)
     if layout == "stepped":
         return random([2 * n for n in shape], dtype, seed, low, high)[(slice(None, None, 2),) * len(shape)]
-    array = random(shape, dtype, seed, low, high)
+    values = random(shape, dtype, seed, low, high)
     if layout == "reversed":
-        return array[(slice(None, None, -1),) * len(shape)]
-    return np.asfortranarray(array) if layout == "fortran" else array
+        return values[(slice(None, None, -1),) * len(shape)]
+    return np.asfortranarray(values) if layout == "fortran" else values
 
 
 @st.composite
@@ -348,25 +351,36 @@ def graphs(
     smooth: bool = False,
     without: Sequence[str] = (),
 ) -> Graph:
-    """A random graph over one to three inputs with dtypes among ``kinds``, with up to ``max_steps`` operations and one to three outputs.
+    """A random graph over one to three inputs of dtypes among ``kinds``, with up to ``max_steps`` operations.
 
     Broadcasting (size 1 and size 0 included), reductions, transposes, slices, joins, gathers, products, shared
-    subexpressions, inputs that are outputs.  ``smooth`` leaves out what has kinks; ``without`` names STEPS to leave out.
+    subexpressions, several outputs.  ``smooth`` leaves out what has kinks; ``without`` names STEPS to leave out.
     Lengths are partly known to the graph and partly not.
     """
-    pool = _Pool(draw)
-    lengths = draw(st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=3))
-    for position in range(draw(st.integers(1, 3))):
-        array = draw(arrays(draw(st.sampled_from(list(kinds))), lengths))
-        shape = [n if draw(st.booleans()) else None for n in array.shape]
-        x = TensorType(array.dtype, shape)(f"x{position}")
-        pool.items.append(_Item(x, array, True, x.name))
+    seed = draw(st.integers(0, 2**32 - 1))
+    moves = draw(st.lists(st.integers(0, 2**32 - 1), min_size=min(4, max_steps), max_size=max_steps))
+    return build(seed, moves, kinds, smooth, without)
+
+
+def build(
+    seed: int, moves: Sequence[int], kinds: Sequence[str], smooth: bool = False, without: Sequence[str] = ()
+) -> Graph:
+    """The graph of these numbers: ``seed`` for its inputs and outputs, one of ``moves`` for each step."""
+    rng = Random(seed)
+    pool = _Pool(rng)
+    lengths = [rng.choice(LENGTHS) for _ in range(rng.randint(1, 3))]
+    for position in range(rng.randint(1, 3)):
+        values = array(rng, rng.choice(list(kinds)), lengths)
+        shape = [n if rng.random() < 0.4 else None for n in values.shape]
+        x = TensorType(values.dtype, shape)(f"x{position}")
+        pool.items.append(_Item(x, values, True, x.name))
     inputs = list(pool.items)
     names = [name for name in STEPS if name not in without]
-    for name in draw(st.lists(st.sampled_from(names), min_size=min(4, max_steps), max_size=max_steps)):
-        STEPS[name](pool, smooth)
+    for position, move in enumerate(moves):
+        pool.rng = Random(f"{seed}, {position}, {move}")
+        STEPS[pool.rng.choice(names)](pool, smooth)
     later = pool.items[len(inputs) :] or pool.items
-    chosen = [later[-1], *draw(st.lists(st.sampled_from(later), max_size=2))]
+    chosen = [later[-1], *(rng.choice(later) for _ in range(rng.choice([0, 0, 1, 2])))]
     return Graph(
         [item.symbol for item in inputs],
         [item.symbol for item in chosen],

@@ -14,7 +14,9 @@ from core.graph import Variable
 from core.tensor.type import TensorType, TensorVariable, as_tensor
 
 
-def random(shape: int | Sequence[int], dtype: Any = "float64", seed: int = 0, low: float = -1, high: float = 1) -> np.ndarray:
+def random(
+    shape: int | Sequence[int], dtype: Any = "float64", seed: int = 0, low: float = -1, high: float = 1
+) -> np.ndarray:
     """The same array for the same arguments, uniform: floats in [low, high), integers in low..high, ends included.
 
     Both parts of a complex number lie in [low, high).  An unsigned integer starts at 0 where ``low`` is negative.
@@ -41,8 +43,8 @@ def evaluate(
 ) -> Any:
     """``op`` (an op, or a function of tensor variables) of ``arrays``, computed on ``backend``.
 
-    The lengths of the inputs are unknown to the graph, or known when ``static``.  ``mode`` as in core.function: how much
-    is rewritten.  Returns an array, or a list of them where ``op`` gives several outputs.
+    The lengths of the inputs are unknown to the graph, or known when ``static``.  ``mode`` is that of core.function:
+    how much is rewritten.  Returns an array, or a list of them where ``op`` gives several outputs.
     """
     values = [np.asarray(array) for array in arrays]
     inputs = symbolic(values, static)

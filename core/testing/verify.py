@@ -49,8 +49,8 @@ def verify_grad(
 ) -> None:
     """Compare the gradient of ``fun``, a function from tensor variables to one, with central differences at ``pt``.
 
-    The output is projected on ``n_tests`` random vectors from ``rng``.  ``eps``: the step of the differences.  An element
-    passes when it is within ``abs_tol`` or within ``rel_tol``, both 1e-4 for float64, 1e-2 for float32, unless given.
+    The output is projected on ``n_tests`` random vectors from ``rng``.  ``eps`` is the step of the differences.  An
+    element passes within ``abs_tol`` or within ``rel_tol``, both 1e-4 for float64 and 1e-2 for float32 unless given.
     Errors: GradientError with the largest error, where it is, and both values.
     """
     arrays = [np.array(x) for x in pt]

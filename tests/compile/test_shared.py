@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 import core
 import core.tensor as ct
 from core.errors import ArgumentError, DTypeError, ShapeError
+from core.graph import DisconnectedType
 from core.tensor import TensorType
 
 
@@ -170,3 +171,11 @@ def test_a_deep_copy_has_its_own_value():
     twin.set_value(np.ones(2))
     assert_array_equal(w.get_value(), [0, 0])
     assert twin.type == w.type and twin.name == "w"
+
+
+def test_an_update_that_is_no_tensor_is_refused():
+    w = core.shared(np.zeros(2), name="w")
+    with pytest.raises(
+        DTypeError, match=r"the update of w needs type TensorType\(.*\), got other of type DisconnectedType"
+    ):
+        w.default_update = DisconnectedType()("other")

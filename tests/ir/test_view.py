@@ -43,7 +43,9 @@ def test_broadcast_shapes_line_up_from_the_right():
     assert broadcast_shapes((const(1), const(3)), (const(2), const(1))) == (const(2), const(3))
 
 
-@pytest.mark.parametrize("x, y", [((3, 4), (4,)), ((3, 1), (4,)), ((1, 1), (4,)), ((3, 4), (1,)), ((0, 4), (1,)), ((3, 1), (0,))])
+@pytest.mark.parametrize(
+    "x, y", [((3, 4), (4,)), ((3, 1), (4,)), ((1, 1), (4,)), ((3, 4), (1,)), ((0, 4), (1,)), ((3, 1), (0,))]
+)
 def test_broadcasting_is_numpys(x, y):
     shape = broadcast_shapes(X.shape, Y.shape)
     a, b = broadcast_to(X, shape), broadcast_to(Y, shape)

@@ -103,6 +103,11 @@ def test_what_is_no_graph_is_refused():
         core.debugprint(3)
 
 
+def test_a_file_name_is_refused(x):
+    with pytest.raises(ArgumentError, match=r"debugprint needs an open file, None or 'str' as file, got 'graph\.txt'"):
+        core.debugprint(x, file="graph.txt")
+
+
 @pytest.mark.parametrize("number, name", [(0, "A"), (25, "Z"), (26, "AA"), (27, "AB"), (701, "ZZ"), (702, "AAA")])
 def test_ids_count_in_letters(number, name):
     assert letters(number) == name

@@ -286,7 +286,7 @@ def test_a_bad_key_is_an_error_when_the_graph_is_built(key, error, text):
 @pytest.mark.parametrize("read", [lambda x, i: x[i], lambda x, i: x[:, i], lambda x, i: x[i.reshape((1,))]])
 @pytest.mark.parametrize("i", [4, -5])
 def test_an_index_outside_its_axis_is_an_error_when_it_runs(backend, read, i):
-    with pytest.raises(IndexOutOfBounds, match=str(i) if backend == "interpreter" else ""):
+    with pytest.raises(IndexOutOfBounds, match="is out of (bounds|range)"):
         evaluate(read, random((4, 4)), np.int64(i), backend=backend)
 
 

@@ -46,11 +46,16 @@ def load(ffi: cffi.FFI, text: str, compiler: Compiler) -> tuple[Any, str]:
     binary = place / f"{key}.so"
     if binary.exists():
         try:
-            return ffi.dlopen(str(binary)), f"{key}.c"
+            return _opened(ffi, binary), f"{key}.c"
         except OSError:  # cut short by a full disk or made elsewhere: build it again
             binary.unlink(missing_ok=True)
     build(text, binary, compiler, flags)
-    return ffi.dlopen(str(binary)), f"{key}.c"
+    return _opened(ffi, binary), f"{key}.c"
+
+
+def _opened(ffi: cffi.FFI, binary: Path) -> Any:
+    """The library, until the process ends: it releases arrays that it allocated, and they may outlive their function."""
+    return ffi.dlopen(str(binary), ffi.RTLD_NOW | getattr(ffi, "RTLD_NODELETE", 0))
 
 
 def build(text: str, binary: Path, compiler: Compiler, flags: tuple[str, ...]) -> None:
