@@ -179,7 +179,9 @@ class Apply:
 
 def toposort(outputs: Iterable[Variable], stop_at: Iterable[Variable] = ()) -> list[Apply]:
     """The nodes that ``outputs`` need, each after those it reads.  Does not look past ``stop_at``."""
-    stopped = stop_at if isinstance(stop_at, (dict, set, frozenset)) else set(stop_at)  # no copy: a graph's clients are many
+    stopped = (
+        stop_at if isinstance(stop_at, (dict, set, frozenset)) else set(stop_at)
+    )  # no copy: a graph's clients are many
     order: list[Apply] = []
     done: set[Apply] = set()
     for out in outputs:

@@ -106,16 +106,16 @@ def test_plugins_is_a_table_of_states_with_the_problems_under_it(register, capsy
     register(Plugin(backends=[Backend("fast", "c", driver)]), name="plugin-fast")
     text = said(capsys, "plugins")
     table, problems = text.split("\n\n")
-    header, own, fast = table.splitlines()
+    header, own, *_, fast = table.splitlines()  # between them whatever is installed here
     assert header.split() == ["STATE", "DIST", "VERSION", "MS", "OFFERS", "WORKS", "ON"]
-    assert own.startswith("loaded  core ") and own.endswith("ops 1, rewrites 4, backends 1  interpreter: cpu")
-    assert fast.startswith("loaded  plugin-fast ") and fast.endswith("fast: no")
-    assert problems.strip() == "fast: no compiler; install gcc"
+    assert own.split()[:2] == ["loaded", "core"] and own.endswith("ops 1, rewrites 4, backends 1  interpreter: cpu")
+    assert fast.split()[:2] == ["loaded", "plugin-fast"] and fast.endswith("fast: no")
+    assert "fast: no compiler; install gcc" in problems.splitlines()
 
 
 def test_plugins_as_json_holds_everything_that_is_known(register, capsys):
     register(Plugin(backends=[Backend("fast", "c", Driver(Probe(("cpu",))))]), name="plugin-fast")
-    found = json.loads(said(capsys, "plugins", "--json"))[1]
+    (found,) = (one for one in json.loads(said(capsys, "plugins", "--json")) if one["name"] == "plugin-fast")
     assert found.pop("ms") >= 0
     assert found == {
         "name": "plugin-fast",

@@ -84,7 +84,9 @@ def _explained(guard: Guard, a: int, b: int) -> Exception:
     if guard.kind == "range":
         return IndexOutOfBounds(f"{guard.who}: index {a} is out of range for an axis of length {b}", blame=guard.node)
     if guard.kind == "within":
-        return IndexOutOfBounds(f"{guard.who}: index {a - 1} is out of range for an axis of length {b}", blame=guard.node)
+        return IndexOutOfBounds(
+            f"{guard.who}: index {a - 1} is out of range for an axis of length {b}", blame=guard.node
+        )
     if guard.kind == "positive":
         return ShapeError(f"{guard.who}: a reduction over {guard.a} = {a} elements has no identity", blame=guard.node)
     verb = "cannot broadcast" if guard.kind == "join" else "needs equal lengths, got"

@@ -43,9 +43,7 @@ def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run") -> Lowered:
     for node in graph.toposort():
         lowering.node(node)
     outputs = [lowering.output(variable) for variable in graph.outputs]
-    return Lowered(
-        name, lowering.definitions, lowering.inputs, outputs, lowering.constants, lowering.host_nodes
-    )
+    return Lowered(name, lowering.definitions, lowering.inputs, outputs, lowering.constants, lowering.host_nodes)
 
 
 def how(node: Apply, dialect: Dialect) -> str:
@@ -86,7 +84,9 @@ class _Lowering:
         """A value whose elements come from outside; lengths that its type does not know are read when it runs."""
         kind = variable.type
         if not isinstance(kind, TensorType):
-            raise BackendError(f"the {self.dialect.name} backend takes tensors, but {variable} is of {kind}", blame=variable)
+            raise BackendError(
+                f"the {self.dialect.name} backend takes tensors, but {variable} is of {kind}", blame=variable
+            )
         value = self._new(variable.name or (_short(node.op) if node is not None else "x"), kind.dtype, node)
         shape = tuple(length(value, axis) if n is None else const(n) for axis, n in enumerate(kind.shape))
         self.definitions[value] = Given(shape, _axes(shape))
@@ -159,13 +159,18 @@ class _Lowering:
             made = node.op.lower(node, *views)
         outputs = list(made) if isinstance(made, (list, tuple)) else [made]
         if len(outputs) != len(node.outputs):
-            raise BackendError(f"lower of {node.op} made {len(outputs)} views, it has {len(node.outputs)} outputs", blame=node)
+            raise BackendError(
+                f"lower of {node.op} made {len(outputs)} views, it has {len(node.outputs)} outputs", blame=node
+            )
         for variable, out in zip(node.outputs, outputs, strict=True):
             if out.dtype != variable.type.dtype or out.ndim != variable.type.ndim:
                 raise BackendError(
                     f"lower of {node.op} must make {variable.type}, got {out.dtype} with ndim={out.ndim}", blame=node
                 )
-            shape = tuple(e if n is None or e.is_const else same_length(e, const(n)) for n, e in zip(variable.type.shape, out.shape))
+            shape = tuple(
+                e if n is None or e.is_const else same_length(e, const(n))
+                for n, e in zip(variable.type.shape, out.shape)
+            )
             if isinstance(out, Scatter):
                 self._scatter(variable, out, node)
             else:
@@ -283,6 +288,8 @@ def _uniform(data: np.ndarray) -> bool:
     return bool((raw == raw[0]).all())
 
 
-def host_calls(lowered: Lowered, perform: Callable[[Apply, Sequence[Any]], list[Any]]) -> list[Callable[[Sequence[Any]], list]]:
+def host_calls(
+    lowered: Lowered, perform: Callable[[Apply, Sequence[Any]], list[Any]]
+) -> list[Callable[[Sequence[Any]], list]]:
     """For each node that is left to Python: a function of its inputs."""
     return [lambda arrays, node=node: perform(node, arrays) for node, _, _ in lowered.host_nodes]

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from core.demo import data, report
 from core.demo.models import MODELS
@@ -54,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> int:
         for model in MODELS:
             task = bar.add_task(model.name, total=arguments.epochs, loss=float("nan"), accuracy=float("nan"))
 
-            def show(result: Result, task: int = task) -> None:
+            def show(result: Result, task: Any = task) -> None:
                 bar.update(task, advance=1, loss=result.train_losses[-1], accuracy=result.accuracy)
 
             results.append(

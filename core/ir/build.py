@@ -43,7 +43,7 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
         outputs=resolved.outputs,
         constants=resolved.constants,
         steps=steps.done,
-        guards=guards,
+        guards=[*guards, *fused.guards],
         shapes=shapes,
         host_nodes=[node for node, _, _ in resolved.host_nodes],
     )
@@ -88,7 +88,9 @@ class _Steps:
         buffers += [Buffer(k, v, v.dtype, self.shapes[v], written=True) for v in definition.outputs]
         definition.write(k, *buffers)
         name, comment = self._title([value])
-        return self._with_lengths(Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), k.body, comment))
+        return self._with_lengths(
+            Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), k.body, comment)
+        )
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:
         """A kernel also reads the scalars from which lengths are computed."""

@@ -280,25 +280,27 @@ class Entry:
 
     def _host(self, step: HostStep) -> None:
         """Call Python: it reads the inputs, and gives back where its outputs are and how long."""
-        self._say(f"/* {self.program.host_nodes[step.index].op}: computed by Python */".replace("*/ */", "*/"))
+        op = str(self.program.host_nodes[step.index].op).replace("*/", "* /")
+        self._say(f"/* {op}: computed by Python */")
         inputs = ", ".join(self._name(value) for value in step.inputs)
-        lengths = [self.printer.expr(n) for value in step.inputs for n in self.program.shapes[value]]
+        lengths = ", ".join(self.printer.expr(n) for value in step.inputs for n in self.program.shapes[value])
         ndims = [len(self.program.shapes[value]) for value in step.outputs]
-        number = step.index
-        self._say(f"void *host_in{number}[] = {{{inputs or '0'}}};")
-        self._say(f"const int64_t host_n{number}[] = {{{', '.join(lengths) or '0'}}};")
-        self._say(f"void *host_out{number}[{len(ndims)}];")
-        self._say(f"int64_t host_m{number}[{max(sum(ndims), 1)}];")
-        call = f"host({number}, host_in{number}, host_n{number}, host_out{number}, host_m{number})"
-        self._say(f"if ({call}) {self._fail(Status.HOST, str(number))}")
+        given, sizes, made, made_sizes = (
+            self.names.of((step.index, role), f"host{step.index}_{role}")
+            for role in ("inputs", "lengths", "outputs", "output_lengths")
+        )
+        self._say(f"void *{given}[] = {{{inputs or '0'}}};")
+        self._say(f"const int64_t {sizes}[] = {{{lengths or '0'}}};")
+        self._say(f"void *{made}[{len(ndims)}];")
+        self._say(f"int64_t {made_sizes}[{max(sum(ndims), 1)}];")
+        call = f"host({step.index}, {given}, {sizes}, {made}, {made_sizes})"
+        self._say(f"if ({call}) {self._fail(Status.HOST, str(step.index))}")
         first = 0
         for k, value in enumerate(step.outputs):
-            self._pointer(value, f"host_out{number}[{k}]")
+            self._pointer(value, f"{made}[{k}]")
             for axis in range(ndims[k]):
-                self._know(length(value, axis), f"host_m{number}[{first + axis}]")
+                self._know(length(value, axis), f"{made_sizes}[{first + axis}]")
             first += ndims[k]
-
-
 
 
 def _violated(guard: Guard, a: str, b: str) -> str:

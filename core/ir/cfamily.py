@@ -285,7 +285,7 @@ _PRINT: dict[Code, Callable[[Printer, Expr, list[str]], str]] = {
     Code.LOCAL: lambda printer, e, args: printer.names.of(e.payload, e.payload.name),
     Code.LOAD: Printer.load,
     Code.CALL: Printer.call,
-    **{code: _infix for code in (Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.AND, Code.OR, Code.XOR)},
+    **dict.fromkeys((Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.AND, Code.OR, Code.XOR), _infix),
     **{code: _helper(code.name.lower()) for code in (Code.FLOORDIV, Code.MOD, Code.SHL, Code.SHR)},
     Code.POW: _power,
     Code.NEG: _negative,

@@ -27,9 +27,9 @@ def _integer(dtype: str) -> dict[str, str]:
         "b >>= 1; a = (T)(a * a); } return r; }",
     }
     return {
-        f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}".replace("(T)", f"({t})").replace(
-            "T r", f"{t} r"
-        )
+        f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}".replace(
+            "(T)", f"({t})"
+        ).replace("T r", f"{t} r")
         for name, body in texts.items()
     }
 
@@ -56,7 +56,8 @@ def _floating(dtype: str) -> dict[str, str]:
         "max": "{ return a > b || a != a ? a : b; }",
     }
     return {
-        f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}" for name, body in texts.items()
+        f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}"
+        for name, body in texts.items()
     }
 
 

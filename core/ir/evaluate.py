@@ -37,12 +37,22 @@ def _lgamma(x: float) -> float:
 
 NUMPY_CALLS: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt")},
-    **{name: getattr(np, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "floor", "ceil", "trunc", "rint")},
-    **{name: getattr(np, name) for name in ("hypot", "copysign", "fmod", "nextafter", "isnan", "isinf", "isfinite", "signbit")},
+    **{
+        name: getattr(np, name)
+        for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "floor", "ceil", "trunc", "rint")
+    },
+    **{
+        name: getattr(np, name)
+        for name in ("hypot", "copysign", "fmod", "nextafter", "isnan", "isinf", "isfinite", "signbit")
+    },
     **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     "atan2": np.arctan2,
     "fabs": np.abs,
-    **{"cabs": np.abs, "carg": np.angle, "creal": np.real, "cimag": np.imag, "conj": np.conj},
+    "cabs": np.abs,
+    "carg": np.angle,
+    "creal": np.real,
+    "cimag": np.imag,
+    "conj": np.conj,
     "erf": _vectorized(math.erf),
     "erfc": _vectorized(math.erfc),
     "tgamma": _vectorized(_gamma),

@@ -80,7 +80,15 @@ def _range(dtype: str) -> tuple[Any, Any]:
 
 
 _CALL_COST = 20
-_COST = {Code.DIV: 4, Code.FLOORDIV: 10, Code.MOD: 10, Code.POW: 40, Code.CALL: _CALL_COST, Code.UNRAVEL: 10, Code.REDUCE: 1000}
+_COST = {
+    Code.DIV: 4,
+    Code.FLOORDIV: 10,
+    Code.MOD: 10,
+    Code.POW: 40,
+    Code.CALL: _CALL_COST,
+    Code.UNRAVEL: 10,
+    Code.REDUCE: 1000,
+}
 _CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
 _FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _COST_CAP = 1 << 20
@@ -393,7 +401,17 @@ def compare(code: Code, a: Any, b: Any) -> Expr:
     if dtype == INDEX_DTYPE and a.is_const and b.is_const:
         x, y = a.payload, b.payload
         return const({Code.LT: x < y, Code.LE: x <= y, Code.EQ: x == y, Code.NE: x != y}[code], "bool")
+    if dtype == INDEX_DTYPE and code is Code.LT and _never_negative(a) and _never_positive(b):
+        return const(False, "bool")
     return make(code, "bool", (a, b))
+
+
+def _never_negative(n: Expr) -> bool:
+    return n.code in (Code.INDEX, Code.LENGTH, Code.UNRAVEL) or (n.is_const and n.payload >= 0)
+
+
+def _never_positive(n: Expr) -> bool:
+    return (n.is_const and n.payload <= 0) or (n.code is Code.NEG and _never_negative(n.args[0]))
 
 
 def equal(a: Any, b: Any) -> Expr:
@@ -447,7 +465,7 @@ _BOOLEAN_CALLS = frozenset({"isnan", "isinf", "isfinite", "signbit"})
 _REAL_CALLS = frozenset({"cabs", "carg", "creal", "cimag"})  # of a complex number
 
 
-def Call(function: str, *operands: Any) -> Expr:  # noqa: N802 - reads as the node it makes
+def Call(function: str, *operands: Any) -> Expr:
     """A function of C99's math.h by name.  Integers are first brought to the float that NumPy would choose.
 
     On tensors it is the elementwise op of that rule, so a rule written with ``Call`` can be differentiated.
@@ -514,7 +532,8 @@ def unravel(flat: Expr, shape: Sequence[Expr]) -> tuple[Expr, ...]:
     if len(shape) == 1:
         return (flat,)
     return tuple(
-        const(0) if _is_one(n) else make(Code.UNRAVEL, INDEX_DTYPE, (flat, *shape), axis) for axis, n in enumerate(shape)
+        const(0) if _is_one(n) else make(Code.UNRAVEL, INDEX_DTYPE, (flat, *shape), axis)
+        for axis, n in enumerate(shape)
     )
 
 
@@ -578,9 +597,7 @@ def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None],
     return memo[root]
 
 
-_SIMPLIFIED = frozenset(
-    {Code.ADD, Code.SUB, Code.MUL, Code.FLOORDIV, Code.MOD, Code.MIN, Code.MAX, Code.AND, Code.OR}
-)
+_SIMPLIFIED = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.FLOORDIV, Code.MOD, Code.MIN, Code.MAX, Code.AND, Code.OR})
 
 
 def remake(node: Expr, args: tuple[Expr, ...]) -> Expr:

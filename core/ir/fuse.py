@@ -6,6 +6,7 @@ Three steps, each linear in the size of the graph: name the loops, decide what i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from core.ir.program import (
     FromLibrary,
     FromLoops,
     Given,
+    Guard,
     Lowered,
     Pointwise,
     Reduction,
@@ -177,6 +179,23 @@ def inline(lowered: Lowered) -> tuple[dict[Value, Definition], set[Value]]:
     return inlined, stored
 
 
+def _proved_at_entry(lowered: Lowered, inlined: dict[Value, Definition]) -> list[Guard]:
+    """Checks that only compare a loop with an axis: they leave the program, and become guards on lengths."""
+    guards = []
+    for check in [value for value in inlined if value in lowered.checks]:
+        definition = inlined[check]
+        if not isinstance(definition, Reduction):
+            continue
+        body, extents = definition.body, dict(zip(definition.bound, definition.extents, strict=True))
+        never = body.is_const and not body.payload
+        if never or (body.code is Code.LE and body.args[1] in extents and not body.args[0].free):
+            del inlined[check]
+            if not never and extents[body.args[1]] is not body.args[0]:
+                node = check.node
+                guards.append(Guard("within", extents[body.args[1]], body.args[0], str(node.op), node))
+    return guards
+
+
 def _inline_into(
     definition: Definition,
     inlined: dict[Value, Definition],
@@ -255,6 +274,12 @@ class Item:
     level: int = 0
 
     @property
+    def last(self) -> list[Expr]:
+        """The variables that run along consecutive elements, one for each access."""
+        accesses = [*(e.args for e in self.loads), self.definition.axes]
+        return [at[-1] for at in accesses if at and at[-1].code is Code.INDEX]
+
+    @property
     def free(self) -> frozenset[Expr]:
         return frozenset(axis for axis in self.definition.axes if axis.code is Code.INDEX)
 
@@ -271,6 +296,7 @@ class Group:
     items: list[Item] = field(default_factory=list)
     values: dict[Value, Item] = field(default_factory=dict)
     loads: set[Expr] = field(default_factory=set)
+    inner: Counter[Expr] = field(default_factory=Counter)  # how often each variable is last in an access
     closed: bool = False  # nothing may join: scatters, library and host steps
 
     def add(self, item: Item, outer: frozenset[Expr]) -> None:
@@ -278,6 +304,7 @@ class Group:
         self.items.append(item)
         self.values[item.value] = item
         self.loads.update(item.loads)
+        self.inner.update(item.last)
 
 
 class Grouping:
@@ -322,7 +349,7 @@ class Grouping:
         for e in item.loads:
             first = max(first, self._place.get(e.payload, 0))
         for check in self._requires.get(item.value, ()):
-            first = max(first, self._place[check] + 1)
+            first = max(first, self._place.get(check, -1) + 1)
         return first
 
     def _candidates(self, item: Item, first: int) -> list[int]:
@@ -350,6 +377,8 @@ class Grouping:
             return None
         if any(_is_arg(other) and other.bound & outer for other in group.items):
             return None
+        if _strided(item, group, outer):
+            return None
         useful = within or not own or any(e in group.loads for e in item.loads)
         return outer if useful else None
 
@@ -363,17 +392,25 @@ class Grouping:
             item.level = max(item.level, source.level if same_point else source.level + 1)
 
 
+def _strided(item: Item, group: Group, outer: frozenset[Expr]) -> bool:
+    """Whether sharing only ``outer`` would leave the innermost loop without consecutive elements."""
+    inside = frozenset().union(*(other.free | other.bound for other in (*group.items, item))) - outer
+    counts = group.inner + Counter(item.last)
+    return bool(inside and counts) and max(counts, key=counts.__getitem__) in outer
+
+
 def _is_arg(item: Item) -> bool:
     return isinstance(item.definition, Reduction) and item.definition.combine in (Combine.ARGMAX, Combine.ARGMIN)
 
 
 @dataclass
 class Fused:
-    """What fusion decided: groups in the order they run, what is in memory, and how long each loop is."""
+    """What fusion decided: groups in the order they run, how long each loop is, and what more must hold at entry."""
 
     groups: list[Group]
     definitions: dict[Value, Definition]
     extents: dict[Expr, Expr]
+    guards: list[Guard]
 
 
 def fuse(lowered: Lowered) -> Fused:
@@ -381,6 +418,7 @@ def fuse(lowered: Lowered) -> Fused:
     definitions, extents = name_loops(lowered.definitions)
     lowered = replace(lowered, definitions=definitions)
     inlined, stored = inline(lowered)
+    guards = _proved_at_entry(lowered, inlined)
     grouping = Grouping(lowered.requires, lowered.checks)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()
@@ -395,7 +433,7 @@ def fuse(lowered: Lowered) -> Fused:
             grouping.alone(_item(value, definition))
         elif isinstance(definition, Reduction) or (isinstance(definition, Pointwise) and value in stored):
             grouping.place(_item(value, definition))
-    return Fused(grouping.groups, inlined, extents)
+    return Fused(grouping.groups, inlined, extents, guards)
 
 
 def _item(value: Value, definition: Definition) -> Item:

@@ -20,13 +20,9 @@ from core.ir.expr import (
     Expr,
     const,
     index,
-    load,
-    make,
-    maximum,
     rebuild,
     remake,
     select,
-    show,
     walk,
 )
 from core.ir.program import (
@@ -45,8 +41,8 @@ from core.ir.program import (
 class LengthSolver:
     """Classes of equal lengths, and the guards under which they are equal."""
 
-    def __init__(self, ones: frozenset[Expr]):
-        self.ones = ones
+    def __init__(self, ones: frozenset[Expr], given: Iterable[Value] = ()):
+        self.ones, self.given = ones, set(given)  # values whose lengths are known at entry
         self.guards: dict[tuple, Guard] = {}
         self.changed = False
         self.node: Any = None
@@ -78,10 +74,15 @@ class LengthSolver:
         if kind == "join" and (_one(a) or _one(b)):
             return b if _one(a) else a
         self._guard(kind, a, b)
-        keep, drop = (b, a) if b.is_const or (b.cost < a.cost and not a.is_const) else (a, b)
+        keep, drop = (b, a) if self._rank(b) < self._rank(a) else (a, b)
         self._parent[drop] = keep
         self.changed = True
         return keep
+
+    def _rank(self, n: Expr) -> tuple[bool, bool, int]:
+        """Which of two equal lengths stands for both: a constant, one known at entry, the simpler one."""
+        early = all(e.payload[0] in self.given for e in walk([n]) if e.code is Code.LENGTH)
+        return (not n.is_const, not early, n.cost)
 
     def change(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         """The rule for ``rebuild``: an expression once its lengths are decided."""
@@ -109,7 +110,7 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
 
     Returns it with the guards that must hold.  Errors: ShapeError when two known lengths differ.
     """
-    solver = LengthSolver(ones)
+    solver = LengthSolver(ones, lowered.inputs)
     rules = _length_rules(lowered)
     while True:
         solver.changed, memo = False, {}
@@ -159,7 +160,9 @@ def _rebuilt(definition: Definition, new: Any) -> Definition:
     if isinstance(definition, Pointwise):
         return Pointwise(shape, axes, new(definition.expr))
     if isinstance(definition, (Reduction, Scattering)):
-        kept = [(v, new(n)) for v, n in zip(definition.bound, definition.extents, strict=True) if new(v).code is Code.INDEX]
+        kept = [
+            (v, new(n)) for v, n in zip(definition.bound, definition.extents, strict=True) if new(v).code is Code.INDEX
+        ]
         bound, extents = tuple(v for v, _ in kept), tuple(n for _, n in kept)
         if isinstance(definition, Scattering):
             at = tuple(map(new, definition.at))

@@ -55,7 +55,9 @@ class Nest:
         scope = self._scopes.pop()
         self._done = {e: entry for e, entry in self._done.items() if entry[1] <= self.depth}
         assert scope.variable is not None
-        loop = Loop(scope.variable, self.extents[scope.variable], [*scope.body, *scope.after], kind, False, list(reductions))
+        loop = Loop(
+            scope.variable, self.extents[scope.variable], [*scope.body, *scope.after], kind, False, list(reductions)
+        )
         outside = self._scopes[-1]
         outside.body += [loop, *outside.after]
         outside.after = []
@@ -111,7 +113,11 @@ class Nest:
         if e in self._needed:
             for arg in e.args:
                 further_out = self._done[arg][1] < level
-                if arg in self._needed and (further_out or self._readers.get(arg, 0) > 1) and _worth_a_name(arg, further_out):
+                if (
+                    arg in self._needed
+                    and (further_out or self._readers.get(arg, 0) > 1)
+                    and _worth_a_name(arg, further_out)
+                ):
                     self._bind(arg)
         args = tuple(self._done[arg][0] for arg in e.args)
         if e.code is Code.LOAD:

@@ -1,7 +1,7 @@
 """Kernels: statements over scalar expressions, as a schedule leaves them and a printer spells them.
 
-    kernel     = name, what it reads, what it writes, body
-    statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e: body | If e: body else: body
+kernel     = name, what it reads, what it writes, body
+statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e: body | If e: body else: body
 """
 
 from __future__ import annotations
@@ -137,14 +137,18 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
     lines: list[str] = []
     for statement in body:
         if isinstance(statement, Let):
-            lines.append(f"{indent}{'let' if statement.constant else 'var'} {statement.local} = {show(statement.value)}")
+            lines.append(
+                f"{indent}{'let' if statement.constant else 'var'} {statement.local} = {show(statement.value)}"
+            )
         elif isinstance(statement, Assign):
             lines.append(f"{indent}{statement.local} = {show(statement.value)}")
         elif isinstance(statement, Store):
             lines.append(f"{indent}{statement.buffer}[{show(statement.offset)}] = {show(statement.value)}")
         elif isinstance(statement, Loop):
             order = " reversed" if statement.reverse else ""
-            lines.append(f"{indent}{statement.kind.value} {statement.variable.payload} < {show(statement.extent)}{order}:")
+            lines.append(
+                f"{indent}{statement.kind.value} {statement.variable.payload} < {show(statement.extent)}{order}:"
+            )
             lines += _lines(statement.body, indent + "  ")
         else:
             lines.append(f"{indent}if {show(statement.condition)}:")

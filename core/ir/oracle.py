@@ -22,9 +22,9 @@ Arrays = Mapping[Any, Any]
 
 
 def evaluate_view(view: View | Scatter, inputs: Arrays) -> np.ndarray:
-    """All elements of ``view``.  ``inputs`` gives an array for each payload that is loaded from or has a length.
+    """All elements of ``view``.  ``inputs`` gives an array for each payload that is loaded or has a length.
 
-    Errors: ShapeError and IndexOutOfBounds for what the expressions check when they run, and IndexOutOfBounds for a read
+    Errors: ShapeError and IndexOutOfBounds for what the expressions check when they run; IndexOutOfBounds for a read
     outside an array; BackendError for what has no value here.
     """
     if isinstance(view, Scatter):

@@ -100,13 +100,18 @@ class Stage:
 
     @property
     def roots(self) -> list[Expr]:
-        return [item.definition.body if isinstance(item.definition, Reduction) else item.definition.expr for item in self.items]
+        return [
+            item.definition.body if isinstance(item.definition, Reduction) else item.definition.expr
+            for item in self.items
+        ]
 
 
 class Scheduler:
     """Writes the kernel of one group.  ``kept`` are the values that something outside the group reads."""
 
-    def __init__(self, group: Group, extents: dict[Expr, Expr], shapes: dict[Value, tuple[Expr, ...]], kept: set[Value]):
+    def __init__(
+        self, group: Group, extents: dict[Expr, Expr], shapes: dict[Value, tuple[Expr, ...]], kept: set[Value]
+    ):
         self.group, self.extents, self.shapes, self.kept = group, extents, shapes, kept
         self.outer = self._ordered(group.outer, group.items)
         self.stages = self._stages()
@@ -115,7 +120,9 @@ class Scheduler:
         self.accumulators: dict[Item, Accumulator] = {}
 
     def kernel(self, name: str, comment: str) -> Kernel:
-        prelude = [statement for stage in self.stages for item in stage.items for statement in self._cleared(item, stage)]
+        prelude = [
+            statement for stage in self.stages for item in stage.items for statement in self._cleared(item, stage)
+        ]
         self._keep_rows()
         for variable in self.outer:
             self.nest.open(variable)
@@ -193,6 +200,8 @@ class Scheduler:
             variable = stage.inner[0]
             for e in reversed(walk(stage.roots, into=lambda e: e.code is not Code.GUARDED)):
                 if e.cost < EXPENSIVE or variable not in e.free or e in covered or e.code is Code.LOAD:
+                    continue
+                if _cost_inside(e, variable) < EXPENSIVE:
                     continue
                 earlier = first.setdefault(e, stage)
                 if earlier is stage or earlier.inner != stage.inner:
@@ -317,6 +326,11 @@ class Scheduler:
         return Store(value, ravel(axes, self.shapes[value]), new)
 
 
+def _cost_inside(root: Expr, variable: Expr) -> int:
+    """What an expression costs each time that ``variable`` moves on."""
+    return sum(e.cost - sum(arg.cost for arg in e.args) for e in walk([root]) if variable in e.free)
+
+
 def _is_position(item: Item) -> bool:
     return isinstance(item.definition, Reduction) and item.definition.combine in _POSITIONS
 
@@ -360,6 +374,8 @@ def scatter_kernel(
     then.emit(Store(value, offset, new))
     for _ in definition.bound:
         then.close(LoopKind.ORDER)
-    loads = [e for root in (definition.base, *definition.at, definition.value) for e in walk([root]) if e.code is Code.LOAD]
+    loads = [
+        e for root in (definition.base, *definition.at, definition.value) for e in walk([root]) if e.code is Code.LOAD
+    ]
     read: list[Any] = list(dict.fromkeys(e.payload for e in loads))
     return Kernel(name, read, [value], [*first.body, *then.body], comment)

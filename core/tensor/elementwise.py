@@ -113,7 +113,9 @@ class Elementwise(Op):
             return [None if partial is None else change * partial for partial in self.derivative(*inputs)]
         return self._changes_of_steps(change, inputs)
 
-    def _changes_of_steps(self, change: TensorVariable, inputs: Sequence[TensorVariable]) -> list[TensorVariable | None]:
+    def _changes_of_steps(
+        self, change: TensorVariable, inputs: Sequence[TensorVariable]
+    ) -> list[TensorVariable | None]:
         """The rule, run on tensors, is the graph of its steps: go back through them by the chain rule."""
         fresh = [x.clone() for x in inputs]
         out = self.scalar_rule(*fresh)
@@ -128,7 +130,8 @@ class Elementwise(Op):
             return [disconnected() for _ in inputs]
         changes = self._changes(g, inputs)
         return [
-            _input_gradient(change, x, [y for y in inputs if y is not x]) for change, x in zip(changes, inputs, strict=True)
+            _input_gradient(change, x, [y for y in inputs if y is not x])
+            for change, x in zip(changes, inputs, strict=True)
         ]
 
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:

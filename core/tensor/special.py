@@ -21,7 +21,7 @@ from core.tensor.arithmetic import abs as magnitude
 from core.tensor.arithmetic import cast as cast_to
 from core.tensor.arithmetic import sqrt, square
 from core.tensor.dimshuffle import expand_dims
-from core.tensor.functions import power
+from core.tensor.functions import exp, power
 from core.tensor.logic import not_equal
 from core.tensor.reduce import max as max_along
 from core.tensor.reduce import mean, var
@@ -164,16 +164,16 @@ class LogSoftmax(_OverAxes):
         return View(node.out.dtype, x.shape, at)
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
-        """The transpose of I - 1 s^T: g - s sum(g)."""
+        """The transpose of I - 1 s^T: g - s sum(g), where s is the exponential of this op's output."""
         (x,), (g,) = inputs, output_grads
-        return [input_gradient(x, g - Softmax(self.axis)(x) * sum_along(g, axis=self.axis, keepdims=True))]
+        return [input_gradient(x, g - exp(self(x)) * sum_along(g, axis=self.axis, keepdims=True))]
 
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """dx - sum(s dx)."""
         (x,), (dx,) = inputs, eval_points
         if dx is None:
             return [None]
-        return [dx - sum_along(Softmax(self.axis)(x) * dx, axis=self.axis, keepdims=True)]
+        return [dx - sum_along(exp(self(x)) * dx, axis=self.axis, keepdims=True)]
 
 
 class LogSumExp(_OverAxes):
@@ -205,12 +205,16 @@ class LogSumExp(_OverAxes):
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """The derivative is softmax(x)."""
         (x,), (g,) = inputs, output_grads
-        return [input_gradient(x, Softmax(self.axis)(x) * self._put_back(g))]
+        return [input_gradient(x, self._softmax(x) * self._put_back(g))]
 
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """sum(softmax(x) dx)."""
         (x,), (dx,) = inputs, eval_points
-        return [None if dx is None else sum_along(Softmax(self.axis)(x) * dx, axis=self.axis)]
+        return [None if dx is None else sum_along(self._softmax(x) * dx, axis=self.axis)]
+
+    def _softmax(self, x: TensorVariable) -> TensorVariable:
+        """From what this op computes anyway, so that its largest element and its sum are shared."""
+        return exp(x - self._put_back(self(x)))
 
     def _put_back(self, out: TensorVariable) -> TensorVariable:
         return expand_dims(out, self.axis) if self.axis else out

@@ -56,7 +56,9 @@ class TensorType(Type):
             return None
         if any(None not in (a, b) and a != b for a, b in zip(self.shape, other.shape, strict=True)):
             return None
-        return TensorType(self.dtype, tuple(b if a is None else a for a, b in zip(self.shape, other.shape, strict=True)))
+        return TensorType(
+            self.dtype, tuple(b if a is None else a for a, b in zip(self.shape, other.shape, strict=True))
+        )
 
     def make_variable(self, name: str | None = None) -> TensorVariable:
         return TensorVariable(self, name=name)
@@ -91,7 +93,9 @@ class TensorType(Type):
         try:
             array = np.asarray(value)
         except (ValueError, TypeError) as error:
-            raise DTypeError(f"expected something like an array of dtype {self.dtype}, got {_kind_of(value)}: {error}") from error
+            raise DTypeError(
+                f"expected something like an array of dtype {self.dtype}, got {_kind_of(value)}: {error}"
+            ) from error
         if array.dtype.name not in dtypes.ALL:
             raise DTypeError(f"expected dtype {self.dtype}, got {_kind_of(value)} (dtype {array.dtype})")
         weak = not isinstance(value, (np.ndarray, np.generic))
@@ -174,7 +178,9 @@ class TensorVariable(Variable):
         return n
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
-        raise DTypeError(f"{self} is symbolic and has no array; compile it with core.function, or call eval()", blame=self)
+        raise DTypeError(
+            f"{self} is symbolic and has no array; compile it with core.function, or call eval()", blame=self
+        )
 
 
 class TensorConstant(Constant, TensorVariable):
@@ -266,7 +272,8 @@ def normalize_axis(axis: Any, x: TensorVariable, op: Any = None) -> int:
         if -x.ndim <= axis < x.ndim:
             return axis % x.ndim
         raise AxisError(
-            f"{op or f'axis {axis}'} needs {-x.ndim} <= axis < {x.ndim}, because {x} has ndim={x.ndim} ({x.dtype})", blame=x
+            f"{op or f'axis {axis}'} needs {-x.ndim} <= axis < {x.ndim}, because {x} has ndim={x.ndim} ({x.dtype})",
+            blame=x,
         )
     raise AxisError(f"{op or 'this op'} needs an int as axis, got {axis!r} of type {type(axis).__name__}", blame=x)
 
@@ -297,5 +304,7 @@ def broadcast_static(*shapes: tuple[int | None, ...]) -> tuple[int | None, ...]:
             elif have is None or n is None:
                 out[axis] = have if n is None else n
             else:
-                raise ShapeError(f"shapes {', '.join(map(str, shapes))} do not broadcast: {have} and {n} along axis {axis}")
+                raise ShapeError(
+                    f"shapes {', '.join(map(str, shapes))} do not broadcast: {have} and {n} along axis {axis}"
+                )
     return tuple(out)

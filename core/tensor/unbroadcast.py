@@ -28,7 +28,9 @@ class Unbroadcast(Op):
 
     def make_node(self, g: Any, *lengths: Any) -> Apply:
         g = as_tensor(g)
-        return Apply(self, [g, *(as_tensor(n, dtype="int64", ndim=0) for n in lengths)], [TensorType(g.dtype, self.shape)])
+        return Apply(
+            self, [g, *(as_tensor(n, dtype="int64", ndim=0) for n in lengths)], [TensorType(g.dtype, self.shape)]
+        )
 
     def _lengths(self, unknown: Sequence[Any]) -> list[Any]:
         remaining = iter(unknown)
@@ -77,7 +79,8 @@ def unbroadcast(g: TensorVariable, x: TensorVariable, others: Sequence[TensorVar
     """``g``, of the shape to which ``x`` and ``others`` broadcast, summed back to the shape of ``x``."""
     skip = g.ndim - x.ndim
     alone = all(
-        known == 1 and g.type.shape[axis + skip] == 1 or _only(x, axis, g.ndim, others) for axis, known in enumerate(x.type.shape)
+        known == 1 and g.type.shape[axis + skip] == 1 or _only(x, axis, g.ndim, others)
+        for axis, known in enumerate(x.type.shape)
     )
     if skip == 0 and alone:
         return g

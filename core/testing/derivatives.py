@@ -79,7 +79,7 @@ class _Check:
         self.at_point = [np.asarray(out) for out in self.run(*values)]
 
     def along(self, positions: Sequence[int], seed: int) -> None:
-        """Compare everything for a random direction in the inputs at ``positions`` and random weights of the outputs."""
+        """Compare everything for a random direction in the inputs at ``positions`` and random weights of outputs."""
         directions = [random(self.values[p].shape, seed=1000 * seed + p) for p in positions]
         weights = [random(out.shape, out.dtype, seed=1000 * seed + 500 + k) for k, out in enumerate(self.at_point)]
         tangents = self._tangents(positions, directions)

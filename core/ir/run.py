@@ -1,0 +1,166 @@
+"""A whole program by NumPy, slowly and plainly: an oracle of everything between lowering and printed text.
+
+Nothing here is fast.  With it a wrong number is found in lowering, in a pass, or in a dialect, and never "somewhere".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from core.errors import BackendError, IndexOutOfBounds
+from core.ir.cfamily import Dialect
+from core.ir.expr import Code, Expr, walk
+from core.ir.memory import size_bytes
+from core.ir.oracle import evaluate_at, evaluate_lengths, run_kernel
+from core.ir.program import (
+    Guard,
+    GuardFailed,
+    HostStep,
+    KernelStep,
+    LibraryStep,
+    Operand,
+    Program,
+    Step,
+    Value,
+)
+from core.ir.verify import verify
+
+_GARBAGE = 0xB7  # what fresh memory is filled with, so that nobody takes it for zeros
+
+
+class Driver:
+    """Stands for a backend: ``core.function(..., backend=Driver())`` verifies each program and runs it here.
+
+    It takes the place of the backend of ``dialect``: the same lowerings, libraries and rewrites.
+    """
+
+    name = "ir"
+
+    def __init__(self, dialect: str = "c"):
+        self.dialect, self.dialect_table = dialect, Dialect(dialect)
+
+    def compile(self, program: Program, device: Any = None) -> Run:
+        """Errors: VerifyError for a program that is not legal."""
+        verify(program)
+        return Run(program)
+
+
+class Run:
+    """A program as a function of arrays."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.sources: dict[str, str] = {}
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Errors: GuardFailed where lengths do not fit; IndexOutOfBounds for any access outside an array."""
+        call = _Call(self.program, arrays)
+        for step in self.program.steps:
+            call.step(step)
+        return [np.array(call.arrays[value]) for value in self.program.outputs]
+
+
+class _Call:
+    """What is in memory during one call.  Values of one slot lie in the same memory."""
+
+    def __init__(self, program: Program, arrays: Sequence[np.ndarray]):
+        self.program = program
+        self.arrays: dict[Value, np.ndarray] = {}
+        self._slots: dict[int, np.ndarray] = {}
+        self._guards = list(program.guards)
+        for value, array in [*zip(program.inputs, arrays, strict=True), *program.constants.items()]:
+            self.arrays[value] = _read_only(array)
+        self._check_guards()
+
+    def step(self, step: Step) -> None:
+        if isinstance(step, KernelStep):
+            for value in step.writes:
+                self.arrays[value] = self._memory(value)
+            run_kernel(step.kernel, {value: self.arrays[value] for value in self._touched(step)})
+        elif isinstance(step, LibraryStep):
+            self._gemm(step)
+        elif isinstance(step, HostStep):
+            results = self.program.host_calls[step.index]([self.arrays[value] for value in step.inputs])
+            for value, array in zip(step.outputs, results, strict=True):
+                self.arrays[value] = _read_only(array)
+        elif self.arrays[step.value][()]:
+            raise IndexOutOfBounds(step.message, blame=step.node)
+        self._check_guards()
+
+    def _touched(self, step: KernelStep) -> Iterable[Value]:
+        """The arrays of a kernel, and those whose lengths it mentions."""
+        return dict.fromkeys([*step.writes, *step.reads, *(value for value in self.arrays if value not in step.writes)])
+
+    def _memory(self, value: Value) -> np.ndarray:
+        """Fresh memory for an output, that of its slot for anything else."""
+        shape = evaluate_lengths(self.program.shapes[value], self.arrays)
+        if value in self.program.outputs:
+            return (
+                np.full(int(np.prod(shape)) * np.dtype(value.dtype).itemsize, _GARBAGE, "uint8")
+                .view(value.dtype)
+                .reshape(shape)
+            )
+        size, slot = int(evaluate_at(size_bytes(value, self.program), {}, self.arrays)), self.program.slots[value]
+        if slot not in self._slots:
+            whole = int(evaluate_at(self.program.slot_sizes[slot], {}, self.arrays))
+            self._slots[slot] = np.full(whole, _GARBAGE, "uint8")
+        return self._slots[slot][:size].view(value.dtype).reshape(shape)
+
+    def _gemm(self, step: LibraryStep) -> None:
+        if step.call.name != "gemm":
+            raise BackendError(f"the oracle knows gemm, not the library routine {step.call.name!r}")
+        a, b = (self._operand(operand) for operand in step.operands)
+        m, n, k = evaluate_lengths(step.sizes, self.arrays)
+        if (a.shape, b.shape) != ((m, k), (k, n)):
+            raise BackendError(f"gemm of {step.output} needs {(m, k)} and {(k, n)}, got {a.shape} and {b.shape}")
+        self.arrays[step.output] = self._memory(step.output)
+        self.arrays[step.output][...] = a @ b
+
+    def _operand(self, operand: Operand) -> np.ndarray:
+        array = self.arrays[operand.value]
+        return array.T if operand.transposed else array
+
+    def _check_guards(self) -> None:
+        """Check each guard as soon as what it speaks of is there."""
+        waiting: list[Guard] = []
+        for guard in self._guards:
+            if not self._is_known(guard):
+                waiting.append(guard)
+                continue
+            a, b = (int(evaluate_at(n, {}, self.arrays)) for n in (guard.a, guard.b))
+            if not holds(guard.kind, a, b):
+                raise GuardFailed(guard, a, b)
+        self._guards = waiting
+
+    def _is_known(self, guard: Guard) -> bool:
+        return all(value in self.arrays for value in mentioned([guard.a, guard.b]))
+
+
+def mentioned(roots: Iterable[Expr]) -> set[Value]:
+    """The values that expressions load from or take lengths of."""
+    found = set()
+    for e in walk(roots):
+        if e.code is Code.LOAD:
+            found.add(e.payload)
+        elif e.code is Code.LENGTH:
+            found.add(e.payload[0])
+    return found
+
+
+def holds(kind: str, a: int, b: int) -> bool:
+    """Whether a guard is content with its two lengths."""
+    if kind == "range":
+        return -b <= a < b
+    if kind == "within":
+        return a <= b
+    return a > 0 if kind == "positive" else a == b
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """A copy in row-major order that nobody may write to."""
+    array = np.array(array, order="C")
+    array.flags.writeable = False
+    return array
