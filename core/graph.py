@@ -142,7 +142,8 @@ class Apply:
         for position, variable in enumerate(self.inputs):
             if not isinstance(variable, Variable):
                 raise ArgumentError(
-                    f"{op} needs variables as inputs, but input {position} is {variable!r} of type {type(variable).__name__}"
+                    f"{op} needs variables as inputs, but input {position} is {variable!r} "
+                    f"of type {type(variable).__name__}"
                 )
         self.outputs = [out if isinstance(out, Variable) else out.make_variable() for out in outputs]
         for index, out in enumerate(self.outputs):
@@ -255,7 +256,7 @@ def clone_replace(output: Any, replace: Replacements | None = None) -> Any:
     outputs = [output] if isinstance(output, Variable) else list(output)
     pairs = dict(replace or {})
     mapping = {old: old.type.as_variable(new) for old, new in pairs.items()}
-    needed = [node for node in toposort(outputs, stop_at=mapping)]
+    needed = toposort(outputs, stop_at=mapping)
     touched = set(mapping)
     changed = []
     for node in needed:  # only what depends on a replaced variable is copied
@@ -273,8 +274,9 @@ def clone_replace(output: Any, replace: Replacements | None = None) -> Any:
 class FunctionGraph:
     """A graph with an end: its inputs, its outputs, and for every variable who reads it.
 
-    ``clients[v]`` is an ordered set (a dict) of ``(node, position)``; for output number ``i`` of the graph the node is None and the position i.
-    ``replace`` keeps all of that true.  Listeners are called as ``listener(graph, old, new, reason)`` after each change.
+    ``clients[v]`` is an ordered set (a dict) of ``(node, position)``; for output number ``i`` of the graph the node is
+    None and the position i.  ``replace`` keeps all of that true.  Listeners are called as
+    ``listener(graph, old, new, reason)`` after each change.
     """
 
     def __init__(self, inputs: Sequence[Variable], outputs: Sequence[Variable], clone: bool = True):

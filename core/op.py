@@ -1,6 +1,6 @@
 """The Op contract: what a class says so that core can build, run, differentiate, lower and fuse it.
 
-Only ``make_node`` (or ``itypes`` and ``otypes``) and one way to compute (``perform``, ``lower`` or ``kernel``) are needed.
+Needed are only ``make_node`` (or ``itypes`` and ``otypes``) and one way to compute: ``perform``, ``lower`` or ``kernel``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from core.graph import Apply, DisconnectedType, NullType, Type, Variable
 class Op:
     """A function of variables.
 
-    ``__props__`` names the attributes that define an op: two ops of one class with equal props are equal, and equal ops on
-    equal inputs are merged.  Without ``__props__`` an op equals only itself.
+    ``__props__`` names the attributes that define an op: two ops of one class with equal props are equal, and equal ops
+    on equal inputs are merged.  Without ``__props__`` an op equals only itself.
     """
 
     __props__: ClassVar[tuple[str, ...]]

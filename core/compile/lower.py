@@ -1,6 +1,6 @@
-"""From a graph to values with definitions: each node says what it computes, by the best means that it and the dialect have.
+"""From a graph to values with definitions: each node says what it computes, by the best means it and the dialect have.
 
-In this order: a lowering that a plugin attached, a library routine, the op's own ``lower``, its ``kernel``, its ``perform``.
+In this order: a lowering that a plugin attached, a library routine, the op's own ``lower``, its ``kernel``, ``perform``.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _Lowering:
                 )
             shape = tuple(
                 e if n is None or e.is_const else same_length(e, const(n))
-                for n, e in zip(variable.type.shape, out.shape)
+                for n, e in zip(variable.type.shape, out.shape, strict=True)
             )
             if isinstance(out, Scatter):
                 self._scatter(variable, out, node)
@@ -252,7 +252,8 @@ class _Lowering:
     def _host(self, node: Apply) -> None:
         """Leave a node to Python; said once for each op, and an error where ``strict`` asks for that."""
         pack = type(node.op).__module__.partition(".")[0]
-        why = f"{node.op} of {pack!r} on {', '.join(str(x.type) for x in node.inputs)} has no code for the {self.dialect.name} backend"
+        types = ", ".join(str(x.type) for x in node.inputs)
+        why = f"{node.op} of {pack!r} on {types} has no code for the {self.dialect.name} backend"
         if config.strict:
             raise BackendError(f"{why}, and strict=True forbids Python to compute it", blame=node)
         if (pack, str(node.op)) not in _warned:

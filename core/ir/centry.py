@@ -3,8 +3,9 @@
     int32_t NAME(void **inputs, const int64_t *lengths, void **constants, void **routines, core_host_call host,
                  void **outputs, int64_t *output_lengths, int64_t *report)
 
-``lengths`` holds the shapes of the inputs one after the other.  ``outputs`` are those that steps write (``Program.made``); they
-are allocated with ``core_allocate`` and belong to the caller, their shapes go to ``output_lengths``.  Returns 0, or a Status; ``report`` then says what was met.
+``lengths`` holds the shapes of the inputs one after the other.  ``outputs`` are those that steps write
+(``Program.made``); they are allocated with ``core_allocate`` and belong to the caller, their shapes go to
+``output_lengths``.  Returns 0, or a Status; ``report`` then says what was met.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ void core_release(void *memory)
 """
 
 _GEMM = """\
-typedef void (*core_{letter}gemm)(const char *, const char *, const int *, const int *, const int *, const {type} *,
-                           const {type} *, const int *, const {type} *, const int *, const {type} *, {type} *, const int *);
+typedef void (*core_{letter}gemm)(const char *, const char *, const int *, const int *, const int *,
+    const {type} *, const {type} *, const int *, const {type} *, const int *, const {type} *, {type} *, const int *);
 """
 
 

@@ -81,7 +81,8 @@ _RESERVED = frozenset(
     """auto break case char const continue default do double else enum extern float for goto if inline int long register
     restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main
     exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
-    floor ceil trunc rint fabs fmod pow erf erfc tgamma lgamma hypot copysign nextafter malloc free y0 y1 yn j0 j1 jn gamma
+    floor ceil trunc rint fabs fmod pow erf erfc tgamma lgamma hypot copysign nextafter malloc free gamma
+    y0 y1 yn j0 j1 jn
     kernel global local private half constant int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
     NAN INFINITY""".split()
 )

@@ -1,4 +1,4 @@
-"""Scalar expressions computed with NumPy, many elements at once.  The interpreter's way, and the oracle of the printers."""
+"""Scalar expressions computed with NumPy, many elements at once: the interpreter's way, the printers' oracle."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ _EMPTY: frozenset[Expr] = frozenset()
 class Expr:
     """One node.  Make them with the functions below and with Python's operators; ``==`` is identity.
 
-    ``free`` are the loop variables it depends on, ``cost`` a rough count of operations (shared parts counted each time).
+    ``free`` are the loop variables it depends on, ``cost`` a rough count of operations (shared parts each time).
     """
 
     __slots__ = ("code", "dtype", "args", "payload", "free", "cost", "__weakref__")

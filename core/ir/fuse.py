@@ -16,7 +16,6 @@ from core.ir.program import (
     Definition,
     FromLibrary,
     FromLoops,
-    Given,
     Guard,
     Lowered,
     Pointwise,
@@ -29,6 +28,7 @@ from core.ir.program import (
 
 EXPENSIVE = 16  # from this cost on, computing an element twice is worse than storing it
 LARGEST_EXPRESSION = 120  # nodes of one inlined expression
+LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function
 NEAR_GROUPS = 6  # how far back an item looks for a group to join, besides those that share a load
 
 
@@ -271,6 +271,7 @@ class Item:
     value: Value
     definition: Any
     loads: list[Expr]
+    size: int = 1
     level: int = 0
 
     @property
@@ -297,12 +298,14 @@ class Group:
     values: dict[Value, Item] = field(default_factory=dict)
     loads: set[Expr] = field(default_factory=set)
     inner: Counter[Expr] = field(default_factory=Counter)  # how often each variable is last in an access
+    size: int = 0
     closed: bool = False  # nothing may join: scatters, library and host steps
 
     def add(self, item: Item, outer: frozenset[Expr]) -> None:
         self.outer = outer
         self.items.append(item)
         self.values[item.value] = item
+        self.size += item.size
         self.loads.update(item.loads)
         self.inner.update(item.last)
 
@@ -354,14 +357,14 @@ class Grouping:
 
     def _candidates(self, item: Item, first: int) -> list[int]:
         near = range(max(first, len(self.groups) - NEAR_GROUPS), len(self.groups))
-        found = {place for place in near}
+        found = set(near)
         for e in item.loads:
             found.update(place for place in self._by_load.get(e, ())[-2:] if place >= first)
         return sorted(found, reverse=True)
 
     def _joined(self, item: Item, group: Group) -> frozenset[Expr] | None:
         """The loops that the group would share with ``item`` in it, or None when it may not join or gains nothing."""
-        if group.closed:
+        if group.closed or group.size + item.size > LARGEST_GROUP:
             return None
         own = item.free | item.bound
         outer = group.outer & own
@@ -437,10 +440,5 @@ def fuse(lowered: Lowered) -> Fused:
 
 
 def _item(value: Value, definition: Definition) -> Item:
-    loads = [e for e in walk(expressions_of(definition)) if e.code is Code.LOAD]
-    return Item(value, definition, loads)
-
-
-def given(definition: Definition) -> bool:
-    """Whether a value is an argument, a constant, or made by a host step."""
-    return isinstance(definition, Given)
+    parts = walk(expressions_of(definition))
+    return Item(value, definition, [e for e in parts if e.code is Code.LOAD], len(parts))

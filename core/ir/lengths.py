@@ -1,7 +1,7 @@
 """Which lengths are equal: broadcasting and shape checks, decided once, so that loops need no test.
 
-Two lengths that are not known when the function is compiled may broadcast: either may turn out to be 1.  The program is made
-for the common case, that they are equal, and a guard says so.  When a guard fails because a length is 1, the program is
+Two lengths that are not known when the function is compiled may broadcast: either may turn out to be 1.  The program is
+made for the common case, that they are equal, and a guard says so.  When a guard fails because a length is 1, the program is
 made once more with that length known to be 1 (``ones``): one more variant, and again without a test in any loop.
 """
 
@@ -62,15 +62,20 @@ class LengthSolver:
             who = str(self.node.op) if self.node is not None else "the function"
             self.guards[kind, a, b] = Guard(kind, a, b, who, self.node)
 
-    def equate(self, kind: str, a: Expr, b: Expr) -> Expr:
-        """Take two lengths for equal from now on."""
+    def equate(self, kind: str, a: Expr, b: Expr, known: bool = False) -> Expr:
+        """Take two lengths for equal from now on.  ``known``: no assumption about other lengths led to these two."""
         a, b = self.find(a), self.find(b)
         if a is b:
             return a
         if a.is_const and b.is_const:
             if kind == "join" and 1 in (a.payload, b.payload):
                 return b if a.payload == 1 else a
-            raise ShapeError(f"{self.node.op} needs equal lengths, got {a.payload} and {b.payload}", blame=self.node)
+            if known:
+                both = f"{a.payload} and {b.payload}"
+                raise ShapeError(f"{self.node.op} needs equal lengths, got {both}", blame=self.node)
+            # never holds; but a guard before it fails where a length is 1, and that is another program
+            self._guard(kind, a, b)
+            return a
         if kind == "join" and (_one(a) or _one(b)):
             return b if _one(a) else a
         self._guard(kind, a, b)
@@ -88,7 +93,8 @@ class LengthSolver:
         """The rule for ``rebuild``: an expression once its lengths are decided."""
         code = node.code
         if code is Code.JOIN or code is Code.SAME:
-            return self.find(self.equate("join" if code is Code.JOIN else "same", *args))
+            known = all(arg.is_const for arg in node.args)
+            return self.find(self.equate("join" if code is Code.JOIN else "same", *args, known))
         if code is Code.STRETCH:
             return const(0) if _one(args[1]) else args[0]
         if code is Code.SPREAD:
@@ -125,7 +131,7 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
         solver.node = value.node
         definitions[value] = _rebuilt(definition, lambda e: rebuild(e, solver.change, memo))
     resolved = replace(lowered, definitions=definitions, checks={}, requires={})
-    _guard_empty(resolved, solver)
+    _guard_empty(lowered, resolved, solver)
     return _with_checked_indices(resolved, solver), list(solver.guards.values())
 
 
@@ -178,17 +184,18 @@ def _rebuilt(definition: Definition, new: Any) -> Definition:
     return replace(definition, shape=shape, axes=axes)
 
 
-def _guard_empty(lowered: Lowered, solver: LengthSolver) -> None:
+def _guard_empty(lowered: Lowered, resolved: Lowered, solver: LengthSolver) -> None:
     """A maximum or minimum of nothing does not exist (as in NumPy)."""
     needy = (Combine.MAX, Combine.MIN, Combine.ARGMAX, Combine.ARGMIN)
-    for value, definition in lowered.definitions.items():
+    nothing = const(0)
+    for value, definition in resolved.definitions.items():
         if isinstance(definition, Reduction) and definition.combine in needy:
+            if nothing in lowered.definitions[value].extents:
+                raise ShapeError(f"{value.node.op} of an empty axis has no identity", blame=value.node)
+            solver.node = value.node
             for extent in definition.extents:
-                solver.node = value.node
-                if extent.is_const and extent.payload == 0:
-                    raise ShapeError(f"{value.node.op} of an empty axis has no identity", blame=value.node)
-                if not extent.is_const:
-                    solver._guard("positive", extent, const(0))
+                if not extent.is_const or extent is nothing:  # nothing: only if other lengths are as assumed
+                    solver._guard("positive", extent, nothing)
 
 
 # --- indices -------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A nest of loops while it is being written: puts every subexpression into the outermost loop that knows its variables."""
+"""A nest of loops while it is being written: puts each subexpression into the outermost loop that knows its variables."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class _Scope:
 class Nest:
     """Open loops, innermost last, and what is known in them.
 
-    Level 0 is outside all loops, level k inside k of them.  ``begin`` announces the expressions of a stage, so that shared
-    ones are computed once, and ones under a guard stay under it.
+    Level 0 is outside all loops, level k inside k of them.  ``begin`` announces the expressions of a stage, so that
+    shared ones are computed once, and ones under a guard stay under it.
     """
 
     def __init__(self, extents: dict[Expr, Expr], shapes: dict[Any, tuple[Expr, ...]]):

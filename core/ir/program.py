@@ -1,4 +1,4 @@
-"""What a graph is lowered to: values with their definitions, then a program of steps over buffers.  Data only, no passes."""
+"""What a graph is lowered to: values with definitions, then a program of steps over buffers.  Data only, no passes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Reduction:
 
 @dataclass(frozen=True, eq=False)
 class Scattering:
-    """Element ``axes`` is ``base``; then, for all ``bound`` in order, element ``at`` is set to (or grows by) ``value``."""
+    """Element ``axes`` is ``base``; then, for all ``bound`` in order, element ``at`` is set to, or grows by, ``value``."""
 
     shape: tuple[Expr, ...]
     axes: tuple[Expr, ...]
@@ -222,7 +222,7 @@ class Program:
     """An ordered list of steps over planned buffers.
 
     Each value that is stored is an argument, an output, a constant, made by a host step, or has a slot of the arena.
-    ``guards`` hold before the first step.  ``slots[v]`` is the slot of a value; ``slot_sizes`` in bytes, as expressions.
+    ``guards`` hold before the first step.  ``slots[v]`` is the slot of a value; ``slot_sizes`` are in bytes.
     """
 
     name: str

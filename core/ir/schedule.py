@@ -152,12 +152,13 @@ class Scheduler:
 
     def _stages(self) -> list[Stage]:
         """Items by level and inner loops, in an order in which they can run."""
-        found: dict[tuple[int, frozenset[Expr]], list[Item]] = {}
+        found: dict[tuple[int, frozenset[Expr], tuple[Expr, ...]], list[Item]] = {}
         for item in self.group.items:
-            found.setdefault((item.level, (item.free | item.bound).difference(self.outer)), []).append(item)
+            inside = item.definition.bound if _is_position(item) else ()  # one loop order cannot serve two of these
+            found.setdefault((item.level, (item.free | item.bound).difference(self.outer), inside), []).append(item)
         stages = []
-        for level, variables in sorted(found, key=lambda key: key[0]):
-            items = found[level, variables]
+        for key in sorted(found, key=lambda key: key[0]):
+            variables, items = key[1], found[key]
             order = self._ordered(variables, items)
             positions = [item for item in items if _is_position(item)]
             if positions:  # the first of several equal elements wins: no loop may come between them

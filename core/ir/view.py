@@ -39,7 +39,7 @@ class View:
 
 
 def broadcast_shapes(*shapes: Sequence[Expr]) -> Index:
-    """The shape that NumPy broadcasts ``shapes`` to; lengths that are not known now are checked when the function runs."""
+    """The shape that NumPy broadcasts ``shapes`` to; lengths not known now are checked when the function runs."""
     ndim = max(map(len, shapes), default=0)
     out: list[Expr] = [as_expr(1)] * ndim
     for shape in shapes:

@@ -106,7 +106,7 @@ class Elementwise(Op):
     # --- derivatives ------------------------------------------------------------------------------------------------
 
     def _changes(self, change: TensorVariable, inputs: Sequence[TensorVariable]) -> list[TensorVariable | None]:
-        """What a change of each input adds to the output (the maps are linear and pointwise, so also their transposes)."""
+        """What a change of each input adds to the output: linear, pointwise maps, which are their own transposes."""
         if self.differential is not None:
             return list(self.differential(change, *inputs))
         if self.derivative is not None:

@@ -279,7 +279,7 @@ def normalize_axis(axis: Any, x: TensorVariable, op: Any = None) -> int:
 
 
 def normalize_axes(axis: Any, x: TensorVariable, op: Any = None) -> tuple[int, ...]:
-    """One axis, several, or None for all, counted from the front, sorted.  Errors: AxisError, also for a repeated axis."""
+    """One axis, several, or None for all, from the front, sorted.  Errors: AxisError, also for a repeated axis."""
     if axis is None:
         return tuple(range(x.ndim))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
