@@ -1,6 +1,6 @@
 """The Op contract: what a class says so that core can build, run, differentiate, lower and fuse it.
 
-Needed are only ``make_node`` (or ``itypes`` and ``otypes``) and one way to compute: ``perform``, ``lower`` or ``kernel``.
+Needed are ``make_node`` (or ``itypes`` and ``otypes``) and one way to compute: ``perform``, ``lower`` or ``kernel``.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _length_that_is_one(failed: GuardFailed) -> Expr | None:
     """The length that broadcasts after all."""
     guard = failed.guard
     if guard.kind == "join":
-        for n, value in ((guard.a, failed.a), (guard.b, failed.b)):
+        for n, value in zip(guard.symbols or (guard.a, guard.b), (failed.a, failed.b), strict=True):
             if value == 1 and not n.is_const:
                 return n
     return None

@@ -1,6 +1,6 @@
 """From a graph to values with definitions: each node says what it computes, by the best means it and the dialect have.
 
-In this order: a lowering that a plugin attached, a library routine, the op's own ``lower``, its ``kernel``, ``perform``.
+In this order: a lowering that a plugin attached, a library routine, the op's ``lower``, its ``kernel``, ``perform``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core import dtypes, plugins
 from core.errors import BackendError, CoreWarning
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.ir.cfamily import Dialect, identifier
-from core.ir.expr import Code, Expr, as_expr, const, index, length, load, rebuild, same_length, walk
+from core.ir.expr import Code, Expr, as_expr, const, index, length, load, loads_in, rebuild, rules_in, same_length
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -132,7 +132,7 @@ class _Lowering:
         """Whether a scalar depends on nothing but lengths and 0-d integer inputs, so that lengths may depend on it."""
         if e.dtype not in dtypes.DISCRETE:
             return False
-        return all(part.payload in self.inputs for part in walk([e]) if part.code is Code.LOAD)
+        return all(part.payload in self.inputs for part in loads_in([e]))
 
     def output(self, variable: Variable) -> Value:
         return self.value(variable)
@@ -193,7 +193,7 @@ class _Lowering:
         self._define(variable, Pointwise(shape, axes, expr), node)
 
     def _without_reductions(self, expr: Expr, extents: dict[Expr, Expr], node: Apply) -> Expr:
-        reductions = [e for e in walk([expr]) if e.code is Code.REDUCE]
+        reductions = [e for e in rules_in([expr]) if e.code is Code.REDUCE]
         if not reductions:
             return expr
         extents = dict(extents)
@@ -275,7 +275,7 @@ def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
 
 def _is_flat(e: Expr) -> bool:
     """Whether a reduction holds no other."""
-    return not any(part.code is Code.REDUCE for part in walk(e.args))
+    return not any(part.code is Code.REDUCE for part in rules_in(e.args))
 
 
 def _short(op: Any) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from core.ir.builder import Buffer, KernelBuilder
-from core.ir.expr import Code, Expr, walk
+from core.ir.expr import Expr, loads_in
 from core.ir.fuse import Fused, Group, fuse
-from core.ir.lengths import resolve
+from core.ir.lengths import computable, resolve
 from core.ir.memory import plan
 from core.ir.nodes import Kernel, expressions
 from core.ir.program import (
@@ -23,7 +24,6 @@ from core.ir.program import (
     Scattering,
     Step,
     Value,
-    expressions_of,
 )
 from core.ir.schedule import Scheduler, scatter_kernel
 
@@ -32,7 +32,9 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
     """The program of a graph, for lengths of which those in ``ones`` are known to be 1.  Errors: ShapeError."""
     resolved, guards = resolve(lowered, ones)
     fused = fuse(resolved)
-    shapes = {value: definition.shape for value, definition in resolved.definitions.items()}
+    plain = computable(resolved.definitions)
+    fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
+    shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}
     hosts = {out: k for k, (_, _, outputs) in enumerate(resolved.host_nodes) for out in outputs}
     steps = _Steps(resolved, fused, shapes, hosts)
     for group in fused.groups:
@@ -43,7 +45,7 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
         outputs=resolved.outputs,
         constants=resolved.constants,
         steps=steps.done,
-        guards=[*guards, *fused.guards],
+        guards=[replace(g, a=plain(g.a), b=plain(g.b), symbols=(g.a, g.b)) for g in (*guards, *fused.guards)],
         shapes=shapes,
         host_nodes=[node for node, _, _ in resolved.host_nodes],
     )
@@ -67,7 +69,8 @@ class _Steps:
             _, inputs, outputs = self.lowered.host_nodes[index]
             self.done.append(HostStep(index, inputs, outputs))
         elif isinstance(definition, FromLibrary):
-            self.done.append(LibraryStep(definition.call, definition.operands, first.value, definition.sizes))
+            sizes = tuple(map(computable(self.lowered.definitions), definition.sizes))
+            self.done.append(LibraryStep(definition.call, definition.operands, first.value, sizes))
         elif isinstance(definition, FromLoops):
             self.done.append(KernelStep(self._own_loops(definition, first.value)))
         elif isinstance(definition, Scattering):
@@ -94,8 +97,8 @@ class _Steps:
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:
         """A kernel also reads the scalars from which lengths are computed."""
-        for e in walk(expressions(kernel.body)):
-            if e.code is Code.LOAD and e.payload not in kernel.reads and e.payload not in kernel.writes:
+        for e in loads_in(expressions(kernel.body)):
+            if e.payload not in kernel.reads and e.payload not in kernel.writes:
                 kernel.reads.append(e.payload)
         return kernel
 
@@ -123,15 +126,11 @@ def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
         kept.update(inputs)
     for number, group in enumerate(fused.groups):
         for item in group.items:
-            for e in walk(expressions_of(item.definition)):
-                if e.code is Code.LOAD and place.get(e.payload) != number:
-                    kept.add(e.payload)
+            kept.update(e.payload for e in item.loads if place.get(e.payload) != number)
             if isinstance(item.definition, FromLibrary):
                 kept.update(operand.value for operand in item.definition.operands)
             elif isinstance(item.definition, FromLoops):
                 kept.update(item.definition.inputs)
     for definition in fused.definitions.values():
-        for e in walk(definition.shape):
-            if e.code is Code.LOAD:
-                kept.add(e.payload)
+        kept.update(e.payload for e in loads_in(definition.shape))
     return kept

@@ -14,9 +14,10 @@ import enum
 import re
 from collections.abc import Iterable
 
+from core import dtypes
 from core.ir.cfamily import Dialect, Names, Printer, print_kernel
 from core.ir.chelpers import HELPERS
-from core.ir.expr import Code, Expr, length, walk
+from core.ir.expr import Expr, length, lengths_in, loads_in
 from core.ir.memory import size_bytes
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
 
@@ -26,9 +27,10 @@ class Status(enum.IntEnum):
 
     DONE = 0
     GUARD = 1  # number of the guard, its two lengths
-    MEMORY = 2  # bytes asked for
+    MEMORY = 2  # number of the value in Program.shapes, its lengths; or -1 and the bytes of all intermediate values
     HOST = 3  # number of the host op that raised
     CHECK = 4  # number of the step
+    LIBRARY = 5  # number of the step; its sizes, of which one is too long for the library's integers
 
 
 _HEAD = """\
@@ -46,11 +48,26 @@ static void *core_allocate(int64_t size)
     return aligned_alloc(64, (size_t)core_padded(size));
 }
 
+static inline int core_fits(int64_t itemsize, int ndim, const int64_t *lengths)
+{
+    int64_t bytes = itemsize, empty = 0;
+    for (int axis = 0; axis < ndim; axis++) {
+        if (lengths[axis] < 0) return 0;
+        if (lengths[axis] == 0) empty = 1;
+        else if (__builtin_mul_overflow(bytes, lengths[axis], &bytes)) return 0;
+    }
+    return empty || bytes <= (int64_t)1 << 48;
+}
+
 void core_release(void *memory)
 {
     free(memory);
 }
 """
+
+# what the entry function calls its own; slots, kernels and host calls add to it
+_OWN_NAMES = """inputs lengths constants routines host outputs output_lengths report status arena arena_size failed done
+gemm_m gemm_n gemm_k lda ldb ldc one zero""".split()
 
 _GEMM = """\
 typedef void (*core_{letter}gemm)(const char *, const char *, const int *, const int *, const int *,
@@ -83,8 +100,9 @@ class Entry:
 
     def __init__(self, program: Program, dialect: Dialect, kernel_lengths: dict[int, list[Expr]]):
         self.program, self.dialect, self.kernel_lengths = program, dialect, kernel_lengths
-        self.names = Names([program.name, "inputs", "lengths", "constants", "routines", "host", "outputs", "arena"])
-        self.names.of("output_lengths", "output_lengths")
+        kernels = [step.kernel.name for step in program.steps if isinstance(step, KernelStep)]
+        slots = [f"{name}{k}" for k in range(len(program.slot_sizes)) for name in ("at", "slot")]
+        self.names = Names([program.name, *_OWN_NAMES, *kernels, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
         self.made = program.made
@@ -92,6 +110,8 @@ class Entry:
         self._known: set[Expr] = set()
         self._guards = list(enumerate(program.guards))
         self._allocated: set[Value] = set()
+        self._numbers = {value: k for k, value in enumerate(program.shapes)}
+        self._fitting = {(program.shapes[value], dtypes.size_bytes(value.dtype)) for value in program.inputs}
         self._late_slots: dict[int, str] = {}
 
     def text(self) -> str:
@@ -162,9 +182,9 @@ class Entry:
     def _used(self) -> set[Value]:
         if not hasattr(self, "_reads"):
             self._reads = {value for step in self.program.steps for value in step.reads}
-            shapes = (e for shape in self.program.shapes.values() for e in walk(shape))
-            sizes = (e for guard in self.program.guards for e in walk([guard.a, guard.b]))
-            self._reads |= {e.payload for e in (*shapes, *sizes) if e.code is Code.LOAD}
+            shapes = (e for shape in self.program.shapes.values() for e in loads_in(shape))
+            sizes = (e for guard in self.program.guards for e in loads_in([guard.a, guard.b]))
+            self._reads |= {e.payload for e in (*shapes, *sizes)}
         return self._reads
 
     def _know(self, length: Expr, source: str) -> None:
@@ -178,17 +198,13 @@ class Entry:
             roots = [e for shape in self.program.shapes.values() for e in shape]
             roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
             roots += [e for lengths in self.kernel_lengths.values() for e in lengths]
-            self._lengths = {e for e in walk(roots) if e.code is Code.LENGTH}
+            self._lengths = set(lengths_in(roots))
         return self._lengths
 
     def _computable(self, roots: Iterable[Expr]) -> bool:
         """Whether all that the expressions are made of is known by now."""
-        for e in walk(roots):
-            if e.code is Code.LENGTH and e not in self._known:
-                return False
-            if e.code is Code.LOAD and e.payload not in self._ready:
-                return False
-        return True
+        roots = list(roots)
+        return self._known.issuperset(lengths_in(roots)) and all(e.payload in self._ready for e in loads_in(roots))
 
     def _check_guards(self) -> None:
         waiting = []
@@ -208,12 +224,28 @@ class Entry:
         self._late_slots = {k: f"slot{k}" for k in range(len(self.program.slot_sizes)) if k not in early}
         if not early:
             return
+        for value, slot in self.program.slots.items():
+            if slot in early and self._computable(self.program.shapes[value]):
+                self._check_fit(value)
         total = "0"
         for k in early:
             self._say(f"const int64_t at{k} = {total};")
             total = f"at{k} + core_padded({self.printer.expr(self.program.slot_sizes[k])})"
         self._say(f"const int64_t arena_size = {total};")
-        self._say(f"if (!(arena = core_allocate(arena_size))) {self._fail(Status.MEMORY, 'arena_size')}")
+        self._say(f"if (!(arena = core_allocate(arena_size))) {self._fail(Status.MEMORY, '-1', 'arena_size')}")
+
+    def _check_fit(self, value: Value) -> None:
+        """Refuse negative lengths, and a size that no machine has or no integer holds, before it is computed."""
+        shape, itemsize = self.program.shapes[value], dtypes.size_bytes(value.dtype)
+        if not shape or (shape, itemsize) in self._fitting:
+            return
+        self._fitting.add((shape, itemsize))
+        lengths = ", ".join(map(self.printer.expr, shape))
+        fits = f"core_fits({itemsize}, {len(shape)}, (const int64_t[]){{{lengths}}})"
+        self._say(f"if (!{fits}) {self._no_memory(value)}")
+
+    def _no_memory(self, value: Value) -> str:
+        return self._fail(Status.MEMORY, str(self._numbers[value]), *map(self.printer.expr, self.program.shapes[value]))
 
     def _allocate(self, step: Step) -> None:
         """Memory for what a step writes."""
@@ -221,16 +253,17 @@ class Entry:
             if value in self._allocated or isinstance(step, HostStep):
                 continue
             self._allocated.add(value)
+            self._check_fit(value)
             size = self.printer.expr(size_bytes(value, self.program))
             if value in self.made:
                 k = self.made.index(value)
-                self._say(f"if (!(outputs[{k}] = core_allocate({size}))) {self._fail(Status.MEMORY, size)}")
+                self._say(f"if (!(outputs[{k}] = core_allocate({size}))) {self._no_memory(value)}")
                 self._pointer(value, f"outputs[{k}]")
                 continue
             slot = self.program.slots[value]
             if slot in self._late_slots:
                 name = self._late_slots[slot]
-                self._say(f"if (!{name} && !({name} = core_allocate({size}))) {self._fail(Status.MEMORY, size)}")
+                self._say(f"if (!{name} && !({name} = core_allocate({size}))) {self._no_memory(value)}")
                 self._pointer(value, name)
             else:
                 self._pointer(value, f"(void *)(arena + at{slot})")
@@ -251,30 +284,34 @@ class Entry:
             arguments += [self.printer.length(n) for n in self.kernel_lengths[position]]
             self._say(f"{kernel.name}({', '.join(arguments)});")
         elif isinstance(step, LibraryStep):
-            self._gemm(step)
+            self._gemm(position, step)
         elif isinstance(step, HostStep):
             self._host(step)
         elif isinstance(step, CheckStep):
             self._say(f"if ({self._name(step.value)}[0]) {self._fail(Status.CHECK, str(position))}")
 
-    def _gemm(self, step: LibraryStep) -> None:
+    def _gemm(self, position: int, step: LibraryStep) -> None:
         """Row-major C = A B is column-major C' = B' A'; a transposed operand only changes a letter."""
         letter, kind = ("d", "double") if step.output.dtype == "float64" else ("s", "float")
         routine = 0 if letter == "d" else 1
-        m, n, k = (f"(int)({self.printer.expr(size)})" for size in step.sizes)
+        sizes = [f"({self.printer.expr(size)})" for size in step.sizes]
+        too_long = " || ".join(f"{size} > __INT_MAX__" for size in sizes)
+        m, n, k = (f"(int){size}" for size in sizes)
         a, b = step.operands
 
-        def stride(operand: Operand, rows: str, columns: str) -> str:
-            return rows if operand.transposed else columns
+        def longest(operand: Operand, rows: str, columns: str) -> str:
+            stored = rows if operand.transposed else columns
+            return f"{stored} > 0 ? {stored} : 1"
 
         flags = ["T" if operand.transposed else "N" for operand in (b, a)]
         self._say("{")
-        self._say(f"    const int m = {m}, n = {n}, k = {k};")
-        self._say(f"    const int lda = {stride(a, 'm', 'k')} > 0 ? {stride(a, 'm', 'k')} : 1;")
-        self._say(f"    const int ldb = {stride(b, 'k', 'n')} > 0 ? {stride(b, 'k', 'n')} : 1, ldc = n > 0 ? n : 1;")
+        self._say(f"    if ({too_long}) {self._fail(Status.LIBRARY, str(position), *sizes)}")
+        self._say(f"    const int gemm_m = {m}, gemm_n = {n}, gemm_k = {k};")
+        self._say(f"    const int lda = {longest(a, 'gemm_m', 'gemm_k')}, ldb = {longest(b, 'gemm_k', 'gemm_n')};")
+        self._say("    const int ldc = gemm_n > 0 ? gemm_n : 1;")
         self._say(f"    const {kind} one = 1, zero = 0;")
         self._say(
-            f'    ((core_{letter}gemm)routines[{routine}])("{flags[0]}", "{flags[1]}", &n, &m, &k, &one, '
+            f'    ((core_{letter}gemm)routines[{routine}])("{flags[0]}", "{flags[1]}", &gemm_n, &gemm_m, &gemm_k, &one, '
             f"{self._name(b.value)}, &ldb, {self._name(a.value)}, &lda, &zero, {self._name(step.output)}, &ldc);"
         )
         self._say("}")

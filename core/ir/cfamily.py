@@ -56,12 +56,14 @@ class Names:
 
     def __init__(self, taken: Sequence[str] = ()):
         self._names: dict[Any, str] = {}
-        self._taken = set(taken) | _RESERVED
+        self._taken = {*taken, *_RESERVED, *(f"{name}f" for name in _RESERVED)}  # sinf too
 
     def of(self, thing: Any, wish: str) -> str:
         """The identifier of ``thing``, as like ``wish`` as can be."""
         if thing not in self._names:
             base = identifier(wish)
+            if base.startswith(("core_", "_")):  # ours, and the compiler's
+                base = f"v_{base}"
             name, number = base, 1
             while name in self._taken:
                 number += 1
@@ -84,7 +86,7 @@ _RESERVED = frozenset(
     floor ceil trunc rint fabs fmod pow erf erfc tgamma lgamma hypot copysign nextafter malloc free gamma
     y0 y1 yn j0 j1 jn
     kernel global local private half constant int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
-    NAN INFINITY""".split()
+    NAN INFINITY asm typeof linux unix i386 size_t aligned_alloc""".split()
 )
 
 
@@ -258,7 +260,15 @@ def _negative(printer: Printer, e: Expr, args: list[str]) -> str:
 
 
 def _cast(printer: Printer, e: Expr, args: list[str]) -> str:
-    return f"({args[0]} != 0)" if e.dtype == "bool" else f"(({printer.type(e.dtype)}){args[0]})"
+    if e.dtype == "bool":
+        return f"({args[0]} != 0)"
+    if e.args[0].dtype in dtypes.FLOATS and e.dtype != "int64" and e.dtype in dtypes.INTEGERS:
+        # C leaves what does not fit undefined; NumPy's negative numbers wrap around
+        if e.dtype == "uint64":
+            return f"core_to_uint64_{e.args[0].dtype}({args[0]})"
+        wide = "int64" if e.dtype == "uint32" else "int32"
+        return f"(({printer.type(e.dtype)})({printer.type(wide)}){args[0]})"
+    return f"(({printer.type(e.dtype)}){args[0]})"
 
 
 def _extreme(printer: Printer, e: Expr, args: list[str]) -> str:

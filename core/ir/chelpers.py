@@ -55,9 +55,14 @@ def _floating(dtype: str) -> dict[str, str]:
         "min": "{ return a < b || a != a ? a : b; }",
         "max": "{ return a > b || a != a ? a : b; }",
     }
+    name = f"core_to_uint64_{dtype}"
+    body = "{ return a < 0 ? (uint64_t)(int64_t)a : (uint64_t)a; }"
     return {
-        f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}"
-        for name, body in texts.items()
+        name: f"static inline uint64_t {name}({t} a)\n{body}",
+        **{
+            f"core_{name}_{dtype}": f"static inline {t} core_{name}_{dtype}({t} a, {t} b)\n{body}"
+            for name, body in texts.items()
+        },
     }
 
 

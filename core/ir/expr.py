@@ -48,6 +48,8 @@ class Code(enum.Enum):
     SPREAD = "spread"  # big, small - how many elements of ``big`` share one of ``small``: 1 or big
     WRAP = "wrap"  # i, n - an index of an axis of length n; negative counts from the end (checked)
 
+    __hash__ = object.__hash__  # members are compared by identity, and looked up often
+
 
 COMPARISONS = frozenset({Code.LT, Code.LE, Code.EQ, Code.NE})
 LENGTH_RULES = frozenset({Code.JOIN, Code.SAME, Code.STRETCH, Code.SPREAD})
@@ -92,6 +94,9 @@ _COST = {
 _CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
 _FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _COST_CAP = 1 << 20
+_LOADS, _LENGTHS, _RULES = 1, 2, 4  # what lies below an expression, as bits, so that searches can turn back
+_RULE_CODES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
+_MARKS = {Code.LOAD: _LOADS, Code.LENGTH: _LENGTHS, **dict.fromkeys(_RULE_CODES, _RULES)}
 _EMPTY: frozenset[Expr] = frozenset()
 
 
@@ -101,7 +106,7 @@ class Expr:
     ``free`` are the loop variables it depends on, ``cost`` a rough count of operations (shared parts each time).
     """
 
-    __slots__ = ("code", "dtype", "args", "payload", "free", "cost", "__weakref__")
+    __slots__ = ("code", "dtype", "args", "payload", "free", "cost", "marks", "__weakref__")
 
     code: Code
     dtype: str
@@ -109,6 +114,7 @@ class Expr:
     payload: Any
     free: frozenset[Expr]
     cost: int
+    marks: int
 
     def __add__(self, other: Any) -> Expr:
         return arith(Code.ADD, self, other)
@@ -233,15 +239,17 @@ def _new(code: Code, dtype: str, args: tuple[Expr, ...], payload: Any) -> Expr:
     cost = 0 if code in _FREE else _COST.get(code, 1)
     if code is Code.CALL and payload in _CHEAP_CALLS:
         cost = 4
+    marks = _MARKS.get(code, 0)
     for arg in args:
-        if arg.free is not free and arg.free:
+        if arg.free is not free and not arg.free <= free:
             free = free | arg.free if free else arg.free
         cost += arg.cost
+        marks |= arg.marks
     if code is Code.REDUCE:
         free = free - frozenset(payload[1])
     elif code is Code.INDEX:
         free = frozenset((self,))
-    self.free, self.cost = free, min(cost, _COST_CAP)
+    self.free, self.cost, self.marks = free, min(cost, _COST_CAP), marks
     return self
 
 
@@ -568,17 +576,39 @@ def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> l
     seen: set[Expr] = set()
     order: list[Expr] = []
     for root in roots:
-        stack: list[tuple[Expr, bool]] = [(root, False)]
+        stack = [root]
         while stack:
-            node, expanded = stack.pop()
-            if expanded:
-                order.append(node)
-            elif node not in seen:
+            node = stack[-1]
+            if node not in seen and node.args and (into is None or into(node)):
+                pending = [arg for arg in node.args if arg not in seen]
+                if pending:
+                    pending.reverse()
+                    stack += pending
+                    continue
+            stack.pop()
+            if node not in seen:
                 seen.add(node)
-                stack.append((node, True))
-                if into is None or into(node):
-                    stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+                order.append(node)
     return order
+
+
+def loads_in(roots: Iterable[Expr]) -> list[Expr]:
+    """Every LOAD below ``roots``, once, those inside an index first."""
+    return [e for e in walk(roots, into=_holds_load) if e.code is Code.LOAD]
+
+
+def _holds_load(e: Expr) -> bool:
+    return bool(e.marks & _LOADS)
+
+
+def lengths_in(roots: Iterable[Expr]) -> list[Expr]:
+    """Every LENGTH below ``roots``, once."""
+    return [e for e in walk(roots, into=lambda e: bool(e.marks & _LENGTHS)) if e.code is Code.LENGTH]
+
+
+def rules_in(roots: Iterable[Expr]) -> list[Expr]:
+    """Every JOIN, SAME, STRETCH, SPREAD, WRAP and REDUCE below ``roots``, once, operands first."""
+    return [e for e in walk(roots, into=lambda e: bool(e.marks & _RULES)) if e.code in _RULE_CODES]
 
 
 def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None], memo: dict[Expr, Expr]) -> Expr:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.ir.expr import Code, Combine, Expr, make, rebuild, substitute, walk
+from core.ir.expr import Code, Combine, Expr, lengths_in, loads_in, make, rebuild, substitute, walk
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -85,11 +85,10 @@ def name_loops(definitions: dict[Value, Definition]) -> tuple[dict[Value, Defini
         for variable, extent in variables_of(definition):
             names.add(variable, extent, value)
     for definition in definitions.values():
-        for e in walk(expressions_of(definition)):
-            if e.code is Code.LOAD:
-                for i, axis in zip(e.args, definitions[e.payload].axes, strict=True):
-                    if i.code is Code.INDEX and axis.code is Code.INDEX and i in names.extents:
-                        names.unite(i, axis)
+        for e in loads_in(expressions_of(definition)):
+            for i, axis in zip(e.args, definitions[e.payload].axes, strict=True):
+                if i.code is Code.INDEX and axis.code is Code.INDEX and i in names.extents:
+                    names.unite(i, axis)
     memo = {variable: names.find(variable) for variable in names.extents}
     extents = {variable: names.extents[variable] for variable in memo.values()}
     return {value: _over(definition, memo) for value, definition in definitions.items()}, extents
@@ -128,9 +127,10 @@ def demanded(lowered: Lowered) -> set[Value]:
             continue
         needed.add(value)
         definition = lowered.definitions[value]
-        for e in walk(expressions_of(definition)):
-            if e.code is Code.LOAD or (e.code is Code.LENGTH and e.payload[0] in hosts):
-                pending.append(e.payload if e.code is Code.LOAD else e.payload[0])
+        parts = expressions_of(definition)
+        pending.extend(e.payload for e in loads_in(parts))
+        if hosts:
+            pending.extend(e.payload[0] for e in lengths_in(parts) if e.payload[0] in hosts)
         pending.extend(operands_of(definition))
         pending.extend(lowered.requires.get(value, ()))
         if value in hosts:
@@ -152,11 +152,10 @@ def inline(lowered: Lowered) -> tuple[dict[Value, Definition], set[Value]]:
             continue
         definition = lowered.definitions[value]
         stored.update(operands_of(definition))
-        for e in walk(expressions_of(definition)):
-            if e.code is Code.LOAD:
-                readers.setdefault(e.payload, []).append((value, e.args))
-        for n in (*definition.shape, *getattr(definition, "extents", ())):  # a length read from memory
-            stored.update(e.payload for e in walk([n]) if e.code is Code.LOAD)
+        for e in loads_in(expressions_of(definition)):
+            readers.setdefault(e.payload, []).append((value, e.args))
+        lengths = (*definition.shape, *getattr(definition, "extents", ()))
+        stored.update(e.payload for e in loads_in(lengths))  # a length read from memory
     inlined: dict[Value, Definition] = {}
     sizes: dict[Value, int] = {}
     twins: dict[Value, Value] = {}  # a reduction that equals an earlier one -> that one

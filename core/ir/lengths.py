@@ -1,13 +1,13 @@
 """Which lengths are equal: broadcasting and shape checks, decided once, so that loops need no test.
 
-Two lengths that are not known when the function is compiled may broadcast: either may turn out to be 1.  The program is
-made for the common case, that they are equal, and a guard says so.  When a guard fails because a length is 1, the program is
-made once more with that length known to be 1 (``ones``): one more variant, and again without a test in any loop.
+Two lengths that are not known when the function is compiled may broadcast: either may turn out to be 1.  The
+program is made for the common case, that they are equal, and a guard says so.  When a guard fails because a length is
+1, the program is made once more with that length known to be 1 (``ones``): one more variant, and again without a test in any loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +20,14 @@ from core.ir.expr import (
     Expr,
     const,
     index,
+    lengths_in,
+    loads_in,
+    make,
+    ravel,
     rebuild,
     remake,
+    rules_in,
     select,
-    walk,
 )
 from core.ir.program import (
     Definition,
@@ -86,7 +90,7 @@ class LengthSolver:
 
     def _rank(self, n: Expr) -> tuple[bool, bool, int]:
         """Which of two equal lengths stands for both: a constant, one known at entry, the simpler one."""
-        early = all(e.payload[0] in self.given for e in walk([n]) if e.code is Code.LENGTH)
+        early = all(e.payload[0] in self.given for e in lengths_in([n]))
         return (not n.is_const, not early, n.cost)
 
     def change(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
@@ -139,7 +143,7 @@ def _length_rules(lowered: Lowered) -> list[tuple[Expr, Value]]:
     """Every expression that equates lengths, with the first value that needs it."""
     found: dict[Expr, Value] = {}
     for value, definition in lowered.definitions.items():
-        for e in walk(expressions_of(definition)):
+        for e in rules_in(expressions_of(definition)):
             if e.code in LENGTH_RULES:
                 found.setdefault(e, value)
     return list(found.items())
@@ -206,7 +210,7 @@ def _with_checked_indices(lowered: Lowered, solver: LengthSolver) -> Lowered:
     definitions: dict[Value, Definition] = {}
     made: dict[tuple[Expr, Expr], Value] = {}
     for value, definition in lowered.definitions.items():
-        wraps = [e for e in walk(expressions_of(definition)) if e.code is Code.WRAP]
+        wraps = [e for e in rules_in(expressions_of(definition)) if e.code is Code.WRAP]
         if not wraps:
             definitions[value] = definition
             continue
@@ -244,9 +248,22 @@ def _unwrap(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
     return select(i < 0, i + n, i)
 
 
+def computable(definitions: Mapping[Value, Definition]) -> Callable[[Expr], Expr]:
+    """A function that turns a length into what a backend can compute: loads by row-major position, no WRAP."""
+    memo: dict[Expr, Expr] = {}
+
+    def change(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if node.code is not Code.LOAD:
+            return _unwrap(node, args)
+        shape = [rebuild(n, change, memo) for n in definitions[node.payload].shape]
+        return make(Code.LOAD, node.dtype, (ravel(args, shape),), node.payload)
+
+    return lambda n: rebuild(n, change, memo)
+
+
 def _known_at_entry(i: Expr, lowered: Lowered) -> bool:
     """Whether an index depends on nothing but lengths and 0-d inputs."""
-    return not i.free and all(e.payload in lowered.inputs for e in walk([i]) if e.code is Code.LOAD)
+    return not i.free and all(e.payload in lowered.inputs for e in loads_in([i]))
 
 
 def _any_outside(i: Expr, n: Expr, extents: dict[Expr, Expr]) -> Definition:

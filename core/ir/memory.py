@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core import dtypes
-from core.ir.expr import Code, Expr, product, walk
+from core.ir.expr import Expr, loads_in, product
 from core.ir.program import HostStep, Program, Value
 
 
@@ -42,9 +42,8 @@ def _last_uses(program: Program) -> dict[Value, int]:
         for value in (*step.reads, *step.writes):
             last[value] = position
     for shape in program.shapes.values():
-        for e in walk(shape):
-            if e.code is Code.LOAD:
-                last[e.payload] = len(program.steps)
+        for e in loads_in(shape):
+            last[e.payload] = len(program.steps)
     return last
 
 

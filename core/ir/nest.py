@@ -1,4 +1,4 @@
-"""A nest of loops while it is being written: puts each subexpression into the outermost loop that knows its variables."""
+"""A nest of loops while it is written: each subexpression goes into the outermost loop that knows its variables."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from core.ir.expr import Code, Combine, Expr, make, show, walk
+from core.ir.expr import Code, Combine, Expr, lengths_in, make, show
 
 
 class Local:
@@ -130,7 +130,7 @@ def expressions(body: list[Statement]) -> Iterator[Expr]:
 
 def lengths_of(body: list[Statement]) -> list[Expr]:
     """The run-time lengths that ``body`` mentions, in order of appearance."""
-    return [e for e in walk(expressions(body)) if e.code is Code.LENGTH]
+    return lengths_in(expressions(body))
 
 
 def _lines(body: list[Statement], indent: str) -> list[str]:

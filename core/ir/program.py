@@ -59,7 +59,7 @@ class Reduction:
 
 @dataclass(frozen=True, eq=False)
 class Scattering:
-    """Element ``axes`` is ``base``; then, for all ``bound`` in order, element ``at`` is set to, or grows by, ``value``."""
+    """Element ``axes`` is ``base``; then, for all ``bound`` in order, ``at`` is set to, or grows by, ``value``."""
 
     shape: tuple[Expr, ...]
     axes: tuple[Expr, ...]
@@ -122,7 +122,8 @@ class Guard:
     kind  "join": a == b, or else one of them is 1 and the function is specialised for that
           "same": a == b;  "one": a == 1 (this program was made for that);  "range": -b <= a < b;  "within": a <= b;
           "positive": a > 0
-    ``who`` says which op needs it, for the error's text; ``node`` leads to the user's line.
+    ``who`` says which op needs it, for the error's text; ``node`` leads to the user's line.  ``symbols`` are the two lengths
+    as the graph has them, ``a`` and ``b`` as a backend computes them.
     """
 
     kind: str
@@ -130,6 +131,7 @@ class Guard:
     b: Expr
     who: str
     node: Any = None
+    symbols: tuple[Expr, Expr] | None = None
 
     def __str__(self) -> str:
         sign = {"join": "==", "same": "==", "one": "==", "range": "indexes", "within": "<=", "positive": ">"}[self.kind]

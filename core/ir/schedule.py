@@ -9,7 +9,21 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from core import dtypes
-from core.ir.expr import Code, Combine, Expr, cast, const, make, maximum, minimum, not_equal, ravel, select, walk
+from core.ir.expr import (
+    Code,
+    Combine,
+    Expr,
+    cast,
+    const,
+    loads_in,
+    make,
+    maximum,
+    minimum,
+    not_equal,
+    ravel,
+    select,
+    walk,
+)
 from core.ir.fuse import EXPENSIVE, Group, Item
 from core.ir.nest import Nest
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
@@ -24,9 +38,9 @@ class Accumulator:
     float32 sums and products run in float64.  A maximum keeps NaN by a flag beside it, so that its loop vectorises.
     """
 
-    def __init__(self, value: Value, definition: Reduction, number: int):
+    def __init__(self, value: Value, definition: Reduction, number: int, extents: dict[Expr, Expr]):
         self.combine, self.dtype, self.body = definition.combine, value.dtype, definition.body
-        self.position = ravel(definition.bound, definition.extents)
+        self.position = ravel(definition.bound, [extents[variable] for variable in definition.bound])
         wide = self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
         main = self.body.dtype if self.combine in _POSITIONS else "float64" if wide else self.dtype
         self.total = Local(f"{self.combine.value}{number}", main)
@@ -225,7 +239,7 @@ class Scheduler:
         nest.begin(stage.roots)
         reductions = [item for item in stage.items if isinstance(item.definition, Reduction)]
         for number, item in enumerate(reductions, start=len(self.accumulators) + 1):
-            self.accumulators[item] = Accumulator(item.value, item.definition, number)
+            self.accumulators[item] = Accumulator(item.value, item.definition, number, self.extents)
         for level in range(len(self.outer) + len(stage.inner) + 1):
             for item in reductions:
                 if self._depth(item, stage) == level and not self._full_depth(item, stage):
@@ -375,8 +389,6 @@ def scatter_kernel(
     then.emit(Store(value, offset, new))
     for _ in definition.bound:
         then.close(LoopKind.ORDER)
-    loads = [
-        e for root in (definition.base, *definition.at, definition.value) for e in walk([root]) if e.code is Code.LOAD
-    ]
+    loads = loads_in([definition.base, *definition.at, definition.value])
     read: list[Any] = list(dict.fromkeys(e.payload for e in loads))
     return Kernel(name, read, [value], [*first.body, *then.body], comment)

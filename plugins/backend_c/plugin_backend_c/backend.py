@@ -25,7 +25,7 @@ class Driver:
     dialect_table = C
 
     def probe(self) -> Probe:
-        """The compiler, or why there is none.  Compiles nothing."""
+        """The compiler, or why there is none.  What it can do is tried once, and remembered in the cache."""
         found, why = compiler.find()
         if found is None:
             return Probe(reason=f"no C compiler: {why}", remedy=REMEDY)

@@ -1,6 +1,7 @@
 """Compiled libraries on disk, addressed by content: no lock, no version, safe under many processes at once.
 
-A file appears whole or not at all, under the hash of everything that determines it.
+A file appears whole or not at all, under the hash of everything that determines it, and ends with its own checksum: the
+loader would crash on a library that a power failure cut short.
 """
 
 from __future__ import annotations
@@ -14,25 +15,9 @@ from typing import Any
 
 import cffi
 
-from core import cachedir
-from core.errors import CompileError, OptionError
-from plugin_backend_c.compiler import Compiler, flags_for
-
-_temporary: Path | None = None
-
-
-def folder() -> Path:
-    """Where libraries are kept; a temporary folder when the cache cannot be written."""
-    global _temporary
-    try:
-        wanted = cachedir.subfolder("c")
-        if os.access(wanted, os.W_OK):
-            return wanted
-    except OptionError:
-        pass
-    if _temporary is None:
-        _temporary = Path(tempfile.mkdtemp(prefix="core-c-"))
-    return _temporary
+from core.errors import CompileError
+from plugin_backend_c.compiler import Compiler
+from plugin_backend_c.folder import folders
 
 
 def load(ffi: cffi.FFI, text: str, compiler: Compiler) -> tuple[Any, str]:
@@ -40,17 +25,25 @@ def load(ffi: cffi.FFI, text: str, compiler: Compiler) -> tuple[Any, str]:
 
     Errors  CompileError with the compiler's message, the line and the op it belongs to.
     """
-    place = folder()
-    flags = flags_for(compiler, place)
-    key = hashlib.sha256("\n".join([compiler.identity, *flags, text]).encode()).hexdigest()[:40]
-    binary = place / f"{key}.so"
-    if binary.exists():
+    key = hashlib.sha256(f"{compiler.identity}\n{text}".encode()).hexdigest()[:40]
+    problem: OSError | None = None
+    for place in folders():
         try:
-            return _opened(ffi, binary), f"{key}.c"
-        except OSError:  # cut short by a full disk or made elsewhere: build it again
-            binary.unlink(missing_ok=True)
-    build(text, binary, compiler, flags)
-    return _opened(ffi, binary), f"{key}.c"
+            return _loaded(ffi, text, place / f"{key}.so", compiler), f"{key}.c"
+        except OSError as error:  # a read-only folder, a full disk, a file system that nothing may be run from
+            problem = error
+    raise CompileError(f"{compiler} could not build {key}.c: {problem}", source_code=text) from problem
+
+
+def _loaded(ffi: cffi.FFI, text: str, binary: Path, compiler: Compiler) -> Any:
+    """Errors: OSError when this folder does not serve, CompileError."""
+    if intact(binary):
+        try:
+            return _opened(ffi, binary)
+        except OSError:  # made on another system that shares this folder
+            pass
+    build(text, binary, compiler)
+    return _opened(ffi, binary)
 
 
 def _opened(ffi: cffi.FFI, binary: Path) -> Any:
@@ -58,18 +51,31 @@ def _opened(ffi: cffi.FFI, binary: Path) -> Any:
     return ffi.dlopen(str(binary), ffi.RTLD_NOW | getattr(ffi, "RTLD_NODELETE", 0))
 
 
-def build(text: str, binary: Path, compiler: Compiler, flags: tuple[str, ...]) -> None:
-    """Compile next to the goal, then put the result in place at once."""
+def intact(binary: Path) -> bool:
+    """Whether a library is there, and as it was written."""
+    try:
+        content = binary.read_bytes()
+    except OSError:
+        return False
+    return content[-32:] == hashlib.sha256(content[:-32]).digest()
+
+
+def build(text: str, binary: Path, compiler: Compiler) -> None:
+    """Compile next to the goal, then put the result in place at once.  Errors: CompileError, OSError."""
     source = binary.with_suffix(".c")
     handle, unfinished = tempfile.mkstemp(suffix=".c", dir=binary.parent)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
     made = f"{unfinished}.so"
     try:
-        done = compiler.run(unfinished, made, flags)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        done = compiler.run(unfinished, made)
+        if done.returncode != 0 and f"{unfinished}:" not in done.stderr:  # not about the text: no space, no linker, ...
+            raise OSError((done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0])
         os.replace(unfinished, source)
         if done.returncode != 0:
             raise _refused(compiler, done.stderr.replace(unfinished, str(source)), text, source)
+        with open(made, "r+b") as file:
+            file.write(hashlib.sha256(file.read()).digest())
         os.replace(made, binary)
     finally:
         for leftover in (unfinished, made):
@@ -79,13 +85,13 @@ def build(text: str, binary: Path, compiler: Compiler, flags: tuple[str, ...]) -
 def _refused(compiler: Compiler, log: str, text: str, source: Path) -> CompileError:
     """Three lines: what the compiler said, the line it said that of, the op that the line came from."""
     lines = text.splitlines()
-    first = next((line for line in log.splitlines() if " error: " in line), log.strip().splitlines()[0] if log.strip() else "")
+    first = next((line for line in log.splitlines() if " error: " in line), log.strip().splitlines()[0])
     place = re.search(r":(\d+):(?:\d+:)? ", first)
     number = int(place.group(1)) if place else 0
     code = lines[number - 1].strip() if 0 < number <= len(lines) else "(no line given)"
     above = (line for line in reversed(lines[:number]) if line.startswith("/* "))
     comment = next(above, "/* the entry function */")
-    message = first.partition(" error: ")[2] or first or "no message"
+    message = first.partition(" error: ")[2] or first
     return CompileError(
         f"{compiler} refused generated code: {message}\n  {source}:{number}: {code}\n  in the loops of {comment[3:-3]}",
         source_code=text,

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from core.errors import CompileError
+from plugin_backend_c.folder import folders
 
 TIMEOUT_S = 600
-_ALWAYS = ("-shared", "-fPIC", "-std=gnu11", "-w", "-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
+_ALWAYS = (
+    *("-shared", "-fPIC", "-std=gnu11", "-w", "-Werror=implicit-function-declaration"),
+    *("-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
+)
 # from the best set of flags to one that every compiler takes; the first that works here is used
-_FLAG_SETS = (
+FLAG_SETS = (
     ("-O3", "-march=native", "-fopenmp-simd", "-DCORE_LIBMVEC"),
     ("-O3", "-march=native", "-fopenmp-simd"),
+    ("-O3", "-fopenmp-simd"),
     ("-O3", "-march=native"),
     ("-O2",),
     (),
@@ -48,101 +56,148 @@ void core_trial(double *x, float *y)
 
 @dataclass(frozen=True)
 class Compiler:
-    """A command that compiles C, and the first line of what it says of its version."""
+    """A command that compiles C, the first line of what it says of its version, and the best flags that it takes here."""
 
     command: tuple[str, ...]
     version: str
+    flags: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.version
 
     @property
     def identity(self) -> str:
-        """Changes when other code would come out: command, version, processor."""
-        return "\n".join([*self.command, self.version, processor()])
+        """Changes when other code would come out: command, version, flags, processor."""
+        return "\n".join([*self.command, self.version, *_ALWAYS, *self.flags, processor()])
 
-    def run(self, source: str, binary: str, flags: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    def run(self, source: str, binary: str) -> subprocess.CompletedProcess[str]:
         """Compile ``source`` to the shared library ``binary``.  Errors: CompileError when it takes too long."""
-        link = next((link for flag, link in _LINK.items() if flag in flags), ("-lm",))
-        command = [*self.command, *_ALWAYS, *flags, source, "-o", binary, *link]
-        environment = {**os.environ, "LC_ALL": "C"}
+        link = next((link for flag, link in _LINK.items() if flag in self.flags), ("-lm",))
         try:
-            return subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, env=environment, check=False
-            )
+            return _run([*self.command, *_ALWAYS, *self.flags, source, "-o", binary, *link], TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
             raise CompileError(f"{self.version} took more than {TIMEOUT_S} s for {source}") from error
+
+
+def _run(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a command; when it takes too long or is interrupted, what it has started ends with it."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C"},
+        start_new_session=True,
+    )
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def candidates() -> list[tuple[str, ...]]:
     """Commands to try: $CC, gcc, clang, cc, then the compiler inside the ``ziglang`` package."""
     found: list[tuple[str, ...]] = []
-    if os.environ.get("CC"):
-        found.append(tuple(shlex.split(os.environ["CC"])))
+    own = os.environ.get("CC")
+    if own:
+        try:
+            found.append((own,) if Path(own).is_file() else tuple(shlex.split(own)))
+        except ValueError:  # a quotation that does not end
+            found.append((own,))
     found += [(name,) for name in ("gcc", "clang", "cc")]
     if find_spec("ziglang") is not None:
-        found.append((sys.executable, "-m", "ziglang", "cc"))
-    return list(dict.fromkeys(found))
+        found.append((sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=undefined"))
+    return [command for command in dict.fromkeys(found) if command]
+
+
+def find() -> tuple[Compiler | None, str]:
+    """The first compiler that builds a library which can be loaded, or None and why the others did not."""
+    return _find(os.environ.get("CC"), os.environ.get("PATH"))
 
 
 @cache
-def find() -> tuple[Compiler | None, str]:
-    """The first compiler that answers, or None and why the others did not."""
+def _find(cc: str | None, path: str | None) -> tuple[Compiler | None, str]:
     refused = []
     for command in candidates():
-        if len(command) == 1 and shutil.which(command[0]) is None:
-            refused.append(f"{command[0]}: not found")
-            continue
         try:
-            said = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            refused.append(f"{shlex.join(command)}: {error}")
-            continue
-        lines = said.stdout.splitlines()
-        if said.returncode == 0 and lines:
-            return Compiler(command, lines[0].strip()), ""
-        refused.append(f"{shlex.join(command)} --version: exit status {said.returncode}")
+            return with_best_flags(Compiler(command, version_of(command))), ""
+        except (CompileError, OSError) as error:
+            refused.append(str(error))
     return None, "; ".join(refused)
 
 
-@cache
-def flags_for(compiler: Compiler, remembered: Path | None) -> tuple[str, ...]:
-    """The best set of flags that this compiler takes on this machine.  ``remembered`` is a folder for the answer.
+def version_of(command: tuple[str, ...]) -> str:
+    """What a compiler calls itself.  Errors: CompileError when there is none."""
+    called = shlex.join(command)
+    if shutil.which(command[0]) is None:
+        raise CompileError(f"{called}: not found")
+    try:
+        said = _run([*command, "--version"], 60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CompileError(f"{called} --version: {error}") from error
+    if said.returncode != 0 or not said.stdout.strip():
+        raise CompileError(f"{called} --version: exit status {said.returncode}")
+    return said.stdout.strip().splitlines()[0].strip()
+
+
+def with_best_flags(compiler: Compiler) -> Compiler:
+    """``compiler`` with the first set of flags that works on this machine; the cache remembers which.
 
     Errors  CompileError when not even plain C compiles.
     """
-    key = hashlib.sha256(f"{compiler.identity}\n{_FLAG_SETS}\n{_TRIAL}".encode()).hexdigest()[:32]
-    note = remembered / f"{key}.flags" if remembered is not None else None
+    key = hashlib.sha256(f"{compiler.identity}\n{FLAG_SETS}\n{_TRIAL}".encode()).hexdigest()[:32]
+    said = ""
+    for place in folders():
+        note = place / f"{key}.flags"
+        with suppress(OSError):
+            remembered = note.read_bytes()
+            for flags in FLAG_SETS:
+                if remembered == _noted(flags):
+                    return replace(compiler, flags=flags)
+        for flags in FLAG_SETS:
+            tried = replace(compiler, flags=flags)
+            said = _trial(tried, place)
+            if not said:
+                _write_quietly(note, _noted(flags))
+                return tried
+    raise CompileError(f"{shlex.join(compiler.command)} cannot build a library: {said}", log=said)
+
+
+def _noted(flags: tuple[str, ...]) -> bytes:
+    return f"flags: {' '.join(flags)}.\n".encode()
+
+
+def _trial(compiler: Compiler, place: Path) -> str:
+    """What is wrong with a small library that ``compiler`` makes in a folder; nothing when it can be loaded."""
     try:
-        if note is not None:
-            text = note.read_text()
-            if tuple(text.split()) in _FLAG_SETS:
-                return tuple(text.split())
-    except OSError:
-        pass
-    log = ""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "trial.c")
-        source.write_text(_TRIAL)
-        for flags in _FLAG_SETS:
-            done = compiler.run(str(source), str(Path(folder, "trial.so")), flags)
-            if done.returncode == 0:
-                if note is not None:
-                    _write_quietly(note, " ".join(flags))
-                return flags
-            log = done.stderr
-    raise CompileError(f"{compiler} cannot build a shared library: {log.strip().splitlines()[0] if log.strip() else ''}", log=log)
+        with tempfile.TemporaryDirectory(prefix="trial", dir=place) as folder:
+            source, binary = Path(folder, "trial.c"), Path(folder, "trial.so")
+            source.write_text(_TRIAL)
+            done = compiler.run(str(source), str(binary))
+            if done.returncode != 0:
+                return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0]
+            ctypes.CDLL(str(binary))
+    except OSError as error:
+        return str(error)
+    return ""
 
 
-def _write_quietly(path: Path, text: str) -> None:
+def _write_quietly(path: Path, content: bytes) -> None:
     """Remember something where that can be done; a read-only cache only costs time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
-    except OSError:
-        pass
+    with suppress(OSError):
+        handle, unfinished = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(unfinished, path)
+        finally:
+            Path(unfinished).unlink(missing_ok=True)
 
 
 @cache
