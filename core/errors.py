@@ -147,6 +147,10 @@ class CompileError(BackendError):
         self.source_code, self.log = source_code, log
 
 
+class VerifyError(CoreError, RuntimeError):
+    """A compiled program breaks a rule of the loop IR: a mistake of a pass, or of an op that writes its own loops."""
+
+
 class PluginError(CoreError, RuntimeError):
     """A plugin is broken, incompatible or blocked."""
 

@@ -26,6 +26,9 @@ from core.ir.program import (
     Value,
 )
 from core.ir.schedule import Scheduler, scatter_kernel
+from core.ir.verify import verify
+
+VERIFY = False  # tests set it: every program is then checked against the rules of the IR
 
 
 def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
@@ -50,6 +53,8 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
         host_nodes=[node for node, _, _ in resolved.host_nodes],
     )
     plan(program)
+    if VERIFY:
+        verify(program)
     return program
 
 

@@ -262,7 +262,7 @@ def _negative(printer: Printer, e: Expr, args: list[str]) -> str:
 def _cast(printer: Printer, e: Expr, args: list[str]) -> str:
     if e.dtype == "bool":
         return f"({args[0]} != 0)"
-    if e.args[0].dtype in dtypes.FLOATS and e.dtype != "int64" and e.dtype in dtypes.INTEGERS:
+    if e.args[0].dtype in dtypes.FLOATS and e.dtype in dtypes.INTEGERS and e.dtype not in ("int32", "int64"):
         # C leaves what does not fit undefined; NumPy's negative numbers wrap around
         if e.dtype == "uint64":
             return f"core_to_uint64_{e.args[0].dtype}({args[0]})"

@@ -6,7 +6,6 @@ Three steps, each linear in the size of the graph: name the loops, decide what i
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +28,7 @@ from core.ir.program import (
 EXPENSIVE = 16  # from this cost on, computing an element twice is worse than storing it
 LARGEST_EXPRESSION = 120  # nodes of one inlined expression
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function
+MOST_REDUCTIONS = 12  # registers that the loops of one kernel fill side by side
 NEAR_GROUPS = 6  # how far back an item looks for a group to join, besides those that share a load
 
 
@@ -274,10 +274,9 @@ class Item:
     level: int = 0
 
     @property
-    def last(self) -> list[Expr]:
-        """The variables that run along consecutive elements, one for each access."""
-        accesses = [*(e.args for e in self.loads), self.definition.axes]
-        return [at[-1] for at in accesses if at and at[-1].code is Code.INDEX]
+    def accesses(self) -> list[tuple[Expr, ...]]:
+        """The indices at which memory is read and written."""
+        return [*(e.args for e in self.loads), self.definition.axes]
 
     @property
     def free(self) -> frozenset[Expr]:
@@ -296,7 +295,6 @@ class Group:
     items: list[Item] = field(default_factory=list)
     values: dict[Value, Item] = field(default_factory=dict)
     loads: set[Expr] = field(default_factory=set)
-    inner: Counter[Expr] = field(default_factory=Counter)  # how often each variable is last in an access
     size: int = 0
     closed: bool = False  # nothing may join: scatters, library and host steps
 
@@ -306,7 +304,6 @@ class Group:
         self.values[item.value] = item
         self.size += item.size
         self.loads.update(item.loads)
-        self.inner.update(item.last)
 
 
 class Grouping:
@@ -365,6 +362,8 @@ class Grouping:
         """The loops that the group would share with ``item`` in it, or None when it may not join or gains nothing."""
         if group.closed or group.size + item.size > LARGEST_GROUP:
             return None
+        if item.bound and sum(bool(other.bound) for other in group.items) >= MOST_REDUCTIONS:
+            return None
         own = item.free | item.bound
         outer = group.outer & own
         within = [e for e in item.loads if e.payload in group.values]
@@ -395,10 +394,14 @@ class Grouping:
 
 
 def _strided(item: Item, group: Group, outer: frozenset[Expr]) -> bool:
-    """Whether sharing only ``outer`` would leave the innermost loop without consecutive elements."""
-    inside = frozenset().union(*(other.free | other.bound for other in (*group.items, item))) - outer
-    counts = group.inner + Counter(item.last)
-    return bool(inside and counts) and max(counts, key=counts.__getitem__) in outer
+    """Whether sharing only ``outer`` would leave inner loops that mostly jump from row to row."""
+    items = (*group.items, item)
+    inside = frozenset().union(*(other.free | other.bound for other in items)) - outer
+    balance = 0
+    for at in (at for other in items for at in other.accesses):
+        if any(not inside.isdisjoint(i.free) for i in at):
+            balance += 1 if inside.isdisjoint(at[-1].free) else -1
+    return balance > 0
 
 
 def _is_arg(item: Item) -> bool:

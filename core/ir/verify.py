@@ -1,2 +1,393 @@
-def verify(program):
-    pass
+"""What a legal program is.  ``verify`` raises for one that is not: a mistake of a pass, or of an op's ``kernel``.
+
+Tests verify every program they compile; nothing here runs for users.  Whether the numbers are right is not asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from core import dtypes
+from core.errors import VerifyError
+from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, loads_in, show, walk
+from core.ir.memory import size_bytes
+from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Program, Step, Value
+
+_NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
+_SAME_DTYPE = frozenset(
+    {Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.FLOORDIV, Code.MOD, Code.POW, Code.NEG, Code.AND, Code.OR, Code.XOR}
+    | {Code.NOT, Code.SHL, Code.SHR, Code.MIN, Code.MAX}
+)
+_NO_LANES = frozenset({Combine.ARGMAX, Combine.ARGMIN})  # no vector lane can combine these alone
+_NOTHING = const(0)
+_GUARDS = frozenset({"join", "same", "one", "range", "within", "positive"})
+
+
+def verify(program: Program) -> None:
+    """Errors: VerifyError, which names the step or kernel, the statement and the rule that is broken."""
+    _Steps(program).check()
+    _check_slots(program)
+
+
+# --- programs ------------------------------------------------------------------------------------------------------
+
+
+class _Steps:
+    """Walks over the steps; ``known`` are the values that hold something so far, ``measured`` those that have lengths."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.known: set[Any] = {*program.inputs, *program.constants}
+        self.measured: set[Any] = set(self.known)
+
+    def check(self) -> None:
+        program, names = self.program, set()
+        kept = _read_elsewhere(program)
+        for position, step in enumerate(program.steps):
+            where = f"step {position} of {program.name}"
+            if isinstance(step, KernelStep):
+                if step.kernel.name in names:
+                    _fail(where, f"the name {step.kernel.name!r} belongs to another kernel")
+                names.add(step.kernel.name)
+                verify_kernel(step.kernel, kept.get(position, set()))
+            self._step(step, where)
+        for value in program.outputs:
+            if value not in self.known:
+                _fail(program.name, f"no step writes the output {value}")
+        for guard in program.guards:
+            if guard.kind not in _GUARDS:
+                _fail(program.name, f"a guard of kind {guard.kind!r} means nothing")
+            self._lengths([guard.a, guard.b], f"the guard {guard}")
+
+    def _step(self, step: Step, where: str) -> None:
+        for value in step.reads:
+            if value not in self.known:
+                _fail(where, f"it reads {value}, which no step before it writes")
+        for value in step.writes:
+            if value in self.known:
+                _fail(where, f"it writes {value}, which has its elements already")
+        if isinstance(step, HostStep):
+            self._lengths([n for value in step.inputs for n in self.program.shapes[value]], where)
+            self.measured.update(step.outputs)
+        else:
+            self._lengths([n for value in step.writes for n in self.program.shapes[value]], where)
+        if isinstance(step, KernelStep):
+            self._lengths([e for e in walk(_roots(step.kernel.body)) if e.code is Code.LENGTH], where)
+        elif isinstance(step, LibraryStep):
+            self._lengths(step.sizes, where)
+        elif isinstance(step, CheckStep) and (step.value.dtype != "bool" or self.program.shapes[step.value]):
+            _fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
+        self.known.update(step.writes)
+
+    def _lengths(self, roots: Iterable[Expr], where: str) -> None:
+        """Lengths are int64, and made of what is there by now."""
+        for root in roots:
+            _check_types(root, where)
+            if root.dtype != INDEX_DTYPE or root.free:
+                _fail(where, f"the length {show(root)} must be of int64 and free of loop variables")
+            for e in walk([root]):
+                if e.code is Code.LENGTH and e.payload[0] not in self.measured:
+                    _fail(where, f"{show(e)} is not known yet: {e.payload[0]} is neither an input nor made by Python before")
+                if e.code is Code.LOAD and e.payload not in self.known:
+                    _fail(where, f"the length {show(root)} needs {e.payload}, which no step before it writes")
+                if e.code is Code.LOCAL:
+                    _fail(where, f"the length {show(root)} must not depend on a local")
+
+
+def _read_elsewhere(program: Program) -> dict[int, set[Any]]:
+    """For each step, the values it writes that are an output or that another step reads."""
+    readers: dict[Any, set[int]] = {}
+    for position, step in enumerate(program.steps):
+        for value in step.reads:
+            readers.setdefault(value, set()).add(position)
+    return {
+        position: {value for value in step.writes if value in program.outputs or readers.get(value, set()) - {position}}
+        for position, step in enumerate(program.steps)
+    }
+
+
+def _check_slots(program: Program) -> None:
+    """Every value that a step other than a host step makes has memory of its own while it is needed."""
+    outside = {*program.outputs, *program.inputs, *program.constants}
+    span: dict[Value, list[int]] = {}
+    for position, step in enumerate(program.steps):
+        for value in step.writes:
+            if not isinstance(step, HostStep) and value not in outside:
+                span[value] = [position, position]
+        for value in step.reads:
+            if value in span:
+                span[value][1] = position
+    lengths = [n for shape in program.shapes.values() for n in shape]
+    lengths += [n for guard in program.guards for n in (guard.a, guard.b)]
+    for e in loads_in(lengths):
+        if e.payload in span:
+            span[e.payload][1] = len(program.steps)
+    users: dict[int, list[Value]] = {}
+    for value in span:
+        slot = program.slots.get(value)
+        if slot is None or not 0 <= slot < len(program.slot_sizes):
+            _fail(program.name, f"{value} is stored but has no slot")
+        if program.slot_sizes[slot] is not size_bytes(value, program):
+            _fail(program.name, f"slot {slot} has not the size of {value}")
+        users.setdefault(slot, []).append(value)
+    for slot, values in users.items():
+        values.sort(key=lambda value: span[value][0])
+        for before, after in zip(values, values[1:], strict=False):
+            if span[after][0] <= span[before][1]:
+                _fail(program.name, f"{before} and {after} are needed at the same time but share slot {slot}")
+
+
+# --- kernels -------------------------------------------------------------------------------------------------------
+
+
+def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
+    """Errors: VerifyError.  ``kept`` are the values whose elements somebody needs after the kernel; None: all it writes."""
+    reads, writes = set(kernel.reads), set(kernel.writes)
+    where = f"kernel {kernel.name}"
+    if len(reads) < len(kernel.reads) or len(writes) < len(kernel.writes) or reads & writes:
+        _fail(where, "a value may stand only once among what it reads and writes")
+    _Statements(where, reads, writes, writes if kept is None else set(kept)).body(kernel.body)
+    for value in kernel.writes:
+        if not any(isinstance(s, Store) and s.buffer is value for s in _below(kernel.body)):
+            _fail(where, f"it says that it writes {value}, but no statement does")
+
+
+class _Frame:
+    """An open loop: the locals that were declared when it was opened are from ``outside``."""
+
+    def __init__(self, loop: Loop, outside: set[Local]):
+        self.loop, self.outside = loop, outside
+        self.listed = {local for _, local in loop.reductions}
+        self.assigned: set[Local] = set()
+        self.stores: list[Store] = []
+        self.loads: list[Expr] = []
+
+
+class _Statements:
+    """Walks over the statements of a kernel with what is declared and open at each."""
+
+    def __init__(self, kernel: str, reads: set[Any], writes: set[Any], kept: set[Any]):
+        self.kernel, self.reads, self.writes, self.kept = kernel, reads, writes, kept
+        self.constant: dict[Local, bool] = {}  # the locals in scope
+        self.depends: dict[Local, frozenset[Expr]] = {}  # the loop variables that a local's value comes from
+        self.frames: list[_Frame] = []
+
+    def body(self, body: Sequence[Statement]) -> None:
+        before = set(self.constant)
+        for statement in body:
+            self._one(statement)
+        for local in [local for local in self.constant if local not in before]:
+            del self.constant[local]
+
+    def _one(self, statement: Statement) -> None:
+        where = f"{self.kernel}, {_shown(statement)}"
+        if isinstance(statement, Let):
+            if statement.local in self.constant:
+                _fail(where, f"{statement.local} is declared already")
+            self._expr(statement.value, statement.local.dtype, where)
+            self.constant[statement.local] = statement.constant
+            self.depends[statement.local] = self._variables(statement.value)
+        elif isinstance(statement, Assign):
+            self._assign(statement, where)
+        elif isinstance(statement, Store):
+            self._store(statement, where)
+        elif isinstance(statement, If):
+            self._expr(statement.condition, "bool", where)
+            self.body(statement.body)
+            self.body(statement.orelse)
+        else:
+            self._loop(statement, where)
+
+    def _assign(self, statement: Assign, where: str) -> None:
+        local = statement.local
+        if self.constant.get(local) is not False:
+            _fail(where, f"{local} is constant" if local in self.constant else f"{local} is not declared here")
+        self._expr(statement.value, local.dtype, where, target=local)
+        self.depends[local] = self.depends[local] | self._variables(statement.value)
+        for frame in self.frames:
+            if local not in frame.outside:
+                continue
+            frame.assigned.add(local)
+            if frame.loop.kind is LoopKind.GRID:
+                _fail(where, f"it changes {local} from outside the grid loop over {frame.loop.variable}")
+            if frame.loop.kind is LoopKind.SIMD and local not in frame.listed:
+                _fail(where, f"{local} is no reduction of the simd loop over {frame.loop.variable}")
+
+    def _store(self, statement: Store, where: str) -> None:
+        buffer = statement.buffer
+        if buffer not in self.writes:
+            _fail(where, f"{buffer} is not among what the kernel writes")
+        self._expr(statement.offset, INDEX_DTYPE, where)
+        self._expr(statement.value, buffer.dtype, where)
+        moves = self._variables(statement.offset)
+        never = any(frame.loop.extent is _NOTHING for frame in self.frames)  # then its strides may have folded to 0
+        for frame in self.frames if not never else ():
+            frame.stores.append(statement)
+            shared = frame.loop.kind is LoopKind.SIMD or (frame.loop.kind is LoopKind.GRID and buffer in self.kept)
+            if shared and frame.loop.variable not in moves:
+                kind, variable = frame.loop.kind.value, frame.loop.variable
+                _fail(where, f"every iteration of the {kind} loop over {variable} writes to the same place")
+
+    def _loop(self, loop: Loop, where: str) -> None:
+        if loop.variable.code is not Code.INDEX:
+            _fail(where, f"{loop.variable} is no loop variable")
+        if any(frame.loop.variable is loop.variable for frame in self.frames):
+            _fail(where, f"the loop over {loop.variable} is open already")
+        self._expr(loop.extent, INDEX_DTYPE, where)
+        if loop.reductions and loop.kind is not LoopKind.SIMD:
+            _fail(where, "only simd loops list reductions")
+        frame = _Frame(loop, set(self.constant))
+        self.frames.append(frame)
+        self.body(loop.body)
+        self.frames.pop()
+        for combine, local in loop.reductions:
+            if combine in _NO_LANES:
+                _fail(where, f"{combine.value} cannot be a reduction of vector lanes")
+            if local not in frame.assigned:
+                _fail(where, f"its reduction {local} is not assigned in it")
+        if loop.kind is LoopKind.SIMD:
+            self._lanes(frame, where)
+
+    def _lanes(self, frame: _Frame, where: str) -> None:
+        """No lane of a vector reads what another one writes."""
+        places: dict[Any, set[Expr]] = {}
+        for store in frame.stores:
+            places.setdefault(store.buffer, set()).add(store.offset)
+        for e in frame.loads:
+            if not all(_same_lane(e.args[0], place, frame.loop.variable) for place in places.get(e.payload, ())):
+                _fail(where, f"it reads {show(e)}, but writes {e.payload} elsewhere")
+
+    # --- expressions ------------------------------------------------------------------------------------------------
+
+    def _expr(self, root: Expr, dtype: str, where: str, target: Local | None = None) -> None:
+        """``root`` is of ``dtype`` and made of what is known here.  ``target``: the local that it is assigned to."""
+        if root.dtype != dtype:
+            _fail(where, f"it needs {dtype}, got {root.dtype}: {show(root)}")
+        _check_types(root, where)
+        for variable in root.free:
+            if not any(frame.loop.variable is variable for frame in self.frames):
+                _fail(where, f"{variable} is used outside its loop")
+        for e in walk([root]):
+            if e.code is Code.LOCAL:
+                self._read_local(e.payload, target, where)
+            elif e.code is Code.LOAD:
+                if e.payload not in self.reads and e.payload not in self.writes:
+                    _fail(where, f"{e.payload} is not among what the kernel reads")
+                for frame in self.frames:
+                    frame.loads.append(e)
+
+    def _read_local(self, local: Local, target: Local | None, where: str) -> None:
+        if local not in self.constant:
+            _fail(where, f"{local} is not declared here")
+        for frame in self.frames:
+            if local in frame.listed and local is not target:
+                _fail(where, f"a lane of the simd loop over {frame.loop.variable} has only its share of {local}")
+
+    def _variables(self, root: Expr) -> frozenset[Expr]:
+        """The loop variables that an expression comes from, through locals too."""
+        found = set(root.free)
+        for e in walk([root]):
+            if e.code is Code.LOCAL:
+                found |= self.depends.get(e.payload, frozenset())
+        return frozenset(found)
+
+
+def _same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
+    """Whether two positions belong to one value of ``variable``, as far as can be seen: equal strides, no known distance."""
+    if read is written:
+        return True
+    stride, distance = _stride(read, variable), read - written
+    return stride is not None and stride is _stride(written, variable) and not distance.is_const
+
+
+def _stride(position: Expr, variable: Expr) -> Expr | None:
+    """By how much a position grows with a loop variable; None where it is no multiple of it."""
+    if variable not in position.free:
+        return const(0)
+    if position is variable:
+        return const(1)
+    parts = [_stride(arg, variable) for arg in position.args]
+    if position.code not in (Code.ADD, Code.SUB, Code.MUL) or None in parts:
+        return None
+    a, b = parts
+    if position.code is Code.MUL:
+        moving, factor = (a, position.args[1]) if variable in position.args[0].free else (b, position.args[0])
+        return moving * factor if variable not in factor.free else None
+    return a + b if position.code is Code.ADD else a - b
+
+
+# --- one expression ------------------------------------------------------------------------------------------------
+
+
+def _check_types(root: Expr, where: str) -> None:
+    """Every operation has operands of the dtypes that it is made for, and is one that a dialect can print."""
+    for e in walk([root]):
+        problem = _problem(e)
+        if problem:
+            _fail(where, f"{problem}: {show(e)}")
+
+
+def _problem(e: Expr) -> str:
+    kinds = [arg.dtype for arg in e.args]
+    if e.code in _NOT_SCALAR:
+        return f"{e.code.name} must be gone by now"
+    if e.code is Code.LOAD:
+        if len(kinds) != 1 or kinds[0] != INDEX_DTYPE:
+            return "a stored value is read at one row-major position"
+        return "" if e.dtype == e.payload.dtype else f"it reads {e.dtype} from an array of {e.payload.dtype}"
+    if e.code in _SAME_DTYPE and any(kind != e.dtype for kind in kinds):
+        return f"operands of {', '.join(kinds)} cannot give {e.dtype}"
+    if e.code is Code.DIV and e.dtype in dtypes.DISCRETE:
+        return "only floats and complex numbers are divided"
+    if e.code in COMPARISONS and (e.dtype != "bool" or kinds[0] != kinds[1]):
+        return f"{' and '.join(kinds)} cannot be compared"
+    if e.code in (Code.SELECT, Code.GUARDED) and kinds != ["bool", e.dtype, e.dtype]:
+        return f"a choice of {e.dtype} cannot be made of {', '.join(kinds)}"
+    if e.code in (Code.INDEX, Code.LENGTH, Code.UNRAVEL) and {e.dtype, *kinds} != {INDEX_DTYPE}:
+        return f"it must be of {INDEX_DTYPE}"
+    if e.code is Code.CALL and any(kind in dtypes.DISCRETE for kind in kinds):
+        return "functions take floats or complex numbers"
+    return ""
+
+
+# --- walking -------------------------------------------------------------------------------------------------------
+
+
+def _below(body: Iterable[Statement]) -> Iterator[Statement]:
+    pending = list(body)
+    while pending:
+        statement = pending.pop()
+        yield statement
+        if isinstance(statement, (Loop, If)):
+            pending.extend(statement.body)
+        if isinstance(statement, If):
+            pending.extend(statement.orelse)
+
+
+def _roots(body: Iterable[Statement]) -> Iterator[Expr]:
+    for statement in _below(body):
+        if isinstance(statement, Loop):
+            yield statement.extent
+        elif isinstance(statement, If):
+            yield statement.condition
+        else:
+            yield statement.value
+            if isinstance(statement, Store):
+                yield statement.offset
+
+
+def _shown(statement: Statement) -> str:
+    """A statement in a few words."""
+    if isinstance(statement, Loop):
+        return f"`{statement.kind.value} {statement.variable} < {show(statement.extent, 60)}`"
+    if isinstance(statement, If):
+        return f"`if {show(statement.condition, 60)}`"
+    if isinstance(statement, Store):
+        return f"`{statement.buffer}[{show(statement.offset, 60)}] = {show(statement.value, 60)}`"
+    return f"`{statement.local} = {show(statement.value, 60)}`"
+
+
+def _fail(where: str, rule: str) -> NoReturn:
+    raise VerifyError(f"{where}: {rule}")

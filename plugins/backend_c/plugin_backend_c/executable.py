@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from threading import local
 from typing import Any
 
 import numpy as np
 
-from core.errors import IndexOutOfBounds
+from core import dtypes
+from core.errors import BackendError, IndexOutOfBounds, ShapeError
 from core.ir.centry import Status
 from core.ir.program import GuardFailed, Program, Value
 
@@ -43,6 +45,7 @@ class Executable:
         self._host = ffi.callback("core_host_call", self._call_python) if program.host_nodes else ffi.NULL
         self._made = [(v, np.dtype(v.dtype), len(program.shapes[v])) for v in program.made]
         self._lengths_out = sum(ndim for _, _, ndim in self._made)
+        self._report_length = 4 + max((len(shape) for shape in program.shapes.values()), default=0)
         self._plain = [value for value, _, _ in self._made] == program.outputs
 
     def _pointers(self, arrays: Sequence[np.ndarray]) -> Any:
@@ -58,7 +61,7 @@ class Executable:
         inputs, buffers = self._pointers(arrays)
         outputs = ffi.new("void *[]", max(len(self._made), 1))
         output_lengths = ffi.new("int64_t[]", max(self._lengths_out, 1))
-        report = ffi.new("int64_t[4]")
+        report = ffi.new("int64_t[]", self._report_length)
         call = outer = None
         if self._host:
             call, outer = _Call(), getattr(self._calls, "current", None)
@@ -132,7 +135,8 @@ class Executable:
                 ndim = len(self.program.shapes[value])
                 shape = tuple(lengths[first : first + ndim])
                 first += ndim
-                arrays.append(self._array(inputs[k], np.dtype(value.dtype), shape))
+                array = self._array(inputs[k], np.dtype(value.dtype), shape)
+                arrays.append(array.copy())  # the op may keep it, but C frees or reuses what it was made from
             results = self.program.host_calls[number](arrays)
             first = 0
             for k, (value, result) in enumerate(zip(step.outputs, results, strict=True)):
@@ -151,12 +155,33 @@ class Executable:
         if status == Status.GUARD:
             raise GuardFailed(self.program.guards[report[0]], report[1], report[2])
         if status == Status.MEMORY:
-            raise MemoryError(f"{self.program.name} could not get {report[0]} bytes")
+            raise self._no_memory(report)
         if status == Status.CHECK:
             step = self.program.steps[report[0]]
             raise IndexOutOfBounds(step.message, blame=step.node)
+        if status == Status.LIBRARY:
+            step = self.program.steps[report[0]]
+            raise BackendError(
+                f"{step.call.name} of backend 'c' needs lengths below 2**31, got {', '.join(map(str, report[1:4]))}",
+                blame=step.output.node,
+            )
         assert call is not None and call.error is not None
         raise call.error
+
+    def _no_memory(self, report: Any) -> Exception:
+        if report[0] < 0:
+            return MemoryError(f"intermediate values need {report[1]} bytes, more than there are")
+        value = list(self.program.shapes)[report[0]]
+        shape = tuple(report[1 : 1 + len(self.program.shapes[value])])
+        if any(n < 0 for n in shape):
+            return ShapeError(f"{_what(value)} needs lengths of 0 or more, got shape {shape}", blame=value.node)
+        size = math.prod(shape) * dtypes.size_bytes(value.dtype)
+        return MemoryError(f"{_what(value)} needs {size} bytes for shape {shape} of {value.dtype}, more than there are")
+
+
+def _what(value: Value) -> str:
+    """How messages call a value."""
+    return str(value.node.op) if value.node is not None else str(value)
 
 
 def _contiguous(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,70 @@
+"""Stand-ins for compilers: scripts that refuse, fail, count, or hand over to the real one."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from core.options import config
+
+
+PATH = os.environ["PATH"]
+REAL = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
+
+
+@pytest.fixture
+def real():
+    """The path of a compiler that works here."""
+    assert REAL, "these tests need gcc, clang or cc"
+    return REAL
+
+
+@pytest.fixture
+def fake(tmp_path, real):
+    """Makes an executable script: ``fake("gcc", 'exec "$REAL" "$@"')``; ``$REAL`` is a real compiler, ``$FOLDER`` is where it is."""
+
+    def make(name, body, folder="bin"):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        script = place / name
+        script.write_text(f'#!/bin/sh\nPATH="{PATH}" REAL="{real}"\nFOLDER="{place}"\n{textwrap.dedent(body)}\n')
+        script.chmod(0o755)
+        return str(script)
+
+    return make
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """An empty cache folder, set for this process."""
+    place = tmp_path / "cache"
+    with config.override(cache_dir=str(place)):
+        yield place
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Runs a program in a new process: ``python(text, **environment)`` -> what it printed."""
+
+    def start(text, **environment):
+        variables = {"CORE_CACHE_DIR": str(tmp_path / "cache"), **os.environ, **environment}
+        return subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(text)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={name: value for name, value in variables.items() if value is not None},
+        )
+
+    def run(text, **environment):
+        process = start(text, **environment)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        return out
+
+    run.start = start
+    return run

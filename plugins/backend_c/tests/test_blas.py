@@ -1,0 +1,63 @@
+"""Pointers to BLAS, without the import of all of SciPy's linear algebra."""
+
+import pytest
+
+from plugin_backend_c import blas
+
+USE = """
+import numpy as np, core, core.tensor as ct
+x = ct.dmatrix("x")
+a = np.arange(6.0).reshape(2, 3)
+np.testing.assert_allclose(core.function([x], x @ x.T, backend="c")(a), a @ a.T)
+"""
+
+
+def test_routines_are_addresses():
+    assert len(blas.routines()) == len(blas.ROUTINES) and all(blas.routines())
+
+
+def test_the_extension_is_loaded_without_its_package(python):
+    said = python(USE + "import sys\nprint('scipy.linalg' in sys.modules)")
+    assert said == "False\n"
+
+
+def test_scipy_linalg_imported_later_shares_the_extension(python):
+    python(
+        USE
+        + """
+from plugin_backend_c import blas
+import sys
+mine = blas._extension()
+import scipy.linalg.cython_blas, scipy.linalg.cython_lapack, scipy.optimize
+assert scipy.linalg.cython_blas is sys.modules["scipy.linalg.cython_blas"] is mine
+np.testing.assert_allclose(scipy.linalg.solve(np.eye(2) * 2, np.ones(2)), [0.5, 0.5])
+"""
+    )
+
+
+def test_scipy_linalg_imported_before_is_used(python):
+    python(
+        """
+import scipy.linalg.cython_blas
+from plugin_backend_c import blas
+assert blas._extension() is scipy.linalg.cython_blas
+"""
+        + USE
+    )
+
+
+@pytest.mark.parametrize("spoil", ["find_spec", "PathFinder", "module_from_spec"])
+def test_where_the_extension_cannot_be_had_alone_the_package_is_imported(python, spoil):
+    python(
+        f"""
+from plugin_backend_c import blas
+blas.{spoil} = None
+assert blas._extension().__name__ == "scipy.linalg.cython_blas"
+"""
+        + USE
+    )
+
+
+def test_both_ways_give_the_same_addresses(python):
+    addresses = "from plugin_backend_c import blas; print([b - blas.routines()[0] for b in blas.routines()])"
+    assert python(addresses) == python("import scipy.linalg\n" + addresses)

@@ -1,0 +1,276 @@
+"""Finding a compiler, what it can do, and what happens when there is none."""
+
+import os
+import time
+
+import pytest
+
+from core.errors import BackendError, CompileError
+from core.ir.program import Program
+from plugin_backend_c import compiler, folder
+from plugin_backend_c.backend import driver
+
+PASS = 'exec "$REAL" "$@"'
+REFUSE = """
+for flag in "$@"; do
+  case "$flag" in {flags}) echo "error: unrecognized option $flag" >&2; exit 1;; esac
+done
+exec "$REAL" "$@"
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache):
+    return cache
+
+
+@pytest.fixture
+def only(monkeypatch, tmp_path):
+    """A PATH with nothing but the stand-ins, and no CC."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("CC", raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("there", [("gcc", "clang", "cc"), ("clang", "cc"), ("cc",)])
+def test_the_first_of_gcc_clang_cc_is_taken(only, fake, there):
+    for name in there:
+        fake(name, PASS)
+    found, _ = compiler.find()
+    assert found.command == (there[0],)
+
+
+def test_CC_comes_first_and_may_have_arguments(only, fake):
+    fake("gcc", PASS)
+    mine = fake("mine", 'shift; exec "$REAL" "$@"')
+    only.setenv("CC", f"{mine} --as-given")
+    assert compiler.find()[0].command == (mine, "--as-given")
+
+
+def test_CC_may_be_a_path_with_spaces(only, fake):
+    mine = fake("my compiler", PASS, folder="a folder")
+    only.setenv("CC", mine)
+    assert compiler.find()[0].command == (mine,)
+
+
+@pytest.mark.parametrize("cc", ["not-there", "'unclosed", "   "])
+def test_a_CC_that_is_nonsense_is_passed_over(only, fake, cc):
+    fake("gcc", PASS)
+    only.setenv("CC", cc)
+    assert compiler.find()[0].command == ("gcc",)
+
+
+def test_a_compiler_that_answers_but_cannot_build_is_passed_over(only, fake):
+    fake("gcc", 'case "$1" in --version) echo "gcc without a linker 1.0";; *) echo "cannot find ld" >&2; exit 1;; esac')
+    fake("clang", PASS)
+    assert compiler.find()[0].command == ("clang",)
+
+
+def test_a_compiler_whose_libraries_cannot_be_loaded_is_passed_over(only, fake):
+    fake("gcc", 'for last; do case "$before" in -o) echo nonsense > "$last";; esac; before="$last"; done; echo other 1.0')
+    fake("cc", PASS)
+    assert compiler.find()[0].command == ("cc",)
+
+
+def test_the_compiler_of_ziglang_comes_last(python, real, tmp_path):
+    package = tmp_path / "site" / "ziglang"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text(
+        f"import os, sys\nassert sys.argv[1] == 'cc'\nos.environ['PATH'] = {os.environ['PATH']!r}\n"
+        f"os.execv({real!r}, [{real!r}, *sys.argv[2:]])\n"
+    )
+    found = python(
+        "from plugin_backend_c import compiler; print(compiler.find()[0].command[1:4])",
+        PYTHONPATH=str(package.parent),
+        PATH="/nowhere",
+        CC=None,
+    )
+    assert found == "('-m', 'ziglang', 'cc')\n"
+
+
+def test_without_a_compiler_the_probe_says_what_was_tried_and_what_to_do(only):
+    found = driver.probe()
+    assert not found.works
+    assert found.reason == "no C compiler: gcc: not found; clang: not found; cc: not found"
+    assert "pip install ziglang" in found.remedy
+    assert driver.fingerprint() == "gcc: not found; clang: not found; cc: not found"
+
+
+def test_without_a_compiler_compile_says_so(only):
+    with pytest.raises(BackendError, match="backend 'c' needs a C compiler: gcc: not found.*pip install ziglang"):
+        driver.compile(Program("run", [], [], {}, [], [], {}))
+
+
+def test_without_a_compiler_the_interpreter_runs_and_one_warning_says_so(python):
+    said = python(
+        """
+        import warnings
+        import core, core.tensor as ct
+        x = ct.dvector("x")
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            functions = [core.function([x], x * k) for k in (1, 2)]
+        print(functions[0].backend, functions[1]([1.0, 2.0]), len(seen), seen[0].category.__name__, seen[0].message)
+        """,
+        PATH="/nowhere",
+        CC=None,
+    )
+    assert said.startswith("interpreter [2. 4.] 1 CoreWarning no compiling backend works here")
+    assert "no C compiler: gcc: not found" in said and "pip install ziglang" in said
+
+
+def test_asking_for_c_without_a_compiler_is_an_error_with_a_remedy(python):
+    said = python(
+        """
+        import core, core.tensor as ct
+        from core.errors import BackendError
+        try:
+            core.function([], ct.arange(3), backend="c")
+        except BackendError as error:
+            print(error)
+        """,
+        PATH="/nowhere",
+        CC=None,
+    )
+    assert "backend 'c'" in said and "cannot be used here: no C compiler" in said and "pip install ziglang" in said
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "refused, left",
+    [
+        ("-lmvec", ("-O3", "-march=native", "-fopenmp-simd")),
+        ("-march=native", ("-O3", "-fopenmp-simd")),
+        ("-lmvec|-fopenmp-simd", ("-O3", "-march=native")),
+        ("-march=native|-fopenmp-simd", ("-O2",)),
+        ("-O*|-march=native|-fopenmp-simd", ()),
+    ],
+)
+def test_flags_that_a_compiler_lacks_are_left_out(only, fake, refused, left):
+    fake("gcc", REFUSE.format(flags=refused))
+    assert compiler.find()[0].flags == left
+
+
+def test_every_set_of_flags_gives_the_same_numbers(python, fake):
+    program = """
+        import numpy as np, core, core.tensor as ct
+        x = ct.dmatrix("x")
+        f = core.function([x], [ct.exp(x) @ x.T, ct.tanh(x).sum(axis=0), (x / 3).max()], backend="c")
+        a = np.linspace(-3, 3, 60).reshape(6, 10)
+        for got, want in zip(f(a), [np.exp(a) @ a.T, np.tanh(a).sum(axis=0), (a / 3).max()]):
+            np.testing.assert_allclose(got, want, rtol=1e-13)
+        print("fine")
+    """
+    for number, refused in enumerate(["nothing", "-lmvec", "-march=native|-fopenmp-simd", "-O*|-march=*|-fopenmp*"]):
+        mine = fake(f"cc{number}", REFUSE.format(flags=refused))
+        assert python(program, CC=mine) == "fine\n"
+
+
+def test_a_compiler_that_refuses_everything_is_named_with_what_it_said(only, fake):
+    fake("cc", 'case "$1" in --version) echo broken 1.0;; *) echo "no assembler" >&2; exit 1;; esac')
+    assert driver.probe().reason.endswith("cc cannot build a library: no assembler")
+
+
+@pytest.mark.parametrize("body, said", [("exit 3", "exit status 3"), ("exit 0", "exit status 0"), ("echo", "exit status 0")])
+def test_a_compiler_that_does_not_say_its_version_is_passed_over(only, fake, body, said):
+    fake("cc", body)
+    assert f"cc --version: {said}" in compiler.find()[1]
+
+
+def test_a_file_that_is_no_program_is_passed_over(only, fake, tmp_path):
+    script = tmp_path / "bin" / "gcc"
+    script.parent.mkdir()
+    script.write_bytes(b"\x7fELF nonsense")
+    script.chmod(0o755)
+    assert "gcc --version: [Errno 8]" in compiler.find()[1]
+
+
+def test_the_flags_are_remembered_in_the_cache(only, fake, own_cache):
+    log = fake("gcc", 'echo run >> "$FOLDER/log"; exec "$REAL" "$@"') and "log"
+    compiler.find()
+    runs = (own_cache.parent / "bin" / log).read_text().count("run")
+    compiler._find.cache_clear()
+    compiler.find()
+    assert (own_cache.parent / "bin" / log).read_text().count("run") == runs + 1  # its version alone
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"-O3 -fancy", b"flags: -O3"])
+def test_a_spoilt_note_of_flags_is_written_anew(only, fake, own_cache, content):
+    fake("gcc", PASS)
+    best = compiler.find()[0].flags
+    (note,) = own_cache.rglob("*.flags")
+    note.write_bytes(content)
+    compiler._find.cache_clear()
+    assert compiler.find()[0].flags == best
+    assert note.read_bytes() == f"flags: {' '.join(best)}.\n".encode()
+
+
+def test_what_cannot_be_remembered_only_costs_time(only, fake, own_cache, monkeypatch):
+    fake("gcc", PASS)
+
+    def full(*args, **named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiler.os, "replace", full)
+    assert compiler.find()[0].flags
+    assert not [one for one in own_cache.rglob("*") if one.is_file() and one.name != "CACHEDIR.TAG"]
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_compiler_that_takes_too_long_is_stopped_with_all_it_started(fake, monkeypatch, tmp_path):
+    slow = fake("slow", 'sh -c \'echo $$ > "$0/child"; sleep 60\' "$FOLDER"')
+    monkeypatch.setattr(compiler, "TIMEOUT_S", 0.5)
+    start = time.monotonic()
+    with pytest.raises(CompileError, match=r"slow 1 took more than 0.5 s for x\.c"):
+        compiler.Compiler((slow,), "slow 1").run("x.c", "x.so")
+    assert time.monotonic() - start < 30
+    child = int((tmp_path / "bin" / "child").read_text())
+    for _ in range(100):
+        if not _runs(child):
+            break
+        time.sleep(0.05)
+    assert not _runs(child)
+
+
+def _runs(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_cannot_be_read_of_the_processor_is_asked_of_python(monkeypatch):
+    def nothing(self):
+        raise OSError("no /proc")
+
+    monkeypatch.setattr(compiler.Path, "read_text", nothing)
+    assert os.uname().machine in compiler.processor.__wrapped__()
+
+
+def test_another_compiler_or_other_flags_are_another_identity():
+    one = compiler.Compiler(("gcc",), "12", ("-O2",))
+    others = [("cc",), "12", ("-O2",)], [("gcc",), "13", ("-O2",)], [("gcc",), "12", ("-O3",)]
+    assert len({one.identity, *(compiler.Compiler(*other).identity for other in others)}) == 4
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_without_a_home_gets_a_temporary_folder(monkeypatch):
+    def homeless(name):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(folder.cachedir, "subfolder", homeless)
+    assert list(folder.folders()) == [folder.temporary()]
+
+
+def test_a_temporary_folder_that_was_swept_away_is_made_anew():
+    first = folder.temporary()
+    first.rmdir() if not any(first.iterdir()) else first.rename(f"{first}-swept")
+    assert folder.temporary() != first and folder.temporary().is_dir()
