@@ -9,8 +9,7 @@ import difflib
 import linecache
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -49,14 +48,19 @@ def user_line() -> SourceLine | None:
     return None
 
 
-@contextmanager
-def attributed_to(line: SourceLine | None) -> Iterator[None]:
+class attributed_to:
     """Nodes made inside belong to ``line``: a rewrite or a gradient keeps the line of the node it started from."""
-    token = _attributed.set(line if line is not None else _attributed.get())
-    try:
-        yield
-    finally:
-        _attributed.reset(token)
+
+    __slots__ = ("line", "token")  # no generator: this is entered for every node that is made
+
+    def __init__(self, line: SourceLine | None):
+        self.line = line
+
+    def __enter__(self) -> None:
+        self.token = _attributed.set(self.line if self.line is not None else _attributed.get())
+
+    def __exit__(self, *error: object) -> None:
+        _attributed.reset(self.token)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from core.errors import ArgumentError, DTypeError, GraphError, MissingInputError, user_line
+from core.errors import ArgumentError, DTypeError, GraphError, MissingInputError, attributed_to, user_line
 
 
 class Type:
@@ -160,10 +160,11 @@ class Apply:
 
     def clone_with_new_inputs(self, inputs: Sequence[Variable]) -> Apply:
         """The same op on other inputs.  Output types are worked out anew only where an input's type has changed."""
-        if all(new.type == old.type for new, old in zip(inputs, self.inputs, strict=True)):
-            node = Apply(self.op, inputs, [out.type for out in self.outputs])
-        else:
-            node = self.op.make_node(*inputs)
+        with attributed_to(self.source):
+            if all(new.type == old.type for new, old in zip(inputs, self.inputs, strict=True)):
+                node = Apply(self.op, inputs, [out.type for out in self.outputs])
+            else:
+                node = self.op.make_node(*inputs)
         node.source = self.source
         for new, old in zip(node.outputs, self.outputs, strict=True):
             new.name, new.source = old.name, old.source
@@ -291,15 +292,17 @@ class FunctionGraph:
         self._given = set(self.inputs)
         self.clients: dict[Variable, dict[tuple[Apply | None, int], None]] = {variable: {} for variable in self.inputs}
         self.nodes: dict[Apply, None] = {}  # an ordered set
+        self._order: list[Apply] | None = None  # the sorted nodes, until the next change
         self.listeners: list[Callable[[FunctionGraph, Variable, Variable, Any], None]] = []
         for position, variable in enumerate(self.outputs):
-            self._import(variable)
+            self._import(variable, toposort([variable], stop_at=self.clients))
             self.clients[variable][None, position] = None
 
-    def _import(self, variable: Variable) -> None:
+    def _import(self, variable: Variable, needed: Sequence[Apply]) -> None:
+        """Take in a variable and the nodes that it needs and the graph may lack, sorted."""
         if variable in self.clients:
             return
-        nodes = [node for node in toposort([variable], stop_at=self.clients) if node not in self.nodes]
+        nodes = [node for node in needed if node not in self.nodes]
         self._check_given(variable, "an output")
         for node in nodes:
             for read in node.inputs:
@@ -318,7 +321,9 @@ class FunctionGraph:
 
     def toposort(self) -> list[Apply]:
         """All nodes, each after those it reads."""
-        return toposort(self.outputs, stop_at=self.inputs)
+        if self._order is None:
+            self._order = toposort(self.outputs, stop_at=self.inputs)
+        return list(self._order)
 
     def replace(self, old: Variable, new: Variable, reason: Any = None) -> None:
         """Make every reader of ``old`` read ``new``.
@@ -333,9 +338,11 @@ class FunctionGraph:
             raise GraphError(f"{who} cannot find {old} in the graph", blame=old)
         if not old.type.is_super(new.type):
             raise GraphError(f"{who} cannot put {new.type} in the place of {old.type}", blame=old)
-        if any(old in node.inputs for node in toposort([new], stop_at=self.clients)) and self.clients[old]:
+        needed = toposort([new], stop_at=self.clients)
+        if any(old in node.inputs for node in needed) and self.clients[old]:
             raise GraphError(f"{who} cannot put {new} in the place of {old}, which it reads", blame=old)
-        self._import(new)
+        self._import(new, needed)
+        self._order = None
         if new.name is None and new.owner is not None:
             new.name = old.name
         readers = self.clients[old]
@@ -373,7 +380,7 @@ class FunctionGraph:
     def check(self) -> None:
         """Whether the books are right.  Errors: GraphError naming the first variable whose clients are wrong."""
         expected: dict[Variable, set[tuple[Apply | None, int]]] = {variable: set() for variable in self.inputs}
-        for node in self.toposort():
+        for node in toposort(self.outputs, stop_at=self.inputs):
             if node not in self.nodes:
                 raise GraphError(f"{node.op} is in the graph but not among its nodes", blame=node)
             for position, variable in enumerate(node.inputs):

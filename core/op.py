@@ -32,7 +32,7 @@ class Op:
     # --- identity ---------------------------------------------------------------------------------------------------
 
     def _props(self) -> tuple:
-        return tuple(getattr(self, name) for name in self.__props__)
+        return tuple([getattr(self, name) for name in self.__props__])
 
     def __eq__(self, other: object) -> bool:
         if self is other:

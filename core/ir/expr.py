@@ -56,7 +56,10 @@ LENGTH_RULES = frozenset({Code.JOIN, Code.SAME, Code.STRETCH, Code.SPREAD})
 
 
 class Combine(enum.Enum):
-    """How a reduction combines.  ARGMAX and ARGMIN give the flat position over their variables; the first NaN wins."""
+    """How a reduction combines.
+
+    ARGMAX and ARGMIN give the flat position over their variables, the first NaN wins; ``reduce`` makes them of others.
+    """
 
     ADD, MUL, MAX, MIN, OR, AND, ARGMAX, ARGMIN = "sum", "prod", "max", "min", "any", "all", "argmax", "argmin"
 
@@ -69,7 +72,7 @@ class Combine(enum.Enum):
         if self in (Combine.OR, Combine.AND):
             return self is Combine.AND
         largest, smallest = _range(dtype)
-        return smallest if self in (Combine.MAX, Combine.ARGMAX) else largest
+        return smallest if self is Combine.MAX else largest
 
 
 def _range(dtype: str) -> tuple[Any, Any]:
@@ -489,14 +492,30 @@ def Call(function: str, *operands: Any) -> Expr:
 
 def reduce(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr], dtype: str | None = None) -> Expr:
     """Combine ``body(k0, k1, ...)`` over ``0 <= k < extent`` of each; ``dtype``, if given, is what it sums in."""
+    if combine in (Combine.ARGMAX, Combine.ARGMIN):
+        return _position(Combine.MAX if combine is Combine.ARGMAX else Combine.MIN, extents, body)
     variables = tuple(index("k") for _ in extents)
     inner = body(*variables)
-    if dtype is not None and combine not in (Combine.ARGMAX, Combine.ARGMIN):
+    if dtype is not None:
         inner = cast(inner, dtype)
-    out = INDEX_DTYPE if combine in (Combine.ARGMAX, Combine.ARGMIN) else inner.dtype
     if combine in (Combine.OR, Combine.AND):
-        inner, out = cast(inner, "bool"), "bool"
-    return make(Code.REDUCE, out, (inner, *(as_expr(n) for n in extents)), (combine, variables))
+        inner = cast(inner, "bool")
+    return make(Code.REDUCE, inner.dtype, (inner, *(as_expr(n) for n in extents)), (combine, variables))
+
+
+def _position(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr]) -> Expr:
+    """The first flat position of the extreme: the least position at which an element equals it, or is NaN."""
+    extreme = reduce(combine, extents, body)
+    nowhere = const(Combine.MIN.identity(INDEX_DTYPE))
+
+    def position(*k: Expr) -> Expr:
+        element = body(*k)
+        found = equal(element, extreme)
+        if element.dtype in dtypes.FLOATS:  # where one is NaN, so is the extreme, and equals nothing
+            found = found | not_equal(element, element)
+        return select(found, ravel(k, [as_expr(n) for n in extents]), nowhere)
+
+    return reduce(Combine.MIN, extents, position)
 
 
 # --- lengths that are known only when the function runs -----------------------------------------------------------

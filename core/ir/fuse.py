@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.ir.expr import Code, Combine, Expr, lengths_in, loads_in, make, rebuild, substitute, walk
+from core.ir.expr import Code, Expr, lengths_in, loads_in, make, rebuild, substitute, walk
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -334,7 +334,7 @@ class Grouping:
                 break
         else:
             position, group = len(self.groups), Group(frozenset())
-            outer = item.free if _is_arg(item) else item.free | item.bound
+            outer = item.free | item.bound
             self.groups.append(group)
         group.add(item, outer)
         self._place[item.value] = position
@@ -370,13 +370,9 @@ class Grouping:
         for e in within:
             source = group.values[e.payload]
             outer &= frozenset(axis for i, axis in zip(e.args, source.definition.axes, strict=True) if i is axis)
-        if _is_arg(item):
-            outer &= item.free
         if not outer and (own or any(other.free or other.bound for other in group.items)):
             return None
         if any(group.values[e.payload].bound & outer for e in within):
-            return None
-        if any(_is_arg(other) and other.bound & outer for other in group.items):
             return None
         if _strided(item, group, outer):
             return None
@@ -402,10 +398,6 @@ def _strided(item: Item, group: Group, outer: frozenset[Expr]) -> bool:
         if any(not inside.isdisjoint(i.free) for i in at):
             balance += 1 if inside.isdisjoint(at[-1].free) else -1
     return balance > 0
-
-
-def _is_arg(item: Item) -> bool:
-    return isinstance(item.definition, Reduction) and item.definition.combine in (Combine.ARGMAX, Combine.ARGMIN)
 
 
 @dataclass

@@ -181,8 +181,7 @@ def _rebuilt(definition: Definition, new: Any) -> Definition:
         body = new(definition.body)
         if bound:
             return Reduction(shape, axes, definition.combine, bound, extents, body)
-        position = definition.combine in (Combine.ARGMAX, Combine.ARGMIN)
-        return Pointwise(shape, axes, const(0) if position else body)
+        return Pointwise(shape, axes, body)
     if isinstance(definition, FromLibrary):
         return replace(definition, shape=shape, axes=axes, sizes=tuple(map(new, definition.sizes)))
     return replace(definition, shape=shape, axes=axes)
@@ -190,7 +189,7 @@ def _rebuilt(definition: Definition, new: Any) -> Definition:
 
 def _guard_empty(lowered: Lowered, resolved: Lowered, solver: LengthSolver) -> None:
     """A maximum or minimum of nothing does not exist (as in NumPy)."""
-    needy = (Combine.MAX, Combine.MIN, Combine.ARGMAX, Combine.ARGMIN)
+    needy = (Combine.MAX, Combine.MIN)
     nothing = const(0)
     for value, definition in resolved.definitions.items():
         if isinstance(definition, Reduction) and definition.combine in needy:

@@ -222,8 +222,6 @@ _REDUCED: dict[Combine, Callable[..., Any]] = {
     Combine.MIN: np.minimum.reduce,
     Combine.OR: np.logical_or.reduce,
     Combine.AND: np.logical_and.reduce,
-    Combine.ARGMAX: np.argmax,
-    Combine.ARGMIN: np.argmin,
 }
 _JOINED: dict[Combine, Callable[[Any, Any], Any]] = {
     Combine.ADD: np.add,
@@ -233,7 +231,7 @@ _JOINED: dict[Combine, Callable[[Any, Any], Any]] = {
     Combine.OR: np.logical_or,
     Combine.AND: np.logical_and,
 }
-_NEED_ELEMENTS = frozenset({Combine.MAX, Combine.MIN, Combine.ARGMAX, Combine.ARGMIN})
+_NEED_ELEMENTS = frozenset({Combine.MAX, Combine.MIN})
 
 
 def _reduce(node: Expr, scope: _Scope) -> Any:

@@ -29,8 +29,6 @@ from core.ir.nest import Nest
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Reduction, Scattering, Value
 
-_POSITIONS = (Combine.ARGMAX, Combine.ARGMIN)
-
 
 class Accumulator:
     """The registers of one reduction: start, update, result.
@@ -38,16 +36,13 @@ class Accumulator:
     float32 sums and products run in float64.  A maximum keeps NaN by a flag beside it, so that its loop vectorises.
     """
 
-    def __init__(self, value: Value, definition: Reduction, number: int, extents: dict[Expr, Expr]):
-        self.combine, self.dtype, self.body = definition.combine, value.dtype, definition.body
-        self.position = ravel(definition.bound, [extents[variable] for variable in definition.bound])
+    def __init__(self, value: Value, definition: Reduction, number: int):
+        self.combine, self.dtype = definition.combine, value.dtype
         wide = self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
-        main = self.body.dtype if self.combine in _POSITIONS else "float64" if wide else self.dtype
+        main = "float64" if wide else self.dtype
         self.total = Local(f"{self.combine.value}{number}", main)
         self.flag: Local | None = None
-        if self.combine in _POSITIONS:
-            self.flag = Local(f"at{number}", "int64")
-        elif self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS:
+        if self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS:
             self.flag = Local(f"nan{number}", "int64" if main == "float64" else "int32")
 
     def start(self) -> list[tuple[Local, Expr]]:
@@ -55,21 +50,9 @@ class Accumulator:
         pairs = [(self.total, const(self.combine.identity(self.total.dtype), self.total.dtype))]
         return pairs + ([(self.flag, const(0, self.flag.dtype))] if self.flag else [])
 
-    def update(self, new: Expr, position: Expr, named: Callable[[Expr], Expr]) -> list[Statement]:
+    def update(self, new: Expr, named: Callable[[Expr], Expr]) -> list[Statement]:
         """Take in one more element; ``named`` gives an expression a name."""
         total = self.total.expr
-        if self.combine in _POSITIONS:
-            new = named(new)
-            better = total < new if self.combine is Combine.ARGMAX else new < total
-            if new.dtype in dtypes.FLOATS:
-                better = better | (not_equal(new, new) & ~not_equal(total, total))
-            taken = Local(f"better_{self.total}", "bool")
-            assert self.flag is not None
-            return [
-                Let(taken, better),
-                Assign(self.flag, select(taken.expr, position, self.flag.expr)),
-                Assign(self.total, select(taken.expr, new, total)),
-            ]
         if self.flag is not None:
             new = named(new)
             closer = total < new if self.combine is Combine.MAX else new < total
@@ -78,9 +61,6 @@ class Accumulator:
         return [Assign(self.total, combined(self.combine, total, cast(new, self.total.dtype)))]
 
     def result(self) -> Expr:
-        if self.combine in _POSITIONS:
-            assert self.flag is not None
-            return self.flag.expr
         if self.flag is not None:
             nan = const(float("nan"), self.total.dtype)
             return select(not_equal(self.flag.expr, const(0, self.flag.dtype)), nan, self.total.expr)
@@ -166,20 +146,13 @@ class Scheduler:
 
     def _stages(self) -> list[Stage]:
         """Items by level and inner loops, in an order in which they can run."""
-        found: dict[tuple[int, frozenset[Expr], tuple[Expr, ...]], list[Item]] = {}
+        found: dict[tuple[int, frozenset[Expr]], list[Item]] = {}
         for item in self.group.items:
-            inside = item.definition.bound if _is_position(item) else ()  # one loop order cannot serve two of these
-            found.setdefault((item.level, (item.free | item.bound).difference(self.outer), inside), []).append(item)
+            found.setdefault((item.level, (item.free | item.bound).difference(self.outer)), []).append(item)
         stages = []
-        for key in sorted(found, key=lambda key: key[0]):
-            variables, items = key[1], found[key]
-            order = self._ordered(variables, items)
-            positions = [item for item in items if _is_position(item)]
-            if positions:  # the first of several equal elements wins: no loop may come between them
-                bound = frozenset().union(*(item.bound for item in positions))
-                inside = [v for item in positions for v in item.definition.bound]
-                order = [v for v in order if v not in bound] + [v for v in dict.fromkeys(inside) if v in order]
-            stages.append(Stage(order, items))
+        for level, variables in sorted(found, key=lambda key: key[0]):
+            items = found[level, variables]
+            stages.append(Stage(self._ordered(variables, items), items))
         return stages
 
     def _depth(self, item: Item, stage: Stage) -> int:
@@ -239,7 +212,7 @@ class Scheduler:
         nest.begin(stage.roots)
         reductions = [item for item in stage.items if isinstance(item.definition, Reduction)]
         for number, item in enumerate(reductions, start=len(self.accumulators) + 1):
-            self.accumulators[item] = Accumulator(item.value, item.definition, number, self.extents)
+            self.accumulators[item] = Accumulator(item.value, item.definition, number)
         for level in range(len(self.outer) + len(stage.inner) + 1):
             for item in reductions:
                 if self._depth(item, stage) == level and not self._full_depth(item, stage):
@@ -269,8 +242,6 @@ class Scheduler:
         return self._depth(item, stage) == len(self.outer) + len(stage.inner)
 
     def _kind(self, stage: Stage, reductions: Sequence[Item]) -> tuple[LoopKind, list[tuple[Combine, Local]]]:
-        if any(map(_is_position, stage.items)):
-            return LoopKind.ORDER, []
         registers = [self.accumulators[item] for item in reductions if not self._full_depth(item, stage)]
         return LoopKind.SIMD, [pair for accumulator in registers for pair in accumulator.reductions()]
 
@@ -311,8 +282,7 @@ class Scheduler:
             new = self.nest.value(definition.body)
             self.nest.emit(Store(item.value, offset, combined(definition.combine, so_far, cast(new, item.value.dtype))))
             return
-        new, position = self.nest.value(definition.body), self.accumulators[item].position
-        self.nest.emit(*self.accumulators[item].update(new, position, self._name))
+        self.nest.emit(*self.accumulators[item].update(self.nest.value(definition.body), self._name))
 
     def _name(self, e: Expr) -> Expr:
         """A name in the innermost loop for an expression that is written already."""
@@ -344,10 +314,6 @@ class Scheduler:
 def _cost_inside(root: Expr, variable: Expr) -> int:
     """What an expression costs each time that ``variable`` moves on."""
     return sum(e.cost - sum(arg.cost for arg in e.args) for e in walk([root]) if variable in e.free)
-
-
-def _is_position(item: Item) -> bool:
-    return isinstance(item.definition, Reduction) and item.definition.combine in _POSITIONS
 
 
 def over(

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from core import dtypes
 from core.errors import VerifyError
-from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, loads_in, show, walk
+from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, loads_in, show, walk
 from core.ir.memory import size_bytes
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Program, Step, Value
@@ -20,7 +20,6 @@ _SAME_DTYPE = frozenset(
     {Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.FLOORDIV, Code.MOD, Code.POW, Code.NEG, Code.AND, Code.OR, Code.XOR}
     | {Code.NOT, Code.SHL, Code.SHR, Code.MIN, Code.MAX}
 )
-_NO_LANES = frozenset({Combine.ARGMAX, Combine.ARGMIN})  # no vector lane can combine these alone
 _NOTHING = const(0)
 _GUARDS = frozenset({"join", "same", "one", "range", "within", "positive"})
 
@@ -89,7 +88,10 @@ class _Steps:
                 _fail(where, f"the length {show(root)} must be of int64 and free of loop variables")
             for e in walk([root]):
                 if e.code is Code.LENGTH and e.payload[0] not in self.measured:
-                    _fail(where, f"{show(e)} is not known yet: {e.payload[0]} is neither an input nor made by Python before")
+                    _fail(
+                        where,
+                        f"{show(e)} is not known yet: {e.payload[0]} is neither an input nor made by Python before",
+                    )
                 if e.code is Code.LOAD and e.payload not in self.known:
                     _fail(where, f"the length {show(root)} needs {e.payload}, which no step before it writes")
                 if e.code is Code.LOCAL:
@@ -242,9 +244,7 @@ class _Statements:
         self.frames.append(frame)
         self.body(loop.body)
         self.frames.pop()
-        for combine, local in loop.reductions:
-            if combine in _NO_LANES:
-                _fail(where, f"{combine.value} cannot be a reduction of vector lanes")
+        for _, local in loop.reductions:
             if local not in frame.assigned:
                 _fail(where, f"its reduction {local} is not assigned in it")
         if loop.kind is LoopKind.SIMD:

@@ -13,7 +13,7 @@ from typing import Any
 from core.errors import CoreError, RewriteError, SourceLine, attributed_to
 from core.graph import Apply, Constant, FunctionGraph, Variable, toposort
 from core.rewriting.merge import merge
-from core.rewriting.pattern import Pattern, same_value
+from core.rewriting.pattern import Pattern, maker, same_value
 from core.rewriting.stages import Rule, RuleSet
 
 
@@ -99,15 +99,15 @@ class _Stage:
     def __init__(self, graph: FunctionGraph, rules: RuleSet, log: RewriteLog, ages: dict[Apply, int], strict: bool):
         self.graph, self.name, self.log, self.strict = graph, rules.name, log, strict
         self.rules = list(rules)
-        self.by_op: dict[Any, list[Rule]] = {}  # the rules that may apply to nodes of an op
+        self.found: dict[tuple, list[Rule]] = {}  # the rules for nodes of an op on inputs made by certain ops
         self.ages, self.limit = ages, 1000 + 2 * len(graph.nodes)
         self.broken: set[Rule] = set()
 
     def run(self) -> int:
-        """Sweep and merge until nothing changes.  Returns how often a rule fired."""
-        total = fired = self.sweep()
-        while _note_merged(self.log, merge(self.graph)) or fired:
-            fired = self.sweep()
+        """Sweep and merge until nothing changes, from a merged graph on.  Returns how often a rule fired."""
+        total = 0
+        while fired := self.sweep():
+            _note_merged(self.log, merge(self.graph))
             total += fired
         return total
 
@@ -131,23 +131,19 @@ class _Stage:
     def visit(self, node: Apply) -> list[Apply]:
         """Apply the first rule that fires at ``node``.  Returns the nodes to visit again, none if no rule did."""
         with attributed_to(node.source):
-            for rule in self.rules_for(node.op):
+            for rule in self.rules_for(node):
                 touched = self.apply(rule, node)
                 if touched:
                     return touched
         return []
 
-    def rules_for(self, op: Any) -> list[Rule]:
-        found = self.by_op.get(op)
+    def rules_for(self, node: Apply) -> list[Rule]:
+        """The rules that may apply, told at a glance; mostly few, and a graph has few kinds of neighbourhoods."""
+        makers = tuple(map(maker, node.inputs))
+        found = self.found.get((node.op, makers))
         if found is None:
-            kinds = set(type(op).__mro__)
-            found = [
-                rule
-                for rule in self.rules
-                if rule not in self.broken
-                and any(head in kinds if isinstance(head, type) else head == op for head in rule.heads())
-            ]
-            self.by_op[op] = found
+            found = [rule for rule in self.rules if rule not in self.broken and rule.may_apply(node.op, makers)]
+            self.found[node.op, makers] = found
         return found
 
     def apply(self, rule: Rule, node: Apply) -> list[Apply]:
@@ -201,7 +197,7 @@ class _Stage:
             raise RewriteError(text, blame=None if isinstance(error, CoreError) else node) from error
         warnings.warn(f"{text}; it is left out", RuntimeWarning, stacklevel=2)
         self.broken.add(rule)
-        self.by_op.clear()
+        self.found.clear()
 
 
 def _changes(rule: Rule, node: Apply, answer: Any) -> list[tuple[Variable, Variable]]:

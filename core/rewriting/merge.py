@@ -14,8 +14,9 @@ def merge(graph: FunctionGraph) -> int:
 
 def _merge_constants(graph: FunctionGraph) -> int:
     first: dict[Any, Constant] = {}
+    given = set(graph.inputs)
     count = 0
-    for variable in [v for v in graph.clients if isinstance(v, Constant) and v not in graph.inputs]:
+    for variable in [v for v in graph.clients if isinstance(v, Constant) and v not in given]:
         kept = first.setdefault(variable.signature(), variable)
         if kept is not variable:
             graph.replace(variable, kept, reason="merge")

@@ -74,10 +74,34 @@ class Pattern:
         found = [name for part in self.inputs if isinstance(part, Pattern) for name in part.names()]
         return list(dict.fromkeys(found))
 
+    def may_match(self, op: Any, makers: Sequence[Any]) -> bool:
+        """Whether nodes of ``op`` on inputs with these makers can match, as far as that tells: False is certain."""
+        if self.op is None or op != self.op or len(makers) != len(self.inputs):
+            return False
+        either_way = len(makers) == 2 and is_commutative(op)
+        return _may_all(self.inputs, makers) or (either_way and _may_all(self.inputs, makers[::-1]))
+
     def __str__(self) -> str:
         return self.name if self.op is None else f"{self.op}({', '.join(map(str, self.inputs))})"
 
     __repr__ = __str__
+
+
+def maker(variable: Variable) -> Any:
+    """What can be told of a variable at a glance: the op that made it, Constant, or None."""
+    if variable.owner is not None:
+        return variable.owner.op
+    return Constant if isinstance(variable, Constant) else None
+
+
+def _may_all(parts: Sequence[Any], makers: Sequence[Any]) -> bool:
+    for part, made_by in zip(parts, makers, strict=True):
+        if not isinstance(part, Pattern):
+            if made_by is not Constant:
+                return False
+        elif part.op is not None and made_by != part.op:
+            return False
+    return True
 
 
 def match(pattern: Pattern, variable: Variable) -> dict[str, Variable] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import inspect
 import pkgutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,12 @@ class Rule:
         if isinstance(self.on, Pattern):
             return (self.on.op,)
         return self.on if isinstance(self.on, tuple) else (self.on,)
+
+    def may_apply(self, op: Any, makers: Sequence[Any]) -> bool:
+        """Whether the rule can apply to nodes of ``op`` on inputs with these makers, as far as that tells."""
+        if isinstance(self.on, Pattern):
+            return self.on.may_match(op, makers)
+        return any(isinstance(op, head) if isinstance(head, type) else head == op for head in self.heads())
 
     def __call__(self, graph: FunctionGraph, node: Apply) -> Any:
         """What the rule wants in the place of ``node``, or None."""

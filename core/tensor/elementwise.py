@@ -6,7 +6,7 @@ One plain function of scalars gives shape, broadcasting, gradient, tangent, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,15 @@ class Elementwise(Op):
         self.__module__, self.__wrapped__ = rule.__module__, rule
         self.nin = rule.__code__.co_argcount
 
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash  # kept, since rewriting looks ops up all the time; never copied or pickled: see __reduce__
+
+    __eq__ = Op.__eq__  # a class with its own __hash__ inherits no __eq__
+
     def __str__(self) -> str:
         return self.name
 
@@ -59,15 +68,18 @@ class Elementwise(Op):
             raise ArgumentError(f"{self} needs {self.nin} input{'s' * (self.nin != 1)}, got {len(inputs)}")
         operands = as_operands(*inputs)
         try:
-            shape = broadcast_static(*(x.type.shape for x in operands))
+            kind = self._output_type(*[x.type for x in operands])
         except ShapeError as error:
             names = " and ".join(f"{x} with shape {_shown(x.type.shape)}" for x in operands)
             raise ShapeError(f"{self} cannot broadcast {names}", blame=_blamed(operands)) from error
-        try:
-            dtype = self.template(*(x.dtype for x in operands))[0].dtype
         except DTypeError as error:
             raise DTypeError(str(error), blame=_blamed(operands)) from error
-        return Apply(self, operands, [TensorType(dtype, shape)])
+        return Apply(self, operands, [kind])
+
+    @lru_cache(maxsize=4096)  # noqa: B019 - ops live as long as their module
+    def _output_type(self, *kinds: TensorType) -> TensorType:
+        shape = broadcast_static(*(kind.shape for kind in kinds))
+        return TensorType(self.template(*(kind.dtype for kind in kinds))[0].dtype, shape)
 
     def scalar(self, *operands: Any) -> Expr:
         """The rule on scalar expressions."""

@@ -243,7 +243,7 @@ def test_a_reduction_of_nothing_is_its_identity(combine):
     assert_array_equal(evaluate_view(rows(combine), {"x": numbers(2, 0)}), NUMPY[combine](numbers(2, 0), axis=1))
 
 
-@pytest.mark.parametrize("combine", [Combine.MAX, Combine.MIN, Combine.ARGMAX, Combine.ARGMIN])
+@pytest.mark.parametrize("combine", [Combine.MAX, Combine.MIN])
 def test_the_largest_of_nothing_is_an_error_unless_nobody_asks(combine):
     with pytest.raises(ShapeError, match=f"the {combine.value} of nothing has no value"):
         evaluate_view(rows(combine), {"x": numbers(2, 0)})
