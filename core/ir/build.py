@@ -124,14 +124,16 @@ def _has_line(node: Any) -> bool:
 
 
 def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
-    """The values that must be in memory: outputs, and what a group other than their own reads."""
+    """The values that must be in memory: outputs, and what is read by another group or at another index than its own."""
     place = {item.value: number for number, group in enumerate(fused.groups) for item in group.items}
     kept = {*lowered.outputs, *lowered.checks}
     for _, inputs, _ in lowered.host_nodes:
         kept.update(inputs)
     for number, group in enumerate(fused.groups):
         for item in group.items:
-            kept.update(e.payload for e in item.loads if place.get(e.payload) != number)
+            for e in item.loads:
+                if place.get(e.payload) != number or e.args != group.values[e.payload].definition.axes:
+                    kept.add(e.payload)
             if isinstance(item.definition, FromLibrary):
                 kept.update(operand.value for operand in item.definition.operands)
             elif isinstance(item.definition, FromLoops):

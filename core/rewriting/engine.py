@@ -99,7 +99,8 @@ class _Stage:
     def __init__(self, graph: FunctionGraph, rules: RuleSet, log: RewriteLog, ages: dict[Apply, int], strict: bool):
         self.graph, self.name, self.log, self.strict = graph, rules.name, log, strict
         self.rules = list(rules)
-        self.found: dict[tuple, list[Rule]] = {}  # the rules for nodes of an op on inputs made by certain ops
+        self.by_op: dict[Any, list[Rule]] = {}  # the rules that start at an op
+        self.by_makers: dict[tuple, list[Rule]] = {}  # those for nodes of an op on inputs made by certain ops
         self.ages, self.limit = ages, 1000 + 2 * len(graph.nodes)
         self.broken: set[Rule] = set()
 
@@ -130,20 +131,23 @@ class _Stage:
 
     def visit(self, node: Apply) -> list[Apply]:
         """Apply the first rule that fires at ``node``.  Returns the nodes to visit again, none if no rule did."""
-        with attributed_to(node.source):
-            for rule in self.rules_for(node):
-                touched = self.apply(rule, node)
-                if touched:
-                    return touched
+        rules = self.rules_for(node)
+        if rules:
+            with attributed_to(node.source):
+                for rule in rules:
+                    touched = self.apply(rule, node)
+                    if touched:
+                        return touched
         return []
 
     def rules_for(self, node: Apply) -> list[Rule]:
         """The rules that may apply, told at a glance; mostly few, and a graph has few kinds of neighbourhoods."""
-        makers = tuple(map(maker, node.inputs))
-        found = self.found.get((node.op, makers))
+        op, makers = node.op, tuple(map(maker, node.inputs))
+        found = self.by_makers.get((op, makers))
         if found is None:
-            found = [rule for rule in self.rules if rule not in self.broken and rule.may_apply(node.op, makers)]
-            self.found[node.op, makers] = found
+            if op not in self.by_op:
+                self.by_op[op] = [rule for rule in self.rules if rule not in self.broken and rule.starts_at(op)]
+            found = self.by_makers[op, makers] = [rule for rule in self.by_op[op] if rule.may_apply(makers)]
         return found
 
     def apply(self, rule: Rule, node: Apply) -> list[Apply]:
@@ -197,7 +201,8 @@ class _Stage:
             raise RewriteError(text, blame=None if isinstance(error, CoreError) else node) from error
         warnings.warn(f"{text}; it is left out", RuntimeWarning, stacklevel=2)
         self.broken.add(rule)
-        self.found.clear()
+        self.by_op.clear()
+        self.by_makers.clear()
 
 
 def _changes(rule: Rule, node: Apply, answer: Any) -> list[tuple[Variable, Variable]]:

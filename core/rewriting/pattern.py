@@ -74,11 +74,11 @@ class Pattern:
         found = [name for part in self.inputs if isinstance(part, Pattern) for name in part.names()]
         return list(dict.fromkeys(found))
 
-    def may_match(self, op: Any, makers: Sequence[Any]) -> bool:
-        """Whether nodes of ``op`` on inputs with these makers can match, as far as that tells: False is certain."""
-        if self.op is None or op != self.op or len(makers) != len(self.inputs):
+    def may_match(self, makers: Sequence[Any]) -> bool:
+        """Whether a node of this op on inputs with these makers can match, as far as that tells: False is certain."""
+        if len(makers) != len(self.inputs):
             return False
-        either_way = len(makers) == 2 and is_commutative(op)
+        either_way = len(makers) == 2 and is_commutative(self.op)
         return _may_all(self.inputs, makers) or (either_way and _may_all(self.inputs, makers[::-1]))
 
     def __str__(self) -> str:

@@ -63,11 +63,13 @@ class Rule:
             return (self.on.op,)
         return self.on if isinstance(self.on, tuple) else (self.on,)
 
-    def may_apply(self, op: Any, makers: Sequence[Any]) -> bool:
-        """Whether the rule can apply to nodes of ``op`` on inputs with these makers, as far as that tells."""
-        if isinstance(self.on, Pattern):
-            return self.on.may_match(op, makers)
+    def starts_at(self, op: Any) -> bool:
+        """Whether ``op`` is one of the heads, or of a class that is."""
         return any(isinstance(op, head) if isinstance(head, type) else head == op for head in self.heads())
+
+    def may_apply(self, makers: Sequence[Any]) -> bool:
+        """Whether the rule can apply to a node, of an op it starts at, whose inputs have these makers."""
+        return not isinstance(self.on, Pattern) or self.on.may_match(makers)
 
     def __call__(self, graph: FunctionGraph, node: Apply) -> Any:
         """What the rule wants in the place of ``node``, or None."""

@@ -40,12 +40,16 @@ class Elementwise(Op):
 
     @cached_property
     def _hash(self) -> int:
+        """Kept, since rewriting looks ops up all the time; never copied or pickled: see __reduce__."""
         return super().__hash__()
 
     def __hash__(self) -> int:
-        return self._hash  # kept, since rewriting looks ops up all the time; never copied or pickled: see __reduce__
+        return self._hash
 
-    __eq__ = Op.__eq__  # a class with its own __hash__ inherits no __eq__
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Elementwise) and self._hash == other._hash and super().__eq__(other)
+        )
 
     def __str__(self) -> str:
         return self.name

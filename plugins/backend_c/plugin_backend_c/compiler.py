@@ -23,7 +23,7 @@ from plugin_backend_c.folder import folders
 
 TIMEOUT_S = 600
 _ALWAYS = (
-    *("-shared", "-fPIC", "-std=gnu11", "-w", "-Werror=implicit-function-declaration"),
+    *("-shared", "-fPIC", "-std=gnu11", "-Werror=implicit-function-declaration"),
     *("-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
 )
 # from the best set of flags to one that every compiler takes; the first that works here is used

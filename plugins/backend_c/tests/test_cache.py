@@ -74,7 +74,7 @@ def test_sources_name_the_file_that_is_kept(cache):
         lambda content: b"",
         lambda content: content[: len(content) // 2],
         lambda content: content[:-1],
-        lambda content: content[:5000] + bytes(200) + content[5200:],
+        lambda content: content[:5000] + bytes(255 - byte for byte in content[5000:5200]) + content[5200:],
         lambda content: b"\x7fELF" * 20,
     ],
     ids=["empty", "half", "one byte short", "a hole", "nonsense"],

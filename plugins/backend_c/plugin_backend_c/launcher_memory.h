@@ -1,0 +1,161 @@
+/* Memory of outputs and temporaries: blocks of the C library, a few of which are kept for the next call.  A fresh large
+ * block costs more than most programs: the system hands it out page by page.
+ */
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+enum { ALIGNMENT = 64, SMALL = 2048, SMALL_DEPTH = 8, LARGE_COUNT = 32 };
+static const size_t HUGE_BYTES = (size_t)4 << 20, PAGE = 4096, KEPT_BYTES = (size_t)128 << 20;
+
+typedef struct {
+    void *block;
+    size_t capacity;
+} Kept;
+
+/* Nobody waits for the pool: who finds it busy asks the C library.  So a fork cannot leave it locked for ever. */
+static atomic_flag pool_is_busy = ATOMIC_FLAG_INIT;
+static void *small_blocks[SMALL / ALIGNMENT + 1][SMALL_DEPTH];
+static int small_counts[SMALL / ALIGNMENT + 1];
+static Kept large_blocks[LARGE_COUNT]; /* the oldest first */
+static int large_count;
+static size_t large_bytes;
+
+static int enter_pool(void)
+{
+    return !atomic_flag_test_and_set_explicit(&pool_is_busy, memory_order_acquire);
+}
+
+static void leave_pool(void)
+{
+    atomic_flag_clear_explicit(&pool_is_busy, memory_order_release);
+}
+
+/* The size of the block that serves ``size`` bytes: a function of the size alone, for NumPy gives back the size. */
+static size_t capacity_for(size_t size)
+{
+    return (size / ALIGNMENT + 1) * ALIGNMENT;
+}
+
+static void drop_large(int k)
+{
+    large_bytes -= large_blocks[k].capacity;
+    large_count--;
+    memmove(&large_blocks[k], &large_blocks[k + 1], (size_t)(large_count - k) * sizeof(Kept));
+}
+
+static void *from_pool(size_t capacity)
+{
+    if (capacity <= SMALL) {
+        size_t class = capacity / ALIGNMENT;
+        return small_counts[class] ? small_blocks[class][--small_counts[class]] : NULL;
+    }
+    for (int k = large_count - 1; k >= 0; k--) {
+        if (large_blocks[k].capacity == capacity) {
+            void *block = large_blocks[k].block;
+            drop_large(k);
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static int into_pool(void *block, size_t capacity)
+{
+    if (capacity <= SMALL) {
+        size_t class = capacity / ALIGNMENT;
+        if (small_counts[class] == SMALL_DEPTH)
+            return 0;
+        small_blocks[class][small_counts[class]++] = block;
+        return 1;
+    }
+    if (capacity > KEPT_BYTES)
+        return 0;
+    while (large_count == LARGE_COUNT || large_bytes + capacity > KEPT_BYTES) {
+        free(large_blocks[0].block);
+        drop_large(0);
+    }
+    large_blocks[large_count++] = (Kept){block, capacity};
+    large_bytes += capacity;
+    return 1;
+}
+
+static void *get_block(size_t size)
+{
+    const size_t capacity = capacity_for(size);
+    void *block = NULL;
+    if (enter_pool()) {
+        block = from_pool(capacity);
+        leave_pool();
+    }
+    if (block)
+        return block;
+    block = aligned_alloc(ALIGNMENT, capacity);
+#ifdef MADV_HUGEPAGE
+    if (block && capacity >= HUGE_BYTES) {
+        const size_t offset = PAGE - (uintptr_t)block % PAGE;
+        madvise((char *)block + offset, capacity - offset, MADV_HUGEPAGE);
+    }
+#endif
+    return block;
+}
+
+static void give_block(void *block, size_t size)
+{
+    int kept = 0;
+    if ((uintptr_t)block % ALIGNMENT == 0 && enter_pool()) {
+        kept = into_pool(block, capacity_for(size));
+        leave_pool();
+    }
+    if (!kept)
+        free(block);
+}
+
+static PyObject *release_memory(PyObject *module, PyObject *unused)
+{
+    if (enter_pool()) {
+        for (size_t class = 0; class <= SMALL / ALIGNMENT; class++)
+            while (small_counts[class])
+                free(small_blocks[class][--small_counts[class]]);
+        while (large_count) {
+            free(large_blocks[0].block);
+            drop_large(0);
+        }
+        leave_pool();
+    }
+    Py_RETURN_NONE;
+}
+
+/* What NumPy calls for arrays that own such memory. */
+
+static void *numpy_malloc(void *context, size_t size)
+{
+    return get_block(size);
+}
+
+static void *numpy_calloc(void *context, size_t count, size_t size)
+{
+    void *block = size && count > SIZE_MAX / 2 / size ? NULL : get_block(count * size);
+    return block ? memset(block, 0, count * size) : NULL;
+}
+
+static void *numpy_realloc(void *context, void *block, size_t size)
+{
+    return realloc(block, capacity_for(size)); /* kept by the pool later only if it happens to be aligned */
+}
+
+static void numpy_free(void *context, void *block, size_t size)
+{
+    if (block)
+        give_block(block, size);
+}
+
+static PyDataMem_Handler handler = {
+    "core_pool", 1, {NULL, numpy_malloc, numpy_calloc, numpy_realloc, numpy_free}};
+static PyObject *handler_capsule;
