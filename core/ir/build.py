@@ -34,7 +34,7 @@ VERIFY = False  # tests set it: every program is then checked against the rules 
 def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
     """The program of a graph, for lengths of which those in ``ones`` are known to be 1.  Errors: ShapeError."""
     resolved, guards = resolve(lowered, ones)
-    fused = fuse(resolved)
+    fused = fuse(resolved, guards)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
     shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}
@@ -48,7 +48,7 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
         outputs=resolved.outputs,
         constants=resolved.constants,
         steps=steps.done,
-        guards=[replace(g, a=plain(g.a), b=plain(g.b), symbols=(g.a, g.b)) for g in (*guards, *fused.guards)],
+        guards=[replace(g, a=plain(g.a), b=plain(g.b), symbols=(g.a, g.b)) for g in fused.guards],
         shapes=shapes,
         host_nodes=[node for node, _, _ in resolved.host_nodes],
     )
@@ -140,4 +140,5 @@ def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
                 kept.update(item.definition.inputs)
     for definition in fused.definitions.values():
         kept.update(e.payload for e in loads_in(definition.shape))
+    kept.update(e.payload for guard in fused.guards for e in loads_in([guard.a, guard.b]))
     return kept

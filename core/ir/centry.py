@@ -1,11 +1,16 @@
 """A whole program as one C function: checks lengths, gets memory, runs the steps.  For backends whose host is C.
 
     int32_t NAME(void **inputs, const int64_t *lengths, void **constants, void **routines, core_host_call host,
-                 void **outputs, int64_t *output_lengths, int64_t *report)
+                 void **outputs, int64_t *output_lengths, int64_t *report, core_memory memory, void *context)
 
 ``lengths`` holds the shapes of the inputs one after the other.  ``outputs`` are those that steps write
-(``Program.made``); they are allocated with ``core_allocate`` and belong to the caller, their shapes go to
-``output_lengths``.  Returns 0, or a Status; ``report`` then says what was met.
+(``Program.made``); they belong to the caller, their shapes go to ``output_lengths``.  Returns 0, or a Status;
+``report`` then says what was met, and there are no outputs.
+
+    void *core_memory(void *context, void *block, int64_t size)
+
+gives ``size`` bytes on a boundary of 64, or NULL, when ``block`` is NULL; else it takes back a block of that size.  A
+block may also go to ``free``.  ``memory`` may be NULL: then it is that of the C library.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ class Status(enum.IntEnum):
 
 _HEAD = """\
 typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
+typedef void *(*core_memory)(void *, void *, int64_t);
 extern void *aligned_alloc(size_t, size_t);
 extern void free(void *);
 
@@ -43,9 +49,12 @@ static inline int64_t core_padded(int64_t size)
     return (size / 64 + 1) * 64;
 }
 
-static void *core_allocate(int64_t size)
+static void *core_own_memory(void *context, void *block, int64_t size)
 {
-    return aligned_alloc(64, (size_t)core_padded(size));
+    if (!block)
+        return aligned_alloc(64, (size_t)core_padded(size));
+    free(block);
+    return 0;
 }
 
 static inline int core_fits(int64_t itemsize, int ndim, const int64_t *lengths)
@@ -66,8 +75,8 @@ void core_release(void *memory)
 """
 
 # what the entry function calls its own; slots, kernels and host calls add to it
-_OWN_NAMES = """inputs lengths constants routines host outputs output_lengths report status arena arena_size failed done
-gemm_m gemm_n gemm_k lda ldb ldc one zero""".split()
+_OWN_NAMES = """inputs lengths constants routines host outputs output_lengths report memory context status arena
+arena_size failed done gemm_m gemm_n gemm_k lda ldb ldc one zero""".split()
 
 _GEMM = """\
 typedef void (*core_{letter}gemm)(const char *, const char *, const int *, const int *, const int *,
@@ -129,10 +138,12 @@ class Entry:
     def _framed(self) -> list[str]:
         head = (
             f"int32_t {self.program.name}(void **inputs, const int64_t *lengths, void **constants, void **routines,\n"
-            "    core_host_call host, void **outputs, int64_t *output_lengths, int64_t *report)"
+            "    core_host_call host, void **outputs, int64_t *output_lengths, int64_t *report, core_memory memory,\n"
+            "    void *context)"
         )
         late = [f"void *{name} = 0;" for name in self._late_slots.values()]
-        prologue = ["int32_t status = 0;", "char *arena = 0;", *late]
+        prologue = ["int32_t status = 0;", "char *arena = 0;", "int64_t arena_size = 0;", *late]
+        prologue.append("if (!memory) memory = core_own_memory;")
         prologue += [f"outputs[{k}] = 0;" for k in range(len(self.made))]
         free_late = [f"free({name});" for name in self._late_slots.values()]
         failed = [f"free(outputs[{k}]); outputs[{k}] = 0;" for k in range(len(self.made))]
@@ -147,7 +158,7 @@ class Entry:
             "failed:",
             *(f"    {line}" for line in failed),
             "done:",
-            "    free(arena);",
+            "    if (arena) memory(context, arena, arena_size);",
             *(f"    {line}" for line in free_late),
             "    return status;",
             "}",
@@ -177,7 +188,8 @@ class Entry:
                 self._know(length(value, axis), f"lengths[{first + axis}]")
             first += len(self.program.shapes[value])
         for k, value in enumerate(self.program.constants):
-            self._pointer(value, f"constants[{k}]")
+            if value in self._used():
+                self._pointer(value, f"constants[{k}]")
 
     def _used(self) -> set[Value]:
         if not hasattr(self, "_reads"):
@@ -231,8 +243,8 @@ class Entry:
         for k in early:
             self._say(f"const int64_t at{k} = {total};")
             total = f"at{k} + core_padded({self.printer.expr(self.program.slot_sizes[k])})"
-        self._say(f"const int64_t arena_size = {total};")
-        self._say(f"if (!(arena = core_allocate(arena_size))) {self._fail(Status.MEMORY, '-1', 'arena_size')}")
+        self._say(f"arena_size = {total};")
+        self._say(f"if (!(arena = memory(context, 0, arena_size))) {self._fail(Status.MEMORY, '-1', 'arena_size')}")
 
     def _check_fit(self, value: Value) -> None:
         """Refuse negative lengths, and a size that no machine has or no integer holds, before it is computed."""
@@ -257,13 +269,13 @@ class Entry:
             size = self.printer.expr(size_bytes(value, self.program))
             if value in self.made:
                 k = self.made.index(value)
-                self._say(f"if (!(outputs[{k}] = core_allocate({size}))) {self._no_memory(value)}")
+                self._say(f"if (!(outputs[{k}] = memory(context, 0, {size}))) {self._no_memory(value)}")
                 self._pointer(value, f"outputs[{k}]")
                 continue
             slot = self.program.slots[value]
             if slot in self._late_slots:
                 name = self._late_slots[slot]
-                self._say(f"if (!{name} && !({name} = core_allocate({size}))) {self._no_memory(value)}")
+                self._say(f"if (!{name} && !({name} = memory(context, 0, {size}))) {self._no_memory(value)}")
                 self._pointer(value, name)
             else:
                 self._pointer(value, f"(void *)(arena + at{slot})")

@@ -97,9 +97,14 @@ _COST = {
 _CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
 _FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _COST_CAP = 1 << 20
-_LOADS, _LENGTHS, _RULES = 1, 2, 4  # what lies below an expression, as bits, so that searches can turn back
+_LOADS, _LENGTHS, _RULES, _GUARDS = 1, 2, 4, 8  # what lies below an expression, as bits, so that searches can turn back
 _RULE_CODES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
-_MARKS = {Code.LOAD: _LOADS, Code.LENGTH: _LENGTHS, **dict.fromkeys(_RULE_CODES, _RULES)}
+_MARKS = {
+    Code.LOAD: _LOADS,
+    Code.LENGTH: _LENGTHS,
+    Code.GUARDED: _GUARDS,
+    **dict.fromkeys(_RULE_CODES, _RULES),
+}
 _EMPTY: frozenset[Expr] = frozenset()
 
 
@@ -628,6 +633,26 @@ def lengths_in(roots: Iterable[Expr]) -> list[Expr]:
 def rules_in(roots: Iterable[Expr]) -> list[Expr]:
     """Every JOIN, SAME, STRETCH, SPREAD, WRAP and REDUCE below ``roots``, once, operands first."""
     return [e for e in walk(roots, into=lambda e: bool(e.marks & _RULES)) if e.code in _RULE_CODES]
+
+
+def unconditional(roots: Iterable[Expr]) -> set[Expr]:
+    """The expressions below ``roots`` that are evaluated whatever the guards say."""
+    seen: set[Expr] = set()
+    pending = list(roots)
+    while pending:
+        e = pending.pop()
+        if e not in seen:
+            seen.add(e)
+            pending.extend(e.args[:1] if e.code is Code.GUARDED else e.args)
+    return seen
+
+
+def guarded_loads(roots: Sequence[Expr]) -> list[Expr]:
+    """Every LOAD below ``roots`` that happens only where a guard holds."""
+    if not any(root.marks & _GUARDS for root in roots):
+        return []
+    always = unconditional(roots)
+    return [e for e in loads_in(roots) if e not in always]
 
 
 def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None], memo: dict[Expr, Expr]) -> Expr:

@@ -41,8 +41,9 @@ def _last_uses(program: Program) -> dict[Value, int]:
     for position, step in enumerate(program.steps):
         for value in (*step.reads, *step.writes):
             last[value] = position
-    for shape in program.shapes.values():
-        for e in loads_in(shape):
+    lengths = [*program.shapes.values(), *((guard.a, guard.b) for guard in program.guards)]
+    for parts in lengths:
+        for e in loads_in(parts):
             last[e.payload] = len(program.steps)
     return last
 

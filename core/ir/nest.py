@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, ravel, remake, walk
+from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, ravel, remake, unconditional, walk
 from core.ir.nodes import Let, Local, Loop, LoopKind, Statement
 
 _LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
@@ -79,7 +79,7 @@ class Nest:
 
     def begin(self, roots: Sequence[Expr]) -> None:
         """Announce what the next stage computes."""
-        self._needed = _unconditional(roots)
+        self._needed = unconditional(roots)
         self._readers = {}
         for root in roots:
             self._readers[root] = self._readers.get(root, 0) + 1
@@ -141,15 +141,3 @@ def _worth_a_name(e: Expr, further_out: bool) -> bool:
     if e.dtype == INDEX_DTYPE and e.cost <= _INDEX_COST and e.code is not Code.LOAD:
         return False
     return True
-
-
-def _unconditional(roots: Sequence[Expr]) -> set[Expr]:
-    """The expressions below ``roots`` that are evaluated whatever the guards say."""
-    seen: set[Expr] = set()
-    pending = list(roots)
-    while pending:
-        e = pending.pop()
-        if e not in seen:
-            seen.add(e)
-            pending.extend(e.args[:1] if e.code is Code.GUARDED else e.args)
-    return seen

@@ -24,10 +24,11 @@ from core.ir.expr import (
     select,
     walk,
 )
-from core.ir.fuse import EXPENSIVE, Group, Item
+from core.ir.fuse import Group, Item
 from core.ir.nest import Nest
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Reduction, Scattering, Value
+from core.ir.storage import EXPENSIVE
 
 
 class Accumulator:

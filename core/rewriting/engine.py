@@ -48,7 +48,9 @@ class RewriteLog:
         count: int = 1,
         doc: str = "",
     ) -> None:
-        entry = self._entries.setdefault((stage, rule), Fired(stage, rule, plugin, source=source, doc=doc))
+        entry = self._entries.get((stage, rule))
+        if entry is None:
+            entry = self._entries[stage, rule] = Fired(stage, rule, plugin, source=source, doc=doc)
         entry.count += count
 
     def count(self, rule: str) -> int:
@@ -99,8 +101,11 @@ class _Stage:
     def __init__(self, graph: FunctionGraph, rules: RuleSet, log: RewriteLog, ages: dict[Apply, int], strict: bool):
         self.graph, self.name, self.log, self.strict = graph, rules.name, log, strict
         self.rules = list(rules)
-        self.by_op: dict[Any, list[Rule]] = {}  # the rules that start at an op
-        self.by_makers: dict[tuple, list[Rule]] = {}  # those for nodes of an op on inputs made by certain ops
+        self.by_head: dict[Any, set[Rule]] = {}
+        for rule in self.rules:
+            for head in rule.heads():
+                self.by_head.setdefault(head, set()).add(rule)
+        self.by_makers: dict[tuple, list[Rule]] = {}  # the rules for nodes of an op on inputs made by certain ops
         self.ages, self.limit = ages, 1000 + 2 * len(graph.nodes)
         self.broken: set[Rule] = set()
 
@@ -145,15 +150,18 @@ class _Stage:
         op, makers = node.op, tuple(map(maker, node.inputs))
         found = self.by_makers.get((op, makers))
         if found is None:
-            if op not in self.by_op:
-                self.by_op[op] = [rule for rule in self.rules if rule not in self.broken and rule.starts_at(op)]
-            found = self.by_makers[op, makers] = [rule for rule in self.by_op[op] if rule.may_apply(makers)]
+            starting = set().union(*(self.by_head.get(head, ()) for head in (op, *type(op).__mro__))) - self.broken
+            found = [rule for rule in self.rules if rule in starting and rule.may_apply(makers)]
+            self.by_makers[op, makers] = found
         return found
 
     def apply(self, rule: Rule, node: Apply) -> list[Apply]:
         """Try one rule at one node.  Returns the nodes to visit again, none if it did not fire."""
         try:
-            changes = _changes(rule, node, rule(self.graph, node))
+            answer = rule(self.graph, node)
+            if answer is None:
+                return []
+            changes = _changes(rule, node, answer)
         except Exception as error:
             self.report(rule, node, error)
             return []
@@ -201,14 +209,11 @@ class _Stage:
             raise RewriteError(text, blame=None if isinstance(error, CoreError) else node) from error
         warnings.warn(f"{text}; it is left out", RuntimeWarning, stacklevel=2)
         self.broken.add(rule)
-        self.by_op.clear()
         self.by_makers.clear()
 
 
 def _changes(rule: Rule, node: Apply, answer: Any) -> list[tuple[Variable, Variable]]:
     """Old and new variables, without those that are the same.  Errors: RewriteError for a malformed answer."""
-    if answer is None:
-        return []
     answers = list(answer) if isinstance(answer, (list, tuple)) else [answer]
     if len(answers) != len(node.outputs):
         raise RewriteError(

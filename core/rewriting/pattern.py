@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import Any
 
@@ -106,39 +106,40 @@ def _may_all(parts: Sequence[Any], makers: Sequence[Any]) -> bool:
 
 def match(pattern: Pattern, variable: Variable) -> dict[str, Variable] | None:
     """What each hole of ``pattern`` stands for if ``variable`` matches it, else None."""
-    return next(_matches(pattern, variable, {}), None)
+    return _match_all([(pattern, variable)], {})
 
 
-def _matches(pattern: Any, variable: Variable, bound: dict[str, Variable]) -> Iterator[dict[str, Variable]]:
-    """All ways to match, each extending ``bound``.  As deep as the pattern is, however deep the graph."""
-    if not isinstance(pattern, Pattern):
-        if is_number(variable, pattern):
-            yield bound
-    elif pattern.op is None:
-        if pattern.predicate is not None and not pattern.predicate(variable):
-            return
-        known = bound.get(pattern.name)
-        if known is None:
-            yield {**bound, pattern.name: variable}
-        elif same_value(known, variable):
-            yield bound
-    else:
-        node = variable.owner
-        if node is None or len(node.outputs) != 1 or len(node.inputs) != len(pattern.inputs) or node.op != pattern.op:
-            return
-        yield from _all_match(pattern.inputs, node.inputs, bound)
-        if len(node.inputs) == 2 and is_commutative(node.op):
-            yield from _all_match(pattern.inputs, node.inputs[::-1], bound)
+def _match_all(pairs: Sequence[tuple[Any, Variable]], bound: dict[str, Variable]) -> dict[str, Variable] | None:
+    """``bound``, extended so that each pattern matches its variable, or None.  As deep as patterns are."""
+    for position, (pattern, variable) in enumerate(pairs):
+        if not isinstance(pattern, Pattern):
+            if not is_number(variable, pattern):
+                return None
+        elif pattern.op is None:
+            if pattern.predicate is not None and not pattern.predicate(variable):
+                return None
+            known = bound.get(pattern.name)
+            if known is None:
+                bound = {**bound, pattern.name: variable}
+            elif not same_value(known, variable):
+                return None
+        else:
+            for inputs in _ways(pattern, variable):
+                below = zip(pattern.inputs, inputs, strict=True)
+                found = _match_all([*below, *pairs[position + 1 :]], bound)
+                if found is not None:
+                    return found
+            return None
+    return bound
 
 
-def _all_match(
-    patterns: Sequence[Any], variables: Sequence[Variable], bound: dict[str, Variable]
-) -> Iterator[dict[str, Variable]]:
-    if not patterns:
-        yield bound
-        return
-    for extended in _matches(patterns[0], variables[0], bound):
-        yield from _all_match(patterns[1:], variables[1:], extended)
+def _ways(pattern: Pattern, variable: Variable) -> list[list[Variable]]:
+    """In which orders the inputs of the node that made ``variable`` may be those of ``pattern``."""
+    node = variable.owner
+    if node is None or len(node.outputs) != 1 or len(node.inputs) != len(pattern.inputs) or node.op != pattern.op:
+        return []
+    both = len(node.inputs) == 2 and is_commutative(node.op)
+    return [node.inputs, node.inputs[::-1]] if both else [node.inputs]
 
 
 def is_number(variable: Variable, number: Any) -> bool:

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from core.errors import ArgumentError, PluginConflict, RewriteError, did_you_mean
@@ -39,7 +40,7 @@ class Rule:
     tags: tuple[str, ...] = ()
     group: str = ""
 
-    @property
+    @cached_property
     def doc(self) -> str:
         return inspect.getdoc(self.function) or ""
 
@@ -63,12 +64,8 @@ class Rule:
             return (self.on.op,)
         return self.on if isinstance(self.on, tuple) else (self.on,)
 
-    def starts_at(self, op: Any) -> bool:
-        """Whether ``op`` is one of the heads, or of a class that is."""
-        return any(isinstance(op, head) if isinstance(head, type) else head == op for head in self.heads())
-
     def may_apply(self, makers: Sequence[Any]) -> bool:
-        """Whether the rule can apply to a node, of an op it starts at, whose inputs have these makers."""
+        """Whether the rule can apply to a node, of one of its heads, whose inputs have these makers."""
         return not isinstance(self.on, Pattern) or self.on.may_match(makers)
 
     def __call__(self, graph: FunctionGraph, node: Apply) -> Any:
@@ -88,11 +85,16 @@ def _check_pattern(rule: Rule, pattern: Pattern) -> None:
             f"{rule} needs a pattern with an op, got the pattern variable {pattern}, which matches everything"
         )
     expected = [name.lower() for name in pattern.names()]
-    taken = list(inspect.signature(rule.function).parameters)
+    taken = _parameters(rule.function)
     if sorted(expected) != sorted(taken):
         raise ArgumentError(
             f"{rule} takes ({', '.join(taken)}), but the variables of its pattern {pattern} are ({', '.join(expected)})"
         )
+
+
+@lru_cache(maxsize=4096)  # rules are checked again for every function that is compiled
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
 
 
 class RuleSet:

@@ -16,7 +16,9 @@ from core.ir.program import GuardFailed, Program, Value
 
 DECLARATIONS = """
 typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
-int32_t {name}(void **, const int64_t *, void **, void **, core_host_call, void **, int64_t *, int64_t *);
+typedef void *(*core_memory)(void *, void *, int64_t);
+int32_t {name}(void **, const int64_t *, void **, void **, core_host_call, void **, int64_t *, int64_t *, core_memory,
+               void *);
 void core_release(void *);
 """
 
@@ -76,6 +78,8 @@ class Executable:
                 outputs,
                 output_lengths,
                 report,
+                ffi.NULL,
+                ffi.NULL,
             )
         finally:
             if self._host:
@@ -104,7 +108,9 @@ class Executable:
             return np.empty(shape, dtype)
         return np.frombuffer(self._ffi.buffer(pointer, size), dtype).reshape(shape)
 
-    def _all_outputs(self, made: list[np.ndarray], arrays: Sequence[np.ndarray], call: _Call | None) -> list[np.ndarray]:
+    def _all_outputs(
+        self, made: list[np.ndarray], arrays: Sequence[np.ndarray], call: _Call | None
+    ) -> list[np.ndarray]:
         """Outputs in their order, also those that no step writes; each is memory of its own."""
         program = self.program
         known = dict(zip((value for value, _, _ in self._made), made, strict=True))

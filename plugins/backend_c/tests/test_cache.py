@@ -200,7 +200,7 @@ def test_a_limit_on_file_size_is_survived(python):  # what a full disk does to t
     assert "could not build" in said
 
 
-@pytest.mark.parametrize("place", ["a folder", "Ordner für Köln", "日本", "it's \"quoted\" $HOME %s"])
+@pytest.mark.parametrize("place", ["a folder", "Ordner für Köln", "日本", 'it\'s "quoted" $HOME %s'])
 def test_folders_may_have_any_name(python, tmp_path, place):
     assert python(USE, CORE_CACHE_DIR=str(tmp_path / place)) == "fine\n"
     assert made(tmp_path / place)
@@ -292,5 +292,7 @@ def test_an_error_outside_all_kernels_is_one_of_the_entry_function(cache):
 
 def test_a_complaint_without_a_line_is_quoted_as_it_is(cache, fake):
     mine = fake("mine", 'for one; do case "$one" in *.c) echo "$one: is not to my taste" >&2; exit 1;; esac; done')
-    with pytest.raises(CompileError, match=r"mine 1 refused generated code: .*is not to my taste\n.*:0: \(no line given"):
+    with pytest.raises(
+        CompileError, match=r"mine 1 refused generated code: .*is not to my taste\n.*:0: \(no line given"
+    ):
         libraries.load(cffi.FFI(), WRONG, Compiler((mine,), "mine 1"))

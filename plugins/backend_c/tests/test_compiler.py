@@ -67,7 +67,9 @@ def test_a_compiler_that_answers_but_cannot_build_is_passed_over(only, fake):
 
 
 def test_a_compiler_whose_libraries_cannot_be_loaded_is_passed_over(only, fake):
-    fake("gcc", 'for last; do case "$before" in -o) echo nonsense > "$last";; esac; before="$last"; done; echo other 1.0')
+    fake(
+        "gcc", 'for last; do case "$before" in -o) echo nonsense > "$last";; esac; before="$last"; done; echo other 1.0'
+    )
     fake("cc", PASS)
     assert compiler.find()[0].command == ("cc",)
 
@@ -174,7 +176,9 @@ def test_a_compiler_that_refuses_everything_is_named_with_what_it_said(only, fak
     assert driver.probe().reason.endswith("cc cannot build a library: no assembler")
 
 
-@pytest.mark.parametrize("body, said", [("exit 3", "exit status 3"), ("exit 0", "exit status 0"), ("echo", "exit status 0")])
+@pytest.mark.parametrize(
+    "body, said", [("exit 3", "exit status 3"), ("exit 0", "exit status 0"), ("echo", "exit status 0")]
+)
 def test_a_compiler_that_does_not_say_its_version_is_passed_over(only, fake, body, said):
     fake("cc", body)
     assert f"cc --version: {said}" in compiler.find()[1]

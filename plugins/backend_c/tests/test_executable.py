@@ -172,7 +172,9 @@ def test_lengths_that_only_python_knows_feed_loops():
     for value in (np.array([1.0, -2.0, 3.0]), np.array([1.0, 2.0]), np.array([5.0])):
         kept = value[value > 0]
         got = f(value)
-        for one, want in zip(got, [np.exp(kept), kept.sum(), kept[::-1], len(kept), (kept * value[0]).max()], strict=True):
+        for one, want in zip(
+            got, [np.exp(kept), kept.sum(), kept[::-1], len(kept), (kept * value[0]).max()], strict=True
+        ):
             assert_allclose(one, want)
 
 
@@ -256,7 +258,9 @@ def test_what_a_python_op_raises_names_the_op_and_the_line_and_changes_nothing(e
     x, w = ct.dvector("x"), core.shared(np.ones(2), name="w")
     y = Host("failing", fail)(x)
     f = compiled([x], y, updates={w: w + y.sum()})
-    with pytest.raises(ComputeError, match=r"Host\(name='failing'.*failed(.|\n)*test_executable.py:\d+: y = Host") as caught:
+    with pytest.raises(
+        ComputeError, match=r"Host\(name='failing'.*failed(.|\n)*test_executable.py:\d+: y = Host"
+    ) as caught:
         f([1.0])
     assert caught.value.__cause__ is error
     assert_array_equal(w.get_value(), [1, 1])
@@ -424,5 +428,7 @@ def test_lengths_too_long_for_the_library_are_an_error_that_names_them():
     executable = object.__new__(Executable)
     executable.program = f.program
     position = next(k for k, step in enumerate(f.program.steps) if hasattr(step, "call"))
-    with pytest.raises(BackendError, match=r"gemm of backend 'c' needs lengths below 2\*\*31, got 2, 3, 2147483648\n.*y = x @ x"):
+    with pytest.raises(
+        BackendError, match=r"gemm of backend 'c' needs lengths below 2\*\*31, got 2, 3, 2147483648\n.*y = x @ x"
+    ):
         executable._raise(Status.LIBRARY, [position, 2, 3, 2**31], None)

@@ -1,0 +1,216 @@
+"""What is stored: which pointwise values become buffers, and which are computed inside whatever reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from core.ir.expr import Code, Expr, guarded_loads, lengths_in, loads_in, make, rebuild, substitute, walk
+from core.ir.loops import variables_of
+from core.ir.program import (
+    Definition,
+    FromLibrary,
+    FromLoops,
+    Guard,
+    Lowered,
+    Pointwise,
+    Reduction,
+    Scattering,
+    Value,
+    expressions_of,
+    operands_of,
+)
+
+LARGEST_UNDER_A_GUARD = 8  # a costlier value is stored: branches with much in them are slow to compile and to run
+EXPENSIVE = 16  # from this cost on, computing an element twice is worse than storing it
+LARGEST_EXPRESSION = 120  # nodes of one inlined expression
+
+
+def demanded(lowered: Lowered, guards: Sequence[Guard] = ()) -> set[Value]:
+    """The values that outputs and guards need; a value whose length alone is asked for is not among them."""
+    hosts = {out: (inputs, outputs) for _, inputs, outputs in lowered.host_nodes for out in outputs}
+    needed: set[Value] = set()
+    asked = [n for guard in guards for n in (guard.a, guard.b)]
+    pending = [*lowered.outputs, *(e.payload for e in loads_in(asked))]
+    pending += [e.payload[0] for e in lengths_in(asked) if e.payload[0] in hosts]
+    while pending:
+        value = pending.pop()
+        if value in needed:
+            continue
+        needed.add(value)
+        definition = lowered.definitions[value]
+        parts = expressions_of(definition)
+        pending.extend(e.payload for e in loads_in(parts))
+        if hosts:
+            pending.extend(e.payload[0] for e in lengths_in(parts) if e.payload[0] in hosts)
+        pending.extend(operands_of(definition))
+        pending.extend(lowered.requires.get(value, ()))
+        if value in hosts:
+            pending.extend(value for values in hosts[value] for value in values)
+        if isinstance(definition, FromLoops):
+            pending.extend(definition.outputs)
+    return needed
+
+
+@dataclass
+class Uses:
+    """Who reads what: at which indices, which values only in memory (``stored``), which under a guard."""
+
+    readers: dict[Value, list[tuple[Value, tuple[Expr, ...]]]] = field(default_factory=dict)
+    stored: set[Value] = field(default_factory=set)
+    guarded: set[Value] = field(default_factory=set)
+
+
+def _uses(lowered: Lowered, needed: set[Value], guards: Sequence[Guard]) -> Uses:
+    uses = Uses(stored={*lowered.outputs, *lowered.checks})
+    uses.stored.update(e.payload for guard in guards for e in loads_in([guard.a, guard.b]))
+    for _, inputs, _ in lowered.host_nodes:
+        uses.stored.update(inputs)
+    for value, definition in lowered.definitions.items():
+        if value not in needed:
+            continue
+        parts = expressions_of(definition)
+        for e in loads_in(parts):
+            uses.readers.setdefault(e.payload, []).append((value, e.args))
+        uses.guarded.update(e.payload for e in guarded_loads(parts))
+        uses.stored.update(operands_of(definition))
+        lengths = (*definition.shape, *getattr(definition, "extents", ()))
+        uses.stored.update(e.payload for e in loads_in(lengths))  # a length read from memory
+    return uses
+
+
+def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> tuple[dict[Value, Definition], set[Value]]:
+    """Definitions that read only stored values and reductions, and the set of pointwise values that are stored."""
+    needed = demanded(lowered, guards)
+    uses = _uses(lowered, needed, guards)
+    uses.stored |= _computed_twice(lowered, needed, uses)
+    inlined: dict[Value, Definition] = {}
+    sizes: dict[Value, int] = {}
+    twins: dict[Value, Value] = {}  # a reduction that equals an earlier one -> that one
+    first: dict[tuple, Value] = {}
+    for value, definition in lowered.definitions.items():
+        if value not in needed:
+            continue
+        definition, size = _inline_into(definition, inlined, uses.stored, sizes, twins)
+        if isinstance(definition, Reduction) and value not in uses.stored:
+            key = (definition.combine, definition.axes, definition.bound, definition.body)
+            twin = first.setdefault(key, value)
+            if twin is not value:
+                twins[value] = twin
+                continue
+        inlined[value] = definition
+        if isinstance(definition, Pointwise):
+            sizes[value] = size
+            if value not in uses.stored and _worth_storing(value, definition, size, uses, lowered.definitions):
+                uses.stored.add(value)
+    return inlined, uses.stored
+
+
+def _computed_twice(lowered: Lowered, needed: set[Value], uses: Uses) -> set[Value]:
+    """Costly values that kernels on both sides of a barrier (product, scatter, call of Python) would compute anew.
+
+    A value that is not stored is computed wherever its readers are; their depths, in barriers, tell kernels apart.
+    """
+    hosts = {out: inputs for _, inputs, outputs in lowered.host_nodes for out in outputs}
+    depth: dict[Value, int] = {}
+    cost: dict[Value, int] = {}
+    order = [value for value in lowered.definitions if value in needed]
+    for value in order:
+        definition = lowered.definitions[value]
+        sources = [e.payload for e in loads_in(expressions_of(definition))]
+        barrier = value in hosts or isinstance(definition, (FromLibrary, FromLoops, Scattering))
+        below = [*sources, *operands_of(definition), *hosts.get(value, ())]
+        depth[value] = max((depth.get(source, 0) for source in below), default=0) + barrier
+        if isinstance(definition, Pointwise):
+            inherited = sum(cost.get(source, 0) for source in set(sources) - uses.stored)
+            cost[value] = min(definition.expr.cost + inherited, LARGEST_EXPRESSION * EXPENSIVE)
+    found: set[Value] = set()
+    places: dict[Value, set[int]] = {}  # at which depths a value's elements are computed
+    for value in reversed(order):
+        is_item = value not in cost or value in uses.stored
+        if not is_item:
+            where = set().union(*(places[reader] for reader, _ in uses.readers.get(value, ()) if reader in places))
+            if len(where) > 1 and cost[value] >= EXPENSIVE:
+                found.add(value)
+                is_item = True
+        places[value] = {depth[value]} if is_item else where
+    return found
+
+
+def proved_at_entry(lowered: Lowered, inlined: dict[Value, Definition]) -> list[Guard]:
+    """Checks that only compare a loop with an axis: they leave the program, and become guards on lengths."""
+    guards = []
+    for check in [value for value in inlined if value in lowered.checks]:
+        definition = inlined[check]
+        if not isinstance(definition, Reduction):
+            continue
+        body, extents = definition.body, dict(zip(definition.bound, definition.extents, strict=True))
+        never = body.is_const and not body.payload
+        if never or (body.code is Code.LE and body.args[1] in extents and not body.args[0].free):
+            del inlined[check]
+            if not never and extents[body.args[1]] is not body.args[0]:
+                node = check.node
+                guards.append(Guard("within", extents[body.args[1]], body.args[0], str(node.op), node))
+    return guards
+
+
+def _inline_into(
+    definition: Definition,
+    inlined: dict[Value, Definition],
+    stored: set[Value],
+    sizes: dict[Value, int],
+    twins: dict[Value, Value],
+) -> tuple[Definition, int]:
+    """``definition`` with loads of values that are not stored replaced by what they are; and the size of that."""
+    size = 1
+
+    def change(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        nonlocal size
+        if node.code is not Code.LOAD:
+            return None
+        if node.payload in twins:
+            return make(Code.LOAD, node.dtype, args, twins[node.payload])
+        source = inlined[node.payload]
+        if not isinstance(source, Pointwise) or node.payload in stored:
+            return None
+        size += sizes[node.payload]
+        mapping = {axis: i for axis, i in zip(source.axes, args, strict=True) if axis is not i}
+        return substitute(source.expr, mapping)
+
+    memo: dict[Expr, Expr] = {}
+
+    def new(e: Expr) -> Expr:
+        return rebuild(e, change, memo)
+
+    if isinstance(definition, Pointwise):
+        definition = replace(definition, expr=new(definition.expr))
+        if size > LARGEST_EXPRESSION:
+            size = len(walk([definition.expr]))
+        return definition, size
+    if isinstance(definition, Reduction):
+        return replace(definition, body=new(definition.body)), size
+    if isinstance(definition, Scattering):
+        at = tuple(map(new, definition.at))
+        return replace(definition, base=new(definition.base), at=at, value=new(definition.value)), size
+    return definition, size
+
+
+def _worth_storing(
+    value: Value, definition: Pointwise, size: int, uses: Uses, definitions: dict[Value, Definition]
+) -> bool:
+    """Whether a pointwise value is better stored than computed by each of its readers."""
+    cost = definition.expr.cost
+    if size > LARGEST_EXPRESSION or (value in uses.guarded and cost > LARGEST_UNDER_A_GUARD):
+        return True
+    reads = uses.readers.get(value, ())
+    if cost < EXPENSIVE:
+        return False
+    return len({at for _, at in reads}) > 1 or any(_repeats(at, definitions[reader]) for reader, at in reads)
+
+
+def _repeats(at: tuple[Expr, ...], reader: Definition) -> bool:
+    """Whether the reader's loops come back to the same element: a loop that the index lacks lies outside one it has."""
+    used = frozenset().union(*(i.free for i in at))
+    order = [variable for variable, _ in variables_of(reader)]
+    inner = max((k for k, variable in enumerate(order) if variable in used), default=-1)
+    return any(variable not in used for variable in order[: max(inner, 0)])

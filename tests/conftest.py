@@ -1,0 +1,16 @@
+"""What all tests share: every program that a test compiles is verified, and golden texts can be written anew."""
+
+import pytest
+
+import core.ir.build
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="write the golden texts instead of comparing with them")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_program_is_verified():
+    core.ir.build.VERIFY = True
+    yield
+    core.ir.build.VERIFY = False
