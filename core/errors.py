@@ -48,7 +48,7 @@ def user_line() -> SourceLine | None:
     return None
 
 
-class attributed_to:
+class attributed_to:  # noqa: N801 - a verb, as in contextlib
     """Nodes made inside belong to ``line``: a rewrite or a gradient keeps the line of the node it started from."""
 
     __slots__ = ("line", "token")  # no generator: this is entered for every node that is made

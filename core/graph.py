@@ -161,7 +161,7 @@ class Apply:
     def clone_with_new_inputs(self, inputs: Sequence[Variable]) -> Apply:
         """The same op on other inputs.  Output types are worked out anew only where an input's type has changed."""
         with attributed_to(self.source):
-            if [x.type for x in inputs] == [x.type for x in self.inputs]:
+            if all(new.type == old.type for new, old in zip(inputs, self.inputs, strict=True)):
                 node = Apply(self.op, inputs, [out.type for out in self.outputs])
             else:
                 node = self.op.make_node(*inputs)

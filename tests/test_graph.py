@@ -466,6 +466,15 @@ def test_replace_by_something_that_reads_the_replaced():
     assert [node.op.label for node in graph.toposort()] == ["f", "h"]
 
 
+def test_toposort_follows_a_replacement_and_gives_a_list_of_its_own():
+    x = a("x")
+    graph = FunctionGraph([x], [g(f(x))])
+    graph.toposort().clear()
+    assert [node.op.label for node in graph.toposort()] == ["f", "g"]
+    graph.replace(graph.outputs[0], h(graph.inputs[0]))
+    assert [node.op.label for node in graph.toposort()] == ["h"]
+
+
 def test_replace_by_a_wrapper_of_the_replaced_would_be_a_cycle_and_is_refused():
     x = a("x")
     p = f(x)

@@ -77,6 +77,12 @@ class Signature:
         self._repeated = {name for name, count in Counter(self.names).items() if count > 1}
         self._known = [(k, _plain(spec.variable.type)) for k, spec in enumerate(self.inputs)]
 
+    @property
+    def lengths(self) -> list[tuple[int | None, ...]] | None:
+        """The static lengths of each argument; None when not all are arrays."""
+        kinds = [spec.variable.type for spec in self.inputs]
+        return [kind.shape for kind in kinds] if all(isinstance(kind, TensorType) for kind in kinds) else None
+
     def fits(self, args: Sequence[Any]) -> bool:
         """Whether ``args`` can be used as they are: plain arrays of the exact dtype and static shape."""
         if len(args) != len(self._known):

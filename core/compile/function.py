@@ -14,12 +14,13 @@ from weakref import WeakKeyDictionary
 
 from core import backend as backends
 from core.compile.arguments import Signature
+from core.compile.calling import Caller
 from core.compile.executable import compile_for
 from core.compile.instrument import instrumented
 from core.compile.modes import Mode, mode_of, stages_for
 from core.compile.recipe import Recipe, described, prepare
 from core.compile.shared import SharedVariable
-from core.errors import ArgumentError, BackendError, CoreWarning, ShapeError
+from core.errors import ArgumentError, BackendError, CoreWarning
 from core.graph import FunctionGraph, Variable, graph_inputs
 from core.options import config
 from core.rewriting import RewriteLog, rewrite
@@ -82,7 +83,13 @@ class Function:
     shared         the shared variables that it reads or updates
     updated        those that it updates, in the order of the last outputs of ``graph``
     choice         the backend: its record, driver and device
+
+    Errors of a call: ArgumentError, DTypeError, ShapeError for the arguments; those of the ops.  Shared variables keep
+    their values when anything fails.
     """
+
+    # What a call runs is found on the object, not on the class: C where the backend has it, with nothing in between.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
 
     def __init__(self, recipe: Recipe, choice: backends.Choice, chosen_by_user: bool = False):
         self._recipe, self._chosen_by_user, self.choice = recipe, chosen_by_user, choice
@@ -121,56 +128,18 @@ class Function:
         recipe = self._recipe
         self.shared: tuple[SharedVariable, ...] = tuple(dict.fromkeys([*reads, *writes]))
         self.updated: tuple[SharedVariable, ...] = tuple(writes)
-        self._signature = Signature(described(self.name), recipe.inputs)
-        self._fits, self._bind = self._signature.fits, self._signature.bind
-        self._reads, self._writes = [v.cell for v in reads], [v.cell for v in writes]
-        self._count = len(recipe.graph.outputs) - len(writes)
-        new_values = self.graph.outputs[self._count :]
-        self._guards = [
+        signature, layout = Signature(described(self.name), recipe.inputs), recipe.layout
+        count = len(recipe.graph.outputs) - len(writes)
+        new_values = self.graph.outputs[count:]
+        checked = [
             (k, v) for k, (v, new) in enumerate(zip(writes, new_values, strict=True)) if not v.type.is_super(new.type)
         ]
-        self._layout = recipe.layout
-        self.inputs: list[str | None] = self._signature.names
-        outputs = self.original.outputs[: self._count]
+        self.inputs: list[str | None] = signature.names
+        outputs = self.original.outputs[:count]
         self.outputs: list[str | None] = (
-            list(self._layout) if isinstance(self._layout, tuple) else [variable.name for variable in outputs]
+            list(layout) if isinstance(layout, tuple) else [variable.name for variable in outputs]
         )
-
-    # --- calling ----------------------------------------------------------------------------------------------------
-
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        """Compute.  Errors: ArgumentError, DTypeError, ShapeError for the arguments; those of the ops.
-
-        Shared variables keep their values when anything fails.
-        """
-        arrays = list(args) if not named and self._fits(args) else self._bind(args, named)
-        for cell in self._reads:
-            arrays.append(cell[0])
-        results = self._run(arrays)
-        if self._writes:
-            self._update(results)
-        layout = self._layout
-        if layout == "one":
-            return results[0]
-        if layout == "list":
-            return results[: self._count]
-        if layout == "tuple":
-            return tuple(results[: self._count])
-        return None if layout == "none" else dict(zip(layout, results, strict=False))
-
-    def _update(self, results: Sequence[Any]) -> None:
-        """Put new values in place; nothing before the last line changes a shared variable."""
-        new_values = results[self._count :]
-        for k, variable in self._guards:
-            shape = new_values[k].shape
-            if any(n is not None and n != m for n, m in zip(variable.type.shape, shape, strict=True)):
-                raise ShapeError(
-                    f"{described(self.name)} computed shape {shape} for shared variable {variable}, "
-                    f"which needs {variable.type}",
-                    blame=variable,
-                )
-        for cell, value in zip(self._writes, new_values, strict=True):
-            cell[0] = value
+        self.__call__ = Caller(signature, self._run, reads, writes, checked, count, layout).fastest()
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 

@@ -94,14 +94,16 @@ def print_program(program: Program, dialect: Dialect) -> str:
             kernels.append(text)
     entry = Entry(program, dialect, lengths).text()
     body = "\n\n".join([*kernels, entry])
-    used = set(re.findall(r"\bcore_\w+", body))
+    used = set(re.findall(r"\w+", body))
     helpers = [text for name, text in HELPERS.items() if name in used]
+    used.update(re.findall(r"\w+", " ".join(helpers)))
+    declared = [line for name, line in dialect.declarations.items() if name in used]
     types = [
         _GEMM.format(letter=letter, type=kind)
         for letter, kind in (("d", "double"), ("s", "float"))
         if f"core_{letter}gemm" in used
     ]
-    return "\n".join([dialect.preamble, _HEAD, *types, *helpers, "", body, ""])
+    return "\n".join([dialect.preamble, *declared, "", _HEAD, *types, *helpers, "", body, ""])
 
 
 class Entry:
@@ -323,8 +325,8 @@ class Entry:
         self._say("    const int ldc = gemm_n > 0 ? gemm_n : 1;")
         self._say(f"    const {kind} one = 1, zero = 0;")
         self._say(
-            f'    ((core_{letter}gemm)routines[{routine}])("{flags[0]}", "{flags[1]}", &gemm_n, &gemm_m, &gemm_k, &one, '
-            f"{self._name(b.value)}, &ldb, {self._name(a.value)}, &lda, &zero, {self._name(step.output)}, &ldc);"
+            f'    ((core_{letter}gemm)routines[{routine}])("{flags[0]}", "{flags[1]}", &gemm_n, &gemm_m, &gemm_k, '
+            f"&one, {self._name(b.value)}, &ldb, {self._name(a.value)}, &lda, &zero, {self._name(step.output)}, &ldc);"
         )
         self._say("}")
 

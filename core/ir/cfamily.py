@@ -33,6 +33,7 @@ class Dialect:
     calls      (function, dtype) -> name, where it is not C99's (sin, sinf)
     simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
     preamble   text that every translation unit starts with
+    declarations  of functions, by name: those that a unit uses stand at its beginning
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dialect:
     infinity: Mapping[str, str] = field(default_factory=lambda: {"float32": "INFINITY", "float64": "INFINITY"})
     nan: str = "NAN"
     preamble: str = ""
+    declarations: Mapping[str, str] = field(default_factory=dict)
 
     def supports(self, dtype: str) -> bool:
         return dtype in self.types

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.ir.expr import Code, Expr, walk
+from core.ir.expr import Code, Expr, loads_in, walk
 from core.ir.loops import name_loops
 from core.ir.program import (
     Definition,
@@ -33,11 +33,15 @@ NEAR_GROUPS = 6  # how far back an item looks for a group to join, besides those
 
 @dataclass(eq=False)
 class Item:
-    """The work of storing one value, or of reducing to it.  ``level``: after which stages of its group it can run."""
+    """The work of storing one value, or of reducing to it.  ``level``: after which stages of its group it can run.
+
+    ``measures`` are the values that lengths are made of: they must be there before the kernel of the item starts.
+    """
 
     value: Value
     definition: Any
     loads: list[Expr]
+    measures: frozenset[Value] = frozenset()
     size: int = 1
     level: int = 0
 
@@ -115,8 +119,8 @@ class Grouping:
         first = 0
         for e in item.loads:
             first = max(first, self._place.get(e.payload, 0))
-        for check in self._requires.get(item.value, ()):
-            first = max(first, self._place.get(check, -1) + 1)
+        for before in (*item.measures, *self._requires.get(item.value, ())):
+            first = max(first, self._place.get(before, -1) + 1)
         return first
 
     def _candidates(self, item: Item, first: int) -> list[int]:
@@ -203,4 +207,8 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = ()) -> Fused:
 
 def _item(value: Value, definition: Definition) -> Item:
     parts = walk(expressions_of(definition))
-    return Item(value, definition, [e for e in parts if e.code is Code.LOAD], len(parts))
+    loads = [e for e in parts if e.code is Code.LOAD]
+    lengths = (*definition.shape, *getattr(definition, "extents", ()))
+    measures = {e.payload for e in loads_in(lengths)} if loads else set()
+    measures.update(e.payload[0] for e in parts if e.code is Code.LENGTH)
+    return Item(value, definition, loads, frozenset(measures), len(parts))

@@ -28,6 +28,7 @@ from core.ir.expr import (
     remake,
     rules_in,
     select,
+    walk,
 )
 from core.ir.program import (
     Definition,
@@ -45,8 +46,9 @@ from core.ir.program import (
 class LengthSolver:
     """Classes of equal lengths, and the guards under which they are equal."""
 
-    def __init__(self, ones: frozenset[Expr], given: Iterable[Value] = ()):
-        self.ones, self.given = ones, set(given)  # values whose lengths are known at entry
+    def __init__(self, ones: frozenset[Expr], late: Iterable[Value] = ()):
+        self.ones = ones
+        self._late = {value: k + 1 for k, value in enumerate(late)}  # not known at entry, in the order of the program
         self.guards: dict[tuple, Guard] = {}
         self.changed = False
         self.node: Any = None
@@ -88,10 +90,11 @@ class LengthSolver:
         self.changed = True
         return keep
 
-    def _rank(self, n: Expr) -> tuple[bool, bool, int]:
-        """Which of two equal lengths stands for both: a constant, one known at entry, the simpler one."""
-        early = all(e.payload[0] in self.given for e in lengths_in([n]))
-        return (not n.is_const, not early, n.cost)
+    def _rank(self, n: Expr) -> tuple[bool, int, int]:
+        """Which of two equal lengths stands for both: a constant, the one that is known first, the simpler one."""
+        values = [e.payload[0] for e in lengths_in([n])] + [e.payload for e in loads_in([n])]
+        known = max((self._late.get(value, 0) for value in values), default=0)
+        return (not n.is_const, known, n.cost)
 
     def change(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         """The rule for ``rebuild``: an expression once its lengths are decided."""
@@ -120,7 +123,7 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
 
     Returns it with the guards that must hold.  Errors: ShapeError when two known lengths differ.
     """
-    solver = LengthSolver(ones, lowered.inputs)
+    solver = LengthSolver(ones, [value for value in lowered.definitions if value not in lowered.inputs])
     rules = _length_rules(lowered)
     while True:
         solver.changed, memo = False, {}
@@ -140,13 +143,16 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
 
 
 def _length_rules(lowered: Lowered) -> list[tuple[Expr, Value]]:
-    """Every expression that equates lengths, with the first value that needs it."""
+    """Every expression that equates lengths, with the first value that needs it; first those that assume nothing."""
     found: dict[Expr, Value] = {}
     for value, definition in lowered.definitions.items():
         for e in rules_in(expressions_of(definition)):
             if e.code in LENGTH_RULES:
                 found.setdefault(e, value)
-    return list(found.items())
+    assumes: dict[Expr, bool] = {}
+    for e in walk(found):
+        assumes[e] = e.code in (Code.JOIN, Code.SPREAD) or any(assumes[arg] for arg in e.args)
+    return sorted(found.items(), key=lambda rule: assumes[rule[0]])
 
 
 def _vanishing(lowered: Lowered, solver: LengthSolver) -> dict[Expr, Expr]:

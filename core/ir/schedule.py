@@ -221,8 +221,9 @@ class Scheduler:
                         nest.declare(local, init, min(level, nest.depth))
             if shared <= level < shared + len(stage.inner):
                 nest.open(stage.inner[level - shared])
-        self._rows(stage)
-        for item in stage.items:
+        rows = self._rows(stage)
+        for item, root in zip(stage.items, stage.roots, strict=True):
+            self._keep(stage, root, rows)
             self._reduce(item, stage) if item in self.accumulators else self._write(item)
         for item in reductions:
             if self._depth(item, stage) < shared:
@@ -258,13 +259,18 @@ class Scheduler:
                 kind = (LoopKind.ORDER, ())
             self.nest.close(*kind)
 
-    def _rows(self, stage: Stage) -> None:
-        """Write the rows that this stage keeps; know those that an earlier one kept."""
+    def _rows(self, stage: Stage) -> dict[Expr, Value]:
+        """The rows that this stage is to keep; those that an earlier one kept are known from now on."""
         for e, row in stage.finds:
             where = make(Code.LOAD, e.dtype, (stage.inner[0],), row)
             self.nest.know(e, where, self.nest.depth)
-        for e, row in stage.keeps:
-            self.nest.emit(Store(row, stage.inner[0], self.nest.named(e)))
+        return dict(stage.keeps)
+
+    def _keep(self, stage: Stage, root: Expr, rows: dict[Expr, Value]) -> None:
+        """Write those of ``rows`` that ``root`` needs: not before, for they may read what earlier items store."""
+        for e in walk([root]) if rows else ():
+            if e in rows:
+                self.nest.emit(Store(rows.pop(e), stage.inner[0], self.nest.named(e)))
 
     def _write(self, item: Item) -> None:
         """Store a pointwise value; what reads it at the same point takes it from its register."""

@@ -91,6 +91,7 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> tuple[dict[Value, 
     for value, definition in lowered.definitions.items():
         if value not in needed:
             continue
+        _inherit_checks(value, definition, lowered.requires, uses.stored)
         definition, size = _inline_into(definition, inlined, uses.stored, sizes, twins)
         if isinstance(definition, Reduction) and value not in uses.stored:
             key = (definition.combine, definition.axes, definition.bound, definition.body)
@@ -104,6 +105,18 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> tuple[dict[Value, 
             if value not in uses.stored and _worth_storing(value, definition, size, uses, lowered.definitions):
                 uses.stored.add(value)
     return inlined, uses.stored
+
+
+def _inherit_checks(
+    value: Value, definition: Definition, requires: dict[Value, list[Value]], stored: set[Value]
+) -> None:
+    """What is computed inside its reader passes on the checks that must come before it."""
+    if not requires:
+        return
+    sources = dict.fromkeys(e.payload for e in loads_in(expressions_of(definition)))
+    more = [check for source in sources if source not in stored for check in requires.get(source, ())]
+    if more:
+        requires[value] = list(dict.fromkeys([*requires.get(value, ()), *more]))
 
 
 def _computed_twice(lowered: Lowered, needed: set[Value], uses: Uses) -> set[Value]:

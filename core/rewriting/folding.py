@@ -15,7 +15,7 @@ LIMIT_BYTES = 1 << 16  # a larger constant costs more to load than to compute, u
 _FEW = 64  # nodes that a length may take to compute
 
 
-@canonicalize.node_rule(Op)
+@canonicalize.node_rule(Op, reads=(Constant,))
 def constant_folding(graph: FunctionGraph, node: Apply) -> list[Variable] | None:
     """f(constants) -> its value, as ``perform`` computes it.  An error is left for run time, where it is the user's."""
     if not node.inputs or not all(isinstance(x, Constant) for x in node.inputs):

@@ -23,6 +23,7 @@ class Rule:
     on         a pattern: ``function`` gets what each hole stands for, by the hole's name in lower case;
                an op, a class of ops, or a tuple of them: ``function`` gets the graph and the node
     function   returns the replacement of the node's output (a list of them when there are several outputs), or None
+    reads      ops, classes of ops, or Constant: a node none of whose inputs is made by any of them is passed over
     after, before   names of rules of the same stage that are tried earlier or later at one node
     dialects   dialects for which the rule is meant; empty for all
     tags       words by which a backend may refuse the rule
@@ -34,6 +35,7 @@ class Rule:
     on: Any
     function: Callable[..., Any]
     plugin: str = "core"
+    reads: tuple[Any, ...] = ()
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     dialects: tuple[str, ...] = ()
@@ -66,7 +68,9 @@ class Rule:
 
     def may_apply(self, makers: Sequence[Any]) -> bool:
         """Whether the rule can apply to a node, of one of its heads, whose inputs have these makers."""
-        return not isinstance(self.on, Pattern) or self.on.may_match(makers)
+        if isinstance(self.on, Pattern) and not self.on.may_match(makers):
+            return False
+        return not self.reads or any(_is_made_by(made_by, kind) for made_by in makers for kind in self.reads)
 
     def __call__(self, graph: FunctionGraph, node: Apply) -> Any:
         """What the rule wants in the place of ``node``, or None."""
@@ -77,6 +81,10 @@ class Rule:
 
     def __str__(self) -> str:
         return f"rule {self.name} (plugin {self.plugin})"
+
+
+def _is_made_by(maker: Any, kind: Any) -> bool:
+    return maker == kind or (isinstance(kind, type) and isinstance(maker, kind))
 
 
 def _check_pattern(rule: Rule, pattern: Pattern) -> None:

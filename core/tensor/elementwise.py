@@ -47,9 +47,7 @@ class Elementwise(Op):
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Elementwise) and self._hash == other._hash and super().__eq__(other)
-        )
+        return self is other or (isinstance(other, Elementwise) and self._hash == other._hash and super().__eq__(other))
 
     def __str__(self) -> str:
         return self.name

@@ -242,7 +242,7 @@ _WEAK = (bool, int, float, complex)
 
 def as_operands(*operands: Any) -> list[TensorVariable]:
     """Operands of one operation as tensors.  Python numbers are weak: they take the dtype of the rest (NEP 50)."""
-    if any(hasattr(x, "__apply_op__") for x in operands):
+    if all(isinstance(x, TensorVariable) for x in operands) or any(hasattr(x, "__apply_op__") for x in operands):
         return list(operands)
     strong = [x if isinstance(x, Variable) else as_tensor(x) for x in operands if type(x) not in _WEAK]
     if not strong:

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import ArgumentError, PluginConflict, RewriteError
-from core.graph import Apply, FunctionGraph
+from core.graph import Apply, Constant, FunctionGraph
 from core.op import Op
 from core.records import Rewrite
 from core.rewriting import RuleSet, rewrite, rules_from_record, with_records
-from core.tensor.arithmetic import add, cast
+from core.tensor.arithmetic import Cast, add, cast
 from core.tensor.functions import cos, exp, sin, tan
 from core.tensor.patterns import X
 from core.tensor.type import TensorType
@@ -83,6 +83,17 @@ def test_a_rule_for_several_ops_sees_these_only():
     rules.node_rule(sin, cos, name="r")(lambda graph, node: seen.append(str(node.op)))
     rewrite(graph_of(exp(cos(sin(x)))), rules)
     assert seen == ["sin", "cos"]
+
+
+@pytest.mark.parametrize(
+    "reads, expected", [((sin,), ["exp"]), ((Cast,), ["cos"]), ((Constant,), ["add"]), ((tan, exp), ["Cast(float32)"])]
+)
+def test_a_rule_sees_only_nodes_that_read_what_it_is_for(reads, expected):
+    seen = []
+    rules = RuleSet("canonicalize")
+    rules.node_rule(Op, name="r", reads=reads)(lambda graph, node: seen.append(str(node.op)))
+    rewrite(graph_of(cos(cast(exp(sin(x)), "float32")) + 1), rules)
+    assert seen == expected
 
 
 def test_a_replacement_that_says_the_same_does_not_fire():

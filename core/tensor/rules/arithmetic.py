@@ -42,7 +42,7 @@ from core.tensor.type import TensorType, TensorVariable, constant
 # --- neutral elements ----------------------------------------------------------------------------------------------
 
 
-@canonicalize.node_rule(Elementwise)
+@canonicalize.node_rule(Elementwise, reads=(Constant,))
 def constants_of_one_value_are_scalars(graph: FunctionGraph, node: Apply) -> list[Variable] | None:
     """op(x, full(shape, c)) -> op(x, c), where the other inputs have the shape of the output already.  Exact."""
     for position, x in enumerate(node.inputs):
@@ -366,7 +366,7 @@ def fill_like_a_fill_is_like_its_shape(graph: FunctionGraph, node: Apply) -> Var
     return None
 
 
-@canonicalize.node_rule(Elementwise)
+@canonicalize.node_rule(Elementwise, reads=(second, Alloc))
 def fill_that_others_cover_is_dropped(graph: FunctionGraph, node: Apply) -> Variable | None:
     """op(second(like, x), y) -> op(x, y), where the other inputs give the shape; so for broadcast_to(x, n).  Exact."""
     if node.op == second:

@@ -4,7 +4,7 @@ Only what plugins must say is here; nothing heavy is imported.
 """
 
 from core.markers import hookimpl
-from core.records import Backend, Library
+from core.records import Backend, Library, Option
 
 
 @hookimpl
@@ -15,3 +15,8 @@ def backends() -> list[Backend]:
 @hookimpl
 def libraries() -> list[Library]:
     return [Library("scipy-blas", dialect="c", provides=("gemm",), ref="plugin_backend_c.blas:routines")]
+
+
+@hookimpl
+def options() -> list[Option]:
+    return [Option("c.launcher", bool, True, help="call C through an extension module that is built once; else cffi")]

@@ -10,7 +10,7 @@ from core.errors import BackendError
 from core.ir.centry import print_program
 from core.ir.program import LibraryStep, Program
 from core.records import Probe
-from plugin_backend_c import blas, cache, compiler
+from plugin_backend_c import blas, cache, compiler, launcher
 from plugin_backend_c.dialect import C
 from plugin_backend_c.executable import DECLARATIONS, Executable
 
@@ -45,7 +45,8 @@ class Driver:
         ffi.cdef(DECLARATIONS.format(name=program.name))
         library, file = cache.load(ffi, text, found)
         products = any(isinstance(step, LibraryStep) for step in program.steps)
-        return Executable(program, ffi, library, {file: text}, blas.routines() if products else ())
+        routines = blas.routines() if products else ()
+        return Executable(program, ffi, library, {file: text}, routines, launcher.module(found))
 
 
 driver = Driver()

@@ -47,7 +47,7 @@ def _loaded(ffi: cffi.FFI, text: str, binary: Path, compiler: Compiler) -> Any:
 
 
 def _opened(ffi: cffi.FFI, binary: Path) -> Any:
-    """The library, until the process ends: it releases arrays that it allocated, and they may outlive their function."""
+    """The library, until the process ends: it releases arrays that it allocated, which may outlive their function."""
     return ffi.dlopen(str(binary), ffi.RTLD_NOW | getattr(ffi, "RTLD_NODELETE", 0))
 
 

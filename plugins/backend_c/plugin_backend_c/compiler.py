@@ -56,7 +56,7 @@ void core_trial(double *x, float *y)
 
 @dataclass(frozen=True)
 class Compiler:
-    """A command that compiles C, the first line of what it says of its version, and the best flags that it takes here."""
+    """A command that compiles C, the first line of what it says of its version, and the flags that it is given."""
 
     command: tuple[str, ...]
     version: str

@@ -1,10 +1,11 @@
-"""A loaded program: takes arrays, calls C, gives arrays.  Keeps nothing between calls, so threads may call it at once."""
+"""A loaded program: takes arrays, calls C, gives arrays.  Keeps nothing between calls: threads may call it at once."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import local
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
 from core.ir.centry import Status
 from core.ir.program import GuardFailed, Program, Value
+from plugin_backend_c import launcher
 
 DECLARATIONS = """
 typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
@@ -37,8 +39,16 @@ class Executable:
     sources  file name -> C text;  program  what it was printed from
     """
 
-    def __init__(self, program: Program, ffi: Any, library: Any, sources: dict[str, str], routines: Sequence[int]):
-        self.program, self.sources = program, sources
+    def __init__(
+        self,
+        program: Program,
+        ffi: Any,
+        library: Any,
+        sources: dict[str, str],
+        routines: Sequence[int],
+        extension: ModuleType | None = None,
+    ):
+        self.program, self.sources, self._extension = program, sources, extension
         self._ffi, self._library, self._entry = ffi, library, getattr(library, program.name)
         self._calls = local()
         self._constants = {v: np.ascontiguousarray(a).reshape(a.shape) for v, a in program.constants.items()}
@@ -49,6 +59,20 @@ class Executable:
         self._lengths_out = sum(ndim for _, _, ndim in self._made)
         self._report_length = 4 + max((len(shape) for shape in program.shapes.values()), default=0)
         self._plain = [value for value, _, _ in self._made] == program.outputs
+        kept = (library, self._constant_pointers, self._routines)
+        addresses = (self._entry, self._constant_pointers[0], self._routines)
+        self.launcher = launcher.launchable(
+            extension, program, tuple(int(ffi.cast("intptr_t", p)) for p in addresses), self._constants, kept
+        )
+
+    def bind(self, current: list[Any], *how: Any) -> Callable[..., Any] | None:
+        """Calls that need no Python, where there is a launcher: see core's Caller.fastest."""
+        return None if self.launcher is None else launcher.bound(self._extension, self.program, current, *how)
+
+    def free(self) -> None:
+        """Give memory back that is kept for the next call."""
+        if self._extension is not None:
+            self._extension.release_memory()
 
     def _pointers(self, arrays: Sequence[np.ndarray]) -> Any:
         buffers = [self._ffi.from_buffer(array) for array in arrays]
@@ -60,7 +84,7 @@ class Executable:
         ffi = self._ffi
         arrays = [array if array.flags.carray else _contiguous(array) for array in arrays]
         lengths = [n for array in arrays for n in array.shape]
-        inputs, buffers = self._pointers(arrays)
+        inputs, _alive = self._pointers(arrays)
         outputs = ffi.new("void *[]", max(len(self._made), 1))
         output_lengths = ffi.new("int64_t[]", max(self._lengths_out, 1))
         report = ffi.new("int64_t[]", self._report_length)

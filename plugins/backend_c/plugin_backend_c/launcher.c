@@ -164,7 +164,7 @@ static PyObject *launch(const Call *self, const Program *program, PyObject *cons
 {
     PyObject *inputs[program->n_inputs + 1];
     void *pointers[program->n_inputs + 1], *blocks[program->n_made + 1];
-    int64_t lengths[program->n_lengths_in + 1], lengths_out[program->n_lengths_out + 1], report[4];
+    int64_t lengths[program->n_lengths_in + 1], lengths_out[program->n_lengths_out + 1], report[program->report_length];
     int64_t elements = 0, *at = lengths;
     const npy_intp *known = self->lengths;
     Py_ssize_t held = 0;
@@ -340,8 +340,9 @@ static void call_dealloc(Call *self)
 }
 
 static PyTypeObject CallType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "core_launcher.Call",
-    .tp_doc = "Call(current, slow_path, reads, writes, layout, keys, n_args, n_results, lengths): calls a program.",
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "core_launcher.Call",
+    .tp_doc = "Calls a program, or the slow path with the same arguments.",
     .tp_basicsize = sizeof(Call),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_vectorcall_offset = offsetof(Call, vectorcall),

@@ -27,6 +27,7 @@ typedef struct {
     PyObject *keep; /* what owns the three above */
     Py_ssize_t n_inputs, n_made, n_outputs, n_lengths_in, n_lengths_out;
     int heavy; /* takes long, whatever its inputs */
+    int report_length;
     Kind *inputs, *made;
     Output *outputs;
 } Program;
@@ -95,9 +96,9 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *named
 {
     unsigned long long entry, constants, routines;
     PyObject *inputs, *made, *outputs, *keep;
-    int heavy;
-    if (!PyArg_ParseTuple(args, "KKKO!O!O!pO", &entry, &constants, &routines, &PyTuple_Type, &inputs, &PyTuple_Type,
-            &made, &PyTuple_Type, &outputs, &heavy, &keep))
+    int heavy, report_length;
+    if (!PyArg_ParseTuple(args, "KKKO!O!O!piO", &entry, &constants, &routines, &PyTuple_Type, &inputs, &PyTuple_Type,
+            &made, &PyTuple_Type, &outputs, &heavy, &report_length, &keep))
         return NULL;
     Program *self = (Program *)type->tp_alloc(type, 0);
     if (!self)
@@ -106,6 +107,7 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *named
     self->constants = (void **)(uintptr_t)constants;
     self->routines = (void **)(uintptr_t)routines;
     self->heavy = heavy;
+    self->report_length = report_length;
     self->keep = Py_NewRef(keep);
     if ((self->n_lengths_in = read_kinds(inputs, &self->inputs, &self->n_inputs)) < 0
         || (self->n_lengths_out = read_kinds(made, &self->made, &self->n_made)) < 0 || !read_outputs(outputs, self)) {
@@ -120,8 +122,9 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *named
 }
 
 static PyTypeObject ProgramType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "core_launcher.Program",
-    .tp_doc = "Program(entry, constants, routines, inputs, made, outputs, heavy, keep): an entry function to call.",
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "core_launcher.Program",
+    .tp_doc = "An entry function to call.",
     .tp_basicsize = sizeof(Program),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = program_new,

@@ -10,7 +10,6 @@ import pytest
 
 from core.options import config
 
-
 PATH = os.environ["PATH"]
 REAL = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
 
@@ -24,7 +23,10 @@ def real():
 
 @pytest.fixture
 def fake(tmp_path, real):
-    """Makes an executable script: ``fake("gcc", 'exec "$REAL" "$@"')``; ``$REAL`` is a real compiler, ``$FOLDER`` is where it is."""
+    """Makes an executable script: ``fake("gcc", 'exec "$REAL" "$@"')``.
+
+    ``$REAL`` is a real compiler, ``$FOLDER`` is where the script is.
+    """
 
     def make(name, body, folder="bin"):
         place = tmp_path / folder
@@ -47,10 +49,13 @@ def cache(tmp_path):
 
 @pytest.fixture
 def python(tmp_path):
-    """Runs a program in a new process: ``python(text, **environment)`` -> what it printed."""
+    """Runs a program in a new process: ``python(text, **environment)`` -> what it printed.
+
+    Without the launcher, which would be built for each of them.
+    """
 
     def start(text, **environment):
-        variables = {"CORE_CACHE_DIR": str(tmp_path / "cache"), **os.environ, **environment}
+        variables = {"CORE_CACHE_DIR": str(tmp_path / "cache"), "CORE_C_LAUNCHER": "0", **os.environ, **environment}
         return subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(text)],
             stdout=subprocess.PIPE,

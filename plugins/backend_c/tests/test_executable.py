@@ -10,9 +10,17 @@ import core
 import core.tensor as ct
 from core.errors import BackendError, ComputeError, CoreWarning, IndexOutOfBounds, ShapeError
 from core.ir.centry import Status
+from core.options import config
 from plugin_backend_c.executable import Executable
 
 pytestmark = pytest.mark.filterwarnings("ignore::core.errors.CoreWarning")
+
+
+@pytest.fixture(autouse=True, params=["launcher", "cffi"], scope="module")
+def way(request):
+    """Both ways to call C."""
+    with config.override({"c.launcher": request.param == "launcher"}):
+        yield request.param
 
 
 def compiled(inputs, outputs, **named):
@@ -20,7 +28,7 @@ def compiled(inputs, outputs, **named):
 
 
 @pytest.fixture(scope="module")
-def affine():
+def affine(way):
     x = ct.dmatrix("x")
     return compiled([x], [2 * x + 1, x.sum(axis=0)])
 
@@ -135,7 +143,7 @@ def test_outputs_own_writable_memory_in_row_major_order(affine):
         assert out.ctypes.data % 64 == 0
 
 
-# --- ops that only Python can compute -----------------------------------------------------------------------------------
+# --- ops that only Python can compute ---------------------------------------------------------------------------------
 
 
 class Host(core.Op):
@@ -156,9 +164,9 @@ class Host(core.Op):
             cell[0] = np.asarray(value)
 
 
-def test_python_computes_what_has_only_perform_and_one_warning_says_so():
+def test_python_computes_what_has_only_perform_and_one_warning_says_so(way):
     x = ct.dvector("x")
-    op = Host("sorted upside down", lambda a: np.sort(a)[::-1])
+    op = Host(f"sorted upside down {way}", lambda a: np.sort(a)[::-1])
     with pytest.warns(CoreWarning, match="Host.* has no code for the c backend.*Python computes it") as seen:
         f = compiled([x], op(x * 2) + 1)
     assert len([w for w in seen if w.category is CoreWarning]) == 1
@@ -399,7 +407,7 @@ def test_errors_stay_in_their_thread():
     in_threads(8, work)
 
 
-# --- errors that C reports ----------------------------------------------------------------------------------------------
+# --- errors that C reports --------------------------------------------------------------------------------------------
 
 
 def test_an_index_in_data_that_is_out_of_range_names_the_op_and_the_line():

@@ -21,7 +21,10 @@ SHAPES = [((3, 4), (3, 4)), ((1, 4), (3, 4)), ((3, 4), (3, 1)), ((1, 1), (3, 4))
 def test_lengths_that_turn_out_to_be_one_broadcast_in_any_order_of_calls():
     x, y = ct.dmatrix("x"), ct.dmatrix("y")
     f = compiled([x, y], [x + 2 * y, (x * y).sum(axis=0), ct.maximum(x, y).max()])
-    for first, second in [*itertools.product(SHAPES, [((3, 4), (3, 4)), ((3, 1), (1, 4))]), *zip(SHAPES, SHAPES[::-1])]:
+    for first, second in [
+        *itertools.product(SHAPES, [((3, 4), (3, 4)), ((3, 1), (1, 4))]),
+        *zip(SHAPES, SHAPES[::-1], strict=True),
+    ]:
         for shapes in (first, second):
             a, b = (np.arange(float(np.prod(s))).reshape(s) - 1.5 for s in shapes)
             for got, want in zip(f(a, b), [a + 2 * b, (a * b).sum(axis=0), np.maximum(a, b).max()], strict=True):

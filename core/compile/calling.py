@@ -1,0 +1,78 @@
+"""What a call of a function does: arguments in order, the program, new values of shared variables, results laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from core.compile.arguments import Signature
+from core.compile.shared import SharedVariable
+from core.errors import ShapeError
+
+
+class Caller:
+    """Runs an executable for values given by position or by name.
+
+    signature  the arguments;  run  the executable
+    reads      shared variables whose values come after the arguments;  writes  those that get the last results
+    checked    those of ``writes``, by their number, whose new values may be of another shape than their type's
+    layout     how the first ``count`` results are handed out: "one", "list", "tuple", "none", or a tuple of dict keys
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        run: Callable[[Sequence[Any]], list[Any]],
+        reads: Sequence[SharedVariable],
+        writes: Sequence[SharedVariable],
+        checked: Sequence[tuple[int, SharedVariable]],
+        count: int,
+        layout: str | tuple[str, ...],
+    ):
+        self._who, self._fits, self._bind = signature.who, signature.fits, signature.bind
+        self._lengths = signature.lengths
+        self._run = run
+        self._reads, self._writes = [v.cell for v in reads], [v.cell for v in writes]
+        self._checked, self._count, self._layout = list(checked), count, layout
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        arrays = list(args) if not named and self._fits(args) else self._bind(args, named)
+        for cell in self._reads:
+            arrays.append(cell[0])
+        results = self._run(arrays)
+        if self._writes:
+            self._update(results)
+        layout = self._layout
+        if layout == "one":
+            return results[0]
+        if layout == "list":
+            return results[: self._count]
+        if layout == "tuple":
+            return tuple(results[: self._count])
+        return None if layout == "none" else dict(zip(layout, results, strict=False))
+
+    def _update(self, results: Sequence[Any]) -> None:
+        """Put new values in place; nothing before the last line changes a shared variable."""
+        new_values = results[self._count :]
+        for k, variable in self._checked:
+            shape = new_values[k].shape
+            if any(n is not None and n != m for n, m in zip(variable.type.shape, shape, strict=True)):
+                raise ShapeError(
+                    f"{self._who} computed shape {shape} for shared variable {variable}, which needs {variable.type}",
+                    blame=variable,
+                )
+        for cell, value in zip(self._writes, new_values, strict=True):
+            cell[0] = value
+
+    def fastest(self) -> Callable[..., Any]:
+        """What to call: this object, or what the executable offers in its place.
+
+        An executable may have a method ``bind(reads, writes, layout, lengths, slow_path)``.  It returns None, or a
+        callable that does the same as ``slow_path``, this object, and leaves to it whatever is not worth its while: it
+        takes arrays by position, runs the program, and writes new values.  ``reads`` and ``writes`` are the cells of
+        shared variables, ``lengths`` the static lengths of each argument, with None for those that may change.
+        """
+        bind = getattr(self._run, "bind", None)
+        if bind is None or self._checked or self._lengths is None:
+            return self
+        return bind(self._reads, self._writes, self._layout, self._lengths, self) or self

@@ -1,0 +1,174 @@
+"""Calls without Python in between: the extension module of launcher.c, built here once for each Python and NumPy.
+
+Where it cannot be built (no headers, a compiler that refuses), or is not wanted (option ``c.launcher``), functions are
+called through cffi instead, which takes longer and gives the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.machinery import ExtensionFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from core.errors import CompileError
+from core.ir.nodes import If, Loop, Statement
+from core.ir.program import KernelStep, LibraryStep, Program
+from core.options import config
+from plugin_backend_c import cache as libraries
+from plugin_backend_c.compiler import Compiler
+from plugin_backend_c.folder import folders
+
+NAME = "core_launcher"
+LAYOUTS = {"one": 0, "list": 1, "tuple": 2, "none": 3}
+DICT = 4
+MADE, INPUT, EARLIER, ARRAY = range(4)  # where an output comes from; all but MADE are copied
+
+
+def module(compiler: Compiler) -> ModuleType | None:
+    """The extension module, or None where calls go through cffi."""
+    return _module(compiler) if config["c.launcher"] else None
+
+
+@cache
+def _module(compiler: Compiler) -> ModuleType | None:
+    folder = Path(sysconfig.get_path("include"))
+    if sysconfig.get_config_var("Py_GIL_DISABLED") or not (folder / "Python.h").is_file():
+        return None
+    flags = ("-O2", f"-I{folder}", f"-I{np.get_include()}")
+    if sys.platform == "darwin":
+        flags += ("-undefined", "dynamic_lookup")
+    builder, text = replace(compiler, flags=flags), source()
+    about = f"{sys.version}\n{sysconfig.get_config_var('SOABI')}\n{np.__version__}"
+    key = hashlib.sha256(f"{builder.identity}\n{about}\n{text}".encode()).hexdigest()[:40]
+    for place in folders():
+        try:
+            return _loaded(text, place / f"{key}.so", builder)
+        except (OSError, ImportError):  # a folder that cannot be written, or that nothing may be run from
+            continue
+        except CompileError:
+            break
+    return None
+
+
+def source() -> str:
+    """launcher.c with the files that it includes: one text, as the cache wants it."""
+    here = Path(__file__).parent
+    text = (here / "launcher.c").read_text()
+    return re.sub(r'^#include "(\w+\.h)"$', lambda match: (here / match[1]).read_text(), text, flags=re.MULTILINE)
+
+
+def _loaded(text: str, binary: Path, compiler: Compiler) -> ModuleType:
+    """Errors: OSError, ImportError, CompileError."""
+    if not libraries.intact(binary):
+        libraries.build(text, binary, compiler)
+    loader = ExtensionFileLoader(NAME, str(binary))
+    made = importlib.util.module_from_spec(importlib.util.spec_from_file_location(NAME, binary, loader=loader))
+    loader.exec_module(made)
+    return made
+
+
+# --- a program --------------------------------------------------------------------------------------------------------
+
+
+def launchable(
+    extension: ModuleType | None,
+    program: Program,
+    addresses: tuple[int, int, int],
+    constants: dict[Any, np.ndarray],
+    keep: Any,
+) -> Any:
+    """What the launcher needs to call ``program``; None for one that it leaves to Python.
+
+    addresses  of the entry function, of the pointers to constants, of the library routines
+    keep       what these must not outlive
+    """
+    if extension is None or program.host_nodes:
+        return None
+
+    def kinds(values: Sequence[Any]) -> tuple[tuple[np.dtype, int], ...]:
+        return tuple((np.dtype(value.dtype), len(program.shapes[value])) for value in values)
+
+    report_length = 4 + max((len(shape) for shape in program.shapes.values()), default=0)
+    inputs, made = kinds(program.inputs), kinds(program.made)
+    try:
+        return extension.Program(
+            *addresses, inputs, made, _origins(program, constants), is_heavy(program), report_length, keep
+        )
+    except ValueError:  # too many arguments for the stack
+        return None
+
+
+def _origins(program: Program, constants: dict[Any, np.ndarray]) -> tuple[tuple[int, int, np.ndarray | None], ...]:
+    """Where each output comes from."""
+    made = program.made
+    origins: list[tuple[int, int, np.ndarray | None]] = []
+    for k, value in enumerate(program.outputs):
+        earlier = program.outputs.index(value)
+        if earlier < k:
+            origins.append((EARLIER, earlier, None))
+        elif value in made:
+            origins.append((MADE, made.index(value), None))
+        elif value in constants:
+            origins.append((ARRAY, 0, constants[value]))
+        else:
+            origins.append((INPUT, program.inputs.index(value), None))
+    return tuple(origins)
+
+
+def is_heavy(program: Program) -> bool:
+    """Whether a call may take long though its arrays are small: products, and loops deeper than any array."""
+    deepest = max((len(program.shapes[value]) for value in (*program.inputs, *program.outputs)), default=0)
+    return any(
+        isinstance(step, LibraryStep) or (isinstance(step, KernelStep) and _depth(step.kernel.body) > deepest)
+        for step in program.steps
+    )
+
+
+def _depth(body: Sequence[Statement]) -> int:
+    depth = 0
+    for statement in body:
+        if isinstance(statement, Loop):
+            depth = max(depth, 1 + _depth(statement.body))
+        elif isinstance(statement, If):
+            depth = max(depth, _depth(statement.body), _depth(statement.orelse))
+    return depth
+
+
+# --- a function -------------------------------------------------------------------------------------------------------
+
+
+def bound(
+    extension: ModuleType,
+    program: Program,
+    current: list[Any],
+    reads: Sequence[list[Any]],
+    writes: Sequence[list[Any]],
+    layout: str | tuple[str, ...],
+    lengths: Sequence[Sequence[int | None]],
+    slow_path: Callable[..., Any],
+) -> Callable[..., Any]:
+    """A callable that runs the program of the executable ``current[0]``; see Executable.bind."""
+    keys = layout if isinstance(layout, tuple) else ()
+    known = tuple(-1 if n is None else n for shape in lengths for n in shape)
+    return extension.Call(
+        current,
+        slow_path,
+        tuple(reads),
+        tuple(writes),
+        DICT if isinstance(layout, tuple) else LAYOUTS[layout],
+        keys,
+        len(program.inputs) - len(reads),
+        len(program.outputs) - len(writes),
+        None if all(n < 0 for n in known) else known,
+    )
