@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from inspect import Signature as PythonSignature
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -69,6 +71,11 @@ def function(
     return Function(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
 
 
+_ANY_ARGUMENTS = PythonSignature(
+    [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("named", Parameter.VAR_KEYWORD)]
+)
+
+
 class Function:
     """A compiled function.  Call it with values for its inputs, by position or by name.
 
@@ -90,6 +97,7 @@ class Function:
 
     # What a call runs is found on the object, not on the class: C where the backend has it, with nothing in between.
     __slots__ = ("__call__", "__dict__", "__weakref__")
+    __call__: Callable[..., Any]
 
     def __init__(self, recipe: Recipe, choice: backends.Choice, chosen_by_user: bool = False):
         self._recipe, self._chosen_by_user, self.choice = recipe, chosen_by_user, choice
@@ -140,6 +148,7 @@ class Function:
             list(layout) if isinstance(layout, tuple) else [variable.name for variable in outputs]
         )
         self.__call__ = Caller(signature, self._run, reads, writes, checked, count, layout).fastest()
+        self.__signature__ = _ANY_ARGUMENTS
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 

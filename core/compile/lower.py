@@ -14,8 +14,9 @@ import numpy as np
 from core import dtypes, plugins
 from core.errors import BackendError, CoreWarning
 from core.graph import Apply, Constant, FunctionGraph, Variable
+from core.ir.axes import same_length
 from core.ir.cfamily import Dialect, identifier
-from core.ir.expr import Code, Expr, as_expr, const, index, length, load, loads_in, rebuild, rules_in, same_length
+from core.ir.expr import Code, Expr, as_expr, const, index, length, load
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -29,6 +30,7 @@ from core.ir.program import (
     Scattering,
     Value,
 )
+from core.ir.rebuild import loads_in, rebuild, rules_in
 from core.ir.scatter import Scatter
 from core.ir.view import View
 from core.options import config

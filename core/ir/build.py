@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.ir.builder import Buffer, KernelBuilder
-from core.ir.expr import Expr, loads_in
+from core.ir.expr import Expr
 from core.ir.fuse import Fused, Group, fuse
 from core.ir.lengths import computable, resolve
 from core.ir.memory import plan
@@ -25,6 +25,7 @@ from core.ir.program import (
     Step,
     Value,
 )
+from core.ir.rebuild import loads_in
 from core.ir.schedule import Scheduler, scatter_kernel
 from core.ir.verify import verify
 

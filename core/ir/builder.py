@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from core.errors import GraphError
-from core.ir.expr import Code, Expr, as_expr, cast, index, make, ravel
+from core.ir.axes import ravel
+from core.ir.expr import Code, Expr, as_expr, cast, index, make
 from core.ir.nodes import Assign, If, Let, Local, Loop, LoopKind, Statement, Store
 
 

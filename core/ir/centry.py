@@ -22,9 +22,10 @@ from collections.abc import Iterable
 from core import dtypes
 from core.ir.cfamily import Dialect, Names, Printer, print_kernel
 from core.ir.chelpers import HELPERS
-from core.ir.expr import Expr, length, lengths_in, loads_in
+from core.ir.expr import Expr, length
 from core.ir.memory import size_bytes
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
+from core.ir.rebuild import lengths_in, loads_in
 
 
 class Status(enum.IntEnum):

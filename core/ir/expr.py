@@ -97,13 +97,18 @@ _COST = {
 _CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
 _FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _COST_CAP = 1 << 20
-_LOADS, _LENGTHS, _RULES, _GUARDS = 1, 2, 4, 8  # what lies below an expression, as bits, so that searches can turn back
-_RULE_CODES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
+HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD = (
+    1,
+    2,
+    4,
+    8,
+)  # what lies below an expression, as bits, so that searches can turn back
+RULES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
 _MARKS = {
-    Code.LOAD: _LOADS,
-    Code.LENGTH: _LENGTHS,
-    Code.GUARDED: _GUARDS,
-    **dict.fromkeys(_RULE_CODES, _RULES),
+    Code.LOAD: HOLDS_LOAD,
+    Code.LENGTH: HOLDS_LENGTH,
+    Code.GUARDED: HOLDS_GUARD,
+    **dict.fromkeys(RULES, HOLDS_RULE),
 }
 _EMPTY: frozenset[Expr] = frozenset()
 
@@ -457,7 +462,7 @@ def cast(x: Expr, dtype: str) -> Expr:
     return make(Code.CAST, dtype, (x,))
 
 
-def _branches(code: Code, condition: Any, a: Any, b: Any) -> Expr:
+def conditional(code: Code, condition: Any, a: Any, b: Any) -> Expr:
     condition = as_expr(condition, "bool")
     if condition.dtype != "bool":
         condition = cast(condition, "bool")
@@ -469,12 +474,12 @@ def _branches(code: Code, condition: Any, a: Any, b: Any) -> Expr:
 
 def select(condition: Any, a: Any, b: Any) -> Expr:
     """``a`` where the condition holds, else ``b``; both may be evaluated, so both must be valid everywhere."""
-    return _branches(Code.SELECT, condition, a, b)
+    return conditional(Code.SELECT, condition, a, b)
 
 
 def guarded(condition: Any, a: Any, b: Any) -> Expr:
     """Like select, but ``a`` is read only where the condition holds and ``b`` only elsewhere (padding, joining)."""
-    return _branches(Code.GUARDED, condition, a, b)
+    return conditional(Code.GUARDED, condition, a, b)
 
 
 _BOOLEAN_CALLS = frozenset({"isnan", "isinf", "isfinite", "signbit"})
@@ -495,104 +500,7 @@ def Call(function: str, *operands: Any) -> Expr:
     return make(Code.CALL, out, tuple(_to(x, dtype) for x in operands), function)
 
 
-def reduce(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr], dtype: str | None = None) -> Expr:
-    """Combine ``body(k0, k1, ...)`` over ``0 <= k < extent`` of each; ``dtype``, if given, is what it sums in."""
-    if combine in (Combine.ARGMAX, Combine.ARGMIN):
-        return _position(Combine.MAX if combine is Combine.ARGMAX else Combine.MIN, extents, body)
-    variables = tuple(index("k") for _ in extents)
-    inner = body(*variables)
-    if dtype is not None:
-        inner = cast(inner, dtype)
-    if combine in (Combine.OR, Combine.AND):
-        inner = cast(inner, "bool")
-    return make(Code.REDUCE, inner.dtype, (inner, *(as_expr(n) for n in extents)), (combine, variables))
-
-
-def _position(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr]) -> Expr:
-    """The first flat position of the extreme: the least position at which an element equals it, or is NaN."""
-    extreme = reduce(combine, extents, body)
-    nowhere = const(Combine.MIN.identity(INDEX_DTYPE))
-
-    def position(*k: Expr) -> Expr:
-        element = body(*k)
-        found = equal(element, extreme)
-        if element.dtype in dtypes.FLOATS:  # where one is NaN, so is the extreme, and equals nothing
-            found = found | not_equal(element, element)
-        return select(found, ravel(k, [as_expr(n) for n in extents]), nowhere)
-
-    return reduce(Combine.MIN, extents, position)
-
-
-# --- lengths that are known only when the function runs -----------------------------------------------------------
-
-
-def join_length(a: Expr, b: Expr) -> Expr:
-    """The length of a broadcast axis of operands of length ``a`` and ``b``; checked when the function runs."""
-    if a is b or _is_one(b):
-        return a
-    return b if _is_one(a) else make(Code.JOIN, INDEX_DTYPE, (a, b))
-
-
-def same_length(a: Expr, b: Expr) -> Expr:
-    """A length that two axes must share; checked when the function runs."""
-    return a if a is b else make(Code.SAME, INDEX_DTYPE, (a, b))
-
-
-def stretch(i: Expr, n: Expr, out: Expr) -> Expr:
-    """Where index ``i`` of an axis of length ``out`` lies in an operand of length ``n`` that is broadcast to it."""
-    if _is_one(n):
-        return const(0)
-    return i if n is out else make(Code.STRETCH, INDEX_DTYPE, (i, n))
-
-
-def spread(big: Expr, small: Expr) -> Expr:
-    """How many elements of an axis of length ``big`` came from one element of length ``small``: 1, or all."""
-    if big is small:
-        return const(1)
-    return big if _is_one(small) else make(Code.SPREAD, INDEX_DTYPE, (big, small))
-
-
-def wrap_index(i: Expr, n: Expr) -> Expr:
-    """An index into an axis of length ``n``, negative from the end.  IndexOutOfBounds when it runs unless in range."""
-    if i.is_const and n.is_const and -n.payload <= i.payload < n.payload:
-        return const(i.payload % n.payload)
-    return make(Code.WRAP, INDEX_DTYPE, (cast(i, INDEX_DTYPE), n))
-
-
-def unravel(flat: Expr, shape: Sequence[Expr]) -> tuple[Expr, ...]:
-    """The index in ``shape`` of the row-major position ``flat``."""
-    if len(shape) == 1:
-        return (flat,)
-    return tuple(
-        const(0) if _is_one(n) else make(Code.UNRAVEL, INDEX_DTYPE, (flat, *shape), axis)
-        for axis, n in enumerate(shape)
-    )
-
-
-def ravel(at: Sequence[Expr], shape: Sequence[Expr]) -> Expr:
-    """The row-major position of an index.  Undoes ``unravel`` of the same shape."""
-    first = next((i for i in at if i.code is Code.UNRAVEL), None)
-    if first is not None and tuple(at) == unravel(first.args[0], shape):
-        return first.args[0]
-    flat = const(0)
-    for i, n in zip(at, shape, strict=True):
-        flat = flat * n + i
-    return flat
-
-
-def product(factors: Iterable[Expr]) -> Expr:
-    """The product of lengths; 1 of none."""
-    total = const(1)
-    for factor in factors:
-        total = total * factor
-    return total
-
-
-def _is_one(n: Expr) -> bool:
-    return n.is_const and n.payload == 1
-
-
-# --- walking -------------------------------------------------------------------------------------------------------
+# --- for people ----------------------------------------------------------------------------------------------------
 
 
 def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> list[Expr]:
@@ -615,101 +523,6 @@ def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> l
                 order.append(node)
     return order
 
-
-def loads_in(roots: Iterable[Expr]) -> list[Expr]:
-    """Every LOAD below ``roots``, once, those inside an index first."""
-    return [e for e in walk(roots, into=_holds_load) if e.code is Code.LOAD]
-
-
-def _holds_load(e: Expr) -> bool:
-    return bool(e.marks & _LOADS)
-
-
-def lengths_in(roots: Iterable[Expr]) -> list[Expr]:
-    """Every LENGTH below ``roots``, once."""
-    return [e for e in walk(roots, into=lambda e: bool(e.marks & _LENGTHS)) if e.code is Code.LENGTH]
-
-
-def rules_in(roots: Iterable[Expr]) -> list[Expr]:
-    """Every JOIN, SAME, STRETCH, SPREAD, WRAP and REDUCE below ``roots``, once, operands first."""
-    return [e for e in walk(roots, into=lambda e: bool(e.marks & _RULES)) if e.code in _RULE_CODES]
-
-
-def unconditional(roots: Iterable[Expr]) -> set[Expr]:
-    """The expressions below ``roots`` that are evaluated whatever the guards say."""
-    seen: set[Expr] = set()
-    pending = list(roots)
-    while pending:
-        e = pending.pop()
-        if e not in seen:
-            seen.add(e)
-            pending.extend(e.args[:1] if e.code is Code.GUARDED else e.args)
-    return seen
-
-
-def guarded_loads(roots: Sequence[Expr]) -> list[Expr]:
-    """Every LOAD below ``roots`` that happens only where a guard holds."""
-    if not any(root.marks & _GUARDS for root in roots):
-        return []
-    always = unconditional(roots)
-    return [e for e in loads_in(roots) if e not in always]
-
-
-def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None], memo: dict[Expr, Expr]) -> Expr:
-    """``root`` with every node put through ``change(node, new_operands)``, operands first.
-
-    None means: the same operation on the new operands.  ``memo`` remembers results between calls and may be seeded.
-    """
-    if root in memo:
-        return memo[root]
-    for node in walk([root], into=lambda e: e not in memo):
-        if node in memo:
-            continue
-        args = tuple(memo[arg] for arg in node.args)
-        new = change(node, args)
-        memo[node] = remake(node, args) if new is None else new
-    return memo[root]
-
-
-_SIMPLIFIED = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.FLOORDIV, Code.MOD, Code.MIN, Code.MAX, Code.AND, Code.OR})
-
-
-def remake(node: Expr, args: tuple[Expr, ...]) -> Expr:
-    """The same operation on other operands of the same dtypes, simplified where it is index arithmetic."""
-    if args == node.args:
-        return node
-    code = node.code
-    if code in _SIMPLIFIED and node.dtype in (INDEX_DTYPE, "bool"):
-        return arith(code, *args)
-    if code is Code.NEG:
-        return -args[0]
-    if code in COMPARISONS:
-        return compare(code, *args)
-    if code in (Code.SELECT, Code.GUARDED):
-        return _branches(code, *args)
-    if code is Code.UNRAVEL:
-        return unravel(args[0], args[1:])[node.payload]
-    if code is Code.JOIN:
-        return join_length(*args)
-    if code is Code.SAME:
-        return same_length(*args)
-    if code is Code.SPREAD:
-        return spread(*args)
-    if code is Code.CAST:
-        return cast(args[0], node.dtype)
-    if code is Code.WRAP:
-        return wrap_index(*args)
-    return make(code, node.dtype, args, node.payload)
-
-
-def substitute(root: Expr, mapping: dict[Expr, Expr]) -> Expr:
-    """``root`` with each key of ``mapping`` replaced by its value."""
-    if not mapping or root.free.isdisjoint(mapping) and not any(key.code is not Code.INDEX for key in mapping):
-        return root
-    return rebuild(root, lambda node, args: None, dict(mapping))
-
-
-# --- for people ----------------------------------------------------------------------------------------------------
 
 _SHOW_LIMIT = 400
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.ir.expr import Code, Expr, loads_in, walk
+from core.ir.expr import Code, Expr, walk
 from core.ir.loops import name_loops
 from core.ir.program import (
     Definition,
@@ -24,6 +24,7 @@ from core.ir.program import (
     Value,
     expressions_of,
 )
+from core.ir.rebuild import loads_in
 from core.ir.storage import inline, proved_at_entry
 
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function

@@ -12,24 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from core.errors import ShapeError
-from core.ir.expr import (
-    INDEX_DTYPE,
-    LENGTH_RULES,
-    Code,
-    Combine,
-    Expr,
-    const,
-    index,
-    lengths_in,
-    loads_in,
-    make,
-    ravel,
-    rebuild,
-    remake,
-    rules_in,
-    select,
-    walk,
-)
+from core.ir.axes import ravel
+from core.ir.expr import INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -41,6 +25,7 @@ from core.ir.program import (
     Value,
     expressions_of,
 )
+from core.ir.rebuild import lengths_in, loads_in, rebuild, remake, rules_in
 
 
 class LengthSolver:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from core import dtypes
-from core.ir.expr import Expr, loads_in, product
+from core.ir.axes import product
+from core.ir.expr import Expr
 from core.ir.program import HostStep, Program, Value
+from core.ir.rebuild import loads_in
 
 
 def plan(program: Program) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, ravel, remake, unconditional, walk
+from core.ir.axes import ravel
+from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, walk
 from core.ir.nodes import Let, Local, Loop, LoopKind, Statement
+from core.ir.rebuild import remake, unconditional
 
 _LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _INDEX_COST = 4  # index arithmetic up to this cost is repeated rather than named: compilers share it anyway

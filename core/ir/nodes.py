@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from core.ir.expr import Code, Combine, Expr, lengths_in, make, show
+from core.ir.expr import Code, Combine, Expr, make, show
+from core.ir.rebuild import lengths_in
 
 
 class Local:

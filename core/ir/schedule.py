@@ -9,25 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from core import dtypes
-from core.ir.expr import (
-    Code,
-    Combine,
-    Expr,
-    cast,
-    const,
-    loads_in,
-    make,
-    maximum,
-    minimum,
-    not_equal,
-    ravel,
-    select,
-    walk,
-)
+from core.ir.axes import ravel
+from core.ir.expr import Code, Combine, Expr, cast, const, make, maximum, minimum, not_equal, select, walk
 from core.ir.fuse import Group, Item
 from core.ir.nest import Nest
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Reduction, Scattering, Value
+from core.ir.rebuild import loads_in
 from core.ir.storage import EXPENSIVE
 
 
@@ -236,8 +224,14 @@ class Scheduler:
                     nest.emit(*self._finished(item, stage))
         for item in reductions:
             if self._depth(item, stage) == shared and not self._full_depth(item, stage):
-                again = make(Code.LOAD, item.value.dtype, item.definition.axes, item.value)
-                nest.know(again, nest.named(self.accumulators[item].result()), shared)
+                again = self._read_again(item)
+                if again is not None:
+                    nest.know(again, nest.named(self.accumulators[item].result()), shared)
+
+    def _read_again(self, item: Item) -> Expr | None:
+        """The load by which another item of the group reads this one at the same point, if there is one."""
+        again = make(Code.LOAD, item.value.dtype, item.definition.axes, item.value)
+        return again if any(again in other.loads for other in self.group.items) else None
 
     def _full_depth(self, item: Item, stage: Stage) -> bool:
         """Whether no loop lies inside the item's own, so that there is nothing to keep in a register."""
@@ -275,8 +269,8 @@ class Scheduler:
     def _write(self, item: Item) -> None:
         """Store a pointwise value; what reads it at the same point takes it from its register."""
         expr = item.definition.expr
-        again = make(Code.LOAD, item.value.dtype, item.definition.axes, item.value)
-        if any(again in other.loads for other in self.group.items):
+        again = self._read_again(item)
+        if again is not None:
             self.nest.know(again, self.nest.named(expr), self.nest.depth)
         self.nest.emit(self._store(item.value, item.definition.axes, self.nest.value(expr)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core.ir.expr import Code, Expr, guarded_loads, lengths_in, loads_in, make, rebuild, substitute, walk
+from core.ir.expr import Code, Expr, make, walk
 from core.ir.loops import variables_of
 from core.ir.program import (
     Definition,
@@ -20,6 +20,7 @@ from core.ir.program import (
     expressions_of,
     operands_of,
 )
+from core.ir.rebuild import guarded_loads, lengths_in, loads_in, rebuild, substitute
 
 LARGEST_UNDER_A_GUARD = 8  # a costlier value is stored: branches with much in them are slow to compile and to run
 EXPENSIVE = 16  # from this cost on, computing an element twice is worse than storing it

@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 
 from core import dtypes
 from core.errors import VerifyError
-from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, loads_in, show, walk
+from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, show, walk
 from core.ir.memory import size_bytes
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Program, Step, Value
+from core.ir.rebuild import loads_in
 
 _NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
 _SAME_DTYPE = frozenset(

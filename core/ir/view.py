@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.errors import GraphError
-from core.ir.expr import Expr, as_expr, join_length, ravel, stretch, unravel
+from core.ir.axes import join_length, ravel, stretch, unravel
+from core.ir.expr import Expr, as_expr
 
 Index = tuple[Expr, ...]
 

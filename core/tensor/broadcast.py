@@ -11,7 +11,8 @@ from core import dtypes
 from core.errors import ShapeError
 from core.graph import Apply, Variable
 from core.ir import view as views
-from core.ir.expr import const, join_length, same_length
+from core.ir.axes import join_length, same_length
+from core.ir.expr import const
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor.dimshuffle import dimshuffle, expand_dims

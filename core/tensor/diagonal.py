@@ -10,7 +10,8 @@ import numpy as np
 from core import dtypes
 from core.errors import AxisError, ShapeError
 from core.graph import Apply, Variable
-from core.ir.expr import Expr, const, equal, guarded, same_length, select
+from core.ir.axes import same_length
+from core.ir.expr import Expr, const, equal, guarded, select
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor.dimshuffle import moveaxis

@@ -10,7 +10,8 @@ import numpy as np
 from core import dtypes
 from core.errors import AxisError, ShapeError
 from core.graph import Apply, Variable
-from core.ir.expr import Expr, as_expr, const, same_length
+from core.ir.axes import same_length
+from core.ir.expr import Expr, as_expr, const
 from core.ir.view import View
 from core.op import Op
 from core.tensor.shape import input_gradient

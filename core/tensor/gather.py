@@ -13,7 +13,8 @@ import numpy as np
 from core import dtypes
 from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, Variable
-from core.ir.expr import Combine, Expr, as_expr, same_length, wrap_index
+from core.ir.axes import same_length, wrap_index
+from core.ir.expr import Combine, Expr, as_expr
 from core.ir.scatter import Scatter
 from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.op import Op, disconnected

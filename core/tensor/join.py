@@ -11,7 +11,8 @@ import numpy as np
 from core import dtypes
 from core.errors import AxisError, ShapeError
 from core.graph import Apply, Variable
-from core.ir.expr import Expr, cast, const, guarded, same_length
+from core.ir.axes import same_length
+from core.ir.expr import Expr, cast, const, guarded
 from core.ir.view import View
 from core.op import Op
 from core.tensor.dimshuffle import atleast_1d, atleast_2d, expand_dims, transpose

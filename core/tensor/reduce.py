@@ -10,7 +10,8 @@ import numpy as np
 from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
-from core.ir.expr import Combine, Expr, cast, const, reduce
+from core.ir.axes import reduce
+from core.ir.expr import Combine, Expr, cast, const
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor.arithmetic import conj, maximum, real, sqrt, square

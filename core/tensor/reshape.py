@@ -12,7 +12,8 @@ from core import dtypes
 from core.errors import ShapeError
 from core.graph import Apply, Variable
 from core.ir import view as views
-from core.ir.expr import Code, Expr, as_expr, const, equal, product, same_length, select, unravel
+from core.ir.axes import product, same_length, unravel
+from core.ir.expr import Code, Expr, as_expr, const, equal, select
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor.elementwise import elementwise

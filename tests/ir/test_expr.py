@@ -10,6 +10,7 @@ import pytest
 from core import dtypes
 from core.errors import DTypeError
 from core.ir import expr
+from core.ir.axes import join_length, product, ravel, reduce, same_length, spread, stretch, unravel, wrap_index
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import (
     Call,
@@ -21,26 +22,16 @@ from core.ir.expr import (
     equal,
     guarded,
     index,
-    join_length,
     length,
     load,
     maximum,
     minimum,
     not_equal,
-    product,
-    ravel,
-    rebuild,
-    reduce,
-    same_length,
     select,
     show,
-    spread,
-    stretch,
-    substitute,
-    unravel,
     walk,
-    wrap_index,
 )
+from core.ir.rebuild import rebuild, substitute
 
 DEEP = 20_000
 

@@ -6,18 +6,8 @@ import pytest
 import core.ir.build
 import core.tensor as ct
 from core.errors import VerifyError
-from core.ir.expr import (
-    Code,
-    Combine,
-    cast,
-    const,
-    index,
-    join_length,
-    length,
-    make,
-    reduce,
-    wrap_index,
-)
+from core.ir.axes import join_length, reduce, wrap_index
+from core.ir.expr import Code, Combine, cast, const, index, length, make
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryCall, LibraryStep, Operand, Program, Value
 from core.ir.verify import verify, verify_kernel
@@ -50,9 +40,17 @@ TOTAL = [Let(T, ZERO, constant=False), simd(Assign(T, T.expr + read()), reductio
 LEGAL = {
     "a map": [simd(Store(Y, I, read()))],
     "a sum": [*TOTAL, Store(Y, const(0), T.expr)],
-    "a sum of every row": [grid(Let(T, ZERO, False), simd(Assign(T, T.expr + read(J)), over=J, reductions=[(Combine.ADD, T)]), Store(Y, I, T.expr))],
+    "a sum of every row": [
+        grid(
+            Let(T, ZERO, False),
+            simd(Assign(T, T.expr + read(J)), over=J, reductions=[(Combine.ADD, T)]),
+            Store(Y, I, T.expr),
+        )
+    ],
     "a place that is read and written": [simd(Store(Y, I, read(value=Y) + read()))],
-    "a place that a local leads to": [grid(Let(T, ZERO), Let(U, cast(I, "float64")), Store(Y, cast(U.expr, "int64"), T.expr))],
+    "a place that a local leads to": [
+        grid(Let(T, ZERO), Let(U, cast(I, "float64")), Store(Y, cast(U.expr, "int64"), T.expr))
+    ],
     "a choice": [simd(If(read() < 1.0, [Store(Y, I, read())], [Store(Y, I, ZERO)]))],
     "the same local twice": [simd(Let(T, read()), Store(Y, I, T.expr)), simd(Let(T, read()), Store(Y, I, T.expr))],
     "nothing": [Loop(I, const(0), [Store(Y, const(0), ZERO)], LoopKind.SIMD)],
@@ -142,7 +140,9 @@ def copy(source, target, name="k0"):
 def program(*steps, outputs=(Y,), guards=(), slots=None, sizes=(), **shapes):
     values = {X, Y, FLAG, *(v for step in steps for v in (*step.reads, *step.writes))}
     known = {value: shapes.get(value.name, (N,)) for value in values}
-    return Program("run", [X], list(outputs), {}, list(steps), list(guards), known, slots=slots or {}, slot_sizes=list(sizes))
+    return Program(
+        "run", [X], list(outputs), {}, list(steps), list(guards), known, slots=slots or {}, slot_sizes=list(sizes)
+    )
 
 
 def value(name, dtype="float64"):
@@ -230,4 +230,3 @@ def test_every_program_of_the_tests_is_verified(compiled, monkeypatch):
     f = compiled([x], ct.where(x > 0, x, 0.0))
     assert seen == [f.program]
     np.testing.assert_array_equal(f(np.array([-1.0, 2.0])), [0, 2])
-

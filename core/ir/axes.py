@@ -1,0 +1,119 @@
+"""Axes in scalar expressions: lengths that meet, indices, positions, and reductions over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from core import dtypes
+from core.ir.expr import (
+    INDEX_DTYPE,
+    Code,
+    Combine,
+    Expr,
+    as_expr,
+    cast,
+    const,
+    equal,
+    index,
+    make,
+    not_equal,
+    select,
+)
+
+
+def reduce(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr], dtype: str | None = None) -> Expr:
+    """Combine ``body(k0, k1, ...)`` over ``0 <= k < extent`` of each; ``dtype``, if given, is what it sums in."""
+    if combine in (Combine.ARGMAX, Combine.ARGMIN):
+        return _position(Combine.MAX if combine is Combine.ARGMAX else Combine.MIN, extents, body)
+    variables = tuple(index("k") for _ in extents)
+    inner = body(*variables)
+    if dtype is not None:
+        inner = cast(inner, dtype)
+    if combine in (Combine.OR, Combine.AND):
+        inner = cast(inner, "bool")
+    return make(Code.REDUCE, inner.dtype, (inner, *(as_expr(n) for n in extents)), (combine, variables))
+
+
+def _position(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr]) -> Expr:
+    """The first flat position of the extreme: the least position at which an element equals it, or is NaN."""
+    extreme = reduce(combine, extents, body)
+    nowhere = const(Combine.MIN.identity(INDEX_DTYPE))
+
+    def position(*k: Expr) -> Expr:
+        element = body(*k)
+        found = equal(element, extreme)
+        if element.dtype in dtypes.FLOATS:  # where one is NaN, so is the extreme, and equals nothing
+            found = found | not_equal(element, element)
+        return select(found, ravel(k, [as_expr(n) for n in extents]), nowhere)
+
+    return reduce(Combine.MIN, extents, position)
+
+
+# --- lengths that are known only when the function runs -----------------------------------------------------------
+
+
+def join_length(a: Expr, b: Expr) -> Expr:
+    """The length of a broadcast axis of operands of length ``a`` and ``b``; checked when the function runs."""
+    if a is b or _is_one(b):
+        return a
+    return b if _is_one(a) else make(Code.JOIN, INDEX_DTYPE, (a, b))
+
+
+def same_length(a: Expr, b: Expr) -> Expr:
+    """A length that two axes must share; checked when the function runs."""
+    return a if a is b else make(Code.SAME, INDEX_DTYPE, (a, b))
+
+
+def stretch(i: Expr, n: Expr, out: Expr) -> Expr:
+    """Where index ``i`` of an axis of length ``out`` lies in an operand of length ``n`` that is broadcast to it."""
+    if _is_one(n):
+        return const(0)
+    return i if n is out else make(Code.STRETCH, INDEX_DTYPE, (i, n))
+
+
+def spread(big: Expr, small: Expr) -> Expr:
+    """How many elements of an axis of length ``big`` came from one element of length ``small``: 1, or all."""
+    if big is small:
+        return const(1)
+    return big if _is_one(small) else make(Code.SPREAD, INDEX_DTYPE, (big, small))
+
+
+def wrap_index(i: Expr, n: Expr) -> Expr:
+    """An index into an axis of length ``n``, negative from the end.  IndexOutOfBounds when it runs unless in range."""
+    if i.is_const and n.is_const and -n.payload <= i.payload < n.payload:
+        return const(i.payload % n.payload)
+    return make(Code.WRAP, INDEX_DTYPE, (cast(i, INDEX_DTYPE), n))
+
+
+def unravel(flat: Expr, shape: Sequence[Expr]) -> tuple[Expr, ...]:
+    """The index in ``shape`` of the row-major position ``flat``."""
+    if len(shape) == 1:
+        return (flat,)
+    return tuple(
+        const(0) if _is_one(n) else make(Code.UNRAVEL, INDEX_DTYPE, (flat, *shape), axis)
+        for axis, n in enumerate(shape)
+    )
+
+
+def ravel(at: Sequence[Expr], shape: Sequence[Expr]) -> Expr:
+    """The row-major position of an index.  Undoes ``unravel`` of the same shape."""
+    first = next((i for i in at if i.code is Code.UNRAVEL), None)
+    if first is not None and tuple(at) == unravel(first.args[0], shape):
+        return first.args[0]
+    flat = const(0)
+    for i, n in zip(at, shape, strict=True):
+        flat = flat * n + i
+    return flat
+
+
+def product(factors: Iterable[Expr]) -> Expr:
+    """The product of lengths; 1 of none."""
+    total = const(1)
+    for factor in factors:
+        total = total * factor
+    return total
+
+
+def _is_one(n: Expr) -> bool:
+    return n.is_const and n.payload == 1
