@@ -6,11 +6,10 @@ checked is in arguments.py.
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from inspect import Parameter
-from inspect import Signature as PythonSignature
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -71,9 +70,7 @@ def function(
     return Function(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
 
 
-_ANY_ARGUMENTS = PythonSignature(
-    [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("named", Parameter.VAR_KEYWORD)]
-)
+_ANY_ARGUMENTS = inspect.signature(lambda *args, **named: None)
 
 
 class Function:

@@ -195,7 +195,7 @@ class _Lowering:
         self._define(variable, Pointwise(shape, axes, expr), node)
 
     def _without_reductions(self, expr: Expr, extents: dict[Expr, Expr], node: Apply) -> Expr:
-        reductions = [e for e in rules_in([expr]) if e.code is Code.REDUCE]
+        reductions = reductions_in([expr])
         if not reductions:
             return expr
         extents = dict(extents)

@@ -97,18 +97,15 @@ _COST = {
 _CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
 _FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _COST_CAP = 1 << 20
-HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD = (
-    1,
-    2,
-    4,
-    8,
-)  # what lies below an expression, as bits, so that searches can turn back
+# what lies below an expression, as bits, so that searches can turn back
+HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD, HOLDS_REDUCE = 1, 2, 4, 8, 16
 RULES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
 _MARKS = {
     Code.LOAD: HOLDS_LOAD,
     Code.LENGTH: HOLDS_LENGTH,
     Code.GUARDED: HOLDS_GUARD,
     **dict.fromkeys(RULES, HOLDS_RULE),
+    Code.REDUCE: HOLDS_RULE | HOLDS_REDUCE,
 }
 _EMPTY: frozenset[Expr] = frozenset()
 
@@ -508,6 +505,10 @@ def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> l
     seen: set[Expr] = set()
     order: list[Expr] = []
     for root in roots:
+        if not root.args and root not in seen:
+            seen.add(root)
+            order.append(root)
+            continue
         stack = [root]
         while stack:
             node = stack[-1]

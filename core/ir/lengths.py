@@ -130,10 +130,13 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
 def _length_rules(lowered: Lowered) -> list[tuple[Expr, Value]]:
     """Every expression that equates lengths, with the first value that needs it; first those that assume nothing."""
     found: dict[Expr, Value] = {}
+    seen: set[Expr] = set()
     for value, definition in lowered.definitions.items():
-        for e in rules_in(expressions_of(definition)):
+        parts = walk(expressions_of(definition), into=lambda e: bool(e.marks & HOLDS_RULE) and e not in seen)
+        for e in parts:
             if e.code in LENGTH_RULES:
                 found.setdefault(e, value)
+        seen.update(parts)
     assumes: dict[Expr, bool] = {}
     for e in walk(found):
         assumes[e] = e.code in (Code.JOIN, Code.SPREAD) or any(assumes[arg] for arg in e.args)

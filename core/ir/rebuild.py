@@ -10,6 +10,7 @@ from core.ir.expr import (
     HOLDS_GUARD,
     HOLDS_LENGTH,
     HOLDS_LOAD,
+    HOLDS_REDUCE,
     HOLDS_RULE,
     INDEX_DTYPE,
     RULES,
@@ -41,6 +42,11 @@ def lengths_in(roots: Iterable[Expr]) -> list[Expr]:
 def rules_in(roots: Iterable[Expr]) -> list[Expr]:
     """Every JOIN, SAME, STRETCH, SPREAD, WRAP and REDUCE below ``roots``, once, operands first."""
     return [e for e in walk(roots, into=lambda e: bool(e.marks & HOLDS_RULE)) if e.code in RULES]
+
+
+def reductions_in(roots: Iterable[Expr]) -> list[Expr]:
+    """Every REDUCE below ``roots``, once, inner ones first."""
+    return [e for e in walk(roots, into=lambda e: bool(e.marks & HOLDS_REDUCE)) if e.code is Code.REDUCE]
 
 
 def unconditional(roots: Iterable[Expr]) -> set[Expr]:

@@ -134,12 +134,12 @@ class Scheduler:
         return sorted(distance, key=lambda v: (-mean[v], first.get(v, 0)))
 
     def _stages(self) -> list[Stage]:
-        """Items by level and inner loops, in an order in which they can run."""
+        """Items by level and inner loops, in an order in which they can run: of one level, fewer loops come first."""
         found: dict[tuple[int, frozenset[Expr]], list[Item]] = {}
         for item in self.group.items:
             found.setdefault((item.level, (item.free | item.bound).difference(self.outer)), []).append(item)
         stages = []
-        for level, variables in sorted(found, key=lambda key: key[0]):
+        for level, variables in sorted(found, key=lambda key: (key[0], len(key[1]))):
             items = found[level, variables]
             stages.append(Stage(self._ordered(variables, items), items))
         return stages

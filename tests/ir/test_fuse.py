@@ -1,0 +1,195 @@
+"""Fusion: what shares a loop, what is stored, and what must not be put together."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import core.tensor as ct
+from core.errors import IndexOutOfBounds
+from core.gradient import grad
+from core.ir.expr import Code, walk
+from core.ir.nodes import expressions
+from core.testing import random
+
+x, y, m = ct.matrix("x"), ct.matrix("y"), ct.matrix("m")
+a, b = ct.vector("a"), ct.vector("b")
+cube = ct.tensor3("cube")
+i, j = ct.lvector("i"), ct.lvector("j")
+X, Y, A, B = random((3, 4)), random((3, 4), seed=1), random(4, seed=2), random(4, seed=3)
+
+
+def normed(x):
+    centred = x - x.mean(axis=1, keepdims=True)
+    return a * centred / ct.sqrt((centred * centred).mean(axis=1, keepdims=True) + 1e-5) + b
+
+
+def test_a_chain_of_elementwise_ops_broadcasts_and_views_is_one_loop(compiled, kernels, loops):
+    f = compiled([x, a], ct.tanh(2 * x[::-1, 1:] + a[:-1]).T - 1)
+    (kernel,) = kernels(f)
+    assert [loop.kind.value for loop in loops(kernel)] == ["grid", "simd"]
+    assert f.program.slots == {}
+    assert_allclose(f(X, A), np.tanh(2 * X[::-1, 1:] + A[:-1]).T - 1)
+
+
+def test_softmax_of_rows_is_one_kernel_that_takes_each_exponential_once(compiled, kernels, loops, calls):
+    f = compiled([x], ct.softmax(x, axis=1))
+    (kernel,) = kernels(f)
+    assert len(loops(kernel, "grid")) == 1
+    assert len(loops(kernel, "simd")) == 3
+    assert calls(kernel, "exp") == 1
+    e = np.exp(X - X.max(axis=1, keepdims=True))
+    assert_allclose(f(X), e / e.sum(axis=1, keepdims=True))
+
+
+def test_layer_norm_is_one_kernel_that_stores_nothing_but_its_result(compiled, kernels, loops):
+    f = compiled([x, a, b], normed(x))
+    (kernel,) = kernels(f)
+    assert [str(value) for value in kernel.writes] == [str(f.program.outputs[0])]
+    assert len(loops(kernel, "grid")) == 1
+
+
+def test_layer_norm_backward_with_both_column_sums_is_one_kernel(compiled, kernels):
+    f = compiled([x, a, b, y], list(grad((normed(x) * y).sum(), [x, a, b])))
+    assert len(kernels(f)) == 1
+
+
+def test_a_value_and_its_gradient_share_loops(compiled, kernels, loops, calls):
+    f = compiled([a], [ct.exp(a).sum(), grad(ct.exp(a).sum(), a)])
+    (kernel,) = kernels(f)
+    assert len(loops(kernel)) == 1
+    assert calls(kernel, "exp") == 1
+    assert_allclose(f(A)[1], np.exp(A))
+
+
+def test_a_matrix_and_its_transpose_keep_two_loops(compiled, kernels, loops):
+    f = compiled([m], m + m.T)
+    (kernel,) = kernels(f)
+    assert len(loops(kernel)) == 2
+    square = random((3, 3))
+    assert_array_equal(f(square), square + square.T)
+
+
+def test_column_sums_and_row_sums_of_a_matrix_take_one_pass(compiled, kernels):
+    f = compiled([x], [x.sum(axis=0), x.sum(axis=1)])
+    (kernel,) = kernels(f)
+    loads = {e for root in expressions(kernel.body) for e in walk([root]) if e.code is Code.LOAD}
+    assert sum(str(e.payload) == "x" for e in loads) == 1
+    assert_allclose(f(X)[0], X.sum(axis=0))
+    assert_allclose(f(X)[1], X.sum(axis=1))
+
+
+def test_an_expensive_vector_is_computed_once_and_not_for_every_row(compiled, kernels, loops, calls):
+    f = compiled([x, a], x + ct.exp(a))
+    first, second = kernels(f)
+    assert (calls(first, "exp"), len(loops(first))) == (1, 1)
+    assert calls(second, "exp") == 0
+    assert_allclose(f(X, A), X + np.exp(A))
+
+
+def test_a_cheap_vector_is_computed_anew_for_every_row(compiled, kernels):
+    f = compiled([x, a], x + 2 * a)
+    assert len(kernels(f)) == 1
+    assert f.program.slots == {}
+
+
+def test_equal_reductions_are_computed_once(compiled, kernels, loops):
+    f = compiled([x], [x - x.sum(axis=1, keepdims=True), x * x.sum(axis=1, keepdims=True)])
+    (kernel,) = kernels(f)
+    assert [len(loop.reductions) for loop in loops(kernel, "simd")] == [1, 0]
+    assert_allclose(f(X)[1], X * X.sum(axis=1, keepdims=True))
+
+
+def test_what_shares_no_operand_stays_apart(compiled, kernels):
+    f = compiled([a, b], [ct.exp(a), ct.exp(b)])
+    assert len(kernels(f)) == 2
+
+
+@pytest.mark.parametrize(
+    "join", [lambda: ct.concatenate([a, b]), lambda: ct.concatenate([b[1:], a, b]), lambda: ct.stack([a, b])]
+)
+def test_what_is_joined_is_read_under_a_guard(compiled, kernels, join):
+    f = compiled([a, b], join())
+    (kernel,) = kernels(f)
+    assert any(e.code is Code.GUARDED for root in expressions(kernel.body) for e in walk([root]))
+    f(A, B)  # the oracle refuses any access outside an array
+
+
+def test_a_value_that_no_output_needs_is_not_computed(compiled, kernels):
+    f = compiled([a, b], [2 * a, ct.exp(b).shape[0]])
+    assert not any("exp" in str(kernel) for kernel in kernels(f))
+    assert f(A, B)[1] == 4
+
+
+def test_a_check_of_indices_runs_before_the_kernel_that_reads_there(compiled):
+    f = compiled([a, i], ct.exp(a[i]).sum())
+    steps = [type(step).__name__ for step in f.program.steps]
+    assert steps == ["KernelStep", "CheckStep", "KernelStep"]
+    with pytest.raises(IndexOutOfBounds, match="an index of AdvancedSubtensor.* is out of range"):
+        f(A, [0, 4])
+
+
+@pytest.mark.parametrize("places", [[0, 9], [-5, 0], [10**9, 0]])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: a[i],
+        lambda: a[i[j]],
+        lambda: (a[i] * 2).sum(),
+        lambda: ct.softmax(x[:, i], axis=1),
+        lambda: ct.inc_subtensor(a[i], 1.0),
+        lambda: grad(ct.tanh(a[i]).sum(), a),
+        lambda: a[i].cumsum(),
+        lambda: ct.dot(x[i], x.T),
+        lambda: [a[i] * 2, (a[i] + 1).sum(), i * 2],
+    ],
+)
+def test_nothing_is_read_outside_an_array_before_its_index_is_checked(compiled, build, places):
+    f = compiled([a, x, i, j], build())
+    with pytest.raises(IndexOutOfBounds, match="out of range"):  # and not the oracle's "reads outside"
+        f(A, X, places, [0, 1])
+
+
+def test_what_an_index_is_computed_from_is_stored_before_it_is_used(compiled):
+    f = compiled([x], x[x.argmax(axis=0)])
+    assert_array_equal(f(X), X[X.argmax(axis=0)])
+
+
+def test_a_value_read_at_another_index_of_its_own_kernel_is_in_memory(compiled):
+    n = ct.lscalar("n")
+    f = compiled([x, n], [ct.set_subtensor(x[:, n:], (x * 2).sum(axis=1, keepdims=True))])
+    expected = X.copy()
+    expected[:, 2:] = 2 * X.sum(axis=1, keepdims=True)
+    assert_allclose(f(X, 2)[0], expected)
+
+
+def test_a_row_value_that_is_stored_and_read_in_one_kernel_is_stored_first(compiled):
+    sums, doubled = cube + x[:, :, None], x * 2
+    f = compiled([cube, x], [sums, doubled, cube * doubled[:, :, None]])
+    CUBE = random((3, 4, 2))
+    assert_allclose(f(CUBE, X)[2], CUBE * (X * 2)[:, :, None])
+
+
+def test_two_positions_along_different_axes_of_one_array(compiled):
+    CUBE = random((3, 4, 2))
+    f = compiled([cube], [cube.argmax(axis=2), cube.argmax(axis=0), cube.argmin(axis=1)])
+    for got, expected in zip(f(CUBE), [CUBE.argmax(2), CUBE.argmax(0), CUBE.argmin(1)], strict=True):
+        assert_array_equal(got, expected)
+
+
+def test_a_chain_of_20000_nodes_is_lowered_with_work_in_proportion(compiled, kernels):
+    counts = []
+    for n in (2_000, 20_000):
+        out = a
+        for k in range(n):
+            out = out * 0.5 + b if k % 2 else ct.tanh(out)
+        f = compiled([a, b], out)
+        counts.append(sum(len(walk(list(expressions(kernel.body)))) for kernel in kernels(f)))
+    assert counts[1] < 12 * counts[0]
+
+
+def test_2000_sums_are_lowered_with_work_in_proportion(compiled, kernels):
+    counts = []
+    for n in (200, 2_000):
+        f = compiled([x, a], [(x * (k + 1)).sum(axis=1).sum() + a[0] for k in range(n)])
+        counts.append((len(kernels(f)), sum(len(walk(list(expressions(kernel.body)))) for kernel in kernels(f))))
+    assert all(more < 12 * few for few, more in zip(*counts, strict=True))
