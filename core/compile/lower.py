@@ -30,7 +30,7 @@ from core.ir.program import (
     Scattering,
     Value,
 )
-from core.ir.rebuild import loads_in, rebuild, rules_in
+from core.ir.rebuild import loads_in, rebuild, reductions_in
 from core.ir.scatter import Scatter
 from core.ir.view import View
 from core.options import config
@@ -277,7 +277,7 @@ def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
 
 def _is_flat(e: Expr) -> bool:
     """Whether a reduction holds no other."""
-    return not any(part.code is Code.REDUCE for part in rules_in(e.args))
+    return not reductions_in(e.args)
 
 
 def _short(op: Any) -> str:

@@ -125,7 +125,7 @@ def _has_line(node: Any) -> bool:
 
 
 def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
-    """The values that must be in memory: outputs, and what is read by another group or at another index than its own."""
+    """The values that must be in memory: outputs, and what another group reads, or its own at another index."""
     place = {item.value: number for number, group in enumerate(fused.groups) for item in group.items}
     kept = {*lowered.outputs, *lowered.checks}
     for _, inputs, _ in lowered.host_nodes:

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from core import dtypes
 from core.ir.cfamily import Dialect, Names, Printer, print_kernel
 from core.ir.chelpers import HELPERS
-from core.ir.expr import Expr, length
+from core.ir.expr import INDEX_DTYPE, Expr, length, walk
 from core.ir.memory import size_bytes
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
@@ -89,9 +89,10 @@ def print_program(program: Program, dialect: Dialect) -> str:
     """The translation unit of a program: helpers, kernels, entry function."""
     kernels: list[str] = []
     lengths: dict[int, list[Expr]] = {}
+    scalars = {value for value in program.inputs if not program.shapes[value]}
     for position, step in enumerate(program.steps):
         if isinstance(step, KernelStep):
-            text, lengths[position] = print_kernel(step.kernel, dialect)
+            text, lengths[position] = print_kernel(step.kernel, dialect, scalars)
             kernels.append(text)
     entry = Entry(program, dialect, lengths).text()
     body = "\n\n".join([*kernels, entry])
@@ -105,6 +106,9 @@ def print_program(program: Program, dialect: Dialect) -> str:
         if f"core_{letter}gemm" in used
     ]
     return "\n".join([dialect.preamble, *declared, "", _HEAD, *types, *helpers, "", body, ""])
+
+
+_WORTH_A_NAME = 4  # from this cost on, a length has a name
 
 
 class Entry:
@@ -216,6 +220,16 @@ class Entry:
             self._lengths = set(lengths_in(roots))
         return self._lengths
 
+    def _text(self, n: Expr) -> str:
+        """A length in C, after giving names to what it is made of: written out, lengths of slices of slices double."""
+        known = self.printer.known
+        for part in walk([n], into=lambda e: e not in known):
+            if part not in known and part.args and part.dtype == INDEX_DTYPE and part.cost >= _WORTH_A_NAME:
+                text = self.printer.expr(part)
+                known[part] = self.names.of(part, "n")
+                self._say(f"const int64_t {known[part]} = {text};")
+        return self.printer.expr(n)
+
     def _computable(self, roots: Iterable[Expr]) -> bool:
         """Whether all that the expressions are made of is known by now."""
         roots = list(roots)
@@ -225,7 +239,7 @@ class Entry:
         waiting = []
         for number, guard in self._guards:
             if self._computable([guard.a, guard.b]):
-                a, b = self.printer.expr(guard.a), self.printer.expr(guard.b)
+                a, b = self._text(guard.a), self._text(guard.b)
                 self._say(f"if ({_violated(guard, a, b)}) {self._fail(Status.GUARD, str(number), a, b)}")
             else:
                 waiting.append((number, guard))
@@ -245,7 +259,7 @@ class Entry:
         total = "0"
         for k in early:
             self._say(f"const int64_t at{k} = {total};")
-            total = f"at{k} + core_padded({self.printer.expr(self.program.slot_sizes[k])})"
+            total = f"at{k} + core_padded({self._text(self.program.slot_sizes[k])})"
         self._say(f"arena_size = {total};")
         self._say(f"if (!(arena = memory(context, 0, arena_size))) {self._fail(Status.MEMORY, '-1', 'arena_size')}")
 
@@ -255,12 +269,12 @@ class Entry:
         if not shape or (shape, itemsize) in self._fitting:
             return
         self._fitting.add((shape, itemsize))
-        lengths = ", ".join(map(self.printer.expr, shape))
+        lengths = ", ".join(map(self._text, shape))
         fits = f"core_fits({itemsize}, {len(shape)}, (const int64_t[]){{{lengths}}})"
         self._say(f"if (!{fits}) {self._no_memory(value)}")
 
     def _no_memory(self, value: Value) -> str:
-        return self._fail(Status.MEMORY, str(self._numbers[value]), *map(self.printer.expr, self.program.shapes[value]))
+        return self._fail(Status.MEMORY, str(self._numbers[value]), *map(self._text, self.program.shapes[value]))
 
     def _allocate(self, step: Step) -> None:
         """Memory for what a step writes."""
@@ -269,7 +283,7 @@ class Entry:
                 continue
             self._allocated.add(value)
             self._check_fit(value)
-            size = self.printer.expr(size_bytes(value, self.program))
+            size = self._text(size_bytes(value, self.program))
             if value in self.made:
                 k = self.made.index(value)
                 self._say(f"if (!(outputs[{k}] = memory(context, 0, {size}))) {self._no_memory(value)}")
@@ -287,7 +301,7 @@ class Entry:
         position = 0
         for value in self.made:
             for n in self.program.shapes[value]:
-                self._say(f"output_lengths[{position}] = {self.printer.expr(n)};")
+                self._say(f"output_lengths[{position}] = {self._text(n)};")
                 position += 1
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -296,7 +310,7 @@ class Entry:
         if isinstance(step, KernelStep):
             kernel = step.kernel
             arguments = [self._name(value) for value in (*kernel.writes, *kernel.reads)]
-            arguments += [self.printer.length(n) for n in self.kernel_lengths[position]]
+            arguments += [self._text(n) for n in self.kernel_lengths[position]]
             self._say(f"{kernel.name}({', '.join(arguments)});")
         elif isinstance(step, LibraryStep):
             self._gemm(position, step)
@@ -309,7 +323,7 @@ class Entry:
         """Row-major C = A B is column-major C' = B' A'; a transposed operand only changes a letter."""
         letter, kind = ("d", "double") if step.output.dtype == "float64" else ("s", "float")
         routine = 0 if letter == "d" else 1
-        sizes = [f"({self.printer.expr(size)})" for size in step.sizes]
+        sizes = [f"({self._text(size)})" for size in step.sizes]
         too_long = " || ".join(f"{size} > __INT_MAX__" for size in sizes)
         m, n, k = (f"(int){size}" for size in sizes)
         a, b = step.operands
@@ -336,7 +350,7 @@ class Entry:
         op = str(self.program.host_nodes[step.index].op).replace("*/", "* /")
         self._say(f"/* {op}: computed by Python */")
         inputs = ", ".join(self._name(value) for value in step.inputs)
-        lengths = ", ".join(self.printer.expr(n) for value in step.inputs for n in self.program.shapes[value])
+        lengths = ", ".join(self._text(n) for value in step.inputs for n in self.program.shapes[value])
         ndims = [len(self.program.shapes[value]) for value in step.outputs]
         given, sizes, made, made_sizes = (
             self.names.of((step.index, role), f"host{step.index}_{role}")

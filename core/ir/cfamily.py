@@ -6,7 +6,7 @@ What differs between languages is a table, ``Dialect``; what they share is here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,11 +100,12 @@ class Printer:
 
     def __init__(self, dialect: Dialect, names: Names):
         self.dialect, self.names = dialect, names
+        self.known: dict[Expr, str] = {}  # expressions that have a name here
 
     def expr(self, root: Expr) -> str:
         text: dict[Expr, str] = {}
-        for e in walk([root]):
-            text[e] = self._one(e, [text[arg] for arg in e.args])
+        for e in walk([root], into=lambda e: e not in self.known):
+            text[e] = self.known[e] if e in self.known else self._one(e, [text[arg] for arg in e.args])
         out = text[root]
         return out[1:-1] if out.startswith("(") and _closes_at_end(out) else out
 
@@ -315,10 +316,10 @@ _PRINT: dict[Code, Callable[[Printer, Expr, list[str]], str]] = {
 # --- kernels -------------------------------------------------------------------------------------------------------
 
 
-def print_kernel(kernel: Kernel, dialect: Dialect) -> tuple[str, list[Expr]]:
-    """The text of a kernel, and the run-time lengths that it takes as arguments, after its pointers.
+def print_kernel(kernel: Kernel, dialect: Dialect, scalars: Collection[Any] = ()) -> tuple[str, list[Expr]]:
+    """The text of a kernel, and the lengths that it takes as arguments, after its pointers.
 
-    Parameters: a pointer for each value written, then for each value read, then the lengths.
+    Parameters: a pointer for each value written, then for each value read, then the lengths: ``lengths_of`` its body.
     """
     names = Names([kernel.name])
     printer = Printer(dialect, names)
@@ -329,8 +330,10 @@ def print_kernel(kernel: Kernel, dialect: Dialect) -> tuple[str, list[Expr]]:
     for value in kernel.reads:
         name = names.of(value, str(value))
         parameters.append(f"{dialect.pointer}const {dialect.types[value.dtype]} *{dialect.restrict} {name}")
-    lengths = list(dict.fromkeys(lengths_of(kernel.body)))
-    parameters += [f"{dialect.types['int64']} {printer.length(n)}" for n in lengths]
+    lengths = lengths_of(kernel.body, scalars)
+    for n in lengths:
+        printer.known[n] = printer.length(n) if n.code is Code.LENGTH else names.of(n, "n")
+    parameters += [f"{dialect.types['int64']} {printer.known[n]}" for n in lengths]
     comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
     return "\n".join([head, "{", *printer.lines(kernel.body, "    "), "}"]), lengths

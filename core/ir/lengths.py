@@ -2,7 +2,8 @@
 
 Two lengths that are not known when the function is compiled may broadcast: either may turn out to be 1.  The
 program is made for the common case, that they are equal, and a guard says so.  When a guard fails because a length is
-1, the program is made once more with that length known to be 1 (``ones``): one more variant, and again without a test in any loop.
+1, the program is made once more with that length known to be 1 (``ones``): one more variant, and again without a test
+in any loop.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from core.errors import ShapeError
 from core.ir.axes import ravel
-from core.ir.expr import INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
+from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
 from core.ir.program import (
     Definition,
     FromLibrary,

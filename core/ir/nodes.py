@@ -7,12 +7,11 @@ statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from core.ir.expr import Code, Combine, Expr, make, show
-from core.ir.rebuild import lengths_in
+from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, make, show, walk
 
 
 class Local:
@@ -129,9 +128,37 @@ def expressions(body: list[Statement]) -> Iterator[Expr]:
             yield statement.condition
 
 
-def lengths_of(body: list[Statement]) -> list[Expr]:
-    """The run-time lengths that ``body`` mentions, in order of appearance."""
-    return lengths_in(expressions(body))
+_COMPUTED = 3  # from this cost on, a length is computed once, outside
+_OF_LENGTHS = frozenset(
+    {Code.CONST, Code.LENGTH, Code.ADD, Code.SUB, Code.MUL, Code.FLOORDIV, Code.MOD, Code.NEG, Code.MIN, Code.MAX}
+    | {Code.SELECT, Code.CAST, Code.LT, Code.LE, Code.EQ, Code.NE}
+)
+
+
+def lengths_of(body: list[Statement], scalars: Collection[Any] = ()) -> list[Expr]:
+    """What ``body`` needs to know of run-time lengths: the largest expressions of nothing else, and single ones.
+
+    ``scalars`` are 0-d values that may take part in them, because they are known before the kernel runs.
+    """
+    found: dict[Expr, None] = {}
+    seen: set[Expr] = set()
+    pending = list(expressions(body))[::-1]
+    while pending:
+        e = pending.pop()
+        if e in seen or not e.marks & HOLDS_LENGTH:
+            continue
+        seen.add(e)
+        if e.code is Code.LENGTH or _is_computed_length(e, scalars):
+            found[e] = None
+        else:
+            pending.extend(reversed(e.args))
+    return list(found)
+
+
+def _is_computed_length(e: Expr, scalars: Collection[Any]) -> bool:
+    if e.dtype != INDEX_DTYPE or e.free or e.cost < _COMPUTED:
+        return False
+    return all(part.code in _OF_LENGTHS or (part.code is Code.LOAD and part.payload in scalars) for part in walk([e]))
 
 
 def _lines(body: list[Statement], indent: str) -> list[str]:

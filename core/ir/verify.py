@@ -6,6 +6,7 @@ Tests verify every program they compile; nothing here runs for users.  Whether t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from core import dtypes
@@ -35,7 +36,7 @@ def verify(program: Program) -> None:
 
 
 class _Steps:
-    """Walks over the steps; ``known`` are the values that hold something so far, ``measured`` those that have lengths."""
+    """Walks over the steps; ``known`` are the values that hold something so far, ``measured`` those with lengths."""
 
     def __init__(self, program: Program):
         self.program = program
@@ -137,7 +138,7 @@ def _check_slots(program: Program) -> None:
         users.setdefault(slot, []).append(value)
     for slot, values in users.items():
         values.sort(key=lambda value: span[value][0])
-        for before, after in zip(values, values[1:], strict=False):
+        for before, after in pairwise(values):
             if span[after][0] <= span[before][1]:
                 _fail(program.name, f"{before} and {after} are needed at the same time but share slot {slot}")
 
@@ -146,7 +147,7 @@ def _check_slots(program: Program) -> None:
 
 
 def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
-    """Errors: VerifyError.  ``kept`` are the values whose elements somebody needs after the kernel; None: all it writes."""
+    """Errors: VerifyError.  ``kept`` are the values that somebody needs after the kernel; None: all that it writes."""
     reads, writes = set(kernel.reads), set(kernel.writes)
     where = f"kernel {kernel.name}"
     if len(reads) < len(kernel.reads) or len(writes) < len(kernel.writes) or reads & writes:
@@ -296,7 +297,7 @@ class _Statements:
 
 
 def _same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
-    """Whether two positions belong to one value of ``variable``, as far as can be seen: equal strides, no known distance."""
+    """Whether two positions belong to one value of ``variable``, for all one sees: equal strides, no known distance."""
     if read is written:
         return True
     stride, distance = _stride(read, variable), read - written

@@ -42,7 +42,7 @@ def module(compiler: Compiler) -> ModuleType | None:
 
 @cache
 def _module(compiler: Compiler) -> ModuleType | None:
-    folder = Path(sysconfig.get_path("include"))
+    folder = Path(sysconfig.get_path("include") or "")
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not (folder / "Python.h").is_file():
         return None
     flags = ("-O2", f"-I{folder}", f"-I{np.get_include()}")

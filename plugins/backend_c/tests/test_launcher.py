@@ -163,7 +163,7 @@ def test_a_read_only_array_needs_no_slow_path(slow):
 
 def test_names_and_defaults_are_taken(slow):
     f = launched([v, core.In(w, value=np.ones(7))], v - w)
-    for got in (f(V), f(v=V), f(w=np.ones(7), v=V), f(V, w=np.ones(7)), f(V, np.ones(7), **{})):
+    for got in (f(V), f(v=V), f(w=np.ones(7), v=V), f(V, w=np.ones(7)), f(V, np.ones(7))):
         assert_array_equal(got, V - 1)
     assert slow["calls"] == 4
 
@@ -402,6 +402,11 @@ def others_run_during(call):
 def test_other_threads_run_during_long_calls(inputs, output, arrays):
     f = launched(inputs, output)
     assert others_run_during(lambda: f(*arrays))
+
+
+def test_short_calls_do_not_make_others_run():  # it takes longer than the call
+    f = launched([v, w], [v + w, v.sum()])
+    assert not others_run_during(lambda: [f(V, W) for _ in range(100)])
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
