@@ -147,7 +147,7 @@ static void *numpy_calloc(void *context, size_t count, size_t size)
 
 static void *numpy_realloc(void *context, void *block, size_t size)
 {
-    return realloc(block, capacity_for(size)); /* kept by the pool later only if it happens to be aligned */
+    return realloc(block, capacity_for(size)); /* if aligned less, the pool will not take it */
 }
 
 static void numpy_free(void *context, void *block, size_t size)
