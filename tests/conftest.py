@@ -6,7 +6,7 @@ import core.ir.build
 
 
 def pytest_addoption(parser):
-    parser.addoption("--update-golden", action="store_true", help="write the golden texts instead of comparing with them")
+    parser.addoption("--update-golden", action="store_true", help="write the golden texts anew")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,7 +28,7 @@ from core.ir.program import (
 )
 from core.ir.verify import verify
 
-_GARBAGE = 0xB7  # what fresh memory is filled with, so that nobody takes it for zeros
+_GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
 
 
 class Driver:

@@ -7,29 +7,29 @@ from core.ir.program import Value
 
 X, A, Y = Value("x", "float64"), Value("a", "float64"), Value("y", "float64")
 N, M = length(X, 0), length(X, 1)
-I, J = index("i"), index("j")
+ROW, COLUMN = index("i"), index("j")
 SHAPES = {X: (N, M), A: (N,), Y: (N, M)}
 
 
-def written(*roots, outer=(I,), inner=J):
+def written(*roots, outer=(ROW,), inner=COLUMN):
     """The text of a nest that stores the last of ``roots`` at every point."""
-    nest = Nest({I: N, J: M}, SHAPES)
+    nest = Nest({ROW: N, COLUMN: M}, SHAPES)
     for variable in (*outer, inner):
         nest.open(variable)
     nest.begin(list(roots))
     for root in roots:
-        nest.emit(Store(Y, I * M + J, nest.value(root)))
+        nest.emit(Store(Y, ROW * M + COLUMN, nest.value(root)))
     nest.close(LoopKind.SIMD)
     for _ in outer:
         nest.close(LoopKind.GRID)
     return str(Kernel("k", [X, A], [Y], nest.body)).splitlines()[1:]
 
 
-def x(i=I, j=J):
+def x(i=ROW, j=COLUMN):
     return load(X, (i, j), "float64")
 
 
-def a(i=I):
+def a(i=ROW):
     return load(A, (i,), "float64")
 
 
@@ -46,7 +46,10 @@ def test_what_lacks_every_variable_moves_out_of_all_loops():
 def test_a_shared_expression_is_computed_once():
     e = Call("exp", x())
     lines = written(e * e)
-    assert lines[-2:] == ["      let t1 = exp(x[((i * x.shape[1]) + j)])", "      y[((i * x.shape[1]) + j)] = (t1 * t1)"]
+    assert lines[-2:] == [
+        "      let t1 = exp(x[((i * x.shape[1]) + j)])",
+        "      y[((i * x.shape[1]) + j)] = (t1 * t1)",
+    ]
 
 
 def test_what_is_known_in_one_stage_is_not_computed_again_in_it():
@@ -55,7 +58,7 @@ def test_what_is_known_in_one_stage_is_not_computed_again_in_it():
 
 
 def test_a_load_under_a_guard_stays_under_it():
-    lines = written(guarded(a() < 0.0, a(I - 1), a(I)) + x())
+    lines = written(guarded(a() < 0.0, a(ROW - 1), a(ROW)) + x())
     assert all("guarded" in line for line in lines if "a[(i + -1)]" in line)
 
 
@@ -65,41 +68,41 @@ def test_both_sides_of_a_choice_are_evaluated_so_they_may_move():
 
 
 def test_cheap_index_arithmetic_gets_no_name():
-    assert not any("let" in line for line in written(x(I, J)))
+    assert not any("let" in line for line in written(x(ROW, COLUMN)))
 
 
 def test_what_was_known_in_a_loop_is_forgotten_after_it():
-    nest = Nest({I: N, J: M}, SHAPES)
-    for k in range(2):
-        nest.open(I)
+    nest = Nest({ROW: N, COLUMN: M}, SHAPES)
+    for _ in range(2):
+        nest.open(ROW)
         nest.begin([a(), a()])
-        nest.emit(Store(Y, I, nest.named(a())))
+        nest.emit(Store(Y, ROW, nest.named(a())))
         nest.close(LoopKind.SIMD)
     assert [str(loop.body[0].value) for loop in nest.body] == ["a[i]", "a[i]"]
 
 
 def test_statements_for_later_follow_the_loop_that_is_open():
-    nest = Nest({I: N}, SHAPES)
+    nest = Nest({ROW: N}, SHAPES)
     total = Local("total", "float64")
     nest.declare(total, const(0.0, "float64"))
-    nest.open(I)
+    nest.open(ROW)
     nest.later(Store(Y, const(0), total.expr), level=0)
     nest.close(LoopKind.ORDER)
     assert [type(s).__name__ for s in nest.body] == ["Let", "Loop", "Store"]
 
 
 def test_what_stands_for_an_expression_is_written_in_its_place():
-    nest = Nest({I: N}, SHAPES)
-    nest.open(I)
-    row = make(Code.LOAD, "float64", (I,), A)
+    nest = Nest({ROW: N}, SHAPES)
+    nest.open(ROW)
+    row = make(Code.LOAD, "float64", (ROW,), A)
     nest.know(Call("exp", a()), row, 1)
     nest.begin([Call("exp", a()) * 2.0])
     assert str(nest.value(Call("exp", a()) * 2.0)) == "(a[i] * 2.0)"
 
 
 def test_a_name_is_declared_before_the_statement_that_needs_it():
-    nest = Nest({I: N}, SHAPES)
-    nest.open(I)
+    nest = Nest({ROW: N}, SHAPES)
+    nest.open(ROW)
     nest.begin([a()])
     name = nest.named(a())
     assert name.code is Code.LOCAL

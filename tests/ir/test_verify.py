@@ -14,20 +14,20 @@ from core.ir.verify import verify, verify_kernel
 
 X, Y, FLAG = Value("x", "float64"), Value("y", "float64"), Value("flag", "bool")
 N = length(X, 0)
-I, J, K = index("i"), index("j"), index("k")
+AT, J, K = index("i"), index("j"), index("k")
 T, U = Local("t", "float64"), Local("u", "float64")
 ZERO = const(0.0, "float64")
 
 
-def read(at=I, value=X, dtype="float64"):
+def read(at=AT, value=X, dtype="float64"):
     return make(Code.LOAD, dtype, (at,), value)
 
 
-def simd(*body, over=I, reductions=()):
+def simd(*body, over=AT, reductions=()):
     return Loop(over, N, list(body), LoopKind.SIMD, reductions=list(reductions))
 
 
-def grid(*body, over=I):
+def grid(*body, over=AT):
     return Loop(over, N, list(body), LoopKind.GRID)
 
 
@@ -38,23 +38,23 @@ def kernel(*body, reads=(X,), writes=(Y,)):
 TOTAL = [Let(T, ZERO, constant=False), simd(Assign(T, T.expr + read()), reductions=[(Combine.ADD, T)])]
 
 LEGAL = {
-    "a map": [simd(Store(Y, I, read()))],
+    "a map": [simd(Store(Y, AT, read()))],
     "a sum": [*TOTAL, Store(Y, const(0), T.expr)],
     "a sum of every row": [
         grid(
             Let(T, ZERO, False),
             simd(Assign(T, T.expr + read(J)), over=J, reductions=[(Combine.ADD, T)]),
-            Store(Y, I, T.expr),
+            Store(Y, AT, T.expr),
         )
     ],
-    "a place that is read and written": [simd(Store(Y, I, read(value=Y) + read()))],
+    "a place that is read and written": [simd(Store(Y, AT, read(value=Y) + read()))],
     "a place that a local leads to": [
-        grid(Let(T, ZERO), Let(U, cast(I, "float64")), Store(Y, cast(U.expr, "int64"), T.expr))
+        grid(Let(T, ZERO), Let(U, cast(AT, "float64")), Store(Y, cast(U.expr, "int64"), T.expr))
     ],
-    "a choice": [simd(If(read() < 1.0, [Store(Y, I, read())], [Store(Y, I, ZERO)]))],
-    "the same local twice": [simd(Let(T, read()), Store(Y, I, T.expr)), simd(Let(T, read()), Store(Y, I, T.expr))],
-    "nothing": [Loop(I, const(0), [Store(Y, const(0), ZERO)], LoopKind.SIMD)],
-    "strides": [grid(Loop(J, N, [Store(Y, I * N + J, read(I * N + J))], LoopKind.SIMD))],
+    "a choice": [simd(If(read() < 1.0, [Store(Y, AT, read())], [Store(Y, AT, ZERO)]))],
+    "the same local twice": [simd(Let(T, read()), Store(Y, AT, T.expr)), simd(Let(T, read()), Store(Y, AT, T.expr))],
+    "nothing": [Loop(AT, const(0), [Store(Y, const(0), ZERO)], LoopKind.SIMD)],
+    "strides": [grid(Loop(J, N, [Store(Y, AT * N + J, read(AT * N + J))], LoopKind.SIMD))],
 }
 
 
@@ -63,47 +63,56 @@ def test_legal_kernels_pass(body):
     verify_kernel(kernel(*body))
 
 
+VARIABLE, ADDED, STORED = Let(T, ZERO, constant=False), Assign(T, T.expr + read()), Store(Y, const(0), T.expr)
+SUM = [(Combine.ADD, T)]
 ILLEGAL = {
-    "t is not declared here": [Store(Y, const(0), T.expr)],
+    "t is not declared here": [STORED],
     "`t = .*: t is not declared here": [Assign(T, ZERO)],
     "t is declared already": [Let(T, ZERO), Let(T, ZERO)],
-    "`y.*: t is not declared here": [simd(Let(T, read()), Store(Y, I, T.expr)), Store(Y, const(0), T.expr)],
+    "`y.*: t is not declared here": [simd(Let(T, read()), Store(Y, AT, T.expr)), STORED],
     "t is constant": [Let(T, ZERO), Assign(T, ZERO)],
-    "i is used outside its loop": [simd(Store(Y, I, read())), Store(Y, const(0), read())],
-    "the loop over i is open already": [grid(simd(Store(Y, I, read())))],
+    "i is used outside its loop": [simd(Store(Y, AT, read())), Store(Y, const(0), read())],
+    "the loop over i is open already": [grid(simd(Store(Y, AT, read())))],
     "is no loop variable": [Loop(const(1), N, [])],
     "`t = .*: it needs float64, got int64": [Let(T, const(1))],
-    "`t = 1`: it needs float64, got int64": [Let(T, ZERO, False), Assign(T, const(1))],
+    "`t = 1`: it needs float64, got int64": [VARIABLE, Assign(T, const(1))],
     r"`y\[0\] = 1`: it needs float64, got int64": [Store(Y, const(0), const(1))],
     r"`y\[x\[i\]\] = 0.0`: it needs int64, got float64": [simd(Store(Y, read(), ZERO))],
     "`if 1.0`: it needs bool, got float64": [If(const(1.0, "float64"), [])],
-    "it needs int64, got float64": [Loop(I, const(1.0, "float64"), [])],
+    "it needs int64, got float64": [Loop(AT, const(1.0, "float64"), [])],
     "flag is not among what the kernel reads": [Store(Y, const(0), cast(read(const(0), FLAG, "bool"), "float64"))],
-    "x is not among what the kernel writes": [simd(Store(X, I, ZERO))],
+    "x is not among what the kernel writes": [simd(Store(X, AT, ZERO))],
     "it says that it writes y, but no statement does": [],
     "every iteration of the simd loop over i writes to the same place": [simd(Store(Y, const(0), read()))],
     "every iteration of the grid loop over i writes to the same place": [grid(Store(Y, const(0), read()))],
-    "every iteration of the simd loop over j writes to the same place": [simd(grid(Store(Y, I, read()), over=I), over=J)],
-    "t is no reduction of the simd loop over i": [Let(T, ZERO, False), simd(Assign(T, T.expr + read())), Store(Y, const(0), T.expr)],
-    "its reduction t is not assigned in it": [Let(T, ZERO, False), simd(Store(Y, I, read()), reductions=[(Combine.ADD, T)])],
-    "only simd loops list reductions": [Let(T, ZERO, False), Loop(I, N, [Assign(T, T.expr + read())], reductions=[(Combine.ADD, T)])],
-    "a lane of the simd loop over i has only its share of t": [Let(T, ZERO, False), simd(Assign(T, T.expr + read()), Store(Y, I, T.expr), reductions=[(Combine.ADD, T)])],
-    "it changes t from outside the grid loop over i": [Let(T, ZERO, False), grid(Assign(T, T.expr + read())), Store(Y, const(0), T.expr)],
-    r"it reads y\[\(i \+ 1\)\], but writes y elsewhere": [simd(Store(Y, I, read(I + 1, Y)))],
-    r"it reads y\[\(2 \* i\)\], but writes y elsewhere": [simd(Store(Y, I, read(2 * I, Y)))],
-    r"it reads y\[\(i % n\)\], but writes y elsewhere|it reads y\[.*%.*\], but writes y elsewhere": [simd(Store(Y, I, read(I % N, Y)))],
-    "JOIN must be gone by now": [Loop(I, join_length(N, length(Y, 0)), [Store(Y, I, ZERO)])],
-    "WRAP must be gone by now": [simd(Store(Y, wrap_index(I, N), ZERO))],
+    "every iteration of the simd loop over j writes to the same place": [
+        simd(grid(Store(Y, AT, read()), over=AT), over=J)
+    ],
+    "t is no reduction of the simd loop over i": [VARIABLE, simd(ADDED), STORED],
+    "its reduction t is not assigned in it": [VARIABLE, simd(Store(Y, AT, read()), reductions=SUM)],
+    "only simd loops list reductions": [VARIABLE, Loop(AT, N, [ADDED], reductions=SUM)],
+    "a lane of the simd loop over i has only its share of t": [
+        VARIABLE,
+        simd(ADDED, Store(Y, AT, T.expr), reductions=SUM),
+    ],
+    "it changes t from outside the grid loop over i": [VARIABLE, grid(ADDED), STORED],
+    r"it reads y\[\(i \+ 1\)\], but writes y elsewhere": [simd(Store(Y, AT, read(AT + 1, Y)))],
+    r"it reads y\[\(2 \* i\)\], but writes y elsewhere": [simd(Store(Y, AT, read(2 * AT, Y)))],
+    r"it reads y\[.*%.*\], but writes y elsewhere": [simd(Store(Y, AT, read(AT % N, Y)))],
+    "JOIN must be gone by now": [Loop(AT, join_length(N, length(Y, 0)), [Store(Y, AT, ZERO)])],
+    "WRAP must be gone by now": [simd(Store(Y, wrap_index(AT, N), ZERO))],
     "REDUCE must be gone by now": [Store(Y, const(0), reduce(Combine.ADD, [N], lambda k: read(k)))],
-    "a stored value is read at one row-major position": [simd(Store(Y, I, make(Code.LOAD, "float64", (I, I), X)))],
-    "it reads int64 from an array of float64": [simd(Store(Y, cast(read(I, X, "int64"), "int64"), ZERO))],
-    "operands of float64, int64 cannot give float64": [simd(Store(Y, I, make(Code.ADD, "float64", (read(), I))))],
+    "a stored value is read at one row-major position": [simd(Store(Y, AT, make(Code.LOAD, "float64", (AT, AT), X)))],
+    "it reads int64 from an array of float64": [simd(Store(Y, cast(read(AT, X, "int64"), "int64"), ZERO))],
+    "operands of float64, int64 cannot give float64": [simd(Store(Y, AT, make(Code.ADD, "float64", (read(), AT))))],
     "float64 and int64 cannot be compared": [If(make(Code.LT, "bool", (ZERO, N)), [])],
-    "a choice of float64 cannot be made of int64, float64, float64": [simd(Store(Y, I, make(Code.SELECT, "float64", (I, read(), ZERO))))],
-    "only floats and complex numbers are divided": [simd(Store(Y, make(Code.DIV, "int64", (I, N)), ZERO))],
-    "functions take floats or complex numbers": [simd(Store(Y, I, make(Code.CALL, "float64", (I,), "exp")))],
+    "a choice of float64 cannot be made of int64, float64, float64": [
+        simd(Store(Y, AT, make(Code.SELECT, "float64", (AT, read(), ZERO))))
+    ],
+    "only floats and complex numbers are divided": [simd(Store(Y, make(Code.DIV, "int64", (AT, N)), ZERO))],
+    "functions take floats or complex numbers": [simd(Store(Y, AT, make(Code.CALL, "float64", (AT,), "exp")))],
     "it must be of int64": [simd(Store(Y, make(Code.UNRAVEL, "int64", (const(1, "int32"), N), 0), ZERO))],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("rule", ILLEGAL)
@@ -127,14 +136,14 @@ def test_a_grid_may_share_memory_that_nobody_needs_afterwards():
 def test_a_value_stands_once_among_reads_and_writes():
     for reads, writes in (([X, X], [Y]), ([X, Y], [Y]), ([X], [Y, Y])):
         with pytest.raises(VerifyError, match="may stand only once"):
-            verify_kernel(kernel(simd(Store(Y, I, read())), reads=reads, writes=writes))
+            verify_kernel(kernel(simd(Store(Y, AT, read())), reads=reads, writes=writes))
 
 
 # --- programs ------------------------------------------------------------------------------------------------------
 
 
 def copy(source, target, name="k0"):
-    return KernelStep(Kernel(name, [source], [target], [simd(Store(target, I, read(I, source, source.dtype)))]))
+    return KernelStep(Kernel(name, [source], [target], [simd(Store(target, AT, read(AT, source, source.dtype)))]))
 
 
 def program(*steps, outputs=(Y,), guards=(), slots=None, sizes=(), **shapes):
@@ -170,7 +179,7 @@ REFUSED = {
     "a guard of kind 'odd' means nothing": lambda: program(copy(X, Y), guards=[Guard("odd", N, N, "x")]),
     "a.shape.0. is not known yet: a is neither an input": lambda: program(copy(X, Y), y=(length(A, 0),)),
     "the guard .*: .*is not known yet": lambda: program(copy(X, Y), guards=[Guard("same", length(A, 0), N, "x")]),
-    "must be of int64 and free of loop variables": lambda: program(copy(X, Y), y=(I,)),
+    "must be of int64 and free of loop variables": lambda: program(copy(X, Y), y=(AT,)),
     "needs a, which no step before it writes": lambda: program(copy(X, Y), y=(cast(read(const(0), A), "int64"),)),
     "must not depend on a local": lambda: program(copy(X, Y), y=(cast(T.expr, "int64"),)),
     "JOIN must be gone by now": lambda: program(copy(X, Y), y=(join_length(N, const(3)),)),

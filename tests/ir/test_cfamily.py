@@ -1,0 +1,214 @@
+"""Printing for C-like languages: spelling, names, precedence, and what a dialect may change."""
+
+import math
+
+import pytest
+
+import core.tensor as ct
+from core import dtypes
+from core.errors import BackendError
+from core.ir.axes import unravel, wrap_index
+from core.ir.centry import Status, print_program
+from core.ir.cfamily import Dialect, Names, Printer, identifier, print_kernel
+from core.ir.chelpers import HELPERS
+from core.ir.expr import (
+    Call,
+    Code,
+    Combine,
+    cast,
+    const,
+    guarded,
+    index,
+    length,
+    make,
+    maximum,
+    minimum,
+    select,
+)
+from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
+from core.ir.program import Value
+
+C = Dialect("test")
+X, Y = Value("x", "float64"), Value("y", "float64")
+AT, N = index("i"), length(X, 0)
+
+
+def text(e, dialect=C):
+    return Printer(dialect, Names()).expr(e)
+
+
+VALUES = {dtype: Value("x", dtype) for dtype in dtypes.ALL}
+
+
+def read(dtype="float64", at=AT):
+    return make(Code.LOAD, dtype, (at,), VALUES[dtype])
+
+
+@pytest.mark.parametrize(
+    "value, dtype, expected",
+    [
+        (1.0, "float64", "1.0"),
+        (-0.0, "float64", "(-0.0)"),
+        (0.1, "float32", "0.1f"),
+        (1e30, "float32", "1e+30f"),
+        (2.0, "float32", "2.0f"),
+        (math.inf, "float64", "((double)INFINITY)"),
+        (-math.inf, "float32", "(-(float)INFINITY)"),
+        (math.nan, "float64", "((double)NAN)"),
+        (True, "bool", "1"),
+        (-5, "int64", "(-5)"),
+        (2**40, "int64", "1099511627776LL"),
+        (-(2**63), "int64", "(-9223372036854775807LL - 1)"),
+        (-(2**31), "int32", "(-2147483647 - 1)"),
+        (2**64 - 1, "uint64", "18446744073709551615ULL"),
+        (7, "uint32", "7U"),
+    ],
+)
+def test_a_constant_is_spelled_so_that_its_value_and_type_survive(value, dtype, expected):
+    found = Printer(C, Names())._one(const(value, dtype), [])
+    assert found.strip("()") == expected.strip("()")
+    assert found.startswith("(") or not found.startswith("-")
+
+
+@pytest.mark.parametrize(
+    "e, expected",
+    [
+        (read() + 1.0, "x[i] + 1.0"),
+        ((read() + 1.0) * read(), "(x[i] + 1.0) * x[i]"),
+        (read() - (read() - 1.0), "x[i] - (x[i] - 1.0)"),
+        (-read(), "-x[i]"),
+        (read("int8") + read("int8"), "(int8_t)(x[i] + x[i])"),
+        (-read("int16"), "(int16_t)-x[i]"),
+        (~read("bool"), "!x[i]"),
+        (~read("uint8"), "(uint8_t)~x[i]"),
+        (read("int64") // 3, "core_floordiv_int64(x[i], 3)"),
+        (read("int32") % 3, "core_mod_int32(x[i], 3)"),
+        (read("uint8") << 1, "core_shl_uint8(x[i], 1)"),
+        (read() ** 2.5, "pow(x[i], 2.5)"),
+        (read("float32") ** 2.5, "powf(x[i], 2.5f)"),
+        (read("int64") ** 2, "core_pow_int64(x[i], 2)"),
+        (maximum(read(), 0.0), "core_max_float64(x[i], 0.0)"),
+        (minimum(read("int64"), 0), "x[i] < 0 ? x[i] : 0"),
+        (cast(read(), "float32"), "(float)x[i]"),
+        (cast(read(), "bool"), "x[i] != 0"),
+        (select(read() < 0.0, 1.0, read()), "(x[i] < 0.0) ? 1.0 : x[i]"),
+        (guarded(AT < 3, read(), 0.0), "(i < 3) ? x[i] : 0.0"),
+        (Call("sin", read("float32")), "sinf(x[i])"),
+        (Call("isnan", read()), "x[i] != x[i]"),
+        (Call("isinf", read()), "fabs(x[i]) == INFINITY"),
+        (Call("isfinite", read("float32")), "fabsf(x[i]) < INFINITY"),
+        (Call("signbit", read()), "signbit(x[i]) != 0"),
+        (unravel(AT, (N, const(3), const(4)))[0], "i / (3 * 4)"),
+        (unravel(AT, (N, const(3), const(4)))[1], "(i / (4)) % 3"),
+        (unravel(AT, (N, const(3), const(4)))[2], "i % 4"),
+        (read(at=AT + N), "x[i + x_n0]"),
+    ],
+)
+def test_an_operation_is_spelled_as_c_has_it(e, expected):
+    assert text(e) == expected
+
+
+def test_a_dialect_may_spell_a_function_otherwise():
+    dialect = Dialect("test", calls={("sin", "float32"): "native_sin"})
+    assert text(Call("sin", read("float32")), dialect) == "native_sin(x[i])"
+    assert text(Call("sin", read()), dialect) == "sin(x[i])"
+
+
+def test_what_has_no_spelling_is_refused():
+    with pytest.raises(BackendError, match="the test dialect cannot print WRAP"):
+        text(wrap_index(AT, N))
+
+
+@pytest.mark.parametrize(
+    "wish, name", [("a b", "a_b"), ("2x", "v2x"), ("", "v"), ("ü", "_"), ("x.T", "x_T"), ("log", "log")]
+)
+def test_any_text_becomes_an_identifier(wish, name):
+    assert identifier(wish) == name
+
+
+def test_names_are_all_different_and_none_is_taken():
+    names = Names(["run"])
+    found = [names.of(thing, wish) for thing, wish in enumerate(["x", "x", "run", "double", "exp", "x_2"])]
+    assert found == ["x", "x_2", "run_2", "double_2", "exp_2", "x_2_2"]
+    assert names.of(0, "other") == "x"
+
+
+TOTAL = Local("total", "float64")
+
+
+def sum_kernel(kind=LoopKind.SIMD):
+    loop = Loop(AT, N, [Assign(TOTAL, TOTAL.expr + make(Code.LOAD, "float64", (AT,), X))], kind)
+    if kind is LoopKind.SIMD:
+        loop.reductions = [(Combine.ADD, TOTAL)]
+    body = [Let(TOTAL, const(0.0, "float64"), constant=False), loop, Store(Y, const(0), TOTAL.expr)]
+    return Kernel("k0_sum", [X], [Y], body, "sum: sum(axis=0)")
+
+
+def test_a_kernel_takes_what_it_writes_then_what_it_reads_then_lengths():
+    printed, lengths = print_kernel(sum_kernel(), C)
+    assert lengths == [N]
+    assert printed.splitlines() == [
+        "/* sum: sum(axis=0) */",
+        "static void k0_sum(double *restrict y, const double *restrict x, int64_t x_n0)",
+        "{",
+        "    double total = 0.0;",
+        "    for (int64_t i = 0; i < x_n0; i++) {",
+        "        total = total + x[i];",
+        "    }",
+        "    y[0] = total;",
+        "}",
+    ]
+
+
+def test_a_vectorised_loop_names_its_reductions_where_the_dialect_has_a_line_for_it():
+    dialect = Dialect("test", simd="#pragma omp simd {clauses}", reduction_clause="reduction({sign}:{names})")
+    assert "    #pragma omp simd reduction(+:total)\n    for (" in print_kernel(sum_kernel(), dialect)[0]
+    assert "#pragma" not in print_kernel(sum_kernel(LoopKind.ORDER), dialect)[0]
+
+
+def test_a_dialect_spells_kernels_pointers_and_restrict():
+    dialect = Dialect("test", kernel="__kernel void", pointer="__global ", restrict="__restrict")
+    head = print_kernel(sum_kernel(), dialect)[0].splitlines()[1]
+    assert head.startswith("__kernel void k0_sum(__global double *__restrict y, __global const double *__restrict x,")
+
+
+def test_a_loop_may_run_backwards():
+    kernel = Kernel("k", [X], [Y], [Loop(AT, N, [Store(Y, AT, make(Code.LOAD, "float64", (AT,), X))], reverse=True)])
+    assert "for (int64_t i = x_n0 - 1; i >= 0; i--) {" in print_kernel(kernel, C)[0].replace("(x_n0)", "x_n0")
+
+
+def test_a_conditional_extent_stands_in_parentheses():
+    kernel = Kernel("k", [X], [Y], [Loop(AT, select(N < 3, N, const(3)), [Store(Y, AT, const(0.0, "float64"))])])
+    assert "i < ((x_n0 < 3) ? x_n0 : 3);" in print_kernel(kernel, C)[0]
+
+
+def test_a_condition_has_two_branches():
+    zero, one = const(0.0, "float64"), const(1.0, "float64")
+    kernel = Kernel("k", [], [Y], [If(N < 3, [Store(Y, const(0), zero)], [Store(Y, const(0), one)])])
+    lines = [line.strip() for line in print_kernel(kernel, C)[0].splitlines()]
+    assert lines[2:7] == ["if (x_n0 < 3) {", "y[0] = 0.0;", "} else {", "y[0] = 1.0;", "}"]
+
+
+def test_constant_locals_are_const():
+    kernel = Kernel("k", [X], [Y], [Let(TOTAL, const(0.0, "float64")), Store(Y, const(0), TOTAL.expr)])
+    assert "    const double total = 0.0;" in print_kernel(kernel, C)[0]
+
+
+def test_a_program_holds_only_the_helpers_it_uses(compiled):
+    k = ct.lvector("k")
+    printed = print_program(compiled([k], k // 3).program, C)
+    assert "static inline int64_t core_floordiv_int64(" in printed
+    assert sum(f" {name}(" in printed for name in HELPERS) == 1
+
+
+def test_every_helper_is_named_after_its_key():
+    assert all(f" {name}(" in helper for name, helper in HELPERS.items())
+
+
+def test_a_program_reports_what_stopped_it(compiled):
+    a, i = ct.vector("a"), ct.lvector("i")
+    printed = print_program(compiled([a, i], a[i]).program, C)
+    assert f"status = {int(Status.CHECK)};" in printed
+    assert f"status = {int(Status.MEMORY)};" in printed
+    b = ct.vector("b")
+    assert f"status = {int(Status.GUARD)};" in print_program(compiled([a, b], a + b).program, C)
