@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any, NamedTuple
 
 
@@ -39,7 +40,7 @@ def user_line() -> SourceLine | None:
     line = _attributed.get()
     if line is not None:
         return line
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if not (module == "core" or module.startswith(("core.", "plugin_"))):

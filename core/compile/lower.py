@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,7 @@ class _Lowering:
         views = [self.view(variable) for variable in node.inputs]
         if attached:
             entry = plugins.registries().lowerings.get(node.op, self.dialect.name, node)
+            assert entry is not None
             made = entry.load("fn")(node.op, node, *views)
         else:
             made = node.op.lower(node, *views)
@@ -295,4 +297,4 @@ def host_calls(
     lowered: Lowered, perform: Callable[[Apply, Sequence[Any]], list[Any]]
 ) -> list[Callable[[Sequence[Any]], list]]:
     """For each node that is left to Python: a function of its inputs."""
-    return [lambda arrays, node=node: perform(node, arrays) for node, _, _ in lowered.host_nodes]
+    return [partial(perform, node) for node, _, _ in lowered.host_nodes]

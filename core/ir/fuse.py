@@ -196,7 +196,7 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = ()) -> Fused:
         if value in placed:
             continue
         if value in hosts or isinstance(definition, (FromLibrary, FromLoops)):
-            together = hosts.get(value) or getattr(definition, "outputs", (value,))
+            together = hosts[value] if value in hosts else getattr(definition, "outputs", (value,))
             grouping.alone(*(Item(out, inlined[out], []) for out in together))
             placed.update(together)
         elif isinstance(definition, Scattering):

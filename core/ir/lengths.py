@@ -87,7 +87,8 @@ class LengthSolver:
         code = node.code
         if code is Code.JOIN or code is Code.SAME:
             known = all(arg.is_const for arg in node.args)
-            return self.find(self.equate("join" if code is Code.JOIN else "same", *args, known))
+            a, b = args
+            return self.find(self.equate("join" if code is Code.JOIN else "same", a, b, known))
         if code is Code.STRETCH:
             return const(0) if _one(args[1]) else args[0]
         if code is Code.SPREAD:
@@ -112,7 +113,8 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
     solver = LengthSolver(ones, [value for value in lowered.definitions if value not in lowered.inputs])
     rules = _length_rules(lowered)
     while True:
-        solver.changed, memo = False, {}
+        solver.changed = False
+        memo: dict[Expr, Expr] = {}
         for rule, value in rules:
             solver.node = value.node
             rebuild(rule, solver.change, memo)
@@ -188,7 +190,7 @@ def _guard_empty(lowered: Lowered, resolved: Lowered, solver: LengthSolver) -> N
     nothing = const(0)
     for value, definition in resolved.definitions.items():
         if isinstance(definition, Reduction) and definition.combine in needy:
-            if nothing in lowered.definitions[value].extents:
+            if nothing in getattr(lowered.definitions[value], "extents", ()):
                 raise ShapeError(f"{value.node.op} of an empty axis has no identity", blame=value.node)
             solver.node = value.node
             for extent in definition.extents:

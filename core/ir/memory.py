@@ -18,8 +18,8 @@ def plan(program: Program) -> None:
     outside = {*program.outputs, *program.inputs, *program.constants}
     free: dict[Expr, list[int]] = {}
     ending: dict[int, list[Value]] = {}
-    for value, step in last.items():
-        ending.setdefault(step, []).append(value)
+    for value, position in last.items():
+        ending.setdefault(position, []).append(value)
     for position, step in enumerate(program.steps):
         if not isinstance(step, HostStep):
             for value in step.writes:

@@ -314,6 +314,7 @@ def _stride(position: Expr, variable: Expr) -> Expr | None:
     if position.code not in (Code.ADD, Code.SUB, Code.MUL) or None in parts:
         return None
     a, b = parts
+    assert a is not None and b is not None
     if position.code is Code.MUL:
         moving, factor = (a, position.args[1]) if variable in position.args[0].free else (b, position.args[0])
         return moving * factor if variable not in factor.free else None

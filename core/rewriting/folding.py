@@ -22,7 +22,8 @@ def constant_folding(graph: FunctionGraph, node: Apply) -> list[Variable] | None
         return None
     if node.op.destroy_map or not node.op.do_constant_folding(node):
         return None
-    room = max(LIMIT_BYTES, sum(getattr(x.data, "nbytes", 0) for x in node.inputs))
+    given: list[int] = [getattr(x.data, "nbytes", 0) for x in node.inputs]
+    room = max(LIMIT_BYTES, sum(given))
     if any(n is None or n > room for n in _sizes_bytes(graph, node)):
         return None
     values = _performed(node, [x.data for x in node.inputs])

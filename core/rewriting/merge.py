@@ -35,6 +35,7 @@ def _merge_nodes(graph: FunctionGraph) -> int:
         if None in types:
             continue
         for old, new, both in zip(node.outputs, kept.outputs, types, strict=True):
+            assert both is not None
             new.type = both  # one value, of which both types are true
             if graph.clients.get(old):
                 graph.replace(old, new, reason="merge")

@@ -69,7 +69,7 @@ class Pattern:
 
     def names(self) -> list[str]:
         """The names of the holes, in order of first appearance."""
-        if self.op is None:
+        if self.name is not None:
             return [self.name]
         found = [name for part in self.inputs if isinstance(part, Pattern) for name in part.names()]
         return list(dict.fromkeys(found))
@@ -82,7 +82,7 @@ class Pattern:
         return _may_all(self.inputs, makers) or (either_way and _may_all(self.inputs, makers[::-1]))
 
     def __str__(self) -> str:
-        return self.name if self.op is None else f"{self.op}({', '.join(map(str, self.inputs))})"
+        return self.name if self.name is not None else f"{self.op}({', '.join(map(str, self.inputs))})"
 
     __repr__ = __str__
 
@@ -115,7 +115,7 @@ def _match_all(pairs: Sequence[tuple[Any, Variable]], bound: dict[str, Variable]
         if not isinstance(pattern, Pattern):
             if not is_number(variable, pattern):
                 return None
-        elif pattern.op is None:
+        elif pattern.name is not None:
             if pattern.predicate is not None and not pattern.predicate(variable):
                 return None
             known = bound.get(pattern.name)
