@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from core.compile.interpreter import perform_node
+from core.compile.interpreter import Interpreted, perform_node
 from core.compile.lower import host_calls, lower
-from core.errors import IndexOutOfBounds, ShapeError
+from core.errors import CoreError, IndexOutOfBounds, ShapeError
 from core.graph import FunctionGraph
 from core.ir.build import build
 from core.ir.expr import Expr
@@ -26,7 +26,7 @@ class Dispatcher:
 
     def __init__(self, graph: FunctionGraph, driver: Any, device: Any):
         start = time.perf_counter()
-        self._driver, self._device = driver, device
+        self._graph, self._driver, self._device = graph, driver, device
         self._lowered = lower(graph, driver.dialect_table)
         self._hosts = host_calls(self._lowered, perform_node)
         self._variants: dict[frozenset[Expr], Any] = {}
@@ -64,11 +64,20 @@ class Dispatcher:
             except GuardFailed as failed:
                 one = _length_that_is_one(failed)
                 if one is None or one in ones:
-                    raise _explained(failed.guard, failed.a, failed.b) from None
+                    return self._interpreted(arrays, _explained(failed.guard, failed.a, failed.b))
                 ones |= {one}
             else:
                 self._current[0] = run
                 return results
+
+    def _interpreted(self, arrays: Sequence[np.ndarray], error: Exception) -> list[np.ndarray]:
+        """Raise ``error``, unless it is premature: a length that Python makes may be 1, which guards cannot see."""
+        if not self._lowered.host_nodes:
+            raise error from None
+        try:
+            return Interpreted(self._graph)(arrays)
+        except CoreError:
+            raise error from None
 
     def bind(
         self,

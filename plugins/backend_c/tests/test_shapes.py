@@ -52,6 +52,29 @@ def test_the_gradient_of_a_broadcast_has_the_shape_of_its_operand(shapes):
         assert_allclose(got, want)
 
 
+class Some(core.Op):
+    """The elements that are not negative: how many, only running it tells."""
+
+    __props__ = ()
+    itypes, otypes = [core.TensorType("float64", (None,))], [core.TensorType("float64", (None,))]
+
+    def perform(self, node, inputs, output_storage):
+        output_storage[0][0] = inputs[0][inputs[0] >= 0]
+
+
+@pytest.mark.filterwarnings("ignore:.*Python computes it:core.errors.CoreWarning")
+def test_a_length_that_python_makes_may_be_one_beside_different_lengths():
+    x, y, z = ct.dvector("x"), ct.dvector("y"), ct.dvector("z")
+    m = Some()(x)
+    f = compiled([x, y, z], [m + y, m + z])
+    for got, want in zip(
+        f([1.0, -1.0], np.arange(5.0), np.arange(3.0)), [np.arange(5.0) + 1, np.arange(3.0) + 1], strict=True
+    ):
+        assert_array_equal(got, want)
+    with pytest.raises(ShapeError, match="add cannot broadcast"):
+        f([1.0, 1.0], np.arange(5.0), np.arange(3.0))
+
+
 def test_a_length_of_zero_broadcasts_with_one():
     x, y = ct.dvector("x"), ct.dvector("y")
     f = compiled([x, y], [x + y, core.grad((x * y).sum(), y)])
