@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 from core import dtypes
 from core.ir.cfamily import Dialect, Names, Printer, print_kernel
@@ -189,36 +190,35 @@ class Entry:
     def _arguments(self) -> None:
         first = 0
         for k, value in enumerate(self.program.inputs):
-            if value in self._used():
+            if value in self._used:
                 self._pointer(value, f"inputs[{k}]")
             for axis in range(len(self.program.shapes[value])):
                 self._know(length(value, axis), f"lengths[{first + axis}]")
             first += len(self.program.shapes[value])
         for k, value in enumerate(self.program.constants):
-            if value in self._used():
+            if value in self._used:
                 self._pointer(value, f"constants[{k}]")
 
+    @cached_property
     def _used(self) -> set[Value]:
-        if not hasattr(self, "_reads"):
-            self._reads = {value for step in self.program.steps for value in step.reads}
-            shapes = (e for shape in self.program.shapes.values() for e in loads_in(shape))
-            sizes = (e for guard in self.program.guards for e in loads_in([guard.a, guard.b]))
-            self._reads |= {e.payload for e in (*shapes, *sizes)}
-        return self._reads
+        """The values that the function needs by name."""
+        used = {value for step in self.program.steps for value in step.reads}
+        roots = [e for shape in self.program.shapes.values() for e in shape]
+        roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
+        return used | {e.payload for e in loads_in(roots)}
 
     def _know(self, length: Expr, source: str) -> None:
         self._known.add(length)
-        if length in self._mentioned():
+        if length in self._mentioned:
             self._say(f"const int64_t {self.printer.length(length)} = {source};")
 
+    @cached_property
     def _mentioned(self) -> set[Expr]:
         """The lengths that the function needs by name."""
-        if not hasattr(self, "_lengths"):
-            roots = [e for shape in self.program.shapes.values() for e in shape]
-            roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
-            roots += [e for lengths in self.kernel_lengths.values() for e in lengths]
-            self._lengths = set(lengths_in(roots))
-        return self._lengths
+        roots = [e for shape in self.program.shapes.values() for e in shape]
+        roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
+        roots += [e for lengths in self.kernel_lengths.values() for e in lengths]
+        return set(lengths_in(roots))
 
     def _text(self, n: Expr) -> str:
         """A length in C, after giving names to what it is made of: written out, lengths of slices of slices double."""

@@ -108,6 +108,16 @@ class Nest:
         self.value(root)
         return self._bind(root)
 
+    def let(self, written: Expr) -> Expr:
+        """A name, in the innermost loop, for an expression that is written already."""
+        if written.code in _LEAVES:
+            return written
+        self._named += 1
+        local = Local(f"t{self._named}", written.dtype)
+        self._levels[local.expr] = self.depth
+        self.emit(Let(local, written))
+        return local.expr
+
     def _made(self, e: Expr) -> tuple[Expr, int]:
         if e.code in _LEAVES:
             return e, self._levels.get(e, 0)

@@ -13,7 +13,7 @@ from core.ir.axes import ravel
 from core.ir.expr import Code, Combine, Expr, cast, const, make, maximum, minimum, not_equal, select, walk
 from core.ir.fuse import Group, Item
 from core.ir.nest import Nest
-from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.nodes import Assign, Kernel, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Reduction, Scattering, Value
 from core.ir.rebuild import loads_in
 from core.ir.storage import EXPENSIVE
@@ -197,36 +197,45 @@ class Scheduler:
     # --- writing ----------------------------------------------------------------------------------------------------
 
     def _run(self, stage: Stage) -> None:
-        nest, shared = self.nest, len(self.outer)
-        nest.begin(stage.roots)
+        """Write one stage into the shared loops that are open."""
+        self.nest.begin(stage.roots)
         reductions = [item for item in stage.items if isinstance(item.definition, Reduction)]
         for number, item in enumerate(reductions, start=len(self.accumulators) + 1):
             self.accumulators[item] = Accumulator(item.value, item.definition, number)
-        for level in range(len(self.outer) + len(stage.inner) + 1):
-            for item in reductions:
-                if self._depth(item, stage) == level and not self._full_depth(item, stage):
-                    for local, init in self.accumulators[item].start():
-                        nest.declare(local, init, min(level, nest.depth))
-            if shared <= level < shared + len(stage.inner):
-                nest.open(stage.inner[level - shared])
+        self._open_loops(stage, reductions)
         rows = self._rows(stage)
         for item, root in zip(stage.items, stage.roots, strict=True):
             self._keep(stage, root, rows)
             self._reduce(item, stage) if item in self.accumulators else self._write(item)
+        self._close_loops(stage, reductions)
+        for item in reductions:
+            again = self._read_again(item)
+            if again is not None and self._depth(item, stage) == len(self.outer) and not self._full_depth(item, stage):
+                self.nest.know(again, self.nest.named(self.accumulators[item].result()), len(self.outer))
+
+    def _open_loops(self, stage: Stage, reductions: Sequence[Item]) -> None:
+        """Open the stage's own loops; each register is declared inside the last loop that its value depends on."""
+        shared = len(self.outer)
+        for level in range(shared + len(stage.inner) + 1):
+            for item in reductions:
+                if self._depth(item, stage) == level and not self._full_depth(item, stage):
+                    for local, init in self.accumulators[item].start():
+                        self.nest.declare(local, init, min(level, self.nest.depth))
+            if shared <= level < shared + len(stage.inner):
+                self.nest.open(stage.inner[level - shared])
+
+    def _close_loops(self, stage: Stage, reductions: Sequence[Item]) -> None:
+        """Close the stage's own loops; a register goes to memory behind the loops that it was reduced over."""
+        shared = len(self.outer)
         for item in reductions:
             if self._depth(item, stage) < shared:
-                nest.later(*self._finished(item, stage), level=self._depth(item, stage))
-        for level in range(shared + len(stage.inner) - 1, shared - 1, -1):
-            innermost = level == shared + len(stage.inner) - 1
-            nest.close(*self._kind(stage, reductions) if innermost else (LoopKind.ORDER, ()))
+                self.nest.later(*self._finished(item, stage), level=self._depth(item, stage))
+        innermost = shared + len(stage.inner) - 1
+        for level in range(innermost, shared - 1, -1):
+            self.nest.close(*self._kind(stage, reductions) if level == innermost else (LoopKind.ORDER, ()))
             for item in reductions:
                 if self._depth(item, stage) == level:
-                    nest.emit(*self._finished(item, stage))
-        for item in reductions:
-            if self._depth(item, stage) == shared and not self._full_depth(item, stage):
-                again = self._read_again(item)
-                if again is not None:
-                    nest.know(again, nest.named(self.accumulators[item].result()), shared)
+                    self.nest.emit(*self._finished(item, stage))
 
     def _read_again(self, item: Item) -> Expr | None:
         """The load by which another item of the group reads this one at the same point, if there is one."""
@@ -283,19 +292,7 @@ class Scheduler:
             new = self.nest.value(definition.body)
             self.nest.emit(Store(item.value, offset, combined(definition.combine, so_far, cast(new, item.value.dtype))))
             return
-        self.nest.emit(*self.accumulators[item].update(self.nest.value(definition.body), self._name))
-
-    def _name(self, e: Expr) -> Expr:
-        """A name in the innermost loop for an expression that is written already."""
-        if e.code is Code.LOCAL:
-            return e
-        local = Local(f"v{len(self.accumulators)}_{self.nest.depth}_{self._next()}", e.dtype)
-        self.nest.emit(Let(local, e))
-        return local.expr
-
-    def _next(self) -> int:
-        self._count = getattr(self, "_count", 0) + 1
-        return self._count
+        self.nest.emit(*self.accumulators[item].update(self.nest.value(definition.body), self.nest.let))
 
     def _finished(self, item: Item, stage: Stage) -> list[Statement]:
         """Statements that put a finished register into memory."""

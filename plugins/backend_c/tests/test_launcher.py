@@ -447,9 +447,10 @@ def test_many_calls_leave_nothing_behind():
         tracemalloc.stop()
     calls(100_000)
     gc.collect()
-    assert [sys.getrefcount(one) for one in objects[:-1]] == before
+    after = [sys.getrefcount(one) for one in objects[:-1]]
+    assert max(now - then for now, then in zip(after, before, strict=True)) < 1000  # a lost one at each call: 100,000
     assert grown < 20_000
-    assert resident_bytes() - memory < 4 << 20
+    assert resident_bytes() - memory < 8 << 20
 
 
 @pytest.mark.parametrize("size", [10, 5_000, 3_000_000])
