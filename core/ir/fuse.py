@@ -82,11 +82,11 @@ class Group:
 class Grouping:
     """Places items, given in an order in which they can run, into groups."""
 
-    def __init__(self, requires: dict[Value, list[Value]], checks: dict[Value, str]):
+    def __init__(self, requires: dict[Value, list[Value]]):
         self.groups: list[Group] = []
         self._place: dict[Value, int] = {}
         self._by_load: dict[Expr, list[int]] = {}
-        self._requires, self._checks = requires, checks
+        self._requires = requires
 
     def alone(self, *items: Item) -> None:
         """A group that nothing joins."""
@@ -189,7 +189,7 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = ()) -> Fused:
     lowered = replace(lowered, definitions=definitions)
     inlined, stored = inline(lowered, guards)
     guards = [*guards, *proved_at_entry(lowered, inlined)]
-    grouping = Grouping(lowered.requires, lowered.checks)
+    grouping = Grouping(lowered.requires)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()
     for value, definition in inlined.items():

@@ -284,26 +284,27 @@ class Scheduler:
         self.nest.emit(self._store(item.value, item.definition.axes, self.nest.value(expr)))
 
     def _reduce(self, item: Item, stage: Stage) -> None:
-        definition = item.definition
-        if self._full_depth(item, stage):  # the loops that are reduced over lie outside: it grows in memory
-            axes = definition.axes
-            offset = ravel(axes, self.shapes[item.value])
-            so_far = make(Code.LOAD, item.value.dtype, (offset,), item.value)
-            new = self.nest.value(definition.body)
-            self.nest.emit(Store(item.value, offset, combined(definition.combine, so_far, cast(new, item.value.dtype))))
-            return
-        self.nest.emit(*self.accumulators[item].update(self.nest.value(definition.body), self.nest.let))
+        """Take one more element into a reduction's register, or into memory where it grows there."""
+        new = self.nest.value(item.definition.body)
+        if self._full_depth(item, stage):
+            self.nest.emit(self._grown(item, cast(new, item.value.dtype)))
+        else:
+            self.nest.emit(*self.accumulators[item].update(new, self.nest.let))
+
+    def _grown(self, item: Item, new: Expr) -> Store:
+        """The element in memory combined with ``new``."""
+        offset = ravel(item.definition.axes, self.shapes[item.value])
+        so_far = make(Code.LOAD, item.value.dtype, (offset,), item.value)
+        return Store(item.value, offset, combined(item.definition.combine, so_far, new))
 
     def _finished(self, item: Item, stage: Stage) -> list[Statement]:
         """Statements that put a finished register into memory."""
         if self._full_depth(item, stage) or not self._in_memory(item, stage):
             return []
-        result, axes = self.accumulators[item].result(), item.definition.axes
+        result = self.accumulators[item].result()
         if self._grows(item, stage):
-            offset = ravel(axes, self.shapes[item.value])
-            so_far = make(Code.LOAD, item.value.dtype, (offset,), item.value)
-            return [Store(item.value, offset, combined(item.definition.combine, so_far, result))]
-        return [self._store(item.value, axes, result)]
+            return [self._grown(item, result)]
+        return [self._store(item.value, item.definition.axes, result)]
 
     def _store(self, value: Value, axes: Sequence[Expr], new: Expr) -> Store:
         return Store(value, ravel(axes, self.shapes[value]), new)
