@@ -140,6 +140,18 @@ class BackendError(CoreError, RuntimeError):
     """A backend is unknown, unavailable, or failed."""
 
 
+class DeviceError(BackendError):
+    """A device refused or failed what was asked of it."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A device has not as much memory as is needed."""
+
+
+class DeviceLost(DeviceError):
+    """A device stopped working; what lay in its memory is gone."""
+
+
 class ComputeError(CoreError, RuntimeError):
     """An op failed while a function ran, for a reason that no other class names."""
 

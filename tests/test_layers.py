@@ -22,6 +22,7 @@ FLOORS = [
     ["graph"],
     ["op"],
     ["ir"],
+    ["device"],
     ["rewriting"],
     ["tensor"],
     ["gradient"],
@@ -57,7 +58,7 @@ EXTRAS = {
 # What a plugin may import of core.
 PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "cachedir"}
 OP_PACK = PUBLIC | {"graph", "op", "tensor", "ir", "rewriting", "gradient"}
-BACKEND = PUBLIC | {"ir", "backend"}
+BACKEND = PUBLIC | {"ir", "device", "backend"}
 
 
 def module_of(file: Path, root: Path) -> str:

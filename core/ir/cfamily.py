@@ -14,8 +14,9 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError
+from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, walk
-from core.ir.nodes import Assign, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
+from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 
 _TYPES = {
     "bool": "uint8_t",
@@ -34,6 +35,9 @@ class Dialect:
     simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
     preamble   text that every translation unit starts with
     declarations  of functions, by name: those that a unit uses stand at its beginning
+    function   qualifiers of the small functions that kernels use
+    reserved   words that cannot be names, besides C's
+    work       how work-items are spelled; None where kernels are called like any function
     """
 
     name: str
@@ -48,6 +52,11 @@ class Dialect:
     nan: str = "NAN"
     preamble: str = ""
     declarations: Mapping[str, str] = field(default_factory=dict)
+    function: str = "static inline"
+    float_suffix: str = "f"  # of C99's functions of float32
+    long_suffix: str = "LL"  # of constants of int64
+    reserved: frozenset[str] = frozenset()
+    work: WorkItems | None = None
 
     def supports(self, dtype: str) -> bool:
         return dtype in self.types
@@ -139,10 +148,10 @@ class Printer:
     def _integer(self, value: int, dtype: str) -> str:
         if dtype == "int64":
             if value == -(2**63):
-                return "(-9223372036854775807LL - 1)"
-            text = str(value) if abs(value) < 2**31 else f"{value}LL"
+                return f"(-9223372036854775807{self.dialect.long_suffix} - 1)"
+            text = str(value) if abs(value) < 2**31 else f"{value}{self.dialect.long_suffix}"
         elif dtype == "uint64":
-            text = f"{value}ULL"
+            text = f"{value}U{self.dialect.long_suffix}"
         elif dtype == "int32" and value == -(2**31):
             return "(-2147483647 - 1)"
         else:
@@ -172,7 +181,7 @@ class Printer:
 
     def function(self, name: str, dtype: str) -> str:
         spelled = self.dialect.calls.get((name, dtype))
-        return spelled or (f"{name}f" if dtype == "float32" else name)
+        return spelled or (f"{name}{self.dialect.float_suffix}" if dtype == "float32" else name)
 
     def type(self, dtype: str) -> str:
         return self.dialect.types[dtype]
@@ -200,7 +209,20 @@ class Printer:
                 if statement.orelse:
                     out += [f"{indent}}} else {{", *self.lines(statement.orelse, indent + "    ")]
                 out.append(f"{indent}}}")
+            else:
+                out.append(indent + self._together(statement))
         return out
+
+    def _together(self, statement: Atomic | Barrier) -> str:
+        """What work-items do in view of each other."""
+        work = self.dialect.work
+        if work is None:
+            raise BackendError(f"the {self.dialect.name} dialect has no work-items, so it cannot print {statement}")
+        if isinstance(statement, Barrier):
+            return f"if ({work.lanes} > 1) {work.barrier}"
+        name = self.names.of(statement.buffer, str(statement.buffer))
+        function = work.atomics[statement.combine, statement.buffer.dtype]
+        return f"{function}(&{name}[{self.expr(statement.offset)}], {self.expr(statement.value)});"
 
     def _loop(self, loop: Loop, indent: str) -> list[str]:
         i, n, index = self.names.of(loop.variable, loop.variable.payload), self.expr(loop.extent), self.type("int64")
@@ -208,10 +230,21 @@ class Printer:
         head = f"for ({index} {i} = 0; {i} < {n}; {i}++) {{"
         if loop.reverse:
             head = f"for ({index} {i} = ({n}) - 1; {i} >= 0; {i}--) {{"
+        if self.dialect.work is not None and loop.kind in (LoopKind.ITEMS, LoopKind.GROUPS, LoopKind.LANES):
+            head = self.dialect.work.head(loop.kind, index, i, n)
+            return [indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}", *self._met(loop, indent)]
         out = []
         if loop.kind is LoopKind.SIMD and self.dialect.simd:
             out.append(indent + self.dialect.simd.format(clauses=self._clauses(loop)).rstrip())
         return [*out, indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}"]
+
+    def _met(self, loop: Loop, indent: str) -> list[str]:
+        """After a loop over lanes: each has its share of the reductions, and gets the whole."""
+        out = []
+        for combine, local in loop.reductions:
+            name = self.names.of(local, local.name)
+            out.append(f"{indent}{name} = {group_function(combine, local.dtype)}({name}, {group_memory(local.dtype)});")
+        return out
 
     def _clauses(self, loop: Loop) -> str:
         signs: dict[Combine, str] = {
@@ -321,7 +354,7 @@ def print_kernel(kernel: Kernel, dialect: Dialect, scalars: Collection[Any] = ()
 
     Parameters: a pointer for each value written, then for each value read, then the lengths: ``lengths_of`` its body.
     """
-    names = Names([kernel.name])
+    names = Names([kernel.name, *dialect.reserved])
     printer = Printer(dialect, names)
     parameters = []
     for value in kernel.writes:
@@ -336,4 +369,13 @@ def print_kernel(kernel: Kernel, dialect: Dialect, scalars: Collection[Any] = ()
     parameters += [f"{dialect.types['int64']} {printer.known[n]}" for n in lengths]
     comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
-    return "\n".join([head, "{", *printer.lines(kernel.body, "    "), "}"]), lengths
+    return "\n".join([head, "{", *_shared(kernel, dialect), *printer.lines(kernel.body, "    "), "}"]), lengths
+
+
+def _shared(kernel: Kernel, dialect: Dialect) -> list[str]:
+    """Declarations of the memory that a group needs for its reductions."""
+    if dialect.work is None:
+        return []
+    found = dict.fromkeys(dtype for _, dtype in lane_reductions(kernel.body))
+    size, local = dialect.work.largest_group, dialect.work.local
+    return [f"    {local}{dialect.types[dtype]} {group_memory(dtype)}[{size}];" for dtype in found]

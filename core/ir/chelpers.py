@@ -41,14 +41,14 @@ def _floating(dtype: str) -> dict[str, str]:
         "mod": f"""{{
     {t} r = fmod{f}(a, b);
     if (b == 0) return r;
-    if (r == 0) return copysign{f}(0, b);
+    if (r == 0) return copysign{f}(({t})0, b);
     return (b < 0) != (r < 0) ? r + b : r;
 }}""",
         "floordiv": f"""{{
     if (b == 0) return a / b;
     {t} r = fmod{f}(a, b), q = (a - r) / b;
     if (r != 0 && (b < 0) != (r < 0)) q -= 1;
-    if (q == 0) return copysign{f}(0, a / b);
+    if (q == 0) return copysign{f}(({t})0, a / b);
     const {t} whole = floor{f}(q);
     return q - whole > ({t})0.5 ? whole + 1 : whole;
 }}""",

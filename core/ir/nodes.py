@@ -2,6 +2,9 @@
 
 kernel     = name, what it reads, what it writes, body
 statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e: body | If e: body else: body
+           | Atomic buffer[e] op= e | Barrier
+
+On a device, a kernel is a list of loops; each is launched by itself, when the one before it has ended.
 """
 
 from __future__ import annotations
@@ -35,6 +38,13 @@ class LoopKind(enum.Enum):
     ORDER = "for"  # one after the other
     GRID = "grid"  # independent
     SIMD = "simd"  # independent but for the loop's reductions: may run in vector lanes
+    # on a device; the first two are outermost
+    ITEMS = "items"  # independent: spread over all work-items
+    GROUPS = "groups"  # independent: each is run by a group, whose work-items all run the body
+    LANES = "lanes"  # inside GROUPS, independent but for its reductions: spread over the work-items of the group
+
+
+SPREAD_OUT = frozenset({LoopKind.ITEMS, LoopKind.GROUPS})
 
 
 @dataclass
@@ -84,7 +94,22 @@ class If:
     orelse: list[Statement] = field(default_factory=list)
 
 
-Statement: TypeAlias = Let | Assign | Store | Loop | If
+@dataclass
+class Atomic:
+    """Combine ``buffer[offset]`` with a value; other work-items may do the same at the same time, in any order."""
+
+    buffer: Any
+    offset: Expr
+    value: Expr
+    combine: Combine = Combine.ADD
+
+
+@dataclass
+class Barrier:
+    """All work-items of the group come here before one goes on, and then see what the others have stored."""
+
+
+Statement: TypeAlias = Let | Assign | Store | Loop | If | Atomic | Barrier
 
 
 @dataclass
@@ -119,12 +144,12 @@ def expressions(body: list[Statement]) -> Iterator[Expr]:
     for statement in statements(body):
         if isinstance(statement, (Let, Assign)):
             yield statement.value
-        elif isinstance(statement, Store):
+        elif isinstance(statement, (Store, Atomic)):
             yield statement.offset
             yield statement.value
         elif isinstance(statement, Loop):
             yield statement.extent
-        else:
+        elif isinstance(statement, If):
             yield statement.condition
 
 
@@ -178,6 +203,11 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
                 f"{indent}{statement.kind.value} {statement.variable.payload} < {show(statement.extent)}{order}:"
             )
             lines += _lines(statement.body, indent + "  ")
+        elif isinstance(statement, Atomic):
+            place = f"{statement.buffer}[{show(statement.offset)}]"
+            lines.append(f"{indent}atomic {place} {statement.combine.value}= {show(statement.value)}")
+        elif isinstance(statement, Barrier):
+            lines.append(f"{indent}barrier")
         else:
             lines.append(f"{indent}if {show(statement.condition)}:")
             lines += _lines(statement.body, indent + "  ")

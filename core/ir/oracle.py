@@ -14,7 +14,7 @@ import numpy as np
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Code, Combine, Expr, index, walk
-from core.ir.nodes import Assign, If, Kernel, Let, Loop, Statement, Store
+from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Loop, Statement, Store
 from core.ir.scatter import Scatter
 from core.ir.view import View
 
@@ -275,7 +275,7 @@ _OWN_OPERANDS: dict[Code, Callable[[Expr, _Scope], Any]] = {Code.GUARDED: _guard
 def run_kernel(kernel: Kernel, arrays: Mapping[Any, np.ndarray]) -> None:
     """Run the statements of a kernel one after the other.  ``arrays`` gives what it reads, and what it writes in place.
 
-    Grid and simd loops run in order, which any order must agree with.  Errors: as of evaluate_view.
+    Grid and simd loops, and those that a device spreads out, run in order, which any order must agree with.  Errors: as of evaluate_view.
     """
     _run(kernel.body, _Scope(arrays))
 
@@ -284,11 +284,15 @@ def _run(body: Sequence[Statement], scope: _Scope) -> None:
     for statement in body:
         if isinstance(statement, (Let, Assign)):
             scope.locals[statement.local] = np.asarray(_value(statement.value, scope), statement.local.dtype)[()]
-        elif isinstance(statement, Store):
+        elif isinstance(statement, (Store, Atomic)):
             array, at = scope.inputs[statement.buffer], int(_value(statement.offset, scope))
             if not 0 <= at < array.size:
                 raise IndexOutOfBounds(f"a kernel writes element {at} of {statement.buffer}, which has {array.size}")
-            array.flat[at] = _value(statement.value, scope)
+            new = _value(statement.value, scope)
+            with np.errstate(all="ignore"):
+                array.flat[at] = (
+                    new if isinstance(statement, Store) else _JOINED[statement.combine](array.flat[at], new)
+                )
         elif isinstance(statement, Loop):
             steps = range(int(_value(statement.extent, scope)))
             for i in reversed(steps) if statement.reverse else steps:

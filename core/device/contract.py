@@ -1,0 +1,135 @@
+"""What a driver of a device offers to core: memory, code, a queue.  Plugins implement it, ``core.device`` uses it.
+
+Everything is queued: commands run in the order in which they were given, and ``synchronize`` waits for all of them.
+One thread at a time uses a device: the runner holds ``lock`` while it queues what belongs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from core.ir.cfamily import Dialect
+from core.ir.nodes import Kernel
+from core.ir.program import LibraryCall
+from core.ir.target import Target
+
+Pointer: TypeAlias = Any  # what the driver takes for memory: an integer address, a pyopencl.Buffer
+
+
+class Block:
+    """Memory on a device.  ``pointer`` is the driver's own; ``size_bytes`` is what was asked for, never 0."""
+
+    __slots__ = ("pointer", "size_bytes", "__weakref__")
+
+    def __init__(self, pointer: Pointer, size_bytes: int):
+        self.pointer, self.size_bytes = pointer, size_bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a device before anything runs on it.
+
+    target         what schedules ask: how many work-items fill it, how large a group may be
+    dialect        how its language spells things, without the dtypes that it lacks
+    stored         dtypes that lie in its memory as another one: ``{"float64": "float32"}`` under a policy
+    memory_bytes   all of its memory;  largest_bytes: the largest single block
+    shares_memory  its memory is the host's, so that arrays can be used where they lie (``Device.wrap``)
+    """
+
+    name: str
+    target: Target
+    dialect: Dialect
+    stored: dict[str, str] = field(default_factory=dict)
+    memory_bytes: int = 0
+    largest_bytes: int = 0
+    shares_memory: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How many groups, and how many work-items in a group, each along x and y.
+
+    Lanes of a group lie along x.  Groups of several lanes are one high; what needs no lanes fills groups along y.
+    """
+
+    groups: tuple[int, int]
+    group: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Text to build, and the kernels in it, each of one loop.  A driver needs their names, and their comments for
+    errors; a stand-in may run the loops instead of the text."""
+
+    name: str
+    text: str
+    kernels: tuple[Kernel, ...]
+
+
+class Launcher(Protocol):
+    """One kernel, its arguments and its grid, made once and queued often."""
+
+    def set(self, position: int, block: Block) -> None:
+        """Put another block in the place of an argument, from the next call on."""
+
+    def __call__(self) -> None:
+        """Queue the kernel.  Errors: DeviceError."""
+
+
+class Device(Protocol):
+    """An open device.  Errors of every method: DeviceError and its subclasses, which name the device."""
+
+    facts: Facts
+    lock: RLock
+
+    def build(self, source: Source) -> Any:
+        """Code that ``launcher`` takes, from the driver's cache or compiled now.  Errors: CompileError."""
+
+    def launcher(self, code: Any, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
+        """A kernel of ``code`` with arguments in the order of its parameters: blocks, then lengths (int64)."""
+
+    def allocate(self, size_bytes: int) -> Block:
+        """Memory, on a boundary that suits every dtype.  Errors: DeviceMemoryError, at once and not when it is used."""
+
+    def release(self, block: Block) -> None:
+        """Give memory back.  Commands that are queued and use it still may."""
+
+    def upload(self, block: Block, array: np.ndarray, keep: bool) -> None:
+        """Queue a copy of a C-contiguous array to the device.
+
+        ``keep``: the caller leaves the array as it is until ``synchronize``.  Otherwise it may change when this returns.
+        """
+
+    def download(self, block: Block, array: np.ndarray) -> None:
+        """Queue a copy into a C-contiguous array, which holds the elements after ``synchronize``."""
+
+    def copy(self, source: Block, target: Block, size_bytes: int) -> None:
+        """Queue a copy on the device."""
+
+    def wrap(self, array: np.ndarray) -> Block | None:
+        """A C-contiguous array as a block, without a copy, where the device can; it must live, unchanged by the host,
+        until ``synchronize`` and ``release``.  None: it cannot."""
+
+    def synchronize(self) -> None:
+        """Wait for everything that is queued.  Errors: DeviceError for what failed meanwhile; DeviceLost."""
+
+    def routine(self, call: LibraryCall, dtype: str) -> Callable[..., None] | None:
+        """A library routine, or None where there is none: ``routine(step, blocks, output, sizes)`` queues it.
+
+        ``step`` is the LibraryStep, ``blocks`` its operands in order, ``output`` the block that it writes, ``sizes``
+        its sizes as ints.
+        """
+
+
+class Recorder(Protocol):
+    """What a device may offer besides: queued commands of one call, recorded and replayed as a whole (CUDA graphs)."""
+
+    def begin_recording(self) -> None: ...
+
+    def end_recording(self) -> Callable[[], None]:
+        """What was queued since, as a callable that queues it again with the same addresses."""

@@ -1,0 +1,58 @@
+"""A whole program as the text of a device's language: its kernels, with the small functions that they use."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from core.ir.cfamily import Dialect, print_kernel
+from core.ir.chelpers import HELPERS
+from core.ir.cwork import group_text, lane_reductions
+from core.ir.expr import Expr
+from core.ir.launches import launches
+from core.ir.nodes import Kernel
+from core.ir.program import KernelStep, Program
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Text, and what is in it: for each kernel step, by its position, its launches with the lengths each takes."""
+
+    text: str
+    steps: dict[int, list[tuple[Kernel, list[Expr]]]]
+
+
+def print_device_program(program: Program, dialect: Dialect) -> Printed:
+    """The translation unit of a program, whose kernels are those of a schedule for devices."""
+    assert dialect.work is not None
+    scalars = {value for value in program.inputs if not program.shapes[value]}
+    steps: dict[int, list[tuple[Kernel, list[Expr]]]] = {}
+    texts: list[str] = []
+    for position, step in enumerate(program.steps):
+        if isinstance(step, KernelStep):
+            steps[position] = []
+            for kernel in launches(step.kernel):
+                text, lengths = print_kernel(kernel, dialect, scalars)
+                steps[position].append((kernel, lengths))
+                texts.append(text)
+    kernels = [kernel for found in steps.values() for kernel, _ in found]
+    body = "\n\n".join(texts)
+    return Printed("\n".join([dialect.preamble, *_helpers(body, kernels, dialect), "", body, ""]), steps)
+
+
+def _helpers(body: str, kernels: list[Kernel], dialect: Dialect) -> list[str]:
+    """The functions that ``body`` uses, each before those that use it."""
+    assert dialect.work is not None
+    groups = [
+        group_text(combine, dtype, dialect.types[dtype], dialect.function, dialect.work)
+        for combine, dtype in dict.fromkeys(pair for kernel in kernels for pair in lane_reductions(kernel.body))
+    ]
+    own = {name: text.replace("static inline", dialect.function) for name, text in HELPERS.items()}
+    known = {**dialect.declarations, **own, **dialect.work.helpers}
+    used = set(re.findall(r"\w+", "\n".join([body, *groups])))
+    found: dict[str, str] = {}
+    for name in reversed(known):
+        if name in used:
+            found[name] = known[name]
+            used.update(re.findall(r"\w+", known[name]))
+    return [*(found[name] for name in reversed(found)), *groups]

@@ -1,0 +1,127 @@
+"""How C-like languages of devices spell work-items, groups and what these do together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from core.ir.expr import Combine
+from core.ir.nodes import Loop, LoopKind, Statement, statements
+
+
+@dataclass(frozen=True)
+class WorkItems:
+    """A table, part of a Dialect.  Lanes of a group lie along x; rows, where a group has several, along y.
+
+    item, items     this work-item's number along x among all of the launch, and how many there are
+    row, rows       the same along y
+    lane, lanes     this work-item's number along x in its group, and how many the group has: 1, or a power of two
+    barrier         the statement at which the work-items of a group meet
+    local           the qualifier of memory that a group shares, ``local_pointer`` of a pointer to it
+    largest_group   the most lanes that a kernel is ever launched with
+    shuffle         ``{x}`` of the lane whose number differs in the bits ``{d}``, within ``warp`` lanes; "" if there
+                    is none.  Then a group has 1 lane, or a multiple of ``warp``.
+    atomics         (combine, dtype) -> a function of a pointer and a value; what is missing is done in order
+    helpers         functions that these spellings use, by name; a text may only use helpers that stand before it
+    """
+
+    item: str
+    items: str
+    row: str
+    rows: str
+    lane: str
+    lanes: str
+    barrier: str
+    local: str
+    local_pointer: str
+    largest_group: int = 256
+    shuffle: str = ""
+    warp: int = 1
+    atomics: Mapping[tuple[Combine, str], str] = field(default_factory=dict)
+    helpers: Mapping[str, str] = field(default_factory=dict)
+
+    def head(self, kind: LoopKind, index: str, i: str, n: str) -> str:
+        """The head of a loop whose iterations are spread out."""
+        first, step = {
+            LoopKind.ITEMS: (self.item, self.items),
+            LoopKind.GROUPS: (self.row, self.rows),
+            LoopKind.LANES: (self.lane, self.lanes),
+        }[kind]
+        return f"for ({index} {i} = {first}; {i} < {n}; {i} += {step}) {{"
+
+
+def group_function(combine: Combine, dtype: str) -> str:
+    """The name of the function that combines a value over the lanes of a group."""
+    return f"core_group_{combine.value}_{dtype}"
+
+
+def group_memory(dtype: str) -> str:
+    """The name of the memory that it uses, one element a lane."""
+    return f"core_lanes_{dtype}"
+
+
+def lane_reductions(body: Iterable[Statement]) -> dict[tuple[Combine, str], None]:
+    """What the loops over lanes in ``body`` combine, each once."""
+    return {
+        (combine, local.dtype): None
+        for statement in statements(list(body))
+        if isinstance(statement, Loop) and statement.kind is LoopKind.LANES
+        for combine, local in statement.reductions
+    }
+
+
+_COMBINED = {
+    Combine.ADD: "{a} + {b}",
+    Combine.MUL: "{a} * {b}",
+    Combine.MAX: "{a} < {b} ? {b} : {a}",
+    Combine.MIN: "{b} < {a} ? {b} : {a}",
+    Combine.OR: "{a} | {b}",
+    Combine.AND: "{a} & {b}",
+}
+
+
+def group_text(combine: Combine, dtype: str, ctype: str, function: str, work: WorkItems) -> str:
+    """The function itself: every lane gives its value and gets that of all, in an order that never changes."""
+    name = group_function(combine, dtype)
+
+    def taken(a: str, b: str) -> str:
+        return f"({ctype})({_COMBINED[combine].format(a=a, b=b)})"
+
+    head = f"{function} {ctype} {name}({ctype} value, {work.local_pointer}{ctype} *memory)\n{{"
+    body = _by_shuffles(ctype, work, taken) if work.shuffle else _by_halves(work, taken)
+    return "\n".join([head, *(f"    {line}" for line in body), "}"])
+
+
+def _by_halves(work: WorkItems, taken: Callable[[str, str], str]) -> list[str]:
+    return [
+        f"const int lane = {work.lane}, lanes = {work.lanes};",
+        "if (lanes == 1) return value;",
+        "memory[lane] = value;",
+        work.barrier,
+        "for (int half = lanes / 2; half > 0; half /= 2) {",
+        f"    if (lane < half) memory[lane] = {taken('memory[lane]', 'memory[lane + half]')};",
+        f"    {work.barrier}",
+        "}",
+        "value = memory[0];",
+        f"{work.barrier}",
+        "return value;",
+    ]
+
+
+def _by_shuffles(ctype: str, work: WorkItems, taken: Callable[[str, str], str]) -> list[str]:
+    return [
+        f"const int lane = {work.lane}, lanes = {work.lanes};",
+        "if (lanes == 1) return value;",
+        f"for (int d = {work.warp // 2}; d > 0; d /= 2) {{",
+        f"    const {ctype} other = {work.shuffle.format(x='value', d='d')};",
+        f"    value = {taken('value', 'other')};",
+        "}",
+        f"if (lanes > {work.warp}) {{",
+        f"    if (lane % {work.warp} == 0) memory[lane / {work.warp}] = value;",
+        f"    {work.barrier}",
+        "    value = memory[0];",
+        f"    for (int k = 1; k < lanes / {work.warp}; k++) value = {taken('value', 'memory[k]')};",
+        f"    {work.barrier}",
+        "}",
+        "return value;",
+    ]

@@ -1,0 +1,34 @@
+"""What schedules ask of the hardware: numbers, never names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where kernels run.
+
+    units       how many independent pieces of work keep it busy: work-items on a CPU, groups on a GPU.  0: this is the
+                host itself, whose threads core/ir/parallel.py takes care of
+    lanes       work-items of the largest group that kernels use.  1: there are no groups to speak of (a CPU as a
+                device), so each work-item takes a contiguous piece and nothing waits for anything
+    has_float64 whether sums of float32 may be taken in float64
+    in_order    scatters add in the order of the program, so that every run gives the same bits
+    """
+
+    units: int = 0
+    lanes: int = 1
+    has_float64: bool = True
+    in_order: bool = False
+
+    @property
+    def is_device(self) -> bool:
+        return self.units > 0
+
+    @property
+    def has_groups(self) -> bool:
+        return self.lanes > 1
+
+
+HOST = Target()
