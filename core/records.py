@@ -125,7 +125,8 @@ class Library:
     """A provider of named routines ("gemm", "potrf") for one dialect.  No op names a vendor.
 
     provides  the routines
-    ref       names what the backend of that dialect takes to bind them
+    ref       names a mapping from each routine to what the backend of that dialect takes to bind it; where the host is
+              C, that is a core.ir.clibrary.Routine
     probe     names a function without arguments that returns a Probe; None when it always works
     """
 

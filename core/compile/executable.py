@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from core import plugins
 from core.compile.interpreter import Interpreted, perform_node
 from core.compile.lower import host_calls, lower
-from core.errors import CoreError, IndexOutOfBounds, ShapeError
+from core.errors import CoreError, IndexOutOfBounds, PluginError, ShapeError
 from core.graph import FunctionGraph
 from core.ir.build import build
 from core.ir.expr import Expr
-from core.ir.program import Guard, GuardFailed, Program
+from core.ir.program import Guard, GuardFailed, LibraryStep, Program
 from core.records import Backend
 
 
@@ -40,6 +41,7 @@ class Dispatcher:
     def _build(self, ones: frozenset[Expr]) -> Program:
         program = build(self._lowered, ones)
         program.host_calls = self._hosts
+        program.routines = _routines(program, self._driver.dialect)
         return program
 
     def _compiled(self, ones: frozenset[Expr], program: Program) -> Any:
@@ -101,6 +103,21 @@ class Dispatcher:
             release = getattr(run, "free", None)
             if release is not None:
                 release()
+
+
+def _routines(program: Program, dialect: str) -> dict[str, Any]:
+    """What plugins gave to bind the routines that a program calls."""
+    libraries, found = plugins.registries().libraries, {}
+    for name in dict.fromkeys(step.call.name for step in program.steps if isinstance(step, LibraryStep)):
+        entry = libraries.get((name, dialect))
+        assert entry is not None  # lowering asked before
+        given = entry.load()
+        if name not in given:
+            raise PluginError(
+                f"{entry.source} says that {entry.record.name!r} provides {name!r}, but gives no such routine"
+            )
+        found[name] = given[name]
+    return found
 
 
 def _length_that_is_one(failed: GuardFailed) -> Expr | None:

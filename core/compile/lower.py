@@ -18,6 +18,7 @@ from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.ir.axes import same_length
 from core.ir.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
+from core.ir.operands import operand, stacked
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -171,10 +172,7 @@ class _Lowering:
                 raise BackendError(
                     f"lower of {node.op} must make {variable.type}, got {out.dtype} with ndim={out.ndim}", blame=node
                 )
-            shape = tuple(
-                e if n is None or e.is_const else same_length(e, const(n))
-                for n, e in zip(variable.type.shape, out.shape, strict=True)
-            )
+            shape = _with_known(variable, out.shape)
             if isinstance(out, Scatter):
                 self._scatter(variable, out, node)
             else:
@@ -225,33 +223,40 @@ class _Lowering:
         self._define(variable, definition, node)
 
     def _library(self, node: Apply, call: LibraryCall) -> None:
-        """gemm: (m, k) @ (k, n)."""
-        a, b = (self.view(variable) for variable in node.inputs)
-        (m, k), (also_k, n) = a.shape, b.shape
-        sizes = (m, n, same_length(k, also_k))
-        operands = tuple(self._operand(variable) for variable in node.inputs)
-        shape = (m, n)
-        self._define(node.out, FromLibrary(shape, _axes(shape), call, operands, sizes), node)
-
-    def _operand(self, variable: Variable) -> Operand:
-        """A matrix as it is stored; a transposed view of one is not copied."""
-        value = self.value(variable)
-        definition = self.definitions[value]
-        if isinstance(definition, Pointwise) and definition.expr.code is Code.LOAD:
-            source, at = definition.expr.payload, definition.expr.args
-            lengths = self.definitions[source].shape
-            if at == definition.axes[::-1] and lengths == definition.shape[::-1] and len(set(at)) == 2:
-                return Operand(source, transposed=True)
-        return Operand(value)
+        overwritten = {number for _, number in call.overwrites}
+        given = [
+            Operand.whole(value, self.definitions[value].shape)
+            if k in overwritten
+            else operand(value, self.definitions)
+            for k, value in enumerate(map(self.value, node.inputs))
+        ]
+        if node.op.defines("lower"):
+            made = node.op.lower(node, *map(self.view, node.inputs))
+            shapes = [view.shape for view in (made if isinstance(made, (list, tuple)) else [made])]
+        else:
+            shapes = self._inferred(node)
+        operands = stacked(call, given, shapes)
+        outputs = self._outputs(node)
+        for variable, value, inferred in zip(node.outputs, outputs, shapes, strict=True):
+            shape = _with_known(variable, inferred)
+            self.definitions[value] = FromLibrary(shape, _axes(shape), call, operands, outputs)
 
     def _kernel(self, node: Apply) -> None:
         inputs = tuple(self.value(variable) for variable in node.inputs)
-        shapes = node.op.shapes(None, node, [self.definitions[value].shape for value in inputs])
-        outputs = tuple(self._new(out.name or _short(node.op), out.type.dtype, node) for out in node.outputs)
-        for variable, value, shape in zip(node.outputs, outputs, shapes, strict=True):
-            shape = tuple(n if isinstance(n, Expr) else const(int(n)) for n in shape)
-            self._values[variable] = value
+        shapes, outputs = self._inferred(node), self._outputs(node)
+        for value, shape in zip(outputs, shapes, strict=True):
             self.definitions[value] = FromLoops(shape, _axes(shape), inputs, outputs, node.op.kernel)
+
+    def _inferred(self, node: Apply) -> list[tuple[Expr, ...]]:
+        """The shapes of a node's outputs as its ``infer_shape`` has them."""
+        shapes = node.op.shapes(None, node, [self.definitions[self.value(x)].shape for x in node.inputs])
+        return [tuple(n if isinstance(n, Expr) else const(int(n)) for n in shape) for shape in shapes]
+
+    def _outputs(self, node: Apply) -> tuple[Value, ...]:
+        """New values for the outputs of a node."""
+        outputs = tuple(self._new(out.name or _short(node.op), out.type.dtype, node) for out in node.outputs)
+        self._values.update(zip(node.outputs, outputs, strict=True))
+        return outputs
 
     def _host(self, node: Apply) -> None:
         """Leave a node to Python; said once for each op, and an error where ``strict`` asks for that."""
@@ -266,6 +271,14 @@ class _Lowering:
         inputs = tuple(self.value(variable) for variable in node.inputs)
         outputs = tuple(self._given(variable, node) for variable in node.outputs)
         self.host_nodes.append((node, inputs, outputs))
+
+
+def _with_known(variable: Variable, shape: Sequence[Expr]) -> tuple[Expr, ...]:
+    """A shape that also says which lengths the type of ``variable`` knows."""
+    return tuple(
+        e if n is None or e.is_const else same_length(e, const(n))
+        for n, e in zip(variable.type.shape, shape, strict=True)
+    )
 
 
 def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:

@@ -20,10 +20,12 @@ from core.ir.program import (
     KernelStep,
     LibraryStep,
     Lowered,
+    Operand,
     Program,
     Scattering,
     Step,
     Value,
+    expressions_of,
 )
 from core.ir.rebuild import loads_in
 from core.ir.schedule import Scheduler, scatter_kernel
@@ -75,8 +77,10 @@ class _Steps:
             _, inputs, outputs = self.lowered.host_nodes[index]
             self.done.append(HostStep(index, inputs, outputs))
         elif isinstance(definition, FromLibrary):
-            sizes = tuple(map(computable(self.lowered.definitions), definition.sizes))
-            self.done.append(LibraryStep(definition.call, definition.operands, first.value, sizes))
+            plain = computable(self.lowered.definitions)
+            operands = tuple(operand.map(plain) for operand in definition.operands)
+            results = tuple(Operand.whole(value, self.shapes[value]) for value in definition.outputs)
+            self.done.append(LibraryStep(definition.call, operands, results))
         elif isinstance(definition, FromLoops):
             self.done.append(KernelStep(self._own_loops(definition, first.value)))
         elif isinstance(definition, Scattering):
@@ -137,6 +141,7 @@ def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
                     kept.add(e.payload)
             if isinstance(item.definition, FromLibrary):
                 kept.update(operand.value for operand in item.definition.operands)
+                kept.update(e.payload for e in loads_in(expressions_of(item.definition)))
             elif isinstance(item.definition, FromLoops):
                 kept.update(item.definition.inputs)
     for definition in fused.definitions.values():

@@ -23,9 +23,11 @@ from functools import cached_property
 from core import dtypes
 from core.ir.cfamily import Dialect, Names, Printer, print_kernel
 from core.ir.chelpers import HELPERS
+from core.ir.clibrary import Hooks, Routine, call_lines
+from core.ir.clibrary import declarations as library_types
 from core.ir.expr import INDEX_DTYPE, Expr, length, walk
 from core.ir.memory import size_bytes
-from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
+from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
 
 
@@ -37,7 +39,8 @@ class Status(enum.IntEnum):
     MEMORY = 2  # number of the value in Program.shapes, its lengths; or -1 and the bytes of all intermediate values
     HOST = 3  # number of the host op that raised
     CHECK = 4  # number of the step
-    LIBRARY = 5  # number of the step; its sizes, of which one is too long for the library's integers
+    LIBRARY = 5  # number of the step; a length that is too long for the library's integers
+    ROUTINE = 6  # number of the step; what the routine said
 
 
 _HEAD = """\
@@ -78,12 +81,7 @@ void core_release(void *memory)
 
 # what the entry function calls its own; slots, kernels and host calls add to it
 _OWN_NAMES = """inputs lengths constants routines host outputs output_lengths report memory context status arena
-arena_size failed done gemm_m gemm_n gemm_k lda ldb ldc one zero""".split()
-
-_GEMM = """\
-typedef void (*core_{letter}gemm)(const char *, const char *, const int *, const int *, const int *,
-    const {type} *, const {type} *, const int *, const {type} *, const int *, const {type} *, {type} *, const int *);
-"""
+arena_size failed done""".split()
 
 
 def print_program(program: Program, dialect: Dialect) -> str:
@@ -98,15 +96,18 @@ def print_program(program: Program, dialect: Dialect) -> str:
     entry = Entry(program, dialect, lengths).text()
     body = "\n\n".join([*kernels, entry])
     used = set(re.findall(r"\w+", body))
-    helpers = [text for name, text in HELPERS.items() if name in used]
+    routines = program.routines.values()
+    types = [line for name, line in library_types(routines).items() if name in used]
+    known = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
+    helpers = [text for name, text in known.items() if name in used]
     used.update(re.findall(r"\w+", " ".join(helpers)))
     declared = [line for name, line in dialect.declarations.items() if name in used]
-    types = [
-        _GEMM.format(letter=letter, type=kind)
-        for letter, kind in (("d", "double"), ("s", "float"))
-        if f"core_{letter}gemm" in used
-    ]
     return "\n".join([dialect.preamble, *declared, "", _HEAD, *types, *helpers, "", body, ""])
+
+
+def functions_of(program: Program) -> dict[str, Routine]:
+    """The C functions whose addresses the entry function takes in ``routines``, in that order, and whose each is."""
+    return {name: routine for routine in program.routines.values() for name in routine.functions}
 
 
 _WORTH_A_NAME = 4  # from this cost on, a length has a name
@@ -218,6 +219,7 @@ class Entry:
         roots = [e for shape in self.program.shapes.values() for e in shape]
         roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
         roots += [e for lengths in self.kernel_lengths.values() for e in lengths]
+        roots += [e for step in self.program.steps if isinstance(step, LibraryStep) for e in step.lengths]
         return set(lengths_in(roots))
 
     def _text(self, n: Expr) -> str:
@@ -313,37 +315,25 @@ class Entry:
             arguments += [self._text(n) for n in self.kernel_lengths[position]]
             self._say(f"{kernel.name}({', '.join(arguments)});")
         elif isinstance(step, LibraryStep):
-            self._gemm(position, step)
+            self._library(position, step)
         elif isinstance(step, HostStep):
             self._host(step)
         elif isinstance(step, CheckStep):
             self._say(f"if ({self._name(step.value)}[0]) {self._fail(Status.CHECK, str(position))}")
 
-    def _gemm(self, position: int, step: LibraryStep) -> None:
-        """Row-major C = A B is column-major C' = B' A'; a transposed operand only changes a letter."""
-        letter, kind = ("d", "double") if step.output.dtype == "float64" else ("s", "float")
-        routine = 0 if letter == "d" else 1
-        sizes = [f"({self._text(size)})" for size in step.sizes]
-        too_long = " || ".join(f"{size} > __INT_MAX__" for size in sizes)
-        m, n, k = (f"(int){size}" for size in sizes)
-        a, b = step.operands
-
-        def longest(operand: Operand, rows: str, columns: str) -> str:
-            stored = rows if operand.transposed else columns
-            return f"{stored} > 0 ? {stored} : 1"
-
-        flags = ["T" if operand.transposed else "N" for operand in (b, a)]
-        self._say("{")
-        self._say(f"    if ({too_long}) {self._fail(Status.LIBRARY, str(position), *sizes)}")
-        self._say(f"    const int gemm_m = {m}, gemm_n = {n}, gemm_k = {k};")
-        self._say(f"    const int lda = {longest(a, 'gemm_m', 'gemm_k')}, ldb = {longest(b, 'gemm_k', 'gemm_n')};")
-        self._say("    const int ldc = gemm_n > 0 ? gemm_n : 1;")
-        self._say(f"    const {kind} one = 1, zero = 0;")
-        self._say(
-            f'    ((core_{letter}gemm)routines[{routine}])("{flags[0]}", "{flags[1]}", &gemm_n, &gemm_m, &gemm_k, '
-            f"&one, {self._name(b.value)}, &ldb, {self._name(a.value)}, &lda, &zero, {self._name(step.output)}, &ldc);"
+    def _library(self, position: int, step: LibraryStep) -> None:
+        where = str(position)
+        functions = list(functions_of(self.program))
+        hooks = Hooks(
+            types=self.dialect.types,
+            pointer=self._name,
+            length=self._text,
+            function=lambda name: f"((core_{name})routines[{functions.index(name)}])",
+            too_long=lambda length: self._fail(Status.LIBRARY, where, length),
+            failed=lambda number: self._fail(Status.ROUTINE, where, number),
         )
-        self._say("}")
+        for line in call_lines(step, self.program.routines[step.call.name], hooks):
+            self._say(line)
 
     def _host(self, step: HostStep) -> None:
         """Call Python: it reads the inputs, and gives back where its outputs are and how long."""

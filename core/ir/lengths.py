@@ -180,7 +180,8 @@ def _rebuilt(definition: Definition, new: Any) -> Definition:
             return Reduction(shape, axes, definition.combine, bound, extents, body)
         return Pointwise(shape, axes, body)
     if isinstance(definition, FromLibrary):
-        return replace(definition, shape=shape, axes=axes, sizes=tuple(map(new, definition.sizes)))
+        operands = tuple(operand.map(new) for operand in definition.operands)
+        return replace(definition, shape=shape, axes=axes, operands=operands)
     return replace(definition, shape=shape, axes=axes)
 
 

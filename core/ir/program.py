@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from core.ir.expr import Combine, Expr, show
+from core.ir.axes import product
+from core.ir.expr import Combine, Expr, const, show
 from core.ir.nodes import Kernel
+from core.ir.rebuild import loads_in
 
 # --- values --------------------------------------------------------------------------------------------------------
 
@@ -73,29 +75,69 @@ class Scattering:
 
 @dataclass(frozen=True)
 class LibraryCall:
-    """A named routine that a library plugin binds.  ``gemm``: operands (m, k) and (k, n), float32 or float64."""
+    """A named routine that a library plugin binds, and what must be known of it to plan a call.
+
+    ``gemm``: operands (m, k) and (k, n), output (m, n), all float32 or all float64.
+
+    batch       so many leading axes of the outputs stack calls; those of the operands broadcast to them
+    ranks       how many axes of each operand lie behind such leading ones; (): each operand has all of them
+    same        pairs of (operand, axis) whose lengths must be equal, checked when the function runs; axes count from
+                the end, -1 is the last
+    overwrites  pairs of (output, operand): the routine finds that operand's elements in the memory of that output
+    """
 
     name: str
     attributes: tuple[tuple[str, Any], ...] = ()
+    batch: int = 0
+    ranks: tuple[int, ...] = ()
+    same: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
+    overwrites: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Operand:
-    """An argument of a library call: a stored matrix, read as it lies or transposed."""
+    """An array that a library call reads: elements of a stored value, in place.
+
+    shape    the lengths of its axes;  strides  how many elements apart neighbours along each axis are
+    offset   where the first element is, in elements
+
+    Of the last two axes one has stride 1, and the other a stride no less than the length of the first.  Axes before
+    them may have stride 0.
+    """
 
     value: Value
-    transposed: bool = False
+    shape: tuple[Expr, ...]
+    strides: tuple[Expr, ...]
+    offset: Expr = field(default_factory=lambda: const(0))
+
+    @classmethod
+    def whole(cls, value: Value, shape: tuple[Expr, ...]) -> Operand:
+        """A stored value of that shape as it lies, in row-major order."""
+        return cls(value, shape, tuple(product(shape[axis + 1 :]) for axis in range(len(shape))))
+
+    @property
+    def lengths(self) -> tuple[Expr, ...]:
+        """All that is to be known when the function runs."""
+        return (*self.shape, *self.strides, self.offset)
+
+    def map(self, new: Callable[[Expr], Expr]) -> Operand:
+        """The same with ``new`` applied to each length."""
+        return Operand(self.value, tuple(map(new, self.shape)), tuple(map(new, self.strides)), new(self.offset))
+
+    def __str__(self) -> str:
+        strides = ", ".join(map(show, self.strides))
+        return f"{self.value}[{show(self.offset)} + ({strides})]"
 
 
 @dataclass(frozen=True, eq=False)
 class FromLibrary:
-    """The result of a library call."""
+    """One output of a library call."""
 
     shape: tuple[Expr, ...]
     axes: tuple[Expr, ...]
     call: LibraryCall
     operands: tuple[Operand, ...]
-    sizes: tuple[Expr, ...]  # gemm: m, n, k
+    outputs: tuple[Value, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,16 +212,24 @@ class LibraryStep:
 
     call: LibraryCall
     operands: tuple[Operand, ...]
-    output: Value
-    sizes: tuple[Expr, ...]  # gemm: m, n, k
+    results: tuple[Operand, ...]  # where the outputs are written, whole
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        return tuple(result.value for result in self.results)
 
     @property
     def reads(self) -> Sequence[Value]:
-        return [operand.value for operand in self.operands]
+        return list(dict.fromkeys([o.value for o in self.operands] + [e.payload for e in loads_in(self.lengths)]))
 
     @property
     def writes(self) -> Sequence[Value]:
-        return [self.output]
+        return self.outputs
+
+    @property
+    def lengths(self) -> tuple[Expr, ...]:
+        """All that is to be known of its arrays when it runs."""
+        return tuple(n for array in (*self.operands, *self.results) for n in array.lengths)
 
 
 @dataclass
@@ -236,6 +286,7 @@ class Program:
     shapes: dict[Value, tuple[Expr, ...]]
     host_nodes: list[Any] = field(default_factory=list)
     host_calls: list[Callable[[Sequence[np.ndarray]], list[np.ndarray]]] = field(default_factory=list)
+    routines: dict[str, Any] = field(default_factory=dict)  # of library calls: what a plugin gave to bind each
     slots: dict[Value, int] = field(default_factory=dict)
     slot_sizes: list[Expr] = field(default_factory=list)
 
@@ -258,8 +309,8 @@ def _shown(step: Step) -> list[str]:
     if isinstance(step, KernelStep):
         return str(step.kernel).splitlines()
     if isinstance(step, LibraryStep):
-        operands = ", ".join(f"{o.value}.T" if o.transposed else f"{o.value}" for o in step.operands)
-        return [f"{step.output} = {step.call.name}({operands})"]
+        outputs, operands = ", ".join(map(str, step.outputs)), ", ".join(map(str, step.operands))
+        return [f"{outputs} = {step.call.name}({operands})"]
     if isinstance(step, HostStep):
         return [f"{', '.join(map(str, step.outputs))} = host call {step.index}({', '.join(map(str, step.inputs))})"]
     return [f"stop if {step.value}: {step.message}"]
@@ -289,7 +340,7 @@ def expressions_of(definition: Definition) -> tuple[Expr, ...]:
     if isinstance(definition, Reduction):
         return (*definition.shape, *definition.extents, definition.body)
     if isinstance(definition, FromLibrary):
-        return (*definition.shape, *definition.sizes)
+        return (*definition.shape, *(n for operand in definition.operands for n in operand.lengths))
     if isinstance(definition, Scattering):
         own = definition
         return (*own.shape, own.base, *own.extents, *own.at, own.value)

@@ -81,7 +81,7 @@ class _Call:
                 self.arrays[value] = self._memory(value)
             run_kernel(step.kernel, {value: self.arrays[value] for value in self._touched(step)})
         elif isinstance(step, LibraryStep):
-            self._gemm(step)
+            self._library(step)
         elif isinstance(step, HostStep):
             results = self.program.host_calls[step.index]([self.arrays[value] for value in step.inputs])
             for value, array in zip(step.outputs, results, strict=True):
@@ -109,19 +109,39 @@ class _Call:
             self._slots[slot] = np.full(whole, _GARBAGE, "uint8")
         return self._slots[slot][:size].view(value.dtype).reshape(shape)
 
-    def _gemm(self, step: LibraryStep) -> None:
-        if step.call.name != "gemm":
-            raise BackendError(f"the oracle knows gemm, not the library routine {step.call.name!r}")
-        a, b = (self._operand(operand) for operand in step.operands)
-        m, n, k = evaluate_lengths(step.sizes, self.arrays)
-        if (a.shape, b.shape) != ((m, k), (k, n)):
-            raise BackendError(f"gemm of {step.output} needs {(m, k)} and {(k, n)}, got {a.shape} and {b.shape}")
-        self.arrays[step.output] = self._memory(step.output)
-        self.arrays[step.output][...] = a @ b
+    def _library(self, step: LibraryStep) -> None:
+        """What a routine computes: gemm is known here, of any other the op's own ``perform`` says it."""
+        operands = [self._operand(operand) for operand in step.operands]
+        for value in step.outputs:
+            self.arrays[value] = self._memory(value)
+        if step.call.name == "gemm":
+            results = [np.matmul(*operands)]
+        else:
+            node = step.outputs[0].node
+            if node is None:
+                raise BackendError(f"the oracle knows gemm, and no op of the library routine {step.call.name!r}")
+            storage: list[list] = [[None] for _ in step.outputs]
+            node.op.perform(node, operands, storage)
+            results = [cell[0] for cell in storage]
+        for value, result in zip(step.outputs, results, strict=True):
+            if result.shape != self.arrays[value].shape:
+                raise BackendError(
+                    f"{step.call.name} of {value} needs shape {self.arrays[value].shape}, got {result.shape}"
+                )
+            self.arrays[value][...] = result
 
     def _operand(self, operand: Operand) -> np.ndarray:
+        """The elements that a library call reads.  Errors: IndexOutOfBounds where some lie outside the array."""
         array = self.arrays[operand.value]
-        return array.T if operand.transposed else array
+        shape = evaluate_lengths(operand.shape, self.arrays)
+        strides = [int(evaluate_at(n, {}, self.arrays)) for n in operand.strides]
+        offset = int(evaluate_at(operand.offset, {}, self.arrays))
+        at = np.full(shape, offset)
+        for axis, (n, stride) in enumerate(zip(shape, strides, strict=True)):
+            at += (stride * np.arange(n)).reshape((n,) + (1,) * (len(shape) - 1 - axis))
+        if at.size and not (0 <= at.min() and at.max() < array.size):
+            raise IndexOutOfBounds(f"a library call reads elements {at.min()} to {at.max()} of {operand.value}")
+        return array.reshape(-1)[at] if array.size else np.zeros(shape, array.dtype)
 
     def _check_guards(self) -> None:
         """Check each guard as soon as what it speaks of is there."""

@@ -48,7 +48,7 @@ def demanded(lowered: Lowered, guards: Sequence[Guard] = ()) -> set[Value]:
         pending.extend(lowered.requires.get(value, ()))
         if value in hosts:
             pending.extend(value for values in hosts[value] for value in values)
-        if isinstance(definition, FromLoops):
+        if isinstance(definition, (FromLibrary, FromLoops)):
             pending.extend(definition.outputs)
     return needed
 
@@ -75,7 +75,8 @@ def _uses(lowered: Lowered, needed: set[Value], guards: Sequence[Guard]) -> Uses
             uses.readers.setdefault(e.payload, []).append((value, e.args))
         uses.guarded.update(e.payload for e in guarded_loads(parts))
         uses.stored.update(operands_of(definition))
-        lengths = (*definition.shape, *getattr(definition, "extents", ()))
+        lengths = parts if isinstance(definition, FromLibrary) else definition.shape
+        lengths = (*lengths, *getattr(definition, "extents", ()))
         uses.stored.update(e.payload for e in loads_in(lengths))  # a length read from memory
     return uses
 

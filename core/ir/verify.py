@@ -14,7 +14,7 @@ from core.errors import VerifyError
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, show, walk
 from core.ir.memory import size_bytes
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
-from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Program, Step, Value
+from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
 from core.ir.rebuild import loads_in
 
 _NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
@@ -77,10 +77,23 @@ class _Steps:
         if isinstance(step, KernelStep):
             self._lengths([e for e in walk(_roots(step.kernel.body)) if e.code is Code.LENGTH], where)
         elif isinstance(step, LibraryStep):
-            self._lengths(step.sizes, where)
+            self._library(step, where)
         elif isinstance(step, CheckStep) and (step.value.dtype != "bool" or self.program.shapes[step.value]):
             _fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
         self.known.update(step.writes)
+
+    def _library(self, step: LibraryStep, where: str) -> None:
+        """Operands have a stride for each axis; outputs are written whole."""
+        self._lengths(step.lengths, where)
+        for array in (*step.operands, *step.results):
+            if len(array.shape) != len(array.strides):
+                _fail(where, f"{array} needs a stride for each of its {len(array.shape)} axes")
+        for result in step.results:
+            if result != Operand.whole(result.value, self.program.shapes[result.value]):
+                _fail(where, f"it must write all of {result.value}")
+        for output, operand in step.call.overwrites:
+            if step.operands[operand] != Operand.whole(step.operands[operand].value, step.results[output].shape):
+                _fail(where, f"{step.outputs[output]} can only start as a whole value of its own shape")
 
     def _lengths(self, roots: Iterable[Expr], where: str) -> None:
         """Lengths are int64, and made of what is there by now."""

@@ -81,7 +81,7 @@ class Dot(Op):
     def library_call(self, node: Apply) -> LibraryCall | None:
         x, y = node.inputs
         fits = x.ndim == 2 and y.ndim == 2 and x.dtype == y.dtype and x.dtype in ("float32", "float64")
-        return LibraryCall("gemm") if fits else None
+        return LibraryCall("gemm", same=_INNER) if fits else None
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """d(xy) = dx y + x dy, so g y^T and x^T g; an outer product where an operand is a vector."""
@@ -160,6 +160,12 @@ class MatMul(Op):
 
         return View(node.out.dtype, (*lead, x.shape[-2], y.shape[-1]), at)
 
+    def library_call(self, node: Apply) -> LibraryCall | None:
+        x, y = node.inputs
+        if x.dtype != y.dtype or x.dtype not in ("float32", "float64"):
+            return None
+        return LibraryCall("gemm", batch=node.out.ndim - 2, ranks=(2, 2), same=_INNER)
+
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """d(xy) = dx y + x dy for each matrix, so g y^T and x^T g, summed over what was broadcast."""
         x, y = inputs
@@ -181,6 +187,9 @@ class MatMul(Op):
 
     def flops(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> int | None:
         return 2 * int(np.prod(outputs[0], dtype=np.int64)) * int(inputs[0][-1])
+
+
+_INNER = (((0, -1), (1, -2)),)
 
 
 def _sum_of_products(dtype: str, k: Expr, factors: Any) -> Expr:

@@ -121,21 +121,41 @@ def test_python_is_called_and_says_how_long_its_outputs_are():
 @pytest.mark.parametrize("transposed", [False, True])
 def test_a_product_reads_its_operands_as_they_lie_or_transposed(transposed):
     m, n = length(X, 0), length(X, 1)
-    rows, inner = (n, m) if transposed else (m, n)
-    step = LibraryStep(
-        LibraryCall("gemm"), (Operand(X, transposed), Operand(X, not transposed)), Y, (rows, rows, inner)
-    )
+    rows = n if transposed else m
+    as_it_lies, turned = Operand.whole(X, (m, n)), Operand(X, (n, m), (const(1), n))
+    pair = (turned, as_it_lies) if transposed else (as_it_lies, turned)
+    step = LibraryStep(LibraryCall("gemm"), pair, (Operand.whole(Y, (rows, rows)),))
     x = random((2, 3))
     expected = x.T @ x if transposed else x @ x.T
     assert_allclose(Run(program(step, shapes={X: (m, n), Y: (rows, rows)}))([x])[0], expected)
 
 
-def test_a_product_of_wrong_sizes_and_an_unknown_routine_are_refused():
+def test_a_result_of_another_shape_and_an_unknown_routine_are_refused():
     m, n = length(X, 0), length(X, 1)
-    for name, rule in (("gemm", "gemm of y needs"), ("potrf", "not the library routine 'potrf'")):
-        step = LibraryStep(LibraryCall(name), (Operand(X), Operand(X)), Y, (m, n, n))
+    square = Operand(X, (m, m), (n, const(1)))
+    for name, rule in (("gemm", "gemm of y needs"), ("potrf", "no op of the library routine 'potrf'")):
+        step = LibraryStep(LibraryCall(name), (square, square), (Operand.whole(Y, (m, n)),))
         with pytest.raises(BackendError, match=rule):
             Run(program(step, shapes={X: (m, n), Y: (m, n)}))([random((2, 3))])
+
+
+def test_a_library_call_that_reads_beyond_an_array_is_refused():
+    m, n = length(X, 0), length(X, 1)
+    beyond = Operand(X, (m, m), (n, const(1)), const(1))
+    step = LibraryStep(LibraryCall("gemm"), (beyond, beyond), (Operand.whole(Y, (m, m)),))
+    with pytest.raises(IndexOutOfBounds, match="reads elements 1 to 4 of x"):
+        Run(program(step, shapes={X: (m, n), Y: (m, m)}))([random((2, 2))])
+
+
+def test_of_a_routine_the_op_says_what_it_computes():
+    node = ct.Dot()(ct.matrix(), ct.matrix()).owner
+    n = length(X, 0)
+    out = Value("out", "float64", node)
+    step = LibraryStep(LibraryCall("product"), (Operand.whole(X, (n, n)),) * 2, (Operand.whole(out, (n, n)),))
+    made = program(step, shapes={X: (n, n), out: (n, n)})
+    made.outputs = [out]
+    x = random((3, 3))
+    assert_allclose(Run(made)([x])[0], x @ x)
 
 
 def test_the_driver_verifies_what_it_is_given():
@@ -191,7 +211,10 @@ def test_products_go_to_the_library_where_there_is_one(compiled, gemm):
     x, w = ct.matrix("x"), ct.matrix("w")
     f = compiled([x, w], [ct.tanh(ct.dot(x.T, w)), ct.dot(w, x[::-1])])
     calls = [step for step in f.program.steps if isinstance(step, LibraryStep)]
-    assert sorted(tuple(o.transposed for o in call.operands) for call in calls) == [(False, False), (True, False)]
+    assert sorted(tuple(o.strides[-1] is not const(1) for o in call.operands) for call in calls) == [
+        (False, False),
+        (True, False),
+    ]
     X_, W = random((3, 3)), random((3, 3), seed=1)
     assert_allclose(f(X_, W)[0], np.tanh(X_.T @ W))
     assert_allclose(f(X_, W)[1], W @ X_[::-1])

@@ -224,7 +224,7 @@ def test_lengths_of_what_python_makes_are_known_after_its_step():
 
 def test_the_sizes_of_a_library_call_are_lengths_that_are_known():
     def product(n):
-        return LibraryStep(LibraryCall("gemm"), (Operand(X), Operand(X)), Y, (N, n, N))
+        return LibraryStep(LibraryCall("gemm"), (Operand(X, (N, n), (n, const(1))),) * 2, (Operand.whole(Y, (N, N)),))
 
     verify(program(product(N), x=(N, N), y=(N, N)))
     with pytest.raises(VerifyError, match="step 0 of run: a.shape.0. is not known yet"):

@@ -7,10 +7,10 @@ from typing import Any
 import cffi
 
 from core.errors import BackendError
-from core.ir.centry import print_program
-from core.ir.program import LibraryStep, Program
+from core.ir.centry import functions_of, print_program
+from core.ir.program import Program
 from core.records import Probe
-from plugin_backend_c import blas, cache, compiler, launcher
+from plugin_backend_c import cache, compiler, launcher
 from plugin_backend_c.dialect import C
 from plugin_backend_c.executable import DECLARATIONS, Executable
 
@@ -44,8 +44,7 @@ class Driver:
         ffi = cffi.FFI()
         ffi.cdef(DECLARATIONS.format(name=program.name))
         library, file = cache.load(ffi, text, found)
-        products = any(isinstance(step, LibraryStep) for step in program.steps)
-        routines = blas.routines() if products else ()
+        routines = [routine.address(name) for name, routine in functions_of(program).items()]
         return Executable(program, ffi, library, {file: text}, routines, launcher.module(found))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
 from core.ir.centry import Status
-from core.ir.program import GuardFailed, Program, Value
+from core.ir.program import GuardFailed, LibraryStep, Program, Value
 from plugin_backend_c import launcher
 
 DECLARATIONS = """
@@ -192,11 +192,19 @@ class Executable:
         if status == Status.LIBRARY:
             step = self.program.steps[report[0]]
             raise BackendError(
-                f"{step.call.name} of backend 'c' needs lengths below 2**31, got {', '.join(map(str, report[1:4]))}",
-                blame=step.output.node,
+                f"{step.call.name} of backend 'c' needs lengths below 2**31, got {report[1]}",
+                blame=step.outputs[0].node,
             )
+        if status == Status.ROUTINE:
+            raise self._routine_failed(self.program.steps[report[0]], report[1])
         assert call is not None and call.error is not None
         raise call.error
+
+    def _routine_failed(self, step: LibraryStep, number: int) -> Exception:
+        node, routine = step.outputs[0].node, self.program.routines[step.call.name]
+        if routine.failed is not None:
+            return routine.failed(node, number)
+        return BackendError(f"{step.call.name} of {_what(step.outputs[0])} failed with {number}", blame=node)
 
     def _no_memory(self, report: Any) -> Exception:
         if report[0] < 0:

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
+from core.ir.centry import functions_of
 from core.ir.program import LibraryStep
 
 rng = np.random.default_rng(0)
@@ -154,8 +155,8 @@ def test_the_text_stands_alone_and_compilers_do_not_warn(case, real, tmp_path):
 
 
 NAMES = """m n k lda ldb ldc one zero report status inputs outputs host arena at0 slot0 k0_exp lengths failed done
-linux unix _x __func__ asm core_max_float64 core_fits expf exp int64_t size_t run x_n0 i gemm_m double while main é
-NAN if_ _Bool""".split()
+linux unix _x __func__ asm core_max_float64 core_fits expf exp int64_t size_t run x_n0 i core_v0 core_a0 double while
+main é NAN if_ _Bool""".split()
 
 
 @pytest.mark.parametrize("first", range(4))
@@ -193,7 +194,7 @@ def driver(case, program):
     lines += ["extern int printf(const char *, ...);"]
     if any(isinstance(step, LibraryStep) for step in program.steps):
         lines += [GEMM.format(letter=letter, type=kind) for letter, kind in (("d", "double"), ("s", "float"))]
-        routines = "(void *)dgemm, (void *)sgemm"
+        routines = ", ".join(f"(void *){name}" for name in functions_of(program))
     else:
         routines = "0"
     lines += ["int main(void)", "{"]

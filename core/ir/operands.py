@@ -1,0 +1,123 @@
+"""Operands of library calls: which views of a stored array a routine can read where it lies, without a copy.
+
+Transposed matrices, rows or columns of a matrix, a matrix of a stack, every second row: each axis of the view moves
+along an axis of its own of the stored array, by a constant step.  Stacked matrices may be one and the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from core.ir.axes import product, same_length, stretch
+from core.ir.expr import Code, Expr, const
+from core.ir.program import Definition, LibraryCall, Operand, Pointwise, Value
+from core.ir.rebuild import substitute
+
+
+def operand(value: Value, definitions: Mapping[Value, Definition]) -> Operand:
+    """The elements of ``value``, in the memory of what it is a view of where a routine can read them there."""
+    definition = definitions[value]
+    source, at = _source(value, definitions)
+    if source is not value:
+        found = _in_place(source, definitions[source].shape, at, definition.axes, definition.shape)
+        if found is not None:
+            return found
+    return Operand.whole(value, definition.shape)
+
+
+def _source(value: Value, definitions: Mapping[Value, Definition]) -> tuple[Value, tuple[Expr, ...]]:
+    """The value that is no view of another, and the index in it of an element of ``value``."""
+    at = definitions[value].axes
+    while True:
+        definition = definitions[value]
+        if not isinstance(definition, Pointwise) or definition.expr.code is not Code.LOAD:
+            return value, at
+        mapping = {axis: i for axis, i in zip(definition.axes, at, strict=True) if axis.code is Code.INDEX}
+        at = tuple(substitute(i, mapping) for i in definition.expr.args)
+        value = definition.expr.payload
+
+
+def _in_place(
+    source: Value, lengths: Sequence[Expr], at: Sequence[Expr], axes: Sequence[Expr], shape: tuple[Expr, ...]
+) -> Operand | None:
+    """The operand, if each axis moves forwards along its own axis of ``source``."""
+    strides: dict[Expr, Expr] = {}
+    offset = const(0)
+    for position, i in enumerate(at):
+        step = product(lengths[position + 1 :])
+        moving = [axis for axis in axes if axis in i.free]
+        if not moving:
+            offset = offset + i * step
+            continue
+        split = _moved(i, moving[0])
+        if len(moving) > 1 or moving[0] in strides or split is None:
+            return None
+        strides[moving[0]] = step * split[1]
+        offset = offset + split[0] * step
+    found = [strides.get(axis) for axis in axes]
+    if any(stride is None and axis.code is Code.INDEX for stride, axis in zip(found[-2:], axes[-2:], strict=True)):
+        return None  # the same elements again and again
+    core = _core_strides(found[-2:], shape[-2:])
+    if len(core) == 2 and const(1) not in core:
+        return None
+    return Operand(source, shape, (*(const(0) if n is None else n for n in found[:-2]), *core), offset)
+
+
+def _core_strides(strides: Sequence[Expr | None], shape: Sequence[Expr]) -> list[Expr]:
+    """Those of a vector or matrix; an axis of length 1, which has none, gets one that it could have."""
+    if len(strides) < 2:
+        return [const(1) if stride is None else stride for stride in strides]
+    rows, columns = strides
+    if columns is None:
+        columns = const(1) if rows is None or rows is not const(1) else shape[0]
+    if rows is None:
+        rows = shape[1] if columns is const(1) else const(1)
+    return [rows, columns]
+
+
+def _moved(i: Expr, axis: Expr) -> tuple[Expr, int] | None:
+    """``start`` and ``step`` of ``i = start + step * axis``; None where it is nothing like that, or goes backwards."""
+    start, step = const(0), 1
+    while i is not axis:
+        if i.code is Code.ADD and axis not in i.args[1].free:
+            i, start = i.args[0], start + i.args[1] * step
+        elif i.code is Code.ADD and axis not in i.args[0].free:
+            i, start = i.args[1], start + i.args[0] * step
+        elif i.code is Code.SUB and axis not in i.args[1].free:
+            i, start = i.args[0], start - i.args[1] * step
+        elif i.code is Code.MUL and i.args[1].is_const and i.args[1].payload > 0:
+            i, step = i.args[0], step * i.args[1].payload
+        elif i.code is Code.MUL and i.args[0].is_const and i.args[0].payload > 0:
+            i, step = i.args[1], step * i.args[0].payload
+        else:
+            return None
+    return start, step
+
+
+def stacked(call: LibraryCall, operands: Sequence[Operand], shapes: Sequence[tuple[Expr, ...]]) -> tuple[Operand, ...]:
+    """The operands of a call, their leading axes brought to those of the outputs, their paired lengths compared."""
+    lead = shapes[0][: call.batch]
+    ranks = call.ranks or tuple(len(each.shape) - call.batch for each in operands)
+    found = [_broadcast(each, lead, rank) for each, rank in zip(operands, ranks, strict=True)]
+    for (first, axis), (second, other) in call.same:
+        n = same_length(found[first].shape[axis], found[second].shape[other])
+        found[first], found[second] = _with_length(found[first], axis, n), _with_length(found[second], other, n)
+    return tuple(found)
+
+
+def _broadcast(each: Operand, lead: tuple[Expr, ...], rank: int) -> Operand:
+    """An operand with the leading axes ``lead``: it stays where it is along those that it lacks, or has once."""
+    own = len(each.shape) - rank
+    missing = len(lead) - own
+    moved = [
+        stride * stretch(const(1), n, out)
+        for stride, n, out in zip(each.strides[:own], each.shape[:own], lead[missing:], strict=True)
+    ]
+    strides = (*(const(0) for _ in range(missing)), *moved, *each.strides[own:])
+    return replace(each, shape=(*lead, *each.shape[own:]), strides=strides)
+
+
+def _with_length(each: Operand, axis: int, n: Expr) -> Operand:
+    axis %= len(each.shape)
+    return replace(each, shape=(*each.shape[:axis], n, *each.shape[axis + 1 :]))

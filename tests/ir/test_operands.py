@@ -1,0 +1,120 @@
+"""Which views a library call reads where they lie, and that it reads the right elements."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import core.tensor as ct
+from core.ir.program import KernelStep, LibraryStep
+from core.testing import random
+
+pytestmark = pytest.mark.usefixtures("gemm")
+X = random((4, 6))
+STACK = random((3, 4, 6))
+W = random((6, 6), seed=1)
+
+IN_PLACE = [
+    ("a matrix", X, lambda x: x),
+    ("a transposed matrix", X, lambda x: x.T),
+    ("rows", X, lambda x: x[1:3]),
+    ("every second row", X, lambda x: x[::2]),
+    ("columns", X, lambda x: x[:, 2:5]),
+    ("transposed columns", X, lambda x: x[:, 2:5].T),
+    ("columns of rows of a transposed matrix", X, lambda x: x.T[1:5, 1:][:, ::2]),
+    ("a matrix of a stack", STACK, lambda x: x[1]),
+    ("the last matrix of a stack", STACK, lambda x: x[-1].T),
+    ("one row of each matrix", STACK, lambda x: x[:, 2]),
+    ("a row as a matrix", X, lambda x: x[1][None]),
+    ("a column as a matrix", X, lambda x: x[:, 1][:, None]),
+    ("a column as a row", X, lambda x: x[:, 1][None]),
+    ("an element as a matrix", X, lambda x: x[1, 2][None, None]),
+]
+COPIED = [
+    ("reversed rows", X, lambda x: x[::-1]),
+    ("every second column", X, lambda x: x[:, ::2]),
+    ("one column of each matrix", STACK, lambda x: x[:, :, 1]),
+    ("a row many times", X, lambda x: x[1] + 0 * x[:, :1]),
+    ("a diagonal", W, lambda x: x.diagonal()[:, None]),
+]
+
+
+def steps(f, kind):
+    return [step for step in f.program.steps if isinstance(step, kind)]
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("name, array, view", IN_PLACE, ids=[case[0] for case in IN_PLACE])
+def test_views_are_read_where_they_lie(compiled, name, array, view, static):
+    x = ct.tensor("x", dtype="float64", shape=array.shape if static else (None,) * array.ndim)
+    f = compiled([x], view(x) @ view(x).T)
+    assert not steps(f, KernelStep)
+    assert_allclose(f(array), view(array) @ view(array).T)
+
+
+@pytest.mark.parametrize("name, array, view", COPIED, ids=[case[0] for case in COPIED])
+def test_views_that_no_routine_can_read_are_copied(compiled, name, array, view):
+    x = ct.tensor("x", dtype="float64", ndim=array.ndim)
+    f = compiled([x], view(x) @ view(x).T)
+    assert steps(f, KernelStep) and steps(f, LibraryStep)
+    assert_allclose(f(array), view(array) @ view(array).T)
+
+
+def test_a_matrix_of_a_stack_is_chosen_when_the_function_runs(compiled):
+    x, t = ct.tensor("x", dtype="float64", ndim=3), ct.lscalar("t")
+    f = compiled([x, t], x[t] @ x[t].T)
+    assert not steps(f, KernelStep)
+    for k in (0, 2, -1):
+        assert_allclose(f(STACK, k), STACK[k] @ STACK[k].T)
+    with pytest.raises(IndexError, match="index 3 is out of range"):
+        f(STACK, 3)
+
+
+def test_an_index_that_is_computed_is_checked_before_the_call(compiled):
+    x, t = ct.tensor("x", dtype="float64", ndim=3), ct.lvector("t")
+    f = compiled([x, t], x[t.max()] @ x[t.max()].T)
+    assert_allclose(f(STACK, [0, 2, 1]), STACK[2] @ STACK[2].T)
+    with pytest.raises(IndexError, match="out of range"):
+        f(STACK, [0, 3])
+
+
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize(
+    "a_shape, b_shape",
+    [
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 3), (5, 3, 4)),
+        ((5, 2, 3), (1, 3, 4)),
+        ((2, 1, 2, 3), (4, 3, 2)),
+        ((0, 2, 3), (3, 2)),
+        ((1, 2, 3), (1, 3, 1)),
+        ((3, 2, 0), (0, 2)),
+    ],
+)
+def test_stacked_products_are_calls_without_copies(compiled, a_shape, b_shape, static):
+    pair = [
+        ct.tensor(name, dtype="float64", shape=shape if static else (None,) * len(shape))
+        for name, shape in (("a", a_shape), ("b", b_shape))
+    ]
+    f = compiled(pair, ct.matmul(*pair))
+    assert not steps(f, KernelStep)
+    a, b = random(a_shape), random(b_shape, seed=1)
+    assert_allclose(f(a, b), a @ b)
+
+
+def test_heads_of_attention_are_read_where_they_lie(compiled):
+    """(n, heads, d) seen as (heads, n, d), times its own transpose."""
+    x = ct.tensor("x", dtype="float64", ndim=3)
+    heads = x.dimshuffle(1, 0, 2)
+    f = compiled([x], ct.matmul(heads, heads.dimshuffle(0, 2, 1)))
+    assert not steps(f, KernelStep)
+    h = STACK.transpose(1, 0, 2)
+    assert_allclose(f(STACK), h @ h.transpose(0, 2, 1))
+
+
+def test_products_of_stacks_of_other_lengths_are_refused(compiled):
+    a, b = (ct.tensor(name, dtype="float64", ndim=3) for name in "ab")
+    f = compiled([a, b], ct.matmul(a, b))
+    for shapes in (((2, 3, 4), (3, 4, 5)), ((2, 3, 4), (2, 5, 4))):
+        with pytest.raises(ValueError, match="MatMul"):
+            f(np.zeros(shapes[0]), np.zeros(shapes[1]))
