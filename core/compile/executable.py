@@ -16,6 +16,7 @@ from core.graph import FunctionGraph
 from core.ir.build import build
 from core.ir.expr import Expr
 from core.ir.program import Guard, GuardFailed, LibraryStep, Program
+from core.ir.target import HOST
 from core.records import Backend
 
 
@@ -39,7 +40,7 @@ class Dispatcher:
         self._current = [self._main]  # a cell: bound calls hold it too
 
     def _build(self, ones: frozenset[Expr]) -> Program:
-        program = build(self._lowered, ones)
+        program = build(self._lowered, ones, getattr(self._driver, "target", HOST))
         program.host_calls = self._hosts
         program.routines = _routines(program, self._driver.dialect)
         return program

@@ -102,7 +102,7 @@ class Device(Protocol):
     def upload(self, block: Block, array: np.ndarray, keep: bool) -> None:
         """Queue a copy of a C-contiguous array to the device.
 
-        ``keep``: the caller leaves the array as it is until ``synchronize``.  Otherwise it may change when this returns.
+        ``keep``: the caller leaves the array as it is until ``synchronize``; else it may change when this returns.
         """
 
     def download(self, block: Block, array: np.ndarray) -> None:
@@ -118,12 +118,29 @@ class Device(Protocol):
     def synchronize(self) -> None:
         """Wait for everything that is queued.  Errors: DeviceError for what failed meanwhile; DeviceLost."""
 
-    def routine(self, call: LibraryCall, dtype: str) -> Callable[..., None] | None:
-        """A library routine, or None where there is none: ``routine(step, blocks, output, sizes)`` queues it.
 
-        ``step`` is the LibraryStep, ``blocks`` its operands in order, ``output`` the block that it writes, ``sizes``
-        its sizes as ints.
-        """
+@dataclass(frozen=True)
+class Strided:
+    """An operand or output of a library routine: elements of a block.  Strides and offset count elements; see
+    core.ir.program.Operand for what is promised of them."""
+
+    block: Block
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+
+
+class Routine(Protocol):
+    """What a ``Library`` record of a device's dialect names in ``ref``, for each routine that it provides.
+
+    Leading axes (``call.batch``) stack calls.  Outputs that overwrite an operand hold its elements already.
+    """
+
+    def __call__(
+        self, device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]
+    ) -> None:
+        """Queue the routine.  Errors: DeviceError, BackendError for lengths that it cannot take."""
 
 
 class Recorder(Protocol):

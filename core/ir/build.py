@@ -29,20 +29,24 @@ from core.ir.program import (
 )
 from core.ir.rebuild import loads_in
 from core.ir.schedule import Scheduler, scatter_kernel
+from core.ir.target import HOST, Target
 from core.ir.verify import verify
+from core.ir.work import Work
+from core.ir.work_group import WorkScheduler
+from core.ir.work_order import own_launches, scatter_launches
 
 VERIFY = False  # tests set it: every program is then checked against the rules of the IR
 
 
-def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
-    """The program of a graph, for lengths of which those in ``ones`` are known to be 1.  Errors: ShapeError."""
+def build(lowered: Lowered, ones: frozenset[Expr] = frozenset(), target: Target = HOST) -> Program:
+    """The program of a graph for a target, for lengths of which those in ``ones`` are 1.  Errors: ShapeError."""
     resolved, guards = resolve(lowered, ones)
     fused = fuse(resolved, guards)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
     shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}
     hosts = {out: k for k, (_, _, outputs) in enumerate(resolved.host_nodes) for out in outputs}
-    steps = _Steps(resolved, fused, shapes, hosts)
+    steps = _Steps(resolved, fused, shapes, hosts, target)
     for group in fused.groups:
         steps.add(group)
     program = Program(
@@ -64,8 +68,10 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> Program:
 class _Steps:
     """Turns groups into steps, one after the other."""
 
-    def __init__(self, lowered: Lowered, fused: Fused, shapes: dict[Value, Any], hosts: dict[Value, int]):
-        self.lowered, self.fused, self.shapes, self.hosts = lowered, fused, shapes, hosts
+    def __init__(
+        self, lowered: Lowered, fused: Fused, shapes: dict[Value, Any], hosts: dict[Value, int], target: Target
+    ):
+        self.lowered, self.fused, self.shapes, self.hosts, self.target = lowered, fused, shapes, hosts, target
         self.done: list[Step] = []
         self._kept = _read_between_groups(lowered, fused)
 
@@ -84,16 +90,27 @@ class _Steps:
         elif isinstance(definition, FromLoops):
             self.done.append(KernelStep(self._own_loops(definition, first.value)))
         elif isinstance(definition, Scattering):
-            name, comment = self._title([first.value])
-            kernel = scatter_kernel(first.value, definition, self.fused.extents, self.shapes, name, comment)
-            self.done.append(KernelStep(self._with_lengths(kernel)))
+            self.done.append(KernelStep(self._with_lengths(self._scatter(first.value, definition))))
         else:
-            name, comment = self._title([item.value for item in group.items])
-            scheduler = Scheduler(group, self.fused.extents, self.shapes, self._kept)
-            self.done.append(KernelStep(self._with_lengths(scheduler.kernel(name, comment))))
+            self.done.append(KernelStep(self._with_lengths(self._loops(group))))
         for item in group.items:
             if item.value in self.lowered.checks:
                 self.done.append(CheckStep(item.value, self.lowered.checks[item.value], item.value.node))
+
+    def _work(self) -> Work:
+        return Work(self.target, self.fused.extents, self.shapes, self._kept)
+
+    def _loops(self, group: Group) -> Kernel:
+        name, comment = self._title([item.value for item in group.items])
+        if self.target.is_device:
+            return WorkScheduler(group, self._work()).kernel(name, comment)
+        return Scheduler(group, self.fused.extents, self.shapes, self._kept).kernel(name, comment)
+
+    def _scatter(self, value: Value, definition: Scattering) -> Kernel:
+        name, comment = self._title([value])
+        if self.target.is_device:
+            return scatter_launches(self._work(), value, definition, name, comment)
+        return scatter_kernel(value, definition, self.fused.extents, self.shapes, name, comment)
 
     def _own_loops(self, definition: FromLoops, value: Value) -> Kernel:
         k = KernelBuilder()
@@ -101,8 +118,9 @@ class _Steps:
         buffers += [Buffer(k, v, v.dtype, self.shapes[v], written=True) for v in definition.outputs]
         definition.write(k, *buffers)
         name, comment = self._title([value])
+        body = own_launches(self._work(), k.body) if self.target.is_device else k.body
         return self._with_lengths(
-            Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), k.body, comment)
+            Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), body, comment)
         )
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:

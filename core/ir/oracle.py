@@ -275,7 +275,8 @@ _OWN_OPERANDS: dict[Code, Callable[[Expr, _Scope], Any]] = {Code.GUARDED: _guard
 def run_kernel(kernel: Kernel, arrays: Mapping[Any, np.ndarray]) -> None:
     """Run the statements of a kernel one after the other.  ``arrays`` gives what it reads, and what it writes in place.
 
-    Grid and simd loops, and those that a device spreads out, run in order, which any order must agree with.  Errors: as of evaluate_view.
+    Grid and simd loops, and those that a device spreads out, run in order, which any order must agree with.
+    Errors: as of evaluate_view.
     """
     _run(kernel.body, _Scope(arrays))
 

@@ -26,6 +26,7 @@ from core.ir.program import (
     Step,
     Value,
 )
+from core.ir.target import HOST, Target
 from core.ir.verify import verify
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
@@ -34,13 +35,14 @@ _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nob
 class Driver:
     """Stands for a backend: ``core.function(..., backend=Driver())`` verifies each program and runs it here.
 
-    It takes the place of the backend of ``dialect``: the same lowerings, libraries and rewrites.
+    It takes the place of the backend of ``dialect``: the same lowerings, libraries and rewrites.  ``target`` chooses
+    the schedule.
     """
 
     name = "ir"
 
-    def __init__(self, dialect: str = "c"):
-        self.dialect, self.dialect_table = dialect, Dialect(dialect)
+    def __init__(self, dialect: str = "c", target: Target = HOST):
+        self.dialect, self.dialect_table, self.target = dialect, Dialect(dialect), target
 
     def compile(self, program: Program, device: Any = None) -> Run:
         """Errors: VerifyError for a program that is not legal."""

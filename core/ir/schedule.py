@@ -22,12 +22,13 @@ from core.ir.storage import EXPENSIVE
 class Accumulator:
     """The registers of one reduction: start, update, result.
 
-    float32 sums and products run in float64.  A maximum keeps NaN by a flag beside it, so that its loop vectorises.
+    float32 sums and products run in float64, where ``wide`` says so.  A maximum keeps NaN by a flag beside it, so that
+    its loop vectorises.
     """
 
-    def __init__(self, value: Value, definition: Reduction, number: int):
+    def __init__(self, value: Value, definition: Reduction, number: int, wide: bool = True):
         self.combine, self.dtype = definition.combine, value.dtype
-        wide = self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
+        wide = wide and self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
         main = "float64" if wide else self.dtype
         self.total = Local(f"{self.combine.value}{number}", main)
         self.flag: Local | None = None

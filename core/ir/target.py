@@ -13,14 +13,16 @@ class Target:
                 host itself, whose threads core/ir/parallel.py takes care of
     lanes       work-items of the largest group that kernels use.  1: there are no groups to speak of (a CPU as a
                 device), so each work-item takes a contiguous piece and nothing waits for anything
+    piece       how many elements are worth a work-item of their own
     has_float64 whether sums of float32 may be taken in float64
-    in_order    scatters add in the order of the program, so that every run gives the same bits
+    atomics     dtypes in which a scatter adds atomically, in any order; the others add in the order of the program
     """
 
     units: int = 0
     lanes: int = 1
+    piece: int = 1024
     has_float64: bool = True
-    in_order: bool = False
+    atomics: frozenset[str] = frozenset()
 
     @property
     def is_device(self) -> bool:

@@ -13,16 +13,19 @@ from core import dtypes
 from core.errors import VerifyError
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, show, walk
 from core.ir.memory import size_bytes
-from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
 from core.ir.rebuild import loads_in
+from core.ir.verify_work import verify_work
 
 _NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
 _SAME_DTYPE = frozenset(
     {Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.FLOORDIV, Code.MOD, Code.POW, Code.NEG, Code.AND, Code.OR, Code.XOR}
     | {Code.NOT, Code.SHL, Code.SHR, Code.MIN, Code.MAX}
 )
-_NOTHING = const(0)
+_NOTHING, _ONE = const(0), const(1)
+_LANES = frozenset({LoopKind.SIMD, LoopKind.LANES})
+_APART = frozenset({LoopKind.GRID, LoopKind.ITEMS, LoopKind.GROUPS})  # iterations that share no register
 _GUARDS = frozenset({"join", "same", "one", "range", "within", "positive"})
 
 
@@ -166,8 +169,9 @@ def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
     if len(reads) < len(kernel.reads) or len(writes) < len(kernel.writes) or reads & writes:
         _fail(where, "a value may stand only once among what it reads and writes")
     _Statements(where, reads, writes, writes if kept is None else set(kept)).body(kernel.body)
+    verify_work(kernel)
     for value in kernel.writes:
-        if not any(isinstance(s, Store) and s.buffer is value for s in _below(kernel.body)):
+        if not any(isinstance(s, (Store, Atomic)) and s.buffer is value for s in _below(kernel.body)):
             _fail(where, f"it says that it writes {value}, but no statement does")
 
 
@@ -210,11 +214,13 @@ class _Statements:
             self._assign(statement, where)
         elif isinstance(statement, Store):
             self._store(statement, where)
+        elif isinstance(statement, Atomic):
+            self._element(statement, where)
         elif isinstance(statement, If):
             self._expr(statement.condition, "bool", where)
             self.body(statement.body)
             self.body(statement.orelse)
-        else:
+        elif isinstance(statement, Loop):
             self._loop(statement, where)
 
     def _assign(self, statement: Assign, where: str) -> None:
@@ -227,23 +233,29 @@ class _Statements:
             if local not in frame.outside:
                 continue
             frame.assigned.add(local)
-            if frame.loop.kind is LoopKind.GRID:
-                _fail(where, f"it changes {local} from outside the grid loop over {frame.loop.variable}")
-            if frame.loop.kind is LoopKind.SIMD and local not in frame.listed:
-                _fail(where, f"{local} is no reduction of the simd loop over {frame.loop.variable}")
+            kind, variable = frame.loop.kind.value, frame.loop.variable
+            if frame.loop.kind in _APART:
+                _fail(where, f"it changes {local} from outside the {kind} loop over {variable}")
+            if frame.loop.kind in _LANES and local not in frame.listed:
+                _fail(where, f"{local} is no reduction of the {kind} loop over {variable}")
+
+    def _element(self, statement: Store | Atomic, where: str) -> None:
+        if statement.buffer not in self.writes:
+            _fail(where, f"{statement.buffer} is not among what the kernel writes")
+        self._expr(statement.offset, INDEX_DTYPE, where)
+        self._expr(statement.value, statement.buffer.dtype, where)
 
     def _store(self, statement: Store, where: str) -> None:
         buffer = statement.buffer
-        if buffer not in self.writes:
-            _fail(where, f"{buffer} is not among what the kernel writes")
-        self._expr(statement.offset, INDEX_DTYPE, where)
-        self._expr(statement.value, buffer.dtype, where)
+        self._element(statement, where)
         moves = self._variables(statement.offset)
         never = any(frame.loop.extent is _NOTHING for frame in self.frames)  # then its strides may have folded to 0
         for frame in self.frames if not never else ():
             frame.stores.append(statement)
-            shared = frame.loop.kind is LoopKind.SIMD or (frame.loop.kind is LoopKind.GRID and buffer in self.kept)
-            if shared and frame.loop.variable not in moves:
+            shared = frame.loop.kind is not LoopKind.ORDER and (
+                frame.loop.kind is not LoopKind.GRID or buffer in self.kept
+            )
+            if shared and frame.loop.variable not in moves and frame.loop.extent is not _ONE:
                 kind, variable = frame.loop.kind.value, frame.loop.variable
                 _fail(where, f"every iteration of the {kind} loop over {variable} writes to the same place")
 
@@ -253,8 +265,8 @@ class _Statements:
         if any(frame.loop.variable is loop.variable for frame in self.frames):
             _fail(where, f"the loop over {loop.variable} is open already")
         self._expr(loop.extent, INDEX_DTYPE, where)
-        if loop.reductions and loop.kind is not LoopKind.SIMD:
-            _fail(where, "only simd loops list reductions")
+        if loop.reductions and loop.kind not in _LANES:
+            _fail(where, "only simd loops and loops over lanes list reductions")
         frame = _Frame(loop, set(self.constant))
         self.frames.append(frame)
         self.body(loop.body)
@@ -262,7 +274,7 @@ class _Statements:
         for _, local in loop.reductions:
             if local not in frame.assigned:
                 _fail(where, f"its reduction {local} is not assigned in it")
-        if loop.kind is LoopKind.SIMD:
+        if loop.kind in _LANES:
             self._lanes(frame, where)
 
     def _lanes(self, frame: _Frame, where: str) -> None:
@@ -298,7 +310,8 @@ class _Statements:
             _fail(where, f"{local} is not declared here")
         for frame in self.frames:
             if local in frame.listed and local is not target:
-                _fail(where, f"a lane of the simd loop over {frame.loop.variable} has only its share of {local}")
+                kind, variable = frame.loop.kind.value, frame.loop.variable
+                _fail(where, f"a lane of the {kind} loop over {variable} has only its share of {local}")
 
     def _variables(self, root: Expr) -> frozenset[Expr]:
         """The loop variables that an expression comes from, through locals too."""
@@ -388,9 +401,9 @@ def _roots(body: Iterable[Statement]) -> Iterator[Expr]:
             yield statement.extent
         elif isinstance(statement, If):
             yield statement.condition
-        else:
+        elif not isinstance(statement, Barrier):
             yield statement.value
-            if isinstance(statement, Store):
+            if isinstance(statement, (Store, Atomic)):
                 yield statement.offset
 
 
@@ -400,8 +413,10 @@ def _shown(statement: Statement) -> str:
         return f"`{statement.kind.value} {statement.variable} < {show(statement.extent, 60)}`"
     if isinstance(statement, If):
         return f"`if {show(statement.condition, 60)}`"
-    if isinstance(statement, Store):
+    if isinstance(statement, (Store, Atomic)):
         return f"`{statement.buffer}[{show(statement.offset, 60)}] = {show(statement.value, 60)}`"
+    if isinstance(statement, Barrier):
+        return "`barrier`"
     return f"`{statement.local} = {show(statement.value, 60)}`"
 
 

@@ -1,0 +1,94 @@
+"""What a legal kernel of a device is, beyond the rules of verify.py: where work-items may be, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NoReturn
+
+from core.errors import VerifyError
+from core.ir.barriers import same_lane
+from core.ir.expr import Code, Expr, show, walk
+from core.ir.nodes import SPREAD_OUT, Atomic, Barrier, If, Kernel, Loop, LoopKind, Statement, Store, statements
+
+
+def verify_work(kernel: Kernel) -> None:
+    """Errors: VerifyError.  A kernel without loops for work-items is not asked."""
+    loops = [s for s in statements(kernel.body) if isinstance(s, Loop)]
+    if not any(loop.kind in (*SPREAD_OUT, LoopKind.LANES) for loop in loops):
+        return
+    where = f"kernel {kernel.name}"
+    for statement in kernel.body:
+        if not isinstance(statement, Loop) or statement.kind not in SPREAD_OUT:
+            _fail(where, "every outermost statement of a kernel of a device is a loop over items or groups")
+        for inner in statements(statement.body):
+            if isinstance(inner, Loop) and inner.kind in SPREAD_OUT:
+                _fail(where, f"the loop over {inner.variable} must be outermost")
+        if statement.kind is LoopKind.GROUPS:
+            _Group(where, statement).body(statement.body)
+        elif any(isinstance(s, Barrier) or _is_lanes(s) for s in statements(statement.body)):
+            _fail(where, f"there is no group in the loop over {statement.variable}, so no barrier and no lanes")
+
+
+class _Group:
+    """Walks over what one group does: ``stored`` is what lanes wrote since they last met, and in which loop."""
+
+    def __init__(self, kernel: str, loop: Loop):
+        self.where = f"{kernel}, the groups of {loop.variable}"
+        self.stored: list[tuple[Store, Loop]] = []
+
+    def body(self, body: Iterable[Statement], conditional: bool = False) -> None:
+        for statement in body:
+            if isinstance(statement, (Store, Atomic)):
+                _fail(self.where, f"every lane would write to {statement.buffer}: a store needs a loop over lanes")
+            elif isinstance(statement, Barrier):
+                if conditional:
+                    _fail(self.where, "some lanes may never come to a barrier under a condition")
+                self.stored = []
+            elif isinstance(statement, If):
+                self._reads([statement.condition], None)
+                self.body(statement.body, True)
+                self.body(statement.orelse, True)
+            elif isinstance(statement, Loop) and statement.kind is LoopKind.LANES:
+                if conditional and statement.reductions:
+                    _fail(self.where, "lanes cannot combine what they have under a condition")
+                self._lanes(statement)
+            elif isinstance(statement, Loop):
+                self._reads([statement.extent], None)
+                self.body(statement.body, conditional)
+            else:
+                self._reads([statement.value], None)
+
+    def _lanes(self, loop: Loop) -> None:
+        new: list[tuple[Store, Loop]] = []
+        for statement in statements(loop.body):
+            if isinstance(statement, Barrier) or _is_lanes(statement):
+                _fail(self.where, f"a barrier or lanes inside the loop over {loop.variable}, which not all lanes run")
+            if isinstance(statement, Store):
+                new.append((statement, loop))
+                self._reads([statement.offset, statement.value], loop)
+            elif isinstance(statement, Loop):
+                self._reads([statement.extent], loop)
+            elif isinstance(statement, If):
+                self._reads([statement.condition], loop)
+            elif not isinstance(statement, Barrier):
+                self._reads([statement.value], loop)
+        self.stored += new
+
+    def _reads(self, roots: Iterable[Expr], loop: Loop | None) -> None:
+        """What is read was not written by another lane since the last barrier."""
+        if not self.stored:
+            return
+        for e in walk(roots):
+            if e.code is not Code.LOAD:
+                continue
+            for store, by in self.stored:
+                if store.buffer is e.payload and not same_lane(e, loop, store, by):
+                    _fail(self.where, f"it reads {show(e)}, which another lane may have written: a barrier is missing")
+
+
+def _is_lanes(statement: Statement) -> bool:
+    return isinstance(statement, Loop) and statement.kind is LoopKind.LANES
+
+
+def _fail(where: str, rule: str) -> NoReturn:
+    raise VerifyError(f"{where}: {rule}")

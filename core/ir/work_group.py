@@ -1,0 +1,65 @@
+"""The schedule of a device: which launches a group of items becomes.
+
+What shares its outer loops and is done with them at once is one launch: elementwise work is spread flat over all
+work-items; what has loops inside gives each row to a group.  A reduction over shared loops has launches of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.ir.expr import Expr
+from core.ir.fuse import Group, Item
+from core.ir.nodes import Kernel, Loop, Statement
+from core.ir.program import Reduction
+from core.ir.work import Work, map_loop, ordered
+from core.ir.work_reduce import reduction_loops
+from core.ir.work_rows import Rows
+
+
+class WorkScheduler:
+    """Writes the kernel of one group."""
+
+    def __init__(self, group: Group, work: Work):
+        self.group, self.work, self.target = group, work, work.target
+
+    def kernel(self, name: str, comment: str) -> Kernel:
+        body: list[Statement] = []
+        rest, shared, reductions = self._parts()
+        if rest:
+            body.append(self._rest(rest, ordered(shared, rest)))
+        for items in reductions:
+            body += reduction_loops(self.work, items)
+        written = [item.value for item in self.group.items if self._in_memory(item, shared, rest)]
+        loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
+        read = [value for value in loads if value not in self.group.values]
+        return Kernel(name, read, [*written, *self.work.scratch], body, comment)
+
+    def _parts(self) -> tuple[list[Item], frozenset[Expr], list[list[Item]]]:
+        """Items that one launch can make, the loops that they share, and reductions that need launches of their own."""
+        group = self.group
+        across = [item for item in group.items if item.bound & group.outer]
+        rest = [item for item in group.items if not item.bound & group.outer]
+        if not across:
+            return rest, group.outer, []
+        bound = frozenset().union(*(item.bound for item in across))
+        rows = group.outer - bound
+        if rest and rows and ordered(group.outer, group.items)[-1] in bound:
+            return group.items, rows, []
+        found: dict[tuple[frozenset[Expr], frozenset[Expr]], list[Item]] = {}
+        for item in across:
+            found.setdefault((item.free, item.bound), []).append(item)
+            self.work.kept.update(e.payload for e in item.loads)
+        return rest, group.outer, list(found.values())
+
+    def _in_memory(self, item: Item, shared: frozenset[Expr], rest: Sequence[Item]) -> bool:
+        """A reduction stays in a register when only later stages of the same row read it."""
+        if not isinstance(item.definition, Reduction) or item.value in self.work.kept or item not in rest:
+            return True
+        return not item.free <= shared
+
+    def _rest(self, items: list[Item], shared: list[Expr]) -> Loop:
+        if all(item.free == frozenset(shared) and not item.bound for item in items):
+            return map_loop(self.work, sorted(items, key=lambda item: item.level), shared)
+        stored = {item for item in items if self._in_memory(item, frozenset(shared), items)}
+        return Rows(self.work, items, shared, stored).loop()

@@ -1,0 +1,239 @@
+"""Reductions over what a device spreads out: parts first, each reduced by one group or work-item, then the parts.
+
+The order in which elements are combined depends on lengths alone, so every run gives the same bits.
+"""
+
+from __future__ import annotations
+
+from core.ir.axes import product
+from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum
+from core.ir.fuse import Item
+from core.ir.nodes import Loop, LoopKind, Store
+from core.ir.place import flattened
+from core.ir.program import Value
+from core.ir.schedule import Accumulator, combined
+from core.ir.work import Launch, Work, ceil_div, ordered, root_of
+
+_ROWS_OF_A_PART = 16  # where neighbouring results are reduced side by side
+
+
+def reduction_loops(work: Work, items: list[Item]) -> list[Loop]:
+    """Launches for reductions over the same loops, one behind the other."""
+    first = items[0]
+    order = ordered(first.free | first.bound, items)
+    free, bound = [v for v in order if v in first.free], [v for v in order if v in first.bound]
+    reduction = _Reduction(work, items, free, bound)
+    if not free or order[-1] in first.bound:
+        return reduction.by_group() if work.target.has_groups else reduction.by_piece()
+    return reduction.by_column() if work.target.has_groups else reduction.by_tile()
+
+
+class _Reduction:
+    """Reductions of ``items`` over ``bound`` for each point of ``free``.
+
+    ``splits`` parts along the reduced loops are wanted; part p of value v at f lies in ``parts[v]`` at (p, f).
+    """
+
+    def __init__(self, work: Work, items: list[Item], free: list[Expr], bound: list[Expr]):
+        self.work, self.target = work, work.target
+        self.items, self.free, self.bound = items, free, bound
+        self.free_lengths, self.bound_lengths = work.lengths(free), work.lengths(bound)
+        self.results, self.elements = product(self.free_lengths), product(self.bound_lengths)
+
+    # --- how much goes into a part ----------------------------------------------------------------------------------
+
+    def _parts(self, along: Expr, wanted: Expr, least: Expr | int) -> tuple[Expr, Expr]:
+        """How many parts of ``along`` iterations, and how long each is; ``wanted`` of ``least`` at least."""
+        count = maximum(minimum(wanted, ceil_div(along, least)), 1)
+        size = ceil_div(along, count)
+        return maximum(ceil_div(along, maximum(size, 1)), 1), size
+
+    def _memory(self, parts: Expr) -> dict[Item, Value]:
+        wide = self.target.has_float64
+        return {
+            item: self.work.new_value(
+                f"parts_of_{item.value}",
+                Accumulator(item.value, item.definition, 0, wide).total.dtype,
+                (parts, self.results),
+            )
+            for item in self.items
+        }
+
+    # --- a group, or a work-item, has the elements of one result side by side -----------------------------------------
+
+    def by_group(self) -> list[Loop]:
+        lanes = self.target.lanes
+        wanted = const(self.target.units) // maximum(self.results, 1)
+        parts, size = self._parts(self.elements, wanted, max(lanes, self.target.piece))
+        launch = Launch(self.work)
+        memory = self._memory(parts)
+        group = launch.open("g", parts * self.results)
+        part = self._located(launch, group, parts)
+        first = launch.nest.let(part * size)
+        accumulators = launch.start(self.items)
+        lane = launch.open("lane", minimum(size, self.elements - first))
+        element = launch.flat(self.bound)
+        launch.nest.know(element, first + lane, launch.nest.depth)
+        launch.update(accumulators)
+        launch.close(LoopKind.LANES, [pair for a in accumulators.values() for pair in a.reductions()])
+        totals = {item: launch.nest.named(_partial(a)) for item, a in accumulators.items()}
+        launch.open("once", const(1))
+        for item, total in totals.items():
+            launch.nest.emit(Store(memory[item], group, total))
+        launch.close(LoopKind.LANES)
+        return [launch.finished(LoopKind.GROUPS), self._finish_by_group(memory, parts)]
+
+    def _located(self, launch: Launch, position: Expr, parts: Expr) -> Expr:
+        """Where a position among (part, result) is: the variables of the result are known, the part is returned."""
+        if not self.free:
+            return position
+        part, *rest = flattened([const(0), *self.free], [parts, *self.free_lengths], position).values()
+        launch.where.update(zip(self.free, rest, strict=True))
+        return part
+
+    def _finish_by_group(self, memory: dict[Item, Value], parts: Expr) -> Loop:
+        launch = Launch(self.work)
+        result = launch.open("g", self.results)
+        accumulators = launch.start(self.items)
+        part = launch.open("part", parts)
+        self._combine_parts(launch, accumulators, memory, part * self.results + result)
+        launch.close(LoopKind.LANES, [pair for a in accumulators.values() for pair in a.reductions()])
+        totals = {item: launch.nest.named(a.result()) for item, a in accumulators.items()}
+        launch.open("once", const(1))
+        self._store_results(launch, totals, result)
+        launch.close(LoopKind.LANES)
+        return launch.finished(LoopKind.GROUPS)
+
+    def _combine_parts(
+        self, launch: Launch, accumulators: dict[Item, Accumulator], memory: dict[Item, Value], at: Expr
+    ) -> None:
+        loads = {item: make(Code.LOAD, memory[item].dtype, (at,), memory[item]) for item in self.items}
+        launch.nest.begin(list(loads.values()))
+        for item, accumulator in accumulators.items():
+            launch.nest.emit(*accumulator.update(launch.nest.value(loads[item]), launch.nest.let))
+
+    def _store_results(self, launch: Launch, totals: dict[Item, Expr], result: Expr) -> None:
+        launch.where.update(flattened(self.free, self.free_lengths, result))
+        places = launch.places()
+        for item, total in totals.items():
+            launch.nest.emit(launch.store(places, item, total))
+
+    def by_piece(self) -> list[Loop]:
+        launch = Launch(self.work)
+        split = launch.split(self.bound, self.items)
+        along = self.bound_lengths[0] if split else self.elements
+        inside = product(self.bound_lengths[1:]) if split else const(1)
+        least = ceil_div(const(4 * self.target.piece), maximum(inside, 1))
+        parts, size = self._parts(along, ceil_div(const(self.target.units), maximum(self.results, 1)), least)
+        memory = self._memory(parts)
+        first, count = launch.open_piece(
+            parts * self.results, maximum(const(self.target.piece) // maximum(size * inside, 1), 1)
+        )
+        row = launch.nest.let(first + launch.open("row", count))
+        part = self._located(launch, row, parts)
+        begin = launch.nest.let(part * size)
+        accumulators = launch.start(self.items)
+        step = launch.open("i", minimum(size, along - begin))
+        outermost = launch.flat(self.bound[:1] if split else self.bound)
+        launch.nest.know(outermost, begin + step, launch.nest.depth)
+        for variable in self.bound[1:split]:
+            launch.open_own(variable)
+        if split:
+            launch.nest.open(launch.flat(self.bound[split:]))
+        launch.update(accumulators)
+        launch.close(LoopKind.SIMD, [pair for a in accumulators.values() for pair in a.reductions()])
+        while launch.nest.depth > 2:
+            launch.close(LoopKind.ORDER)
+        for item, accumulator in accumulators.items():
+            launch.nest.emit(Store(memory[item], row, _partial(accumulator)))
+        launch.close(LoopKind.GRID)
+        return [launch.finished(LoopKind.ITEMS), self._finish_by_piece(memory, parts)]
+
+    def _finish_by_piece(self, memory: dict[Item, Value], parts: Expr) -> Loop:
+        launch = Launch(self.work)
+        if self.free:
+            first, size = launch.open_piece(self.results)
+            result = first + launch.open("i", size)
+        else:
+            result = launch.open("once", const(1))
+        accumulators = launch.start(self.items)
+        part = launch.open("part", parts)
+        self._combine_parts(launch, accumulators, memory, part * self.results + result)
+        launch.close(LoopKind.ORDER)
+        self._store_results(launch, {item: a.result() for item, a in accumulators.items()}, launch.nest.let(result))
+        if self.free:
+            launch.close(LoopKind.GRID)
+        return launch.finished(LoopKind.ITEMS)
+
+    # --- the elements of neighbouring results lie side by side --------------------------------------------------------
+
+    def by_column(self) -> list[Loop]:
+        """Each work-item has one part of one result; neighbours read neighbours."""
+        launch = Launch(self.work)
+        wanted = const(self.target.units * self.target.lanes) // maximum(self.results, 1)
+        parts, size = self._parts(self.bound_lengths[0], wanted, _ROWS_OF_A_PART)
+        memory = self._memory(parts)
+        position = launch.open("e", parts * self.results)
+        part = self._located(launch, position, parts)
+        begin = launch.nest.let(part * size)
+        accumulators = launch.start(self.items)
+        step = launch.open("i", minimum(size, self.bound_lengths[0] - begin))
+        launch.nest.know(launch.flat(self.bound[:1]), begin + step, launch.nest.depth)
+        for variable in self.bound[1:]:
+            launch.open_own(variable)
+        launch.update(accumulators)
+        while launch.nest.depth > 1:
+            launch.close(LoopKind.ORDER)
+        for item, accumulator in accumulators.items():
+            launch.nest.emit(Store(memory[item], position, _partial(accumulator)))
+        return [launch.finished(LoopKind.ITEMS), self._finish_by_group(memory, parts)]
+
+    def by_tile(self) -> list[Loop]:
+        """Each work-item adds one part of the rows into a tile of results, which stays in its cache."""
+        launch = Launch(self.work)
+        split = launch.split(self.free, self.items)
+        rows, columns = product(self.free_lengths[:split]), product(self.free_lengths[split:])
+        tiles = ceil_div(columns, self.target.piece)
+        parts, size = self._parts(
+            self.bound_lengths[0], const(self.target.units) // maximum(rows * tiles, 1), _ROWS_OF_A_PART
+        )
+        memory = self._memory(parts)
+        piece = launch.open("piece", parts * rows * tiles)
+        at = [index("part"), index("row"), index("tile")]
+        part, row, tile = (launch.nest.let(e) for e in flattened(at, [parts, rows, tiles], piece).values())
+        launch.where.update(flattened(self.free[:split], self.free_lengths[:split], row))
+        left = launch.nest.let(tile * self.target.piece)
+        width = launch.nest.let(minimum(columns - left, self.target.piece))
+        start = launch.nest.let(part * self.results + row * columns + left)
+        clear = launch.open("c", width)
+        for item in self.items:
+            identity = const(item.definition.combine.identity(memory[item].dtype), memory[item].dtype)
+            launch.nest.emit(Store(memory[item], start + clear, identity))
+        launch.close(LoopKind.SIMD)
+        begin = launch.nest.let(part * size)
+        step = launch.open("i", minimum(size, self.bound_lengths[0] - begin))
+        launch.nest.know(launch.flat(self.bound[:1]), begin + step, launch.nest.depth)
+        for variable in self.bound[1:]:
+            launch.open_own(variable)
+        column = launch.open("c", width)
+        launch.nest.know(launch.flat(self.free[split:]), left + column, launch.nest.depth)
+        self._grow(launch, memory, start + column)
+        launch.close(LoopKind.SIMD)
+        while launch.nest.depth > 1:
+            launch.close(LoopKind.ORDER)
+        return [launch.finished(LoopKind.ITEMS), self._finish_by_piece(memory, parts)]
+
+    def _grow(self, launch: Launch, memory: dict[Item, Value], at: Expr) -> None:
+        places = launch.places()
+        roots = [places.expr(root_of(item)) for item in self.items]
+        launch.nest.begin(roots)
+        for item, root in zip(self.items, roots, strict=True):
+            value = memory[item]
+            so_far = make(Code.LOAD, value.dtype, (at,), value)
+            new = cast(launch.nest.value(root), value.dtype)
+            launch.nest.emit(Store(value, at, combined(item.definition.combine, so_far, new)))
+
+
+def _partial(accumulator: Accumulator) -> Expr:
+    """What is known of a part: the register as wide as it is, NaN instead of a flag."""
+    return accumulator.result() if accumulator.flag is not None else accumulator.total.expr
