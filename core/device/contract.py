@@ -137,9 +137,7 @@ class Routine(Protocol):
     Leading axes (``call.batch``) stack calls.  Outputs that overwrite an operand hold its elements already.
     """
 
-    def __call__(
-        self, device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]
-    ) -> None:
+    def __call__(self, device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
         """Queue the routine.  Errors: DeviceError, BackendError for lengths that it cannot take."""
 
 
