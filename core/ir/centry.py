@@ -16,15 +16,12 @@ block may also go to ``free``.  ``memory`` may be NULL: then it is that of the C
 from __future__ import annotations
 
 import enum
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from core import dtypes
-from core.ir.cfamily import Dialect, Names, Printer, print_kernel
-from core.ir.chelpers import HELPERS
+from core.ir.cfamily import Dialect, Names, Printer
 from core.ir.clibrary import Hooks, Routine, call_lines
-from core.ir.clibrary import declarations as library_types
 from core.ir.expr import INDEX_DTYPE, Expr, length, walk
 from core.ir.memory import size_bytes
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Program, Step, Value
@@ -43,7 +40,7 @@ class Status(enum.IntEnum):
     ROUTINE = 6  # number of the step; what the routine said
 
 
-_HEAD = """\
+HEAD = """\
 typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
 typedef void *(*core_memory)(void *, void *, int64_t);
 extern void *aligned_alloc(size_t, size_t);
@@ -84,27 +81,6 @@ _OWN_NAMES = """inputs lengths constants routines host outputs output_lengths re
 arena_size failed done""".split()
 
 
-def print_program(program: Program, dialect: Dialect) -> str:
-    """The translation unit of a program: helpers, kernels, entry function."""
-    kernels: list[str] = []
-    lengths: dict[int, list[Expr]] = {}
-    scalars = {value for value in program.inputs if not program.shapes[value]}
-    for position, step in enumerate(program.steps):
-        if isinstance(step, KernelStep):
-            text, lengths[position] = print_kernel(step.kernel, dialect, scalars)
-            kernels.append(text)
-    entry = Entry(program, dialect, lengths).text()
-    body = "\n\n".join([*kernels, entry])
-    used = set(re.findall(r"\w+", body))
-    routines = program.routines.values()
-    types = [line for name, line in library_types(routines).items() if name in used]
-    known = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
-    helpers = [text for name, text in known.items() if name in used]
-    used.update(re.findall(r"\w+", " ".join(helpers)))
-    declared = [line for name, line in dialect.declarations.items() if name in used]
-    return "\n".join([dialect.preamble, *declared, "", _HEAD, *types, *helpers, "", body, ""])
-
-
 def functions_of(program: Program) -> dict[str, Routine]:
     """The C functions whose addresses the entry function takes in ``routines``, in that order, and whose each is."""
     return {name: routine for routine in program.routines.values() for name in routine.functions}
@@ -114,13 +90,18 @@ _WORTH_A_NAME = 4  # from this cost on, a length has a name
 
 
 class Entry:
-    """Writes the entry function: ``known`` are the lengths that have a name so far."""
+    """Writes the entry function.  The kernel at a position is called by its name in ``kernels``, with its lengths."""
 
-    def __init__(self, program: Program, dialect: Dialect, kernel_lengths: dict[int, list[Expr]]):
-        self.program, self.dialect, self.kernel_lengths = program, dialect, kernel_lengths
-        kernels = [step.kernel.name for step in program.steps if isinstance(step, KernelStep)]
+    def __init__(
+        self,
+        program: Program,
+        dialect: Dialect,
+        kernel_lengths: Mapping[int, Sequence[Expr]],
+        kernels: Mapping[int, str],
+    ):
+        self.program, self.dialect, self.kernel_lengths, self.kernels = program, dialect, kernel_lengths, kernels
         slots = [f"{name}{k}" for k in range(len(program.slot_sizes)) for name in ("at", "slot")]
-        self.names = Names([program.name, *_OWN_NAMES, *kernels, *slots])
+        self.names = Names([program.name, *_OWN_NAMES, *kernels.values(), *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
         self.made = program.made
@@ -146,7 +127,8 @@ class Entry:
 
     def _framed(self) -> list[str]:
         head = (
-            f"int32_t {self.program.name}(void **inputs, const int64_t *lengths, void **constants, void **routines,\n"
+            f"{self.dialect.entry}int32_t {self.program.name}(\n"
+            "    void **inputs, const int64_t *lengths, void **constants, void **routines,\n"
             "    core_host_call host, void **outputs, int64_t *output_lengths, int64_t *report, core_memory memory,\n"
             "    void *context)"
         )
@@ -313,7 +295,7 @@ class Entry:
             kernel = step.kernel
             arguments = [self._name(value) for value in (*kernel.writes, *kernel.reads)]
             arguments += [self._text(n) for n in self.kernel_lengths[position]]
-            self._say(f"{kernel.name}({', '.join(arguments)});")
+            self._say(f"{self.kernels[position]}({', '.join(arguments)});")
         elif isinstance(step, LibraryStep):
             self._library(position, step)
         elif isinstance(step, HostStep):

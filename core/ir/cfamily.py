@@ -6,6 +6,7 @@ What differs between languages is a table, ``Dialect``; what they share is here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ class Dialect:
     """How one C-like language spells what all of them have.
 
     types      dtype -> type; a dtype that is missing is not supported
+    kernel, shared_kernel  what stands before a kernel's name: in the unit that calls it, in another; "" for never
+    entry      what stands before the function that calls the kernels
     calls      (function, dtype) -> name, where it is not C99's (sin, sinf)
     simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
     preamble   text that every translation unit starts with
@@ -44,6 +47,8 @@ class Dialect:
     types: Mapping[str, str] = field(default_factory=lambda: dict(_TYPES))
     calls: Mapping[tuple[str, str], str] = field(default_factory=dict)
     kernel: str = "static void"
+    shared_kernel: str = ""
+    entry: str = ""
     pointer: str = ""
     restrict: str = "restrict"
     simd: str = ""
@@ -82,6 +87,20 @@ class Names:
             self._taken.add(name)
             self._names[thing] = name
         return self._names[thing]
+
+    def numbered(self, text: str) -> str:
+        """``text`` with numbers for the names that are from here: the same for texts that differ in names alone."""
+        own = set(self._names.values())
+        numbers: dict[str, int] = {}
+
+        def number(match: re.Match[str]) -> str:
+            word = match[0]
+            return f"#{numbers.setdefault(word, len(numbers))}" if word in own else word
+
+        return _WORD.sub(number, text)
+
+
+_WORD = re.compile(r"\b[A-Za-z_]\w*")
 
 
 def identifier(text: str) -> str:
@@ -349,12 +368,14 @@ _PRINT: dict[Code, Callable[[Printer, Expr, list[str]], str]] = {
 # --- kernels -------------------------------------------------------------------------------------------------------
 
 
-def print_kernel(kernel: Kernel, dialect: Dialect, scalars: Collection[Any] = ()) -> tuple[str, list[Expr]]:
+def print_kernel(
+    kernel: Kernel, dialect: Dialect, scalars: Collection[Any] = (), names: Names | None = None
+) -> tuple[str, list[Expr]]:
     """The text of a kernel, and the lengths that it takes as arguments, after its pointers.
 
     Parameters: a pointer for each value written, then for each value read, then the lengths: ``lengths_of`` its body.
     """
-    names = Names([kernel.name, *dialect.reserved])
+    names = Names([kernel.name, *dialect.reserved]) if names is None else names
     printer = Printer(dialect, names)
     parameters = []
     for value in kernel.writes:

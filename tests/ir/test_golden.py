@@ -12,8 +12,8 @@ import pytest
 import core.tensor as ct
 from core.compile.function import function
 from core.gradient import grad
-from core.ir.centry import print_program
 from core.ir.cfamily import Dialect
+from core.ir.cunits import print_program
 from core.ir.run import Driver
 
 FOLDER = Path(__file__).parent / "golden"

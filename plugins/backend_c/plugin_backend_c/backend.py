@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import cffi
-
 from core.errors import BackendError
-from core.ir.centry import functions_of, print_program
+from core.ir.centry import functions_of
+from core.ir.cunits import print_units
 from core.ir.program import Program
 from core.records import Probe
 from plugin_backend_c import cache, compiler, launcher
 from plugin_backend_c.dialect import C
-from plugin_backend_c.executable import DECLARATIONS, Executable
+from plugin_backend_c.executable import Executable
 
 REMEDY = "install one (Debian: apt-get install gcc; macOS: xcode-select --install) or `pip install ziglang`"
 
@@ -40,12 +39,9 @@ class Driver:
         found, why = compiler.find()
         if found is None:
             raise BackendError(f"backend 'c' needs a C compiler: {why}; {REMEDY}")
-        text = print_program(program, C)
-        ffi = cffi.FFI()
-        ffi.cdef(DECLARATIONS.format(name=program.name))
-        library, file = cache.load(ffi, text, found)
+        library, sources = cache.load(print_units(program, C), found)
         routines = [routine.address(name) for name, routine in functions_of(program).items()]
-        return Executable(program, ffi, library, {file: text}, routines, launcher.module(found))
+        return Executable(program, library, sources, routines, launcher.module(found))
 
 
 driver = Driver()

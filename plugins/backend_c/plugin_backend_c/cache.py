@@ -6,49 +6,53 @@ loader would crash on a library that a power failure cut short.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import cffi
 
 from core.errors import CompileError
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders
 
 
-def load(ffi: cffi.FFI, text: str, compiler: Compiler) -> tuple[Any, str]:
-    """The library of a translation unit, built unless it is there, and the name of its source file.
+def load(units: Sequence[str], compiler: Compiler) -> tuple[ctypes.CDLL, dict[str, str]]:
+    """The library of some translation units, built unless it is there, and their texts by the names of their files.
 
     Errors  CompileError with the compiler's message, the line and the op it belongs to.
     """
-    key = hashlib.sha256(f"{compiler.identity}\n{text}".encode()).hexdigest()[:40]
+    key = hashlib.sha256("\0".join([compiler.identity, *units]).encode()).hexdigest()[:40]
+    texts = dict(zip(_names(key, len(units)), units, strict=True))
     problem: OSError | None = None
     for place in folders():
         try:
-            return _loaded(ffi, text, place / f"{key}.so", compiler), f"{key}.c"
+            return _loaded(texts, place / f"{key}.so", compiler), texts
         except OSError as error:  # a read-only folder, a full disk, a file system that nothing may be run from
             problem = error
-    raise CompileError(f"{compiler} could not build {key}.c: {problem}", source_code=text) from problem
+    raise CompileError(f"{compiler} could not build {key}.c: {problem}", source_code="\n".join(units)) from problem
 
 
-def _loaded(ffi: cffi.FFI, text: str, binary: Path, compiler: Compiler) -> Any:
+def _names(key: str, count: int) -> list[str]:
+    return [f"{key}.c", *(f"{key}_{number}.c" for number in range(2, count + 1))]
+
+
+def _loaded(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> ctypes.CDLL:
     """Errors: OSError when this folder does not serve, CompileError."""
     if intact(binary):
         try:
-            return _opened(ffi, binary)
+            return _opened(binary)
         except OSError:  # made on another system that shares this folder
             pass
-    build(text, binary, compiler)
-    return _opened(ffi, binary)
+    build(texts, binary, compiler)
+    return _opened(binary)
 
 
-def _opened(ffi: cffi.FFI, binary: Path) -> Any:
+def _opened(binary: Path) -> ctypes.CDLL:
     """The library, until the process ends: it releases arrays that it allocated, which may outlive their function."""
-    return ffi.dlopen(str(binary), ffi.RTLD_NOW | getattr(ffi, "RTLD_NODELETE", 0))
+    return ctypes.CDLL(str(binary), mode=os.RTLD_NOW | getattr(os, "RTLD_NODELETE", 0))
 
 
 def intact(binary: Path) -> bool:
@@ -60,26 +64,25 @@ def intact(binary: Path) -> bool:
     return content[-32:] == hashlib.sha256(content[:-32]).digest()
 
 
-def build(text: str, binary: Path, compiler: Compiler) -> None:
-    """Compile next to the goal, then put the result in place at once.  Errors: CompileError, OSError."""
-    source = binary.with_suffix(".c")
-    handle, unfinished = tempfile.mkstemp(suffix=".c", dir=binary.parent)
-    made = f"{unfinished}.so"
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        done = compiler.run(unfinished, made)
-        if done.returncode != 0 and f"{unfinished}:" not in done.stderr:  # not about the text: no space, no linker, ...
+def build(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> None:
+    """Compile in a folder beside the goal, then put the result in place at once.  Errors: CompileError, OSError."""
+    with tempfile.TemporaryDirectory(prefix="build", dir=binary.parent, ignore_cleanup_errors=True) as folder:
+        sources = [Path(folder, name) for name in texts]
+        for source, text in zip(sources, texts.values(), strict=True):
+            source.write_text(text, encoding="utf-8")
+        made = Path(folder, binary.name)
+        done = compiler.build([str(source) for source in sources], str(made))
+        guilty = next((source for source in sources if f"{source}:" in done.stderr), None)
+        if done.returncode != 0 and guilty is None:  # not about the text: no space, no linker, ...
             raise OSError((done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0])
-        os.replace(unfinished, source)
-        if done.returncode != 0:
-            raise _refused(compiler, done.stderr.replace(unfinished, str(source)), text, source)
+        for source in sources:
+            os.replace(source, binary.parent / source.name)
+        if done.returncode != 0 and guilty is not None:
+            kept = binary.parent / guilty.name
+            raise _refused(compiler, done.stderr.replace(str(guilty), str(kept)), texts[guilty.name], kept)
         with open(made, "r+b") as file:
             file.write(hashlib.sha256(file.read()).digest())
         os.replace(made, binary)
-    finally:
-        for leftover in (unfinished, made):
-            Path(leftover).unlink(missing_ok=True)
 
 
 def _refused(compiler: Compiler, log: str, text: str, source: Path) -> CompileError:

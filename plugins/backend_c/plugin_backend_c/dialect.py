@@ -23,6 +23,7 @@ def _prototypes() -> dict[str, str]:
     return lines
 
 
+# CORE_ONCE: no loop is in the entry function; at -O1 it compiles in half the time
 PREAMBLE = """\
 typedef __INT8_TYPE__ int8_t;
 typedef __INT16_TYPE__ int16_t;
@@ -38,12 +39,19 @@ typedef __SIZE_TYPE__ size_t;
 #else
 #define CORE_VECTOR
 #endif
+#if defined(__GNUC__) && !defined(__clang__)
+#define CORE_ONCE __attribute__((optimize("O1")))
+#else
+#define CORE_ONCE
+#endif
 """
 
 C = Dialect(
     "c",
     calls={("signbit", "float32"): "__builtin_signbit", ("signbit", "float64"): "__builtin_signbit"},
     kernel="static __attribute__((noinline)) void",
+    shared_kernel='__attribute__((visibility("hidden"))) void',
+    entry="CORE_ONCE ",
     simd="#pragma omp simd {clauses}",
     reduction_clause="reduction({sign}:{names})",
     infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from importlib import import_module
 from threading import local
 from types import ModuleType
 from typing import Any
@@ -16,13 +19,43 @@ from core.ir.centry import Status
 from core.ir.program import GuardFailed, LibraryStep, Program, Value
 from plugin_backend_c import launcher
 
-DECLARATIONS = """
+_DECLARATIONS = """
 typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
 typedef void *(*core_memory)(void *, void *, int64_t);
-int32_t {name}(void **, const int64_t *, void **, void **, core_host_call, void **, int64_t *, int64_t *, core_memory,
-               void *);
-void core_release(void *);
+typedef int32_t (*core_entry)(void **, const int64_t *, void **, void **, core_host_call, void **, int64_t *,
+                              int64_t *, core_memory, void *);
+typedef void (*core_release)(void *);
 """
+
+
+@cache
+def foreign_functions() -> Any:
+    """cffi, which knows how C is called: imported for the first call that goes through it, as that takes 50 ms."""
+    ffi = import_module("cffi").FFI()
+    ffi.cdef(_DECLARATIONS)
+    return ffi
+
+
+class _Foreign:
+    """An executable as cffi sees it."""
+
+    def __init__(self, executable: Executable):
+        self.ffi = ffi = foreign_functions()
+        self.entry = ffi.cast("core_entry", executable._entry_address)
+        self.release = ffi.cast("core_release", executable._release_address)
+        self.constants = ffi.cast("void **", ctypes.addressof(executable._constant_pointers))
+        self.routines = ffi.cast("void **", ctypes.addressof(executable._routines))
+        is_needed = bool(executable.program.host_nodes)
+        self.host = ffi.callback("core_host_call", executable._call_python) if is_needed else ffi.NULL
+
+
+def _address(function: Any) -> int:
+    """Where a function of a library lies."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _pointers(addresses: Sequence[int]) -> Any:
+    return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
 
 
 class _Call:
@@ -42,28 +75,25 @@ class Executable:
     def __init__(
         self,
         program: Program,
-        ffi: Any,
-        library: Any,
+        library: ctypes.CDLL,
         sources: dict[str, str],
         routines: Sequence[int],
         extension: ModuleType | None = None,
     ):
         self.program, self.sources, self._extension = program, sources, extension
-        self._ffi, self._library, self._entry = ffi, library, getattr(library, program.name)
+        self._entry_address = _address(getattr(library, program.name))
+        self._release_address = _address(library.core_release)
         self._calls = local()
         self._constants = {v: np.ascontiguousarray(a).reshape(a.shape) for v, a in program.constants.items()}
-        self._constant_pointers = self._pointers(list(self._constants.values()))
-        self._routines = ffi.new("void *[]", [ffi.cast("void *", address) for address in routines] or [ffi.NULL])
-        self._host = ffi.callback("core_host_call", self._call_python) if program.host_nodes else ffi.NULL
+        self._constant_pointers = _pointers([a.__array_interface__["data"][0] for a in self._constants.values()])
+        self._routines = _pointers(routines)
         self._made = [(v, np.dtype(v.dtype), len(program.shapes[v])) for v in program.made]
         self._lengths_out = sum(ndim for _, _, ndim in self._made)
         self._report_length = 4 + max((len(shape) for shape in program.shapes.values()), default=0)
         self._plain = [value for value, _, _ in self._made] == program.outputs
         kept = (library, self._constant_pointers, self._routines)
-        addresses = (self._entry, self._constant_pointers[0], self._routines)
-        self.launcher = launcher.launchable(
-            extension, program, tuple(int(ffi.cast("intptr_t", p)) for p in addresses), self._constants, kept
-        )
+        addresses = (self._entry_address, ctypes.addressof(self._constant_pointers), ctypes.addressof(self._routines))
+        self.launcher = launcher.launchable(extension, program, addresses, self._constants, kept)
 
     def bind(self, current: list[Any], *how: Any) -> Callable[..., Any] | None:
         """Calls that need no Python, where there is a launcher: see core's Caller.fastest."""
@@ -74,31 +104,32 @@ class Executable:
         if self._extension is not None:
             self._extension.release_memory()
 
-    def _pointers(self, arrays: Sequence[np.ndarray]) -> Any:
-        buffers = [self._ffi.from_buffer(array) for array in arrays]
-        pointers = self._ffi.new("void *[]", buffers or [self._ffi.NULL])
-        return pointers, buffers
+    @cached_property
+    def _through_cffi(self) -> _Foreign:
+        return _Foreign(self)
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Errors: GuardFailed where lengths do not fit; MemoryError, IndexOutOfBounds, what a host op raises."""
-        ffi = self._ffi
+        foreign = self._through_cffi
+        ffi = foreign.ffi
         arrays = [array if array.flags.carray else _contiguous(array) for array in arrays]
         lengths = [n for array in arrays for n in array.shape]
-        inputs, _alive = self._pointers(arrays)
+        alive = [ffi.from_buffer(array) for array in arrays]
+        inputs = ffi.new("void *[]", alive or [ffi.NULL])
         outputs = ffi.new("void *[]", max(len(self._made), 1))
         output_lengths = ffi.new("int64_t[]", max(self._lengths_out, 1))
         report = ffi.new("int64_t[]", self._report_length)
         call = outer = None
-        if self._host:
+        if foreign.host:
             call, outer = _Call(), getattr(self._calls, "current", None)
             self._calls.current = call
         try:
-            status = self._entry(
+            status = foreign.entry(
                 inputs,
                 ffi.new("int64_t[]", lengths or [0]),
-                self._constant_pointers[0],
-                self._routines,
-                self._host,
+                foreign.constants,
+                foreign.routines,
+                foreign.host,
                 outputs,
                 output_lengths,
                 report,
@@ -106,7 +137,7 @@ class Executable:
                 ffi.NULL,
             )
         finally:
-            if self._host:
+            if foreign.host:
                 self._calls.current = outer
         if status != Status.DONE:
             self._raise(status, report, call)
@@ -117,11 +148,11 @@ class Executable:
 
     def _wrapped(self, outputs: Any, lengths: Any) -> list[np.ndarray]:
         """Arrays that own the memory which C allocated."""
-        made, first = [], 0
+        foreign, made, first = self._through_cffi, [], 0
         for k, (_, dtype, ndim) in enumerate(self._made):
             shape = tuple(lengths[first : first + ndim])
             first += ndim
-            made.append(self._array(self._ffi.gc(outputs[k], self._library.core_release), dtype, shape))
+            made.append(self._array(foreign.ffi.gc(outputs[k], foreign.release), dtype, shape))
         return made
 
     def _array(self, pointer: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -130,7 +161,7 @@ class Executable:
             size *= n
         if not size:
             return np.empty(shape, dtype)
-        return np.frombuffer(self._ffi.buffer(pointer, size), dtype).reshape(shape)
+        return np.frombuffer(foreign_functions().buffer(pointer, size), dtype).reshape(shape)
 
     def _all_outputs(
         self, made: list[np.ndarray], arrays: Sequence[np.ndarray], call: _Call | None
@@ -172,7 +203,7 @@ class Executable:
             for k, (value, result) in enumerate(zip(step.outputs, results, strict=True)):
                 array = np.array(result, order="C") if result.base is not None else _contiguous(result)
                 call.arrays[value] = array
-                outputs[k] = self._ffi.from_buffer(array) if array.size else self._ffi.NULL
+                outputs[k] = foreign_functions().from_buffer(array) if array.size else foreign_functions().NULL
                 for n in array.shape:
                     output_lengths[first] = n
                     first += 1

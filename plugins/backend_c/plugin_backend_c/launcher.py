@@ -45,10 +45,10 @@ def _module(compiler: Compiler) -> ModuleType | None:
     folder = Path(sysconfig.get_path("include") or "")
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not (folder / "Python.h").is_file():
         return None
-    flags = ("-O2", f"-I{folder}", f"-I{np.get_include()}")
+    flags, linker = ("-O2", f"-I{folder}", f"-I{np.get_include()}"), compiler.linker
     if sys.platform == "darwin":
-        flags += ("-undefined", "dynamic_lookup")
-    builder, text = replace(compiler, flags=flags), source()
+        linker += ("-undefined", "dynamic_lookup")
+    builder, text = replace(compiler, flags=flags, linker=linker), source()
     about = f"{sys.version}\n{sysconfig.get_config_var('SOABI')}\n{np.__version__}"
     key = hashlib.sha256(f"{builder.identity}\n{about}\n{text}".encode()).hexdigest()[:40]
     for place in folders():
@@ -71,7 +71,7 @@ def source() -> str:
 def _loaded(text: str, binary: Path, compiler: Compiler) -> ModuleType:
     """Errors: OSError, ImportError, CompileError."""
     if not libraries.intact(binary):
-        libraries.build(text, binary, compiler)
+        libraries.build({f"{binary.stem}.c": text}, binary, compiler)
     loader = ExtensionFileLoader(NAME, str(binary))
     made = importlib.util.module_from_spec(importlib.util.spec_from_file_location(NAME, binary, loader=loader))
     loader.exec_module(made)

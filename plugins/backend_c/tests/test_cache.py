@@ -3,8 +3,8 @@
 import os
 import re
 import time
+from pathlib import Path
 
-import cffi
 import numpy as np
 import pytest
 
@@ -96,11 +96,11 @@ def test_a_spoilt_library_is_built_anew(python, fake, tmp_path, spoil):
 def test_a_library_that_cannot_be_loaded_is_built_anew(cache, monkeypatch):
     real, opened = libraries._opened, []
 
-    def refuses_first(ffi, binary):
+    def refuses_first(binary):
         opened.append(binary)
         if len(opened) == 2:
             raise OSError("wrong system")
-        return real(ffi, binary)
+        return real(binary)
 
     monkeypatch.setattr(libraries, "_opened", refuses_first)
     assert doubled()(np.ones(1)) == 2 and len(opened) == 1
@@ -109,7 +109,7 @@ def test_a_library_that_cannot_be_loaded_is_built_anew(cache, monkeypatch):
 
 
 def test_a_library_that_can_nowhere_be_loaded_is_a_compile_error(cache, monkeypatch):
-    def refuses(ffi, binary):
+    def refuses(binary):
         raise OSError("failed to map segment: Operation not permitted")
 
     monkeypatch.setattr(libraries, "_opened", refuses)
@@ -143,32 +143,29 @@ def test_a_cache_that_cannot_be_written_is_still_read(cache, monkeypatch):
 
 
 def _refuse_writing(monkeypatch, cache):
-    real = libraries.tempfile.mkstemp
+    real = libraries.tempfile.mkdtemp
 
-    def mkstemp(*args, dir=None, **named):
+    def mkdtemp(suffix=None, prefix=None, dir=None):
         if str(dir).startswith(str(cache)):
             raise PermissionError(13, "Permission denied", str(dir))
-        return real(*args, dir=dir, **named)
+        return real(suffix, prefix, dir)
 
-    monkeypatch.setattr(libraries.tempfile, "mkstemp", mkstemp)
+    monkeypatch.setattr(libraries.tempfile, "mkdtemp", mkdtemp)
 
 
-@pytest.mark.parametrize("call", ["os.replace", "os.fdopen"])
-def test_a_full_disk_leaves_nothing_behind_and_a_temporary_folder_serves(cache, monkeypatch, call):
+@pytest.mark.parametrize("module, call", [(os, "replace"), (Path, "write_text")], ids=["replace", "write"])
+def test_a_full_disk_leaves_nothing_behind_and_a_temporary_folder_serves(cache, monkeypatch, module, call):
     compiler.find()
-    real, (_, name) = eval(call), call.split(".")
+    real = getattr(module, call)
 
     def full(first, *rest, **named):
-        where = os.readlink(f"/proc/self/fd/{first}") if isinstance(first, int) else str(first)
-        if where.startswith(str(cache)):
-            if isinstance(first, int):
-                os.close(first)
+        if str(first).startswith(str(cache)):
             raise OSError(28, "No space left on device")
         return real(first, *rest, **named)
 
-    monkeypatch.setattr(libraries.os, name, full)
+    monkeypatch.setattr(module, call, full)
     assert doubled(11.0)(np.ones(1)) == 11
-    assert not [one for one in cache.rglob("*") if one.suffix in (".c", ".so")]
+    assert not [one for one in cache.rglob("*") if one.suffix in (".c", ".o", ".so")]
 
 
 def test_a_compiler_that_runs_out_of_disk_is_given_a_temporary_folder(cache, fake, monkeypatch):
@@ -269,7 +266,7 @@ static void k0(double *x)
 def refused(text):
     found, _ = compiler.find()
     with pytest.raises(CompileError) as caught:
-        libraries.load(cffi.FFI(), text, found)
+        libraries.load([text], found)
     return caught.value
 
 
@@ -300,4 +297,23 @@ def test_a_complaint_without_a_line_is_quoted_as_it_is(cache, fake):
     with pytest.raises(
         CompileError, match=r"mine 1 refused generated code: .*is not to my taste\n.*:0: \(no line given"
     ):
-        libraries.load(cffi.FFI(), WRONG, Compiler((mine,), "mine 1"))
+        libraries.load([WRONG], Compiler((mine,), "mine 1"))
+
+
+def test_an_error_in_the_second_unit_names_its_file_and_keeps_both(cache):
+    found, _ = compiler.find()
+    with pytest.raises(CompileError) as caught:
+        libraries.load(["int run(void) { return 0; }\n", WRONG], found)
+    assert re.search(r"/[0-9a-f]{40}_2\.c:4: x\[0\] = core_no_such_thing", str(caught.value))
+    assert {one.name[40:] for one in made(cache, ".c")} == {".c", "_2.c"}
+    assert not made(cache) and not made(cache, ".o")
+
+
+def test_units_call_each_other(cache):
+    found, _ = compiler.find()
+    inside = '__attribute__((visibility("hidden"))) int core_inside(int x)'
+    library, texts = libraries.load(
+        [f"{inside};\nint run(int x) {{ return core_inside(x) + 1; }}\n", inside + " { return 2 * x; }\n"], found
+    )
+    assert library.run(20) == 41 and len(texts) == 2
+    assert not hasattr(library, "core_inside")

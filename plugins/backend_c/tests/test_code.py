@@ -257,3 +257,34 @@ def test_sanitizers_find_nothing(case, sanitizing, tmp_path):
     assert ran.returncode == 0, ran.stderr[:3000]
     first, second = ran.stdout.splitlines()
     assert first == second and first.split()[0] == str(case.status)
+
+
+# --- several translation units ----------------------------------------------------------------------------------------
+
+
+def test_a_large_program_is_several_files_and_gives_the_same_numbers():
+    x = ct.dvector("x")
+    state, want, at = x, np.linspace(0, 1, 7), np.linspace(0, 1, 7)
+    for k in range(30):
+        state, want = ct.cumsum(ct.tanh(state * (k + 0.5))), np.cumsum(np.tanh(want * (k + 0.5)))
+    f = core.function([x], state, backend="c")
+    first, *others = f.sources
+    assert len(others) > 1
+    assert others == [first.replace(".c", f"_{k}.c") for k in range(2, len(f.sources) + 1)]
+    assert_allclose(f(at), want, rtol=1e-12)
+
+
+def test_equal_steps_of_an_unrolled_loop_are_compiled_once():
+    xs = [ct.dvector(f"x{k}") for k in range(10)]
+    h, states = xs[0], []
+    for x in xs[1:]:
+        h = ct.cumsum(ct.tanh(h) * 0.5 + x)
+        states.append(h)
+    f = core.function(xs, states, backend="c")
+    (text,) = f.sources.values()
+    assert text.count("static __attribute__((noinline)) void") <= 4
+    values = list(np.random.default_rng(0).normal(size=(10, 5)))
+    want = values[0]
+    for x, got in zip(values[1:], f(*values), strict=True):
+        want = np.cumsum(np.tanh(want) * 0.5 + x)
+        assert_allclose(got, want, rtol=1e-12)

@@ -1,0 +1,127 @@
+"""A program as translation units: which C functions it has, and in which text each lies.
+
+Kernels that differ only in names become one function, called with other arguments: the equal steps of an unrolled loop
+are compiled once.  Many kernels are dealt out to several units, which can be compiled at the same time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from core.ir.centry import HEAD, Entry
+from core.ir.cfamily import Dialect, Names, print_kernel
+from core.ir.chelpers import HELPERS
+from core.ir.clibrary import declarations as library_types
+from core.ir.expr import Expr
+from core.ir.program import KernelStep, Program
+
+MOST_LOOPS = 12  # in one unit: about 0.15 s of a C compiler's time, four times what it takes to start one
+
+
+@dataclass
+class Function:
+    """A kernel as C: comments, and the text from its name on.  ``also`` are what others compute with it."""
+
+    comments: list[str]
+    text: str
+    also: list[str] = field(default_factory=list)
+
+    @property
+    def loops(self) -> int:
+        return self.text.count("for (")
+
+    @property
+    def head(self) -> str:
+        return self.text[: self.text.index("\n{")]
+
+    def printed(self, qualifiers: str) -> str:
+        also = [f"also: {', '.join(self.also)}"] if self.also else []
+        comments = "".join(f"/* {line} */\n" for line in [*self.comments, *also])
+        return f"{comments}{qualifiers} {self.text}"
+
+
+class Functions:
+    """The kernels of a program.  ``names`` and ``lengths``: what the step at a position calls, with which lengths."""
+
+    def __init__(self, program: Program, dialect: Dialect):
+        self.all: list[Function] = []
+        self.names: dict[int, str] = {}
+        self.lengths: dict[int, list[Expr]] = {}
+        self._dialect = dialect
+        self._scalars = {value for value in program.inputs if not program.shapes[value]}
+        self._first: dict[str, tuple[str, Function]] = {}
+        for position, step in enumerate(program.steps):
+            if isinstance(step, KernelStep):
+                self._add(position, step)
+
+    def _add(self, position: int, step: KernelStep) -> None:
+        kernel, names = step.kernel, Names([step.kernel.name, *self._dialect.reserved])
+        printed, self.lengths[position] = print_kernel(kernel, self._dialect, self._scalars, names)
+        comments = kernel.comment.splitlines()
+        text = printed.split("\n", len(comments))[-1].removeprefix(f"{self._dialect.kernel} ")
+        made = Function(comments, text)
+        key = names.numbered(text.removeprefix(kernel.name))
+        name, first = self._first.setdefault(key, (kernel.name, made))
+        self.names[position] = name
+        if first is made:
+            self.all.append(made)
+        else:
+            first.also += [line.partition(":")[0] for line in comments]
+
+
+def print_program(program: Program, dialect: Dialect) -> str:
+    """A program as one text: its translation units, one after the other."""
+    return "\n".join(print_units(program, dialect))
+
+
+def print_units(program: Program, dialect: Dialect, most_loops: int = MOST_LOOPS) -> list[str]:
+    """The translation units of a program, the entry function in the first; one, unless there are many loops."""
+    functions = Functions(program, dialect)
+    entry = Entry(program, dialect, functions.lengths, functions.names).text()
+    groups = _dealt(functions.all, most_loops)
+    if len(groups) < 2 or not dialect.shared_kernel:
+        return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), entry])]
+    prototypes = "\n".join(f"{dialect.shared_kernel} {one.head};" for one in functions.all)
+    kernels = [[one.printed(dialect.shared_kernel) for one in group] for group in groups]
+    return [_main(program, dialect, [prototypes, entry]), *(_unit(dialect, texts, HELPERS) for texts in kernels)]
+
+
+def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
+    """The unit with the entry function, which may call library routines and their helpers."""
+    routines = program.routines.values()
+    helpers = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
+    return _unit(dialect, parts, helpers, library_types(routines), HEAD)
+
+
+def _dealt(functions: Sequence[Function], most_loops: int) -> list[list[Function]]:
+    """Functions in their order, in as few groups as can be, all of about the same number of loops."""
+    total = sum(one.loops for one in functions)
+    share = total / max(round(total / most_loops), 1)
+    groups: list[list[Function]] = [[]]
+    loops = 0
+    for one in functions:
+        if groups[-1] and loops + one.loops / 2 > share * len(groups):
+            groups.append([])
+        groups[-1].append(one)
+        loops += one.loops
+    return groups
+
+
+def _unit(
+    dialect: Dialect,
+    parts: Sequence[str],
+    helpers: Mapping[str, str],
+    types: Mapping[str, str] = MappingProxyType({}),
+    head: str = "",
+) -> str:
+    """One text: what its parts use of ``helpers`` and ``types`` is declared before them."""
+    body = "\n\n".join(parts)
+    used = set(re.findall(r"\w+", body))
+    declared_types = [line for name, line in types.items() if name in used]
+    defined = [text for name, text in helpers.items() if name in used]
+    used.update(re.findall(r"\w+", " ".join(defined)))
+    declared = [line for name, line in dialect.declarations.items() if name in used]
+    return "\n".join([dialect.preamble, *declared, "", head, *declared_types, *defined, "", body, ""])
