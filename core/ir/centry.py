@@ -310,7 +310,7 @@ class Entry:
             types=self.dialect.types,
             pointer=self._name,
             length=self._text,
-            function=lambda name: f"((core_{name})routines[{functions.index(name)}])",
+            address=lambda name: f"routines[{functions.index(name)}]",
             too_long=lambda length: self._fail(Status.LIBRARY, where, length),
             failed=lambda number: self._fail(Status.ROUTINE, where, number),
         )

@@ -72,9 +72,13 @@ class Call:
         self._names: dict[tuple[str, str], str] = {}
         self.head: list[str] = []
 
+    def address(self, name: str) -> str:
+        """The address of a function of the routine."""
+        return self._hooks.address(name)
+
     def function(self, name: str) -> str:
         """A function of the routine, ready to be called."""
-        return self._hooks.function(name)
+        return f"((core_{name}){self.address(name)})"
 
     def integer(self, length: str, least: int = 0) -> str:
         """A name for a length as a C ``int``, at least ``least``; where it is too long for one, the program stops."""
@@ -117,7 +121,7 @@ class Hooks:
     types: Mapping[str, str]
     pointer: Callable[[Any], str]  # of a value
     length: Callable[[Expr], str]
-    function: Callable[[str], str]  # of a C function's name
+    address: Callable[[str], str]  # of a C function's name
     too_long: Callable[[str], str]  # of a length
     failed: Callable[[str], str]  # of a number
 

@@ -5,25 +5,18 @@ from __future__ import annotations
 import ctypes
 import importlib
 import sys
-from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
 
-from core.ir.clibrary import Call, Routine
-
 _MODULE = "scipy.linalg.cython_blas"
-_LETTERS = {"float32": "s", "float64": "d"}
-_TYPES = {"float32": "float", "float64": "double"}
-
-
-def _prototypes(name: str, arguments: str) -> dict[str, str]:
-    """The types of a routine's function for each dtype; ``T`` in ``arguments`` is the type of an element."""
-    return {
-        f"{letter}{name}": f"void {{}}({arguments.replace('T', _TYPES[dtype])})" for dtype, letter in _LETTERS.items()
-    }
+_GEMM = (
+    "void {{}}(const char *, const char *, const int *, const int *, const int *, const {0} *, const {0} *, "
+    "const int *, const {0} *, const int *, const {0} *, {0} *, const int *)"
+)
+GEMM = {"sgemm": _GEMM.format("float"), "dgemm": _GEMM.format("double")}  # function -> its type
 
 
 def address(function: str) -> int:
@@ -35,30 +28,22 @@ def address(function: str) -> int:
     return pointer_of(exported, name_of(exported))
 
 
-def _gemm(call: Call) -> Iterator[str]:
-    """Row-major C = A B is column-major C' = B' A'; an operand that lies the other way only changes a letter."""
-    (a, b), (c,) = call.operands, call.outputs
-    m, n, k = map(call.integer, (*c.shape, a.shape[1]))
-    lda, ldb, ldc = (call.integer(matrix.leading, least=1) for matrix in (a, b, c))
-    one, zero = call.constant(1.0, c.dtype), call.constant(0.0, c.dtype)
-    letters = ", ".join('"T"' if matrix.transposed else '"N"' for matrix in (b, a))
-    yield (
-        f"{call.function(_LETTERS[c.dtype] + 'gemm')}({letters}, &{n}, &{m}, &{k}, &{one}, {b.pointer}, &{ldb}, "
-        f"{a.pointer}, &{lda}, &{zero}, {c.pointer}, &{ldc});"
-    )
+def threads() -> tuple[int, int] | None:
+    """Addresses of the functions that get and set how many threads BLAS works with; None where none are known.
 
-
-ROUTINES = {
-    "gemm": Routine(
-        _prototypes(
-            "gemm",
-            "const char *, const char *, const int *, const int *, const int *, const T *, const T *, const int *, "
-            "const T *, const int *, const T *, T *, const int *",
-        ),
-        address,
-        _gemm,
-    )
-}
+    SciPy's wheels bring OpenBLAS in a folder of their own.  Opening it again gives the copy that is in use.
+    """
+    package = Path(_extension().__file__).parents[1]
+    for folder in (package.parent / "scipy.libs", package / ".dylibs"):
+        for file in folder.glob("*openblas*"):
+            try:
+                library = ctypes.CDLL(str(file))
+                pair = [getattr(library, f"scipy_openblas_{verb}_num_threads") for verb in ("get", "set")]
+            except (OSError, AttributeError):  # no library after all, or one that calls them otherwise
+                continue
+            get, put = (ctypes.cast(function, ctypes.c_void_p).value for function in pair)
+            return get, put
+    return None
 
 
 @cache

@@ -1,9 +1,12 @@
 """Pointers to BLAS, without the import of all of SciPy's linear algebra."""
 
+import ctypes
+
 import pytest
 
-from plugin_backend_c import blas
+from plugin_backend_c import blas, products
 
+KINDS = ((ctypes.c_int,), (None, ctypes.c_int))
 USE = """
 import numpy as np, core, core.tensor as ct
 x = ct.dmatrix("x")
@@ -13,8 +16,17 @@ np.testing.assert_allclose(core.function([x], x @ x.T, backend="c")(a), a @ a.T)
 
 
 def test_routines_are_addresses():
-    functions = [(routine, name) for routine in blas.ROUTINES.values() for name in routine.functions]
+    functions = [(routine, name) for routine in products.ROUTINES.values() for name in routine.functions]
     assert len({routine.address(name) for routine, name in functions}) == len(functions)
+
+
+def test_threads_of_blas_can_be_counted_and_set():
+    get, put = (ctypes.CFUNCTYPE(*kind)(address) for kind, address in zip(KINDS, blas.threads(), strict=True))
+    before = get()
+    put(1)
+    assert get() == 1
+    put(before)
+    assert get() == before
 
 
 def test_the_extension_is_loaded_without_its_package(python):

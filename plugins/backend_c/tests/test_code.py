@@ -13,6 +13,7 @@ import core
 import core.tensor as ct
 from core.ir.centry import functions_of
 from core.ir.program import LibraryStep
+from plugin_backend_c import products
 
 rng = np.random.default_rng(0)
 x, y, v, w = ct.dmatrix("x"), ct.dmatrix("y"), ct.dvector("v"), ct.dvector("w")
@@ -194,7 +195,9 @@ def driver(case, program):
     lines += ["extern int printf(const char *, ...);"]
     if any(isinstance(step, LibraryStep) for step in program.steps):
         lines += [GEMM.format(letter=letter, type=kind) for letter, kind in (("d", "double"), ("s", "float"))]
-        routines = ", ".join(f"(void *){name}" for name in functions_of(program))
+        lines.append(products.source().replace(products.STRUCTURE, "").replace("NAME(x) core_", "NAME(x) own_"))
+        own = {name: f"own_{name}" for name in ("sproduct", "dproduct")}
+        routines = ", ".join(f"(void *){own.get(name, name)}" for name in functions_of(program))
     else:
         routines = "0"
     lines += ["int main(void)", "{"]

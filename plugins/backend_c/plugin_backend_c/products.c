@@ -1,0 +1,99 @@
+/* Products of matrices: blocks of registers for what is small or narrow, BLAS for the rest.
+ *
+ * products.py makes one unit of this text, of product.h, and of products_of.h, once for each type; it is built once and
+ * kept.  Nothing here knows Python or NumPy.
+ */
+
+typedef __INT32_TYPE__ int32_t;
+typedef __INT64_TYPE__ int64_t;
+extern void *memcpy(void *, const void *, __SIZE_TYPE__);
+
+#if defined(__AVX512F__) && defined(__AVX512VL__)
+#include <immintrin.h>
+#define WIDE 1
+enum { BYTES = 64, ROWS = 8 }; /* of a vector; of a block: 16 sums, in 32 registers */
+#elif defined(__AVX__)
+#include <immintrin.h>
+enum { BYTES = 32, ROWS = 6 }; /* 12 sums, in 16 registers */
+#else
+enum { BYTES = 16, ROWS = 6 };
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define ALONE static __attribute__((noinline))
+#define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+
+enum { DEPTH = 256 }; /* of one pass over k: so many rows of two vectors of B stay in the first cache */
+
+#include "product.h"
+
+/* --- threads of BLAS -----------------------------------------------------------------------------------------------
+ *
+ * Products are divided by whoever calls; a library that also starts threads would only fight for the same cores.  While
+ * any call of ours runs it works with one, and afterwards with as many as before. */
+
+static int (*get_threads)(void);
+static void (*set_threads)(int);
+static int busy, calls, threads_before;
+
+void core_product_threads(int (*get)(void), void (*set)(int))
+{
+    get_threads = get;
+    set_threads = set;
+}
+
+static void count_calls(int change)
+{
+    if (!get_threads) return;
+    while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
+    }
+    if (change > 0 && calls == 0) {
+        threads_before = get_threads();
+        if (threads_before != 1) set_threads(1);
+    }
+    calls += change;
+    if (calls == 0 && threads_before != 1) set_threads(threads_before);
+    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+}
+
+/* --- which way ----------------------------------------------------------------------------------------------------- */
+
+static int is_long(const core_product *p)
+{
+    const int64_t most = __INT_MAX__;
+    return p->m > most || p->n > most || p->k > most || p->a_row > most || p->a_column > most || p->b_row > most
+        || p->b_column > most || p->c_row > most;
+}
+
+static int at_least(int a, int b)
+{
+    const int more = a > b ? a : b;
+    return more > 1 ? more : 1;
+}
+
+/* Whether blocks of registers beat BLAS, as measured against OpenBLAS 0.3.30 on Zen 4; ``turned``: B must be copied. */
+static int is_ours(double m, double n, double k, int turned)
+{
+    const double work = m * n * k;
+    if (m == 1 || n == 1 || work <= 1 << 12) return 1;
+    if (n <= 32 && work > 1 << 18) return 1;
+#ifdef WIDE
+    return !turned && m <= 96 && work >= 1 << 20;
+#else
+    return work <= 1 << 20 && !(turned && m > 4 && m < 8);
+#endif
+}
+
+/* How many rows (or columns) of C make one piece of work for a thread.  Of lengths alone, so that no element depends on
+ * how many threads there are. */
+int64_t core_product_chunk(const core_product *p)
+{
+    const int64_t length = p->columns ? p->n : p->m, other = p->columns ? p->m : p->n;
+    const double each = (double)other * p->k;
+    if (each * length < 1 << 22) return length > 0 ? length : 1;
+    const double enough = (1 << 20) / each;
+    int64_t chunk = length / 32 > 32 ? length / 32 : 32;
+    if (enough > chunk) chunk = (int64_t)enough;
+    if (chunk > length / 2) chunk = (length + 1) / 2;
+    return (chunk + 7) / 8 * 8;
+}

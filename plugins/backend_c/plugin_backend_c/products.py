@@ -1,0 +1,93 @@
+"""Products of matrices in C: products.c, built here once for each compiler, and how generated code calls it.
+
+BLAS serves what is large; where it comes from is in blas.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cffi
+
+from core.errors import BackendError
+from core.ir.clibrary import Call, Routine
+from plugin_backend_c import blas, compiler
+from plugin_backend_c import cache as libraries
+
+LETTERS = {"float32": "s", "float64": "d"}
+_TYPES = {"float32": "float", "float64": "double"}
+_INTEL = {"float32": ("ps", ""), "float64": ("pd", "d")}  # how immintrin.h calls functions and vectors
+_DECLARATIONS = """
+void core_sproduct(void *, int64_t, int64_t, int64_t);
+void core_dproduct(void *, int64_t, int64_t, int64_t);
+void core_product_threads(int (*)(void), void (*)(int));
+"""
+
+
+STRUCTURE = (Path(__file__).parent / "product.h").read_text()
+
+
+def source() -> str:
+    """products.c, and products_of.h for each type: one text, as the cache wants it."""
+    here = Path(__file__).parent
+    body = (here / "products_of.h").read_text()
+    parts = [(here / "products.c").read_text().replace('#include "product.h"\n', STRUCTURE)]
+    for dtype, letter in LETTERS.items():
+        function, vector = _INTEL[dtype]
+        parts.append(f"""
+#define T {_TYPES[dtype]}
+#define NAME(x) core_{letter}##x
+#ifdef WIDE
+#define LOAD_PART(p, n) (NAME(vector))_mm512_maskz_loadu_{function}((1u << (n)) - 1, p)
+#define STORE_PART(p, n, v) _mm512_mask_storeu_{function}(p, (1u << (n)) - 1, (__m512{vector})(v))
+#endif
+{body}
+#undef T
+#undef NAME
+#undef LOAD_PART
+#undef STORE_PART
+""")
+    return "".join(parts)
+
+
+@cache
+def _library() -> Any:
+    """The library made of it.  Errors: BackendError without a compiler, CompileError."""
+    found, why = compiler.find()
+    if found is None:
+        raise BackendError(f"products need a C compiler: {why}")
+    ffi = cffi.FFI()
+    ffi.cdef(_DECLARATIONS)
+    builder = replace(found, flags=(*found.flags, "-ffp-contract=fast"))
+    library, _ = libraries.load(ffi, source(), builder)
+    threads = blas.threads()
+    if threads is not None:
+        get, put = threads
+        library.core_product_threads(ffi.cast("int (*)(void)", get), ffi.cast("void (*)(int)", put))
+    return ffi, library
+
+
+def address(function: str) -> int:
+    """Where a function of BLAS, or ``sproduct`` or ``dproduct`` of products.c, is."""
+    if function not in _OWN:
+        return blas.address(function)
+    ffi, library = _library()
+    return int(ffi.cast("intptr_t", getattr(library, f"core_{function}")))
+
+
+def _gemm(call: Call) -> Iterator[str]:
+    """One product: what it is made of, and all of its rows."""
+    (a, b), (c,) = call.operands, call.outputs
+    letter = LETTERS[c.dtype]
+    pointers = [call.address(f"{letter}gemm"), a.pointer, b.pointer, c.pointer]
+    sizes = [*c.shape, a.shape[1], *a.strides, *b.strides, c.strides[0]]
+    yield f"core_product core_p = {{{', '.join([*pointers, *sizes])}, 0, 0}};"
+    yield f"{call.function(f'{letter}product')}(&core_p, 0, {c.shape[0]}, 0);"
+
+
+_OWN = {f"{letter}product": "void {}(void *, int64_t, int64_t, int64_t)" for letter in LETTERS.values()}
+ROUTINES = {"gemm": Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers={"core_product": STRUCTURE})}

@@ -1,0 +1,203 @@
+/* Products of elements of type T, named with the letter that BLAS has for it.  See products.c. */
+
+enum { NAME(lanes) = BYTES / sizeof(T) };
+typedef T NAME(vector) __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
+
+/* Fewer elements than a vector has: those behind them are not touched, and read as 0. */
+INLINE NAME(vector) NAME(load_part)(const T *p, int n)
+{
+    NAME(vector) v = {0};
+#ifdef LOAD_PART
+    v = LOAD_PART(p, n);
+#else
+    memcpy(&v, p, n * sizeof(T));
+#endif
+    return v;
+}
+
+INLINE void NAME(store_part)(T *p, NAME(vector) v, int n)
+{
+#ifdef STORE_PART
+    STORE_PART(p, n, v);
+#else
+    memcpy(p, &v, n * sizeof(T));
+#endif
+}
+
+/* A block of C: ``rows`` by ``vectors``, of the last of which only ``part`` elements count where that is not 0. */
+INLINE void NAME(block)(const int rows, const int vectors, const int masked, int part, int64_t k, const T *a,
+                        int64_t a_row, int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row, int add)
+{
+    typedef NAME(vector) V;
+    const int last = masked ? vectors - 1 : vectors;
+    V sum[ROWS][4];
+    EACH(i, rows) EACH(j, vectors) sum[i][j] = (V){0};
+    if (add)
+        EACH(i, rows) EACH(j, vectors) {
+            const T *p = c + i * c_row + j * NAME(lanes);
+            sum[i][j] = j < last ? *(const V *)p : NAME(load_part)(p, part);
+        }
+    for (int64_t l = 0; l < k; l++) {
+        V right[4];
+        EACH(j, vectors) {
+            const T *p = b + l * b_row + j * NAME(lanes);
+            right[j] = j < last ? *(const V *)p : NAME(load_part)(p, part);
+        }
+        EACH(i, rows) {
+            const T left = a[i * a_row + l * a_column];
+            EACH(j, vectors) sum[i][j] += left * right[j];
+        }
+    }
+    EACH(i, rows) EACH(j, vectors) {
+        T *p = c + i * c_row + j * NAME(lanes);
+        if (j < last) *(V *)p = sum[i][j];
+        else NAME(store_part)(p, sum[i][j], part);
+    }
+}
+
+/* All rows of a panel of C. */
+INLINE void NAME(panel)(const int vectors, const int masked, int part, int64_t m, int64_t k, const T *a, int64_t a_row,
+                        int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row, int add)
+{
+    int64_t i = 0;
+#define BLOCK(rows) NAME(block)(rows, vectors, masked, part, k, a + i * a_row, a_row, a_column, b, b_row, \
+                                c + i * c_row, c_row, add), i += rows
+    while (i + ROWS <= m) BLOCK(ROWS);
+    if (i + 4 <= m) BLOCK(4);
+    if (i + 2 <= m) BLOCK(2);
+    if (i < m) BLOCK(1);
+#undef BLOCK
+}
+
+#define PANEL(name, vectors, masked) \
+    ALONE void NAME(name)(int part, int64_t m, int64_t k, const T *a, int64_t a_row, \
+        int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row, int add) \
+    { NAME(panel)(vectors, masked, part, m, k, a, a_row, a_column, b, b_row, c, c_row, add); }
+PANEL(two, 2, 0)
+PANEL(two_part, 2, 1)
+PANEL(one, 1, 0)
+PANEL(one_part, 1, 1)
+#undef PANEL
+
+/* One row of C where the rows of B are consecutive: 4 vectors of it at a time. */
+ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T *b,
+                                                int64_t b_row, T *c, int add)
+{
+    enum { lanes = NAME(lanes) };
+    int64_t j = 0;
+#define BLOCK(vectors, masked, part) NAME(block)(1, vectors, masked, part, k, a, 0, a_column, b + j, b_row, c + j, 0, add)
+    for (; j + 4 * lanes <= n; j += 4 * lanes) BLOCK(4, 0, 0);
+    for (; j + lanes <= n; j += lanes) BLOCK(1, 0, 0);
+    if (j < n) BLOCK(1, 1, n - j);
+#undef BLOCK
+}
+
+/* One row of C where the columns of B are consecutive: sums along them, 4 columns at a time. */
+INLINE void NAME(dots)(const int columns, int64_t k, const T *a, const T *b, int64_t b_column, T *c, int add)
+{
+    typedef NAME(vector) V;
+    enum { lanes = NAME(lanes) };
+    V sum[4][2];
+    EACH(j, columns) EACH(h, 2) sum[j][h] = (V){0};
+    int64_t l = 0;
+    for (; l + 2 * lanes <= k; l += 2 * lanes)
+        EACH(j, columns) EACH(h, 2)
+            sum[j][h] += *(const V *)(a + l + h * lanes) * *(const V *)(b + j * b_column + l + h * lanes);
+    for (; l < k; l += lanes) {
+        const int part = k - l < lanes ? k - l : lanes;
+        const V left = NAME(load_part)(a + l, part);
+        EACH(j, columns) sum[j][0] += left * NAME(load_part)(b + j * b_column + l, part);
+    }
+    EACH(j, columns) {
+        const V both = sum[j][0] + sum[j][1];
+        T total[lanes];
+        memcpy(total, &both, sizeof both);
+        for (int half = lanes / 2; half > 0; half /= 2)
+            EACH(h, half) total[h] += total[h + half];
+        c[j] = add ? c[j] + *total : *total;
+    }
+}
+
+ALONE void NAME(row_of_dots)(int64_t n, int64_t k, const T *a, const T *b, int64_t b_column,
+                                                       T *c, int add)
+{
+    int64_t j = 0;
+    for (; j + 4 <= n; j += 4) NAME(dots)(4, k, a, b + j * b_column, b_column, c + j, add);
+    for (; j < n; j++) NAME(dots)(1, k, a, b + j * b_column, b_column, c + j, add);
+}
+
+/* C by panels of two vectors, or what is left; columns of B that do not lie side by side are copied first. */
+static void NAME(blocks)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *b,
+                         int64_t b_row, int64_t b_column, T *c, int64_t c_row, int add)
+{
+    enum { lanes = NAME(lanes) };
+    T copy[DEPTH * 2 * lanes] __attribute__((aligned(64)));
+    for (int64_t l = 0; l == 0 || l < k; l += DEPTH, add = 1) {
+        const int64_t depth = k - l < DEPTH ? k - l : DEPTH;
+        for (int64_t j = 0, width; j < n; j += width) {
+            const int64_t left = n - j;
+            width = left >= 2 * lanes ? 2 * lanes : left > lanes + lanes / 2 || left < lanes ? left : lanes;
+            const T *right = b + l * b_row + j * b_column;
+            int64_t right_row = b_row;
+            if (b_column != 1) {
+                for (int64_t q = 0; q < width; q++)
+                    for (int64_t p = 0; p < depth; p++) copy[p * width + q] = right[p * b_row + q * b_column];
+                right = copy;
+                right_row = width;
+            }
+            const T *rows = a + l * a_column;
+            if (width == 2 * lanes) NAME(two)(0, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
+            else if (width > lanes) NAME(two_part)(width - lanes, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
+            else if (width == lanes) NAME(one)(0, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
+            else NAME(one_part)(width, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
+        }
+    }
+}
+
+static void NAME(own)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *b,
+                      int64_t b_row, int64_t b_column, T *c, int64_t c_row, int add)
+{
+    if (n == 1 && c_row == 1 && m > 1) /* the same elements, seen as one row */
+        NAME(own)(1, m, k, b, b_column, b_row, a, a_column, a_row, c, m, add);
+    else if (m == 1 && b_column == 1)
+        NAME(row)(n, k, a, a_column, b, b_row, c, add);
+    else if (m <= 4 && a_column == 1 && b_row == 1)
+        for (int64_t i = 0; i < m; i++) NAME(row_of_dots)(n, k, a + i * a_row, b, b_column, c + i * c_row, add);
+    else
+        NAME(blocks)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, c_row, add);
+}
+
+typedef void (*NAME(gemm))(const char *, const char *, const int *, const int *, const int *, const T *, const T *,
+                           const int *, const T *, const int *, const T *, T *, const int *);
+
+/* Row-major C = A B is column-major C' = B' A'.  Where both strides are 1 one axis has length 1, and BLAS still wants the
+ * distance of two rows that there are not. */
+static void NAME(by_blas)(const core_product *p, int64_t rows, int64_t columns, const T *a, const T *b, T *c)
+{
+    const int m = columns, n = rows, k = p->k, a_turned = p->a_column != 1, b_turned = p->b_column != 1;
+    const int a_line = a_turned ? n : k, b_line = b_turned ? k : m;
+    const int a_next = a_turned ? p->a_column : p->a_row, b_next = b_turned ? p->b_column : p->b_row;
+    const int leading[] = {at_least(b_next, b_line), at_least(a_next, a_line), p->c_row};
+    const T one = 1, beta = p->add;
+    count_calls(1);
+    ((NAME(gemm))p->blas)(b_turned ? "T" : "N", a_turned ? "T" : "N", &m, &n, &k, &one, b, leading, a, leading + 1,
+                          &beta, c, leading + 2);
+    count_calls(-1);
+}
+
+/* Rows (or columns) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
+void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
+{
+    const core_product *p = product;
+    const int64_t m = p->columns ? p->m : last - first, n = p->columns ? last - first : p->n;
+    const T *a = p->a, *b = p->b;
+    T *c = p->c;
+    (void)worker;
+    if (m <= 0 || n <= 0) return;
+    if (p->columns) b += first * p->b_column, c += first;
+    else a += first * p->a_row, c += first * p->c_row;
+    if (is_ours(m, n, p->k, p->b_column != 1) || is_long(p))
+        NAME(own)(m, n, p->k, a, p->a_row, p->a_column, b, p->b_row, p->b_column, c, p->c_row, p->add);
+    else
+        NAME(by_blas)(p, m, n, a, b, c);
+}

@@ -1,0 +1,123 @@
+"""products.c alone, for each kind of processor: layouts, lengths, values that are not finite, pieces of a product."""
+
+import itertools
+import platform
+from dataclasses import replace
+
+import cffi
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from core.testing import random
+from plugin_backend_c import blas, cache, compiler, products
+
+KINDS = {"native": None, "plain": ("-O2",)}
+if platform.machine() in ("x86_64", "AMD64"):
+    KINDS["avx2"] = ("-O2", "-mavx2", "-mfma")
+DTYPES = {"float64": 1e-12, "float32": 1e-4}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def own(request):
+    """The library, built for one kind of processor."""
+    found, _ = compiler.find()
+    flags = KINDS[request.param] or found.flags
+    ffi = cffi.FFI()
+    ffi.cdef(products.STRUCTURE + products._DECLARATIONS + "int64_t core_product_chunk(const core_product *);")
+    library, _ = cache.load(ffi, products.source(), replace(found, flags=(*flags, "-ffp-contract=fast")))
+    return ffi, library
+
+
+def strided(array, turned):
+    """The same matrix, row by row or column by column, and its strides in elements."""
+    stored = np.ascontiguousarray(array.T if turned else array)
+    rows, columns = array.shape
+    return stored, (1, rows) if turned else (columns, 1)
+
+
+def multiply(own, a, b, turned=(False, False), add=None, columns=False, pieces=None):
+    """A product, done in ``pieces``, pairs of first and last row (or column)."""
+    ffi, library = own
+    (m, k), n = a.shape, b.shape[1]
+    out = np.full((m, n), np.nan, a.dtype) if add is None else add.copy()
+    letter = products.LETTERS[str(a.dtype)]
+    (stored_a, steps_a), (stored_b, steps_b) = strided(a, turned[0]), strided(b, turned[1])
+    hold = [ffi.from_buffer(array) if array.size else ffi.NULL for array in (stored_a, stored_b, out)]
+    gemm = ffi.cast("void *", blas.address(f"{letter}gemm"))
+    p = ffi.new("core_product *", [gemm, *hold, m, n, k, *steps_a, *steps_b, n, add is not None, columns])
+    for first, last in pieces or [(0, n if columns else m)]:
+        getattr(library, f"core_{letter}product")(p, first, last, 0)
+    return out
+
+
+LENGTHS = [(m, n, k) for m in (1, 2, 3, 7, 8, 17, 70) for n in (1, 2, 7, 8, 9, 17, 33, 65) for k in (0, 1, 9, 33, 300)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("turned", list(itertools.product([False, True], repeat=2)))
+def test_products_of_every_layout_and_length(own, dtype, turned):
+    for m, n, k in [*LENGTHS, (0, 3, 2), (3, 0, 2), (100, 110, 120), (97, 300, 64), (200, 10, 500)]:
+        a, b = random((m, k), dtype), random((k, n), dtype, seed=1)
+        got = multiply(own, a, b, turned)
+        assert_allclose(got, a @ b, rtol=DTYPES[dtype], atol=DTYPES[dtype] * max(k, 1) ** 0.5, err_msg=f"{m} {n} {k}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_product_may_be_added_to_what_is_there(own, dtype):
+    for m, n, k in [(1, 9, 5), (9, 1, 5), (5, 7, 0), (17, 33, 300), (120, 130, 140)]:
+        a, b, c = random((m, k), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
+        assert_allclose(multiply(own, a, b, add=c), c + a @ b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (1, 40, 5), (40, 1, 5), (120, 130, 140)])
+def test_what_is_not_finite_is_kept_and_memory_is_not_read_before_it_is_written(own, shape):
+    m, n, k = shape
+    a, b = random((m, k)), random((k, n), seed=1)
+    a[:, 0], b[0, 0], a[-1, 1] = 0.0, np.inf, np.nan
+    with np.errstate(invalid="ignore"):
+        expected = a @ b
+    assert np.isnan(expected[:, 0]).all() and np.isnan(expected[-1]).all()
+    assert_allclose(multiply(own, a, b), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(40, 24, 30), (300, 40, 500)])
+@pytest.mark.parametrize("columns", [False, True])
+def test_a_product_may_be_done_in_pieces(own, columns, shape):
+    m, n, k = shape
+    a, b = random((m, k)), random((k, n), seed=1)
+    length = n if columns else m
+    pieces = [(0, 16), (16, 24), (24, length)]
+    assert_allclose(multiply(own, a, b, columns=columns, pieces=pieces), a @ b, rtol=1e-11, atol=1e-11)
+
+
+def test_pieces_depend_on_lengths_alone_and_cover_whatever_is_large(own):
+    ffi, library = own
+
+    def chunk(m, n, k, columns=0):
+        fields = {"m": m, "n": n, "k": k, "columns": columns}
+        return library.core_product_chunk(ffi.new("core_product *", fields))
+
+    assert chunk(64, 64, 64) == 64 and chunk(0, 3, 3) == 1
+    assert chunk(64, 500, 784) == 32 and chunk(1, 4096, 4096, columns=1) < 4096
+    assert chunk(4096, 4096, 4096) == 128
+
+
+def test_blas_works_with_one_thread_for_us_and_with_as_many_as_before_for_others(own):
+    ffi, library = own
+    seen, threads = [], [4]
+    get = ffi.callback("int (void)", lambda: threads[0])
+
+    @ffi.callback("void (int)")
+    def put(n):
+        threads[0] = n
+        seen.append(n)
+
+    library.core_product_threads(get, put)
+    try:
+        multiply(own, random((300, 300)), random((300, 300)))
+        assert seen == [1, 4]
+        multiply(own, random((3, 3)), random((3, 3)))
+        assert seen == [1, 4]
+    finally:
+        library.core_product_threads(ffi.NULL, ffi.NULL)
