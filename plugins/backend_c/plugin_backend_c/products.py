@@ -5,13 +5,11 @@ BLAS serves what is large; where it comes from is in blas.py.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import cffi
 
 from core.errors import BackendError
 from core.ir.clibrary import Call, Routine
@@ -21,13 +19,6 @@ from plugin_backend_c import cache as libraries
 LETTERS = {"float32": "s", "float64": "d"}
 _TYPES = {"float32": "float", "float64": "double"}
 _INTEL = {"float32": ("ps", ""), "float64": ("pd", "d")}  # how immintrin.h calls functions and vectors
-_DECLARATIONS = """
-void core_sproduct(void *, int64_t, int64_t, int64_t);
-void core_dproduct(void *, int64_t, int64_t, int64_t);
-void core_product_threads(int (*)(void), void (*)(int));
-"""
-
-
 STRUCTURE = (Path(__file__).parent / "product.h").read_text()
 
 
@@ -54,29 +45,28 @@ def source() -> str:
     return "".join(parts)
 
 
-@cache
-def _library() -> Any:
+def library() -> ctypes.CDLL:
     """The library made of it.  Errors: BackendError without a compiler, CompileError."""
     found, why = compiler.find()
     if found is None:
         raise BackendError(f"products need a C compiler: {why}")
-    ffi = cffi.FFI()
-    ffi.cdef(_DECLARATIONS)
-    builder = replace(found, flags=(*found.flags, "-ffp-contract=fast"))
-    library, _ = libraries.load(ffi, source(), builder)
+    return _library(replace(found, flags=(*found.flags, "-ffp-contract=fast")))
+
+
+@cache
+def _library(builder: compiler.Compiler) -> ctypes.CDLL:
+    made, _ = libraries.load([source()], builder)
     threads = blas.threads()
     if threads is not None:
-        get, put = threads
-        library.core_product_threads(ffi.cast("int (*)(void)", get), ffi.cast("void (*)(int)", put))
-    return ffi, library
+        made.core_product_threads(*map(ctypes.c_void_p, threads))
+    return made
 
 
 def address(function: str) -> int:
     """Where a function of BLAS, or ``sproduct`` or ``dproduct`` of products.c, is."""
     if function not in _OWN:
         return blas.address(function)
-    ffi, library = _library()
-    return int(ffi.cast("intptr_t", getattr(library, f"core_{function}")))
+    return ctypes.cast(getattr(library(), f"core_{function}"), ctypes.c_void_p).value or 0
 
 
 def _gemm(call: Call) -> Iterator[str]:

@@ -16,6 +16,12 @@ KINDS = {"native": None, "plain": ("-O2",)}
 if platform.machine() in ("x86_64", "AMD64"):
     KINDS["avx2"] = ("-O2", "-mavx2", "-mfma")
 DTYPES = {"float64": 1e-12, "float32": 1e-4}
+DECLARATIONS = """
+void core_sproduct(void *, int64_t, int64_t, int64_t);
+void core_dproduct(void *, int64_t, int64_t, int64_t);
+void core_product_threads(int (*)(void), void (*)(int));
+int64_t core_product_chunk(const core_product *);
+"""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -24,9 +30,9 @@ def own(request):
     found, _ = compiler.find()
     flags = KINDS[request.param] or found.flags
     ffi = cffi.FFI()
-    ffi.cdef(products.STRUCTURE + products._DECLARATIONS + "int64_t core_product_chunk(const core_product *);")
-    library, _ = cache.load(ffi, products.source(), replace(found, flags=(*flags, "-ffp-contract=fast")))
-    return ffi, library
+    ffi.cdef(products.STRUCTURE + DECLARATIONS)
+    library, _ = cache.load([products.source()], replace(found, flags=(*flags, "-ffp-contract=fast")))
+    return ffi, ffi.dlopen(library._name)
 
 
 def strided(array, turned):
