@@ -1,0 +1,37 @@
+"""Linear algebra for core: ops, their derivatives, and rewrites that use structure.
+
+Only what plugins must say is here.  The functions, ``plugin_ops_linalg.cholesky`` or ``core.ops.linalg.cholesky``, are
+those of plugin_ops_linalg/names.py, imported when the first of them is used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from core.markers import hookimpl
+from core.records import OpPack, Option
+
+
+@hookimpl
+def ops() -> list[OpPack]:
+    return [OpPack("linalg", "plugin_ops_linalg", help="decompositions, solvers and functions of matrices")]
+
+
+@hookimpl
+def options() -> list[Option]:
+    text = "what a matrix that fails gives (singular, not positive definite): an error, or NaN in its place"
+    return [Option("linalg.on_error", str, "raise", choices=("raise", "nan"), help=text)]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    names = import_module("plugin_ops_linalg.names")
+    if name != "names" and name not in names.__all__:
+        raise AttributeError(f"module 'plugin_ops_linalg' has no attribute {name!r}")
+    value = names if name == "names" else getattr(names, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *import_module("plugin_ops_linalg.names").__all__})

@@ -1,0 +1,152 @@
+"""Cholesky factors of positive definite matrices, and systems that are solved with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from core.tensor import TensorVariable, as_tensor, matmul
+from plugin_ops_linalg.batched import BatchedOp
+from plugin_ops_linalg.errors import LinAlgError
+from plugin_ops_linalg.families.triangular import SolveTriangular
+from plugin_ops_linalg.lapack import routine
+from plugin_ops_linalg.matrices import (
+    adjoint,
+    as_columns,
+    conjugate,
+    half_diagonal,
+    hermitian,
+    hermitian_transposed,
+    matrix_transpose,
+    total,
+    without_column,
+)
+
+__all__ = ["CholeskySolve", "Cholesky", "cho_factor", "cho_solve", "cholesky"]
+
+
+class Cholesky(BatchedOp):
+    """The triangular factor with a positive diagonal: a = L L^H with L lower, or a = U^H U with U upper.
+
+    Input   a: (..., n, n), Hermitian; only the triangle that ``lower`` names is read.
+    Output  (..., n, n), 0 in the other triangle.
+    Errors  LinAlgError naming the order of the first leading minor that is not positive.
+    Source  LAPACK potrf; backward stable: Higham (2002), theorem 10.3.  Derivatives: Murray (2016), section 2 and 3.
+    """
+
+    __props__ = ("lower", "check_finite", "on_error")
+    signature = "(n,n)->(n,n)"
+
+    def __init__(self, lower: bool = True, check_finite: bool = True, on_error: str | None = None):
+        super().__init__(on_error)
+        self.lower = bool(lower)
+        self.check_finite = self.needs_finite = bool(check_finite)
+
+    def compute(self, a: np.ndarray) -> np.ndarray:
+        factor, info = routine("potrf", a)(a, lower=self.lower, clean=True)
+        if info > 0:
+            raise LinAlgError(f"the matrix is not positive definite: its leading minor of order {info} is not positive")
+        return factor
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
+    ) -> Sequence[Any]:
+        """ga = L^-T Phi(L^T g) conj(L)^-1, then on the triangle that is read.  Murray (2016), equation 10."""
+        factor, g = self._lower(outputs[0]), self._lower(grads[0])
+        inner = half_diagonal(matmul(matrix_transpose(factor), g))
+        left = self._solver("T")(factor, inner)
+        right = matrix_transpose(self._solver("C")(factor, matrix_transpose(left)))
+        return [hermitian_transposed(right, self.lower)]
+
+    def pushforward(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
+    ) -> Sequence[Any]:
+        """dL = L Phi(L^-1 da L^-H).  Murray (2016), equation 8."""
+        factor, solve = self._lower(outputs[0]), self._solver("N")
+        left = solve(factor, hermitian(tangents[0], self.lower))
+        both = adjoint(solve(factor, adjoint(left)))
+        return [self._lower(matmul(factor, half_diagonal(both)))]
+
+    def _lower(self, factor: TensorVariable) -> TensorVariable:
+        """From a lower factor to that of this op, or back."""
+        return factor if self.lower else adjoint(factor)
+
+    def _solver(self, trans: str) -> SolveTriangular:
+        return SolveTriangular(True, trans, check_finite=self.check_finite, on_error=self.on_error)
+
+
+class CholeskySolve(BatchedOp):
+    """x with a x = b, where ``factor`` is the Cholesky factor of a; only the triangle that ``lower`` names is read.
+
+    Inputs  factor: (..., n, n); b: (..., n, k).      Output  x: (..., n, k).
+    Errors  LinAlgError naming the first element of the factor's diagonal that is 0.
+    Source  LAPACK potrs.
+    """
+
+    __props__ = ("lower", "check_finite", "on_error")
+    signature = "(n,n),(n,k)->(n,k)"
+
+    def __init__(self, lower: bool = True, check_finite: bool = True, on_error: str | None = None):
+        super().__init__(on_error)
+        self.lower = bool(lower)
+        self.check_finite = self.needs_finite = bool(check_finite)
+
+    def compute(self, factor: np.ndarray, b: np.ndarray) -> np.ndarray:
+        zero = np.flatnonzero(factor.diagonal() == 0)
+        if zero.size:
+            raise LinAlgError(f"the factor is singular: element {zero[0]} of its diagonal is 0")
+        return routine("potrs", factor)(factor, b, lower=self.lower)[0]
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
+    ) -> Sequence[Any]:
+        """a = L L^H: gb = a^-T g = conj(a^-1 conj(g)), gS = -gb x^T is the gradient of a, gL = (gS + gS^H) conj(L)."""
+        (factor, _), (x,), (g,) = inputs, outputs, grads
+        gb = conjugate(self(factor, conjugate(g)))
+        of_matrix = -matmul(gb, matrix_transpose(x))
+        both = of_matrix + adjoint(of_matrix)
+        mask = SolveTriangular(self.lower).triangle
+        factor = mask(factor)
+        if self.lower:
+            return [mask(matmul(both, conjugate(factor))), gb]
+        return [mask(matmul(conjugate(factor), both)), gb]  # a = U^H U
+
+    def pushforward(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
+    ) -> Sequence[Any]:
+        """dx = a^-1 (db - da x), da = dL L^H + L dL^H."""
+        (factor, _), (x,), (df, db) = inputs, outputs, tangents
+        change = None
+        if df is not None:
+            mask = SolveTriangular(self.lower).triangle
+            f, df = mask(factor), mask(df)
+            if self.lower:
+                change = -(matmul(df, matmul(adjoint(f), x)) + matmul(f, matmul(adjoint(df), x)))
+            else:
+                change = -(matmul(adjoint(df), matmul(f, x)) + matmul(adjoint(f), matmul(df, x)))
+        return [self(factor, total([db, change]))]
+
+
+def cholesky(
+    a: Any, lower: bool = True, overwrite_a: bool = False, check_finite: bool = True, on_error: str | None = None
+) -> TensorVariable:
+    """The Cholesky factor of ``a``: the lower one, as in NumPy, unless told otherwise; see Cholesky."""
+    return Cholesky(lower, check_finite, on_error)(a)
+
+
+def cho_factor(
+    a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True, on_error: str | None = None
+) -> tuple[TensorVariable, bool]:
+    """The pair ``(factor, lower)`` that ``cho_solve`` takes.  Unlike SciPy's, the other triangle holds zeros."""
+    return Cholesky(lower, check_finite, on_error)(a), lower
+
+
+def cho_solve(
+    c_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite: bool = True, on_error: str | None = None
+) -> TensorVariable:
+    """x with a x = b, given the factor of a and whether it is the lower one.  b: (n,) or (..., n, k)."""
+    factor, lower = c_and_lower
+    b, was_vector = as_columns(b)
+    return without_column(CholeskySolve(lower, check_finite, on_error)(as_tensor(factor), b), was_vector)
