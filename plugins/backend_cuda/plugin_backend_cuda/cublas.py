@@ -1,0 +1,164 @@
+"""cuBLAS, bound through cffi: products of stored matrices.
+
+float32 is computed in float32.  TF32 and bfloat16, which keep 10 and 7 bits of each factor, are used on request alone:
+the option ``cuda.products``.  Reference: cuBLAS Library, version 12 and later (the interface with 64-bit lengths).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+
+import cffi
+
+from core.errors import BackendError
+from core.records import Probe
+
+WHEELS = ("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12")
+_SYSTEM = ("libcublas.so", "libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll")
+WORKSPACE = 32 << 20  # bytes, what NVIDIA advises for Hopper; ours, so that products can be part of a graph
+_DECLARATIONS = """
+typedef int cublasStatus_t;
+typedef int cublasOperation_t;
+typedef int cublasMath_t;
+typedef int cudaDataType;
+typedef int cublasComputeType_t;
+typedef int cublasGemmAlgo_t;
+typedef struct cublasContext *cublasHandle_t;
+typedef struct CUstream_st *cudaStream_t;
+const char *cublasGetStatusString(cublasStatus_t status);
+cublasStatus_t cublasCreate_v2(cublasHandle_t *handle);
+cublasStatus_t cublasDestroy_v2(cublasHandle_t handle);
+cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream);
+cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void *workspace, size_t size);
+cublasStatus_t cublasGemmStridedBatchedEx_64(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
+    int64_t m, int64_t n, int64_t k, const void *alpha, const void *A, cudaDataType Atype, int64_t lda,
+    long long strideA, const void *B, cudaDataType Btype, int64_t ldb, long long strideB, const void *beta, void *C,
+    cudaDataType Ctype, int64_t ldc, long long strideC, int64_t batchCount, cublasComputeType_t computeType,
+    cublasGemmAlgo_t algo);
+"""
+_DATA = {"float32": 0, "float64": 1}  # cudaDataType
+COMPUTE = {  # cublasComputeType_t, by the option cuda.products
+    "float32": {"float32": 68, "float64": 70},
+    "tf32": {"float32": 77, "float64": 70},
+    "bf16": {"float32": 75, "float64": 70},
+}
+_DEFAULT_ALGORITHM = -1
+
+
+def places() -> Iterator[str]:
+    """Where the library may lie: inside a wheel that is installed, then wherever the system's loader looks."""
+    for wheel in WHEELS:
+        try:
+            files = distribution(wheel).files or ()
+        except PackageNotFoundError:
+            continue
+        for file in files:
+            if file.name.startswith(("libcublas.so", "cublas64_")):
+                yield str(file.locate())
+    yield from _SYSTEM
+
+
+@cache
+def find() -> tuple[tuple[cffi.FFI, Any] | None, str]:
+    """The library, or None and why there is none."""
+    why = ""
+    for place in places():
+        ffi = cffi.FFI()
+        ffi.cdef(_DECLARATIONS)
+        try:
+            library = ffi.dlopen(place)
+            library.cublasGemmStridedBatchedEx_64  # noqa: B018 - cuBLAS 11 lacks it
+            return (ffi, library), ""
+        except (OSError, AttributeError) as error:
+            why = why or str(error).splitlines()[0]
+    return None, why
+
+
+def probe() -> Probe:
+    """Whether there is cuBLAS; without it products are kernels of loops."""
+    found, why = find()
+    if found is None:
+        return Probe(reason=f"no cuBLAS 12 or later: {why}", remedy="pip install nvidia-cublas")
+    return Probe(devices=("cublas",))
+
+
+class Cublas:
+    """A handle for one stream.  Make and use it with the device's context current."""
+
+    def __init__(self, stream_number: int, workspace: int):
+        found, why = find()
+        if found is None:
+            raise BackendError(f"products on backend 'cuda' need cuBLAS 12 or later: {why}; pip install nvidia-cublas")
+        self._ffi, self._library = found
+        handle = self._ffi.new("cublasHandle_t *")
+        self._call("cublasCreate_v2", handle)
+        self._handle = handle[0]
+        self._call("cublasSetStream_v2", self._handle, self._ffi.cast("cudaStream_t", stream_number))
+        self._call("cublasSetWorkspace_v2", self._handle, self._ffi.cast("void *", workspace), WORKSPACE)
+        self._scalars = {
+            dtype: (self._ffi.new(f"{kind} *", 1.0), self._ffi.new(f"{kind} *", 0.0))
+            for dtype, kind in (("float32", "float"), ("float64", "double"))
+        }
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        code = getattr(self._library, name)(*arguments)
+        if code:
+            said = self._ffi.string(self._library.cublasGetStatusString(code)).decode()
+            raise BackendError(f"{name.partition('_v2')[0]} failed: {said}")
+
+    def products(
+        self,
+        dtype: str,
+        transposed: tuple[bool, bool],
+        sizes: tuple[int, int, int, int],
+        places: tuple[int, int, int],
+        leading: tuple[int, int, int],
+        strides: tuple[int, int, int],
+        precision: str,
+    ) -> None:
+        """Queue C = A B for each of a batch, in column-major order.
+
+        sizes       batch, m, n, k;  places: addresses of A, B, C;  leading: from one column to the next, in elements
+        strides     from one matrix of the batch to the next, in elements;  precision: a key of COMPUTE
+        """
+        batch, m, n, k = sizes
+        (a, b, c), kind = (self._ffi.cast("void *", place) for place in places), _DATA[dtype]
+        one, zero = self._scalars[dtype]
+        self._call(
+            "cublasGemmStridedBatchedEx_64",
+            *(self._handle, *map(int, transposed), m, n, k, one),
+            *(a, kind, leading[0], strides[0], b, kind, leading[1], strides[1], zero),
+            *(c, kind, leading[2], strides[2], batch, COMPUTE[precision][dtype], _DEFAULT_ALGORITHM),
+        )
+
+    def free(self) -> None:
+        self._call("cublasDestroy_v2", self._handle)
+
+
+def row_major(
+    library: Any,
+    dtype: str,
+    sizes: tuple[int, int, int, int],
+    places: tuple[int, int, int],
+    transposed: tuple[bool, bool],
+    strides: tuple[int, int, int],
+    precision: str,
+) -> None:
+    """Queue C = A B of row-major matrices: column-major, that is C' = B' A'.
+
+    sizes  batch, m, n, k for A (m, k), B (k, n), each stored so or ``transposed``.  m, n, k and batch are not 0.
+    """
+    batch, m, n, k = sizes
+    lda, ldb = m if transposed[0] else k, k if transposed[1] else n
+    library.products(
+        dtype,
+        (transposed[1], transposed[0]),
+        (batch, n, m, k),
+        (places[1], places[0], places[2]),
+        (ldb, lda, n),
+        (strides[1], strides[0], strides[2]),
+        precision,
+    )

@@ -1,0 +1,282 @@
+"""A GPU as core sees it: memory, code and one queue, over the driver's calls.
+
+Commands go to one stream, which runs them in order.  Copies between ordinary memory of the host and the device go
+through pinned memory in pieces, so that the copy of one piece and the host's part in the next overlap.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable, Sequence
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from core.device.contract import Block, Facts, Grid, Source
+from core.errors import DeviceError
+from core.ir.program import LibraryCall, LibraryStep
+from core.ir.target import Target
+from core.options import config
+from plugin_backend_cuda import cache, cublas
+from plugin_backend_cuda.compiler import Usage, usage
+from plugin_backend_cuda.dialect import CUDA, LARGEST_BLOCK
+from plugin_backend_cuda.libcuda import CudaError
+
+PIECE = 4 << 20  # bytes of one piece of pinned memory
+BLOCKS_A_MULTIPROCESSOR = 8  # of LARGEST_BLOCK threads: as many as a multiprocessor holds at once
+
+
+class Code:
+    """A module that is loaded.  ``usage`` says what each kernel needs of registers, ``comments`` what it computes."""
+
+    def __init__(self, module: Any, binary: cache.Binary, comments: dict[str, str]):
+        self.module, self.file, self.comments = module, binary.file, comments
+        self.usage: dict[str, Usage] = usage(binary.log)
+
+
+class CudaDevice:
+    """An open device: core.device.contract.Device, and its Recorder.
+
+    driver    the calls: libcuda.Driver, or what stands in for it
+    compiler  text to machine code;  blas: (stream, stream number, workspace) -> a library of products, or None
+    """
+
+    def __init__(self, driver: Any, number: int, compiler: Any, blas: Callable[..., Any] | None):
+        self._driver, self.number, self._compiler, self._make_blas = driver, number, compiler, blas
+        self.lock = RLock()
+        self._context = driver.retain(number)
+        self._enter()
+        attribute = {name: driver.attribute(number, name) for name in ("multiprocessors", "compute_major", "compute_minor")}
+        self.architecture = 10 * attribute["compute_major"] + attribute["compute_minor"]
+        units = BLOCKS_A_MULTIPROCESSOR * attribute["multiprocessors"]
+        target = Target(units=units, lanes=LARGEST_BLOCK, in_order=bool(config["cuda.deterministic"]))
+        self.facts = Facts(f"{driver.device_name(number)}", target, CUDA, memory_bytes=driver.memory()[1])
+        self._stream = driver.new_stream()
+        self._staging = Staging(driver, self._stream)
+        self._blas: Any = None
+        self._launches = 0
+
+    def __str__(self) -> str:
+        return f"cuda:{self.number} ({self.facts.name})"
+
+    def _enter(self) -> None:
+        """Make this device's context current: another device, or another library, may have put its own in place."""
+        self._driver.use(self._context)
+
+    # --- code -------------------------------------------------------------------------------------------------------
+
+    def build(self, source: Source) -> Code:
+        """Errors: CompileError."""
+        binary = cache.build(source.text, self._compiler, self.architecture)
+        self._enter()
+        code = Code(self._driver.load_module(binary.image), binary, {k.name: k.comment for k in source.launches})
+        weakref.finalize(code, self._unload, code.module).atexit = False
+        return code
+
+    def _unload(self, module: Any) -> None:
+        self._enter()
+        self._driver.free_module(module)
+
+    def launcher(self, code: Code, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
+        self._enter()
+        return Launcher(self, code, name, self._driver.function(code.module, name), arguments, grid)
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def allocate(self, size_bytes: int) -> Block:
+        """Errors: OutOfDeviceMemory."""
+        self._enter()
+        return Block(self._driver.allocate(size_bytes), size_bytes)
+
+    def release(self, block: Block) -> None:
+        """The driver waits for what is queued before it takes the memory back."""
+        self._enter()
+        self._driver.free(block.pointer)
+
+    def upload(self, block: Block, array: np.ndarray, keep: bool) -> None:
+        if array.nbytes:
+            self._enter()
+            self._staging.upload(block.pointer, array.ctypes.data, array.nbytes)
+
+    def download(self, block: Block, array: np.ndarray) -> None:
+        if array.nbytes:
+            self._enter()
+            self._staging.download(array, block.pointer)
+
+    def copy(self, source: Block, target: Block, size_bytes: int) -> None:
+        if size_bytes:
+            self._enter()
+            self._driver.copy(target.pointer, source.pointer, size_bytes, self._stream)
+
+    def wrap(self, array: np.ndarray) -> None:
+        return None
+
+    def synchronize(self) -> None:
+        self._enter()
+        self._staging.finish()
+        self._driver.finish(self._stream)
+
+    # --- library routines -------------------------------------------------------------------------------------------
+
+    def routine(self, call: LibraryCall, dtype: str) -> Callable[..., None] | None:
+        if call.name != "gemm" or self._make_blas is None:
+            return None
+        if self._blas is None:
+            self._enter()
+            workspace = self._driver.allocate(cublas.WORKSPACE)
+            self._blas = self._make_blas(self._stream, self._driver.stream_number(self._stream), workspace)
+        return self._gemm
+
+    def _gemm(self, step: LibraryStep, blocks: Sequence[Block], output: Block, sizes: Sequence[int]) -> None:
+        m, n, k = sizes
+        if m == 0 or n == 0:
+            return
+        self._enter()
+        if k == 0:
+            self._driver.fill(output.pointer, 0, output.size_bytes, self._stream)
+            return
+        a, b = step.operands
+        places = (blocks[0].pointer, blocks[1].pointer, output.pointer)
+        transposed, precision = (a.transposed, b.transposed), config["cuda.products"]
+        cublas.row_major(self._blas, step.output.dtype, (1, m, n, k), places, transposed, (0, 0, 0), precision)
+
+    # --- graphs -----------------------------------------------------------------------------------------------------
+
+    def begin_recording(self) -> None:
+        self._enter()
+        self._driver.begin_capture(self._stream)
+
+    def end_recording(self) -> Callable[[], None]:
+        graph = self._driver.end_capture(self._stream)
+        return Replay(self, graph)
+
+    def abandon_recording(self) -> None:
+        """End a recording in which something failed."""
+        self._driver.abandon_capture(self._stream)
+
+    # --- for measurements -------------------------------------------------------------------------------------------
+
+    def stopwatch(self) -> Stopwatch:
+        """Time on the device between two moments of the queue."""
+        return Stopwatch(self._driver, self._stream, self._enter)
+
+    @property
+    def stream(self) -> int:
+        """The number of the stream, as other libraries take it."""
+        return self._driver.stream_number(self._stream)
+
+
+class Launcher:
+    """One kernel with its arguments and its grid."""
+
+    def __init__(
+        self, device: CudaDevice, code: Code, name: str, function: Any, arguments: Sequence[Block | int], grid: Grid
+    ):
+        self._device, self._code, self._name, self._function = device, code, name, function
+        kinds = "".join("P" if isinstance(one, Block) else "q" for one in arguments)
+        values = [one.pointer if isinstance(one, Block) else one for one in arguments]
+        self._packed = device._driver.pack(kinds, values)
+        self._grid, self._block = (*grid.groups, 1), (*grid.group, 1)
+
+    def set(self, position: int, block: Block) -> None:
+        self._packed[1][position][0] = block.pointer
+
+    def __call__(self) -> None:
+        device = self._device
+        try:
+            device._driver.use(device._context)
+            device._driver.launch(self._function, self._grid, self._block, 0, device._stream, self._packed)
+        except CudaError as error:
+            comment = self._code.comments.get(self._name, "").replace("\n", "; ")
+            raise DeviceError(f"kernel {self._name} ({comment}) could not be launched on {device}: {error}") from error
+
+
+class Replay:
+    """Commands that were recorded, queued as one."""
+
+    def __init__(self, device: CudaDevice, graph: Any):
+        self._device, self._graph = device, graph
+        weakref.finalize(self, device._driver.free_graph, graph).atexit = False
+
+    def __call__(self) -> None:
+        self._device._enter()
+        self._device._driver.replay(self._graph, self._device._stream)
+
+
+class Staging:
+    """Two pieces of pinned memory, used by turns; an event says when the device is done with each."""
+
+    def __init__(self, driver: Any, stream: Any):
+        self._driver, self._stream = driver, stream
+        self._pieces: list[tuple[int, Any]] = []
+        self._turn = 0
+        self._busy = [False, False]
+        self._waiting: list[tuple[int, int, int, Any]] = []  # downloads: turn, offset, size, array
+
+    def _piece(self) -> tuple[int, int, Any]:
+        """The next piece, when the device is done with it."""
+        if not self._pieces:
+            self._pieces = [(self._driver.allocate_pinned(PIECE), self._driver.new_event()) for _ in range(2)]
+        self._turn = turn = 1 - self._turn
+        address, event = self._pieces[turn]
+        if self._busy[turn]:
+            self._driver.wait_event(event)
+            self._busy[turn] = False
+            self._settle(turn)
+        return turn, address, event
+
+    def _settle(self, turn: int) -> None:
+        """Hand over what a piece holds for the host."""
+        address = self._pieces[turn][0]
+        for _, offset, size, array in [one for one in self._waiting if one[0] == turn]:
+            ctypes.memmove(array.ctypes.data + offset, address, size)
+        self._waiting = [one for one in self._waiting if one[0] != turn]
+
+    def upload(self, to: int, source: int, size: int) -> None:
+        for offset in range(0, size, PIECE):
+            turn, address, event = self._piece()
+            part = min(PIECE, size - offset)
+            ctypes.memmove(address, source + offset, part)
+            self._driver.copy_in(to + offset, address, part, self._stream)
+            self._driver.record(event, self._stream)
+            self._busy[turn] = True
+
+    def download(self, array: np.ndarray, source: int) -> None:
+        for offset in range(0, array.nbytes, PIECE):
+            turn, address, event = self._piece()
+            part = min(PIECE, array.nbytes - offset)
+            self._driver.copy_out(address, source + offset, part, self._stream)
+            self._driver.record(event, self._stream)
+            self._busy[turn] = True
+            self._waiting.append((turn, offset, part, array))
+
+    def finish(self) -> None:
+        """Wait for the downloads and hand them over."""
+        for turn in (1 - self._turn, self._turn):
+            if self._busy[turn]:
+                self._driver.wait_event(self._pieces[turn][1])
+                self._busy[turn] = False
+                self._settle(turn)
+
+
+class Stopwatch:
+    """``start``, ``stop``, then ``milliseconds``."""
+
+    def __init__(self, driver: Any, stream: Any, enter: Callable[[], None]):
+        self._driver, self._stream, self._enter = driver, stream, enter
+        enter()
+        self._events = (driver.new_event(), driver.new_event())
+
+    def start(self) -> None:
+        self._enter()
+        self._driver.record(self._events[0], self._stream)
+
+    def stop(self) -> None:
+        self._enter()
+        self._driver.record(self._events[1], self._stream)
+
+    def milliseconds(self) -> float:
+        self._enter()
+        return self._driver.elapsed_ms(*self._events)

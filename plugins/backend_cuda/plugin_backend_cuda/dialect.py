@@ -1,0 +1,70 @@
+"""CUDA C++ as NVRTC and nvcc take it: a table.  No header is needed, for NVRTC has none."""
+
+from core.ir.cfamily import Dialect
+from core.ir.cwork import WorkItems
+from core.ir.expr import Combine
+
+LARGEST_BLOCK = 256
+PREAMBLE = """\
+#ifdef __CUDACC_RTC__
+typedef signed char int8_t;
+typedef short int16_t;
+typedef int int32_t;
+typedef long long int64_t;
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
+typedef unsigned int uint32_t;
+typedef unsigned long long uint64_t;
+#else
+#include <stdint.h>
+#endif
+"""
+
+_RESERVED = """alignas alignof and and_eq asm bitand bitor bool catch char16_t char32_t class compl constexpr const_cast
+decltype delete dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr operator or
+or_eq private protected public reinterpret_cast static_assert static_cast template this thread_local throw true try
+typeid typename using virtual wchar_t xor xor_eq
+threadIdx blockIdx blockDim gridDim warpSize dim3 cudaStream_t
+char2 float2 float4 double2 int2 int4 uint2 uint4 longlong2 ulonglong2""".split()
+
+
+def _atomic(name: str, dtype: str) -> str:
+    """atomicAdd and the like take 64-bit integers as unsigned long long alone; sums wrap, so the sign does not matter."""
+    return (
+        f"static __device__ __forceinline__ void core_{name}_{dtype}({dtype}_t *at, {dtype}_t value)\n"
+        f"{{ {name}((unsigned long long *)at, (unsigned long long)value); }}"
+    )
+
+
+_HELPERS = {f"core_atomicAdd_{dtype}": _atomic("atomicAdd", dtype) for dtype in ("int64", "uint64")}
+
+CUDA = Dialect(
+    "cuda",
+    calls={("signbit", "float32"): "signbit", ("signbit", "float64"): "signbit"},
+    kernel=f'extern "C" __global__ void __launch_bounds__({LARGEST_BLOCK})',
+    restrict="__restrict__",
+    infinity={"float32": "__int_as_float(0x7f800000)", "float64": "__longlong_as_double(0x7ff0000000000000LL)"},
+    nan="__longlong_as_double(0x7ff8000000000000LL)",
+    preamble=PREAMBLE,
+    function="static __device__ __forceinline__",
+    reserved=frozenset(_RESERVED),
+    work=WorkItems(
+        item="blockIdx.x * (int64_t)blockDim.x + threadIdx.x",
+        items="gridDim.x * (int64_t)blockDim.x",
+        row="blockIdx.y * (int64_t)blockDim.y + threadIdx.y",
+        rows="gridDim.y * (int64_t)blockDim.y",
+        lane="threadIdx.x",
+        lanes="blockDim.x",
+        barrier="__syncthreads();",
+        local="__shared__ ",
+        local_pointer="",
+        largest_group=LARGEST_BLOCK,
+        shuffle="__shfl_xor_sync(0xffffffffu, {x}, {d})",
+        warp=32,
+        atomics={
+            **{(Combine.ADD, dtype): "atomicAdd" for dtype in ("float32", "float64", "int32", "uint32")},
+            **{(Combine.ADD, dtype): f"core_atomicAdd_{dtype}" for dtype in ("int64", "uint64")},
+        },
+        helpers=_HELPERS,
+    ),
+)

@@ -1,0 +1,281 @@
+"""The driver's calls on a CPU: device memory is the host's, a stream does everything at once, a graph is a list."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cffi
+
+from plugin_backend_cuda.libcuda import OUT_OF_MEMORY, CudaError, OutOfDeviceMemory
+
+FLAGS = ("-std=c++17", "-shared", "-fPIC", "-x", "c++", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing", "-w")
+SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+ATTRIBUTES = {
+    "threads_of_block": 1024,
+    "largest_grid": 2**31 - 1,
+    "shared_of_block": 48 * 1024,
+    "shared_of_block_optin": 227 * 1024,
+    "warp": 32,
+    "multiprocessors": 4,
+    "threads_of_multiprocessor": 2048,
+    "compute_major": 9,
+    "compute_minor": 0,
+}
+_WAITS = re.compile(r"__syncthreads|__syncwarp|__shfl")
+_INVALID_VALUE, _LAUNCH_FAILED = 1, 719
+_DECLARATIONS = """
+typedef struct { int line, reached, threads; } core_error;
+core_error core_launch(void (*body)(void **), const unsigned *grid, const unsigned *block, int fibers, void **arguments);
+"""
+
+
+@dataclass(frozen=True)
+class HostCompiler:
+    """g++, in the place of NVRTC: a "cubin" is a shared library."""
+
+    flags: tuple[str, ...] = ("-O1",)
+    version: str = "the host's C++ compiler"
+
+    def __str__(self) -> str:
+        return self.version
+
+    def identity(self, architecture: int) -> str:
+        return "\n".join([_version(), *FLAGS, *self.flags, _header()])
+
+    def compile(self, text: str, architecture: int, folder: Path) -> tuple[bytes | None, str]:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            source, made = Path(place, "kernel.cu"), Path(place, "kernel.so")
+            names = kernel_names(text)
+            starts = "".join(f"CORE_KERNEL({name})\n" for name in names)
+            source.write_text(f'{_header()}\n#line 1 "kernel.cu"\n{text}\n{starts}')
+            command = ["g++", *FLAGS, *self.flags, "-o", str(made), str(source)]
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+            if done.returncode:
+                return None, re.sub(r"kernel\.cu:(\d+)", r"kernel.cu(\1)", done.stderr)
+            return made.read_bytes(), "\n".join(name for name in names if _waits(text, name))
+
+
+@cache
+def _header() -> str:
+    return (files("plugin_backend_cuda.shim") / "cuda.h").read_text()
+
+
+@cache
+def _version() -> str:
+    return subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+
+
+def kernel_names(text: str) -> list[str]:
+    """The kernels of a text, in order."""
+    return re.findall(r"__global__[^;{]*?\b(\w+)\s*\((?!\s*\d)", text)
+
+
+def _waits(text: str, name: str) -> bool:
+    """Whether threads of a kernel wait for each other."""
+    body = re.search(rf"__global__[^;{{]*?\b{name}\s*\((?!\s*\d).*?\n}}", text, re.S)
+    return body is None or _WAITS.search(body.group(0)) is not None
+
+
+@dataclass
+class _Stream:
+    noting: list[Callable[[], None]] | None = None
+
+
+@dataclass
+class _Function:
+    name: str
+    start: Any
+    waits: bool
+    library: Any
+    shared: int = ATTRIBUTES["shared_of_block"]
+
+
+@dataclass
+class HostDriver:
+    """Has the methods of libcuda.Driver.  ``limit`` is how much memory the device has; ``devices`` how many it plays."""
+
+    limit: int = 1 << 32
+    devices: int = 1
+    _blocks: dict[int, Any] = field(default_factory=dict)
+    _sizes: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._ffi = cffi.FFI()
+        self._ffi.cdef(_DECLARATIONS)
+
+    # --- devices ----------------------------------------------------------------------------------------------------
+
+    def start(self) -> int:
+        return 13000
+
+    def device_count(self) -> int:
+        return self.devices
+
+    def device_name(self, device: int) -> str:
+        return "host-shim"
+
+    def attribute(self, device: int, name: str) -> int:
+        return ATTRIBUTES[name]
+
+    def retain(self, device: int) -> Any:
+        return device
+
+    def use(self, context: Any) -> None:
+        pass
+
+    def memory(self) -> tuple[int, int]:
+        return self.limit - sum(self._sizes.values()), self.limit
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def allocate(self, size: int) -> int:
+        if size <= 0:
+            raise CudaError(f"cuMemAlloc of {size} bytes failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
+        if size > self.memory()[0]:
+            raise OutOfDeviceMemory(f"cuMemAlloc of {size} bytes failed: CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
+        return self._block(size, 256)
+
+    def _block(self, size: int, boundary: int) -> int:
+        """Memory of exactly this size at its end, so that a sanitizer sees what goes past it; full of garbage."""
+        libc = ctypes.CDLL(None)
+        out = ctypes.c_void_p()
+        if libc.posix_memalign(ctypes.byref(out), ctypes.c_size_t(boundary), ctypes.c_size_t(size)):
+            raise OutOfDeviceMemory(f"cuMemAlloc of {size} bytes failed: CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
+        ctypes.memset(out.value, 0xA5, size)
+        self._sizes[out.value] = size
+        return out.value
+
+    def free(self, address: int) -> None:
+        if self._sizes.pop(address, None) is None:
+            raise CudaError("cuMemFree failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
+        ctypes.CDLL(None).free(ctypes.c_void_p(address))
+
+    def allocate_pinned(self, size: int) -> int:
+        return self._block(size, 64)
+
+    def free_pinned(self, address: int) -> None:
+        self.free(address)
+
+    def copy_in(self, to: int, source: int, size: int, stream: Any) -> None:
+        self._do(stream, lambda: ctypes.memmove(to, source, size))
+
+    copy_out = copy = copy_in
+
+    def fill(self, to: int, byte: int, size: int, stream: Any) -> None:
+        self._do(stream, lambda: ctypes.memset(to, byte, size))
+
+    # --- order ------------------------------------------------------------------------------------------------------
+
+    def _do(self, stream: Any, act: Callable[[], Any]) -> None:
+        if stream is not None and stream.noting is not None:
+            stream.noting.append(act)
+        else:
+            act()
+
+    def new_stream(self) -> _Stream:
+        return _Stream()
+
+    def free_stream(self, stream: Any) -> None:
+        pass
+
+    def finish(self, stream: Any) -> None:
+        if stream is not None and stream.noting is not None:
+            raise CudaError("cuStreamSynchronize failed: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", 900)
+
+    def stream_number(self, stream: Any) -> int:
+        return 1
+
+    def wait_for(self, stream: Any, event: Any) -> None:
+        pass
+
+    def new_event(self) -> Any:
+        return object()
+
+    def free_event(self, event: Any) -> None:
+        pass
+
+    def record(self, event: Any, stream: Any) -> None:
+        pass
+
+    def wait_event(self, event: Any) -> None:
+        pass
+
+    def elapsed_ms(self, start: Any, end: Any) -> float:
+        return 0.0
+
+    # --- code -------------------------------------------------------------------------------------------------------
+
+    def load_module(self, image: bytes) -> Any:
+        with tempfile.NamedTemporaryFile(suffix=".so") as file:
+            file.write(image)
+            file.flush()
+            return self._ffi.dlopen(file.name, self._ffi.RTLD_NOW), ctypes.CDLL(file.name)
+
+    def free_module(self, module: Any) -> None:
+        pass
+
+    def function(self, module: Any, name: str) -> _Function:
+        library, symbols = module
+        try:
+            address = ctypes.cast(getattr(symbols, f"core_start_{name}"), ctypes.c_void_p).value
+        except AttributeError as error:
+            raise CudaError(f"cuModuleGetFunction of {name!r} failed: CUDA_ERROR_NOT_FOUND", 500) from error
+        start = self._ffi.cast("void (*)(void **)", address)
+        return _Function(name, start, True, library)
+
+    def allow_shared(self, function: Any, size: int) -> None:
+        if size > ATTRIBUTES["shared_of_block_optin"]:
+            raise CudaError("cuFuncSetAttribute failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
+        function.shared = size
+
+    def pack(self, kinds: str, values: Sequence[Any]) -> Any:
+        names = {"P": "uint64_t", "q": "int64_t", "d": "double", "f": "float"}
+        kept = [self._ffi.new(f"{names[kind]} *", value) for kind, value in zip(kinds, values, strict=True)]
+        return self._ffi.new("void *[]", kept or [self._ffi.NULL]), kept
+
+    def launch(self, function: Any, grid: Any, block: Any, shared: int, stream: Any, packed: Any) -> None:
+        threads = block[0] * block[1] * block[2]
+        if not 0 < threads <= 1024 or min(grid) < 1 or grid[0] >= 2**31 or max(grid[1:]) > 65535:
+            raise CudaError(
+                f"cuLaunchKernel of grid {grid}, block {block} failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE
+            )
+        self._do(stream, lambda: self._run(function, grid, block, packed))
+
+    def _run(self, function: _Function, grid: Any, block: Any, packed: Any) -> None:
+        failed = function.library.core_launch(
+            function.start, self._ffi.new("unsigned[]", grid), self._ffi.new("unsigned[]", block), function.waits, packed[0]
+        )
+        if failed.line:
+            raise CudaError(
+                f"{function.name}: {failed.reached} of {failed.threads} threads reached line {failed.line}, where all "
+                "must wait for each other",
+                _LAUNCH_FAILED,
+            )
+
+    # --- graphs -----------------------------------------------------------------------------------------------------
+
+    def begin_capture(self, stream: Any) -> None:
+        stream.noting = []
+
+    def end_capture(self, stream: Any) -> Any:
+        noted, stream.noting = stream.noting, None
+        return noted
+
+    def abandon_capture(self, stream: Any) -> None:
+        stream.noting = None
+
+    def replay(self, graph: Any, stream: Any) -> None:
+        for act in graph:
+            act()
+
+    def free_graph(self, graph: Any) -> None:
+        pass
