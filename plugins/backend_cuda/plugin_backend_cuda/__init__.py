@@ -2,3 +2,27 @@
 
 Only what plugins must say is here; nothing heavy is imported, and no driver is touched.
 """
+
+from core.markers import hookimpl
+from core.records import Backend, Library, Option
+
+
+@hookimpl
+def backends() -> list[Backend]:
+    # below "c": who wants the GPU says so, and a small function is not sent over the bus by surprise
+    return [Backend("cuda", dialect="cuda", ref="plugin_backend_cuda.backend:driver", priority=40)]
+
+
+@hookimpl
+def libraries() -> list[Library]:
+    ref = "plugin_backend_cuda.cublas:routines"
+    return [Library("cublas", dialect="cuda", provides=("gemm",), ref=ref, probe="plugin_backend_cuda.cublas:probe")]
+
+
+@hookimpl
+def options() -> list[Option]:
+    return [
+        Option("cuda.products", str, "float32", choices=("float32", "tf32", "bf16"), help="how products of float32 round"),
+        Option("cuda.deterministic", bool, False, affects_code=True, help="scatter adds in order, not with atomics"),
+        Option("cuda.graphs", bool, True, help="repeated calls with the same shapes replay a CUDA graph"),
+    ]

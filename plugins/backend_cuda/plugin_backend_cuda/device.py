@@ -71,7 +71,7 @@ class CudaDevice:
         """Errors: CompileError."""
         binary = cache.build(source.text, self._compiler, self.architecture)
         self._enter()
-        code = Code(self._driver.load_module(binary.image), binary, {k.name: k.comment for k in source.launches})
+        code = Code(self._driver.load_module(binary.image), binary, {k.name: k.comment for k in source.kernels})
         weakref.finalize(code, self._unload, code.module).atexit = False
         return code
 

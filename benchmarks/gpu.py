@@ -1,0 +1,178 @@
+"""One script for a machine with an NVIDIA GPU: does everything compute what NumPy computes, and how fast.
+
+    python benchmarks/gpu.py --check [--fast]     the op suite, random graphs, and both again under compute-sanitizer
+    python benchmarks/gpu.py --time [--fast]      medians by device events, beside CuPy, JAX and PyTorch where they are
+    python benchmarks/gpu.py ... --json FILE      also writes what it found
+
+Nothing is fetched.  A time is compared with its floor: the bytes that must move (each input read once, each output
+written once) at the speed of a copy within the device, or the product alone on cuBLAS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import gpu_cases as cases  # noqa: E402 - beside this file
+
+SUITE = ["tests/tensor", "tests/test_backends_agree.py", "tests/compile/test_function.py", "plugins/backend_cuda/tests"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="numbers")
+    parser.add_argument("--time", action="store_true", help="speed")
+    parser.add_argument("--fast", action="store_true", help="a sample, about two minutes for each")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--peers", default="cupy,torch,compile,jax", help="which to time beside")
+    parser.add_argument("--graphs", type=int, default=0, help="only run so many random graphs, here")
+    parser.add_argument("--json", help="a file for the results")
+    options = parser.parse_args()
+    found: dict[str, Any] = {"device": describe()}
+    print(found["device"])
+    failed = 0
+    if options.graphs:
+        failed += random_graphs(options.graphs)
+    if options.check:
+        found["check"] = check(options.fast)
+        failed += sum(code != 0 for code in found["check"].values())
+    if options.time:
+        found["time"] = timings(options.only, options.peers.split(","), options.fast)
+    if options.json:
+        Path(options.json).write_text(json.dumps(found, indent=1))
+    return 1 if failed else 0
+
+
+def describe() -> str:
+    """The device and the versions that matter."""
+    from plugin_backend_cuda.backend import driver
+    from plugin_backend_cuda.compiler import find
+
+    device = driver.open()
+    return f"{device}, sm_{device.architecture}, {find()[0]}, {device.facts.memory_bytes / 2**30:.0f} GiB"
+
+
+# --- numbers -----------------------------------------------------------------------------------------------------------
+
+
+def check(fast: bool) -> dict[str, int]:
+    """Exit status of each step."""
+    workers = ["-n", str(min(8, os.cpu_count() or 1))] if _has("xdist") else []
+    examples = {"CORE_EXAMPLES": "30" if fast else "200"}
+    suite = [sys.executable, "-m", "pytest", "-q", "-x" if fast else "-q", *workers, "-k", "cuda", "-p", "no:cacheprovider"]
+    steps = {"op suite and random graphs": [*suite, *(one for one in SUITE if (HERE.parent / one).exists())]}
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        print("compute-sanitizer is not on the PATH: left out")
+    else:
+        count = "8" if fast else "40"
+        for what in ("memcheck", "racecheck"):
+            steps[what] = [tool, "--tool", what, "--error-exitcode", "9", sys.executable, __file__, "--graphs", count]
+    codes = {}
+    for name, command in steps.items():
+        start = time.perf_counter()
+        done = subprocess.run(
+            command, cwd=HERE.parent, env={**os.environ, **examples, "CORE_REQUIRE_DEVICE": "cuda"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+        codes[name] = done.returncode
+        print(f"== {name}: exit status {done.returncode}, {time.perf_counter() - start:.0f} s")
+        print("\n".join(done.stdout.splitlines()[-(6 if done.returncode == 0 else 60) :]), flush=True)
+    return codes
+
+
+def _has(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+def random_graphs(count: int) -> int:
+    """Random graphs on the GPU against NumPy; how many differ."""
+    import random
+
+    import numpy as np
+
+    import core
+    from core.testing.graphs import build
+
+    wrong = 0
+    for seed in range(count):
+        rng = random.Random(seed)
+        graph = build(seed, [rng.randrange(2**32) for _ in range(8)], ("float64", "float32", "int64", "int32"))
+        run = core.function(graph.inputs, graph.outputs, backend="cuda", on_unused_input="ignore")
+        for _ in range(2):  # the second time may be a replay
+            for got, want in zip(run(*graph.arrays), graph.expected, strict=True):
+                same = got.shape == want.shape and np.allclose(got, want, **graph.tolerance(), equal_nan=True)
+                if not same:
+                    wrong += 1
+                    print(f"graph {seed} differs: {graph}")
+    print(f"{count} random graphs, {wrong} results differ")
+    return wrong
+
+
+# --- speed -------------------------------------------------------------------------------------------------------------
+
+
+def timings(only: str, peers: list[str], fast: bool) -> list[dict[str, Any]]:
+    """A line for each case: medians in microseconds, and the part of its ceiling that core reaches."""
+    rows = []
+    ceiling = cases.copy_bandwidth()
+    print(f"copy within the device: {ceiling / 1e9:.0f} GB/s, bytes read and written")
+    head = f"{'case':34} {'core us':>9} {'GB/s':>6} {'of copy':>8}" + "".join(f" {peer:>10}" for peer in peers)
+    print(head + "\n" + "-" * len(head))
+    for name, case in cases.CASES.items():
+        if only not in name:
+            continue
+        row: dict[str, Any] = {"case": name, "bytes": case.moved}
+        row["core"] = _tried(name, lambda case=case: measure(*case.core()))
+        for peer in peers:
+            make = getattr(case, peer, None)
+            row[peer] = _tried(f"{name} on {peer}", lambda make=make: measure(*make())) if make else None
+        rows.append(row)
+        print(_line(row, ceiling, peers), flush=True)
+    return rows
+
+
+def _tried(what: str, act: Callable[[], float]) -> float | None:
+    try:
+        return act()
+    except Exception as error:  # one case must not cost the others their time on the machine
+        print(f"  {what}: {type(error).__name__}: {str(error)[:300]}")
+        return None
+
+
+def _line(row: dict[str, Any], ceiling: float, peers: list[str]) -> str:
+    mine = row["core"]
+    text = f"{row['case']:34} {1e6 * mine:9.1f}" if mine else f"{row['case']:34} {'-':>9}"
+    if mine and row["bytes"]:
+        speed = row["bytes"] / mine
+        text += f" {speed / 1e9:6.0f} {100 * speed / ceiling:7.0f}%"
+    else:
+        text += " " * 16
+    return text + "".join(f" {1e6 * row[peer]:10.1f}" if row[peer] else f" {'-':>10}" for peer in peers)
+
+
+def measure(run: Callable[[], Any], stopwatch: Any, repeats: int = 7, least_s: float = 0.02) -> float:
+    """Seconds of one ``run`` on the device: the median over several rows of runs, each timed by events as a whole."""
+    for _ in range(3):
+        run()
+    once = max(stopwatch(run, 1), 1e-6)
+    count = max(1, min(1000, int(least_s / once)))
+    return statistics.median(stopwatch(run, count) for _ in range(repeats))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,346 @@
+"""What is timed on a GPU: each case on core, and written by hand for CuPy, PyTorch (plain and compiled) and JAX.
+
+A case gives functions without arguments whose data lie on the device, with a stopwatch: ``(run, stopwatch)``, where
+``stopwatch(run, count)`` is the seconds of one of ``count`` runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+Timed = tuple[Callable[[], Any], Callable[[Callable[[], Any], int], float]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """``moved``: the bytes that must move; 0 where arithmetic is the limit."""
+
+    moved: int
+    core: Callable[[], Timed]
+    cupy: Callable[[], Timed] | None = None
+    torch: Callable[[], Timed] | None = None
+    compile: Callable[[], Timed] | None = None
+    jax: Callable[[], Timed] | None = None
+
+
+# --- stopwatches -------------------------------------------------------------------------------------------------------
+
+
+def core_watch(run: Callable[[], Any], count: int) -> float:
+    from plugin_backend_cuda.backend import driver
+
+    watch = driver.open().stopwatch()
+    watch.start()
+    for _ in range(count):
+        run()
+    watch.stop()
+    return watch.milliseconds() / 1e3 / count
+
+
+def cupy_watch(run: Callable[[], Any], count: int) -> float:
+    import cupy
+
+    start, end = cupy.cuda.Event(), cupy.cuda.Event()
+    start.record()
+    for _ in range(count):
+        run()
+    end.record()
+    end.synchronize()
+    return cupy.cuda.get_elapsed_time(start, end) / 1e3 / count
+
+
+def torch_watch(run: Callable[[], Any], count: int) -> float:
+    import torch
+
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    for _ in range(count):
+        run()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / 1e3 / count
+
+
+def jax_watch(run: Callable[[], Any], count: int) -> float:
+    """JAX shows no events: the host's clock, over runs that queue."""
+    import jax
+
+    jax.block_until_ready(run())
+    start = time.perf_counter()
+    for _ in range(count):
+        out = run()
+    jax.block_until_ready(out)
+    return (time.perf_counter() - start) / count
+
+
+def copy_bandwidth(size: int = 1 << 30) -> float:
+    """Bytes a second, read and written, of a copy within the device: what bounds everything that only moves data."""
+    from plugin_backend_cuda.backend import driver
+
+    device = driver.open()
+    source, target = device.allocate(size), device.allocate(size)
+    for _ in range(3):
+        device.copy(source, target, size)
+    device.synchronize()
+    best = min(core_watch(lambda: device.copy(source, target, size), 10) for _ in range(5))
+    device.release(source)
+    device.release(target)
+    return 2 * size / best
+
+
+# --- the same computation in each language -----------------------------------------------------------------------------
+
+
+def arrays(*shapes: tuple[int, ...], dtype: str = "float32", low: float = 0.5, high: float = 1.5) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.uniform(low, high, shape).astype(dtype) for shape in shapes]
+
+
+def on_core(formula: Callable[..., Any], data: list[np.ndarray]) -> Timed:
+    """``formula`` of shared variables; its results become the new values of others, so that nothing leaves the device."""
+    import core
+    import core.tensor as ct
+
+    inputs = [core.shared(a, name=f"x{k}", shape=a.shape) for k, a in enumerate(data)]
+    made = formula(ct, *inputs)
+    made = list(made) if isinstance(made, (list, tuple)) else [made]
+    results = [core.shared(np.zeros((1,) * out.type.ndim, out.type.dtype), name=f"y{k}") for k, out in enumerate(made)]
+    run = core.function([], [], updates=list(zip(results, made, strict=True)), backend="cuda")
+    return run, core_watch
+
+
+def on_cupy(formula: Callable[..., Any], data: list[np.ndarray]) -> Timed:
+    import cupy
+
+    inputs = [cupy.asarray(a) for a in data]
+    return lambda: formula(cupy, *inputs), cupy_watch
+
+
+def on_torch(formula: Callable[..., Any], data: list[np.ndarray], compiled: bool = False) -> Timed:
+    import torch
+
+    inputs = [torch.from_numpy(a).cuda() for a in data]
+    f = (lambda *xs: formula(torch, *xs)) if not compiled else torch.compile(lambda *xs: formula(torch, *xs))
+    return lambda: f(*inputs), torch_watch
+
+
+def on_jax(formula: Callable[..., Any], data: list[np.ndarray]) -> Timed:
+    import os
+
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
+    import jax.numpy as jnp
+
+    inputs = [jax.device_put(a) for a in data]
+    f = jax.jit(lambda *xs: formula(jnp, *xs))
+    return lambda: f(*inputs), jax_watch
+
+
+def everywhere(
+    moved: int, formula: Callable[..., Any], data: Callable[[], list[np.ndarray]], torch: Callable[..., Any] | None = None
+) -> Case:
+    """A formula in words that all four share; ``torch`` where PyTorch has other ones."""
+    in_torch = torch or formula
+    data = cache(data)
+    return Case(
+        moved,
+        lambda: on_core(formula, data()),
+        lambda: on_cupy(formula, data()),
+        lambda: on_torch(in_torch, data()),
+        lambda: on_torch(in_torch, data(), compiled=True),
+        lambda: on_jax(formula, data()),
+    )
+
+
+# --- formulas ----------------------------------------------------------------------------------------------------------
+
+
+def chain(m: Any, x: Any, y: Any) -> Any:
+    return m.exp(-x * x) * m.tanh(y) + m.sqrt(x * x + y * y) - 2.0 * x * y
+
+
+def softmax(m: Any, x: Any) -> Any:
+    e = m.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_torch(m: Any, x: Any) -> Any:
+    return m.softmax(x, 1)
+
+
+def layer_norm(m: Any, x: Any, w: Any, b: Any) -> Any:
+    d = x - x.mean(axis=1, keepdims=True)
+    return d / m.sqrt((d * d).mean(axis=1, keepdims=True) + 1e-5) * w + b
+
+
+def layer_norm_torch(m: Any, x: Any, w: Any, b: Any) -> Any:
+    return m.nn.functional.layer_norm(x, (x.shape[1],), w, b)
+
+
+def black_scholes(m: Any, s: Any, k: Any, t: Any) -> Any:
+    def cdf(z: Any) -> Any:
+        return 0.5 * (1.0 + m.tanh(0.7978845608 * (z + 0.044715 * z * z * z)))
+
+    vol, rate = 0.3, 0.02
+    root = vol * m.sqrt(t)
+    d1 = (m.log(s / k) + (rate + vol * vol / 2) * t) / root
+    d2 = d1 - root
+    return s * cdf(d1) - k * m.exp(-rate * t) * cdf(d2)
+
+
+def layer_norm_gradients(m: Any, x: Any, w: Any, b: Any, g: Any) -> Any:
+    """Forward and backward; here core derives, by hand for the others see below."""
+    import core
+
+    loss = (layer_norm(m, x, w, b) * g).sum()
+    return core.grad(loss, [x, w, b])
+
+
+def layer_norm_gradients_jax(x: Any, w: Any, b: Any, g: Any) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    return jax.grad(lambda x, w, b: (layer_norm(jnp, x, w, b) * g).sum(), (0, 1, 2))(x, w, b)
+
+
+def layer_norm_gradients_torch(m: Any, x: Any, w: Any, b: Any, g: Any) -> Any:
+    xs = [one.detach().requires_grad_() for one in (x, w, b)]
+    return m.autograd.grad((layer_norm_torch(m, *xs) * g).sum(), xs)
+
+
+BATCH, WIDTHS = 4096, (784, 1024, 1024, 10)
+
+
+def _weights() -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    pairs = list(zip(WIDTHS[:-1], WIDTHS[1:], strict=True))
+    return [(rng.standard_normal(p) / np.sqrt(p[0])).astype("float32") for p in pairs]
+
+
+def _mlp_data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((BATCH, WIDTHS[0])).astype("float32"), rng.integers(0, WIDTHS[-1], BATCH)
+
+
+def _mlp_core() -> Timed:
+    import core
+    import core.tensor as ct
+
+    x, y = _mlp_data()
+    xs, ys = core.shared(x, "x", shape=x.shape), core.shared(y, "y", shape=y.shape)
+    ws = [core.shared(w, f"w{k}", shape=w.shape) for k, w in enumerate(_weights())]
+    bs = [core.shared(np.zeros(w.shape[1], "float32"), shape=(w.shape[1],)) for w in _weights()]
+    h = xs
+    for k, (w, b) in enumerate(zip(ws, bs, strict=True)):
+        h = h @ w + b
+        if k < len(ws) - 1:
+            h = ct.tanh(h)
+    loss = -ct.log_softmax(h, axis=1)[ct.arange(BATCH), ys].mean()
+    grads = core.grad(loss, [*ws, *bs])
+    updates = [(p, p - np.float32(0.01) * g) for p, g in zip([*ws, *bs], grads, strict=True)]
+    return core.function([], [], updates=updates, backend="cuda"), core_watch
+
+
+def _mlp_torch(compiled: bool) -> Timed:
+    import torch
+
+    x, y = (torch.from_numpy(a).cuda() for a in _mlp_data())
+    ws = [torch.from_numpy(w).cuda().requires_grad_() for w in _weights()]
+    bs = [torch.zeros(w.shape[1], device="cuda", requires_grad=True) for w in ws]
+
+    def loss(ws: Any, bs: Any) -> Any:
+        h = x
+        for k, (w, b) in enumerate(zip(ws, bs, strict=True)):
+            h = torch.addmm(b, h, w)
+            if k < len(ws) - 1:
+                h = torch.tanh(h)
+        return torch.nn.functional.cross_entropy(h, y)
+
+    f = torch.compile(loss) if compiled else loss
+
+    def step() -> None:
+        grads = torch.autograd.grad(f(ws, bs), [*ws, *bs])
+        with torch.no_grad():
+            torch._foreach_add_([*ws, *bs], grads, alpha=-0.01)
+
+    return step, torch_watch
+
+
+def _mlp_jax() -> Timed:
+    import jax
+    import jax.numpy as jnp
+
+    x, y = (jax.device_put(a) for a in _mlp_data())
+    params = [(jax.device_put(w), jnp.zeros(w.shape[1], "float32")) for w in _weights()]
+
+    def loss(params: Any) -> Any:
+        h = x
+        for k, (w, b) in enumerate(params):
+            h = jnp.dot(h, w, precision="highest") + b
+            if k < len(params) - 1:
+                h = jnp.tanh(h)
+        return -jax.nn.log_softmax(h)[jnp.arange(BATCH), y].mean()
+
+    @jax.jit
+    def step(params: Any) -> Any:
+        return jax.tree.map(lambda p, g: p - 0.01 * g, params, jax.grad(loss)(params))
+
+    state = [params]
+
+    def run() -> Any:
+        state[0] = step(state[0])
+        return state[0]
+
+    return run, jax_watch
+
+
+N = 1 << 26  # elements of a flat case: 256 MiB each, well past the cache
+ROWS, COLUMNS = 16384, 4096
+M = ROWS * COLUMNS
+
+
+def _matrix() -> list[np.ndarray]:
+    return arrays((ROWS, COLUMNS), low=-3, high=3)
+
+
+def _normed() -> list[np.ndarray]:
+    return arrays((ROWS, COLUMNS), (COLUMNS,), (COLUMNS,), low=-3, high=3)
+
+
+def _normed_back() -> list[np.ndarray]:
+    return arrays((ROWS, COLUMNS), (COLUMNS,), (COLUMNS,), (ROWS, COLUMNS), low=-3, high=3)
+
+
+CASES: dict[str, Case] = {
+    "add, 3 x 64M": everywhere(12 * N, lambda m, x, y: x + y, lambda: arrays((N,), (N,))),
+    "elementwise chain, 3 x 64M": everywhere(12 * N, chain, lambda: arrays((N,), (N,))),
+    "Black-Scholes, 4 x 64M": everywhere(16 * N, black_scholes, lambda: arrays((N,), (N,), (N,))),
+    "sum of all, 64M": everywhere(4 * M, lambda m, x: x.sum(), _matrix),
+    "sum of rows, 16384 x 4096": everywhere(4 * M, lambda m, x: x.sum(1), _matrix),
+    "sum of columns, 16384 x 4096": everywhere(4 * M, lambda m, x: x.sum(0), _matrix),
+    "max of rows, 16384 x 4096": everywhere(4 * M, lambda m, x: x.max(1), _matrix, lambda m, x: x.amax(1)),
+    "bias + tanh, 16384 x 4096": everywhere(
+        8 * M, lambda m, x, b: m.tanh(x + b), lambda: arrays((ROWS, COLUMNS), (COLUMNS,))
+    ),
+    "transposed sum x + x.T, 8192": everywhere(12 * 8192**2, lambda m, x: x + x.T, lambda: arrays((8192, 8192))),
+    "softmax, 16384 x 4096": everywhere(8 * M, softmax, _matrix, softmax_torch),
+    "layer norm, 16384 x 4096": everywhere(8 * M, layer_norm, _normed, layer_norm_torch),
+    "layer norm + gradients": Case(
+        12 * M,
+        lambda: on_core(layer_norm_gradients, _normed_back()),
+        torch=lambda: on_torch(layer_norm_gradients_torch, _normed_back()),
+        compile=lambda: on_torch(layer_norm_gradients_torch, _normed_back(), compiled=True),
+        jax=lambda: on_jax(lambda m, *xs: layer_norm_gradients_jax(*xs), _normed_back()),
+    ),
+    "product float32, 4096": everywhere(0, lambda m, x, y: x @ y, lambda: arrays((4096, 4096), (4096, 4096))),
+    "MLP training step, 4096 x 784": Case(
+        0, _mlp_core, torch=lambda: _mlp_torch(False), compile=lambda: _mlp_torch(True), jax=_mlp_jax
+    ),
+    "small chain, 3 x 1024": everywhere(0, chain, lambda: arrays((1024,), (1024,))),
+}

@@ -1,0 +1,96 @@
+"""The driver of backend "cuda": what works here, its devices, and programs for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+from core.errors import BackendError
+from core.records import Probe
+from plugin_backend_cuda import compiler, cublas, libcuda
+from plugin_backend_cuda.device import CudaDevice
+from plugin_backend_cuda.dialect import CUDA
+from plugin_backend_cuda.libcuda import NO_DEVICE, OLDEST, CudaError
+
+GET_DRIVER = "install NVIDIA's driver (nvidia.com/drivers, or your system's package); it brings libcuda"
+
+
+class Driver:
+    """Opens each device once.
+
+    load      gives the driver's calls;  find: the compiler, or None and why there is none
+    products  (stream, its number, workspace) -> a library of products;  None where there is none
+    """
+
+    name = "cuda"
+    dialect = "cuda"
+    dialect_table = CUDA
+
+    def __init__(
+        self,
+        load: Callable[[], Any] = libcuda.load,
+        find: Callable[[], tuple[Any, str]] = compiler.find,
+        products: Callable[..., Any] | None = None,
+    ):
+        self._load, self._find, self._products = load, find, products
+        self._driver: Any = None
+        self._devices: dict[int, CudaDevice] = {}
+        self._lock = Lock()
+
+    def probe(self) -> Probe:
+        """The GPUs, or why there is none and what to do."""
+        try:
+            driver = self._load()
+        except OSError as error:
+            return Probe(reason=f"no NVIDIA driver: {error}", remedy=GET_DRIVER)
+        except AttributeError as error:  # a function that came later
+            return Probe(reason=f"the NVIDIA driver is too old: {error}", remedy=f"update it to CUDA {_release(OLDEST)}")
+        try:
+            version = driver.start()
+            count = driver.device_count()
+        except CudaError as error:
+            if error.code == NO_DEVICE:
+                return Probe(reason="the NVIDIA driver finds no GPU", remedy="look at nvidia-smi, CUDA_VISIBLE_DEVICES")
+            return Probe(reason=f"the NVIDIA driver does not start: {error}", remedy="look at what nvidia-smi says")
+        if version < OLDEST:
+            return Probe(
+                reason=f"the NVIDIA driver serves CUDA {_release(version)}, and {_release(OLDEST)} is needed",
+                remedy="update it",
+            )
+        found, why = self._find()
+        if found is None:
+            return Probe(reason=f"no compiler for kernels: {why}", remedy=compiler.REMEDY)
+        if not count:
+            return Probe(reason="the NVIDIA driver finds no GPU", remedy="look at nvidia-smi, CUDA_VISIBLE_DEVICES")
+        self._driver = driver
+        return Probe(devices=tuple(driver.device_name(number) for number in range(count)))
+
+    def fingerprint(self) -> str:
+        found, why = self._find()
+        return found.version if found is not None else why
+
+    def open(self, number: int | None = None) -> CudaDevice:
+        """The device of a number, by default the first.  Errors: BackendError when CUDA cannot be used here."""
+        number = 0 if number is None else number
+        with self._lock:
+            if number not in self._devices:
+                if self._driver is None:
+                    found = self.probe()
+                    if not found.works:
+                        raise BackendError(f"backend 'cuda' cannot be used here: {found}")
+                self._devices[number] = CudaDevice(self._driver, number, self._find()[0], self._library())
+            return self._devices[number]
+
+    def _library(self) -> Callable[..., Any] | None:
+        if self._products is not None:
+            return self._products
+        found, _ = cublas.find()
+        return None if found is None else lambda stream, number, workspace: cublas.Cublas(number, workspace)
+
+
+def _release(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+driver = Driver()
