@@ -71,7 +71,18 @@ def check(fast: bool) -> dict[str, int]:
     """Exit status of each step."""
     workers = ["-n", str(min(8, os.cpu_count() or 1))] if _has("xdist") else []
     examples = {"CORE_EXAMPLES": "30" if fast else "200"}
-    suite = [sys.executable, "-m", "pytest", "-q", "-x" if fast else "-q", *workers, "-k", "cuda", "-p", "no:cacheprovider"]
+    suite = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x" if fast else "-q",
+        *workers,
+        "-k",
+        "cuda",
+        "-p",
+        "no:cacheprovider",
+    ]
     steps = {"op suite and random graphs": [*suite, *(one for one in SUITE if (HERE.parent / one).exists())]}
     tool = shutil.which("compute-sanitizer")
     if tool is None:

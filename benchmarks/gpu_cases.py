@@ -143,7 +143,10 @@ def on_jax(formula: Callable[..., Any], data: list[np.ndarray]) -> Timed:
 
 
 def everywhere(
-    moved: int, formula: Callable[..., Any], data: Callable[[], list[np.ndarray]], torch: Callable[..., Any] | None = None
+    moved: int,
+    formula: Callable[..., Any],
+    data: Callable[[], list[np.ndarray]],
+    torch: Callable[..., Any] | None = None,
 ) -> Case:
     """A formula in words that all four share; ``torch`` where PyTorch has other ones."""
     in_torch = torch or formula

@@ -22,7 +22,9 @@ def libraries() -> list[Library]:
 @hookimpl
 def options() -> list[Option]:
     return [
-        Option("cuda.products", str, "float32", choices=("float32", "tf32", "bf16"), help="how products of float32 round"),
+        Option(
+            "cuda.products", str, "float32", choices=("float32", "tf32", "bf16"), help="how products of float32 round"
+        ),
         Option("cuda.deterministic", bool, False, affects_code=True, help="scatter adds in order, not with atomics"),
         Option("cuda.graphs", bool, True, help="repeated calls with the same shapes replay a CUDA graph"),
     ]

@@ -45,7 +45,9 @@ class Driver:
         except OSError as error:
             return Probe(reason=f"no NVIDIA driver: {error}", remedy=GET_DRIVER)
         except AttributeError as error:  # a function that came later
-            return Probe(reason=f"the NVIDIA driver is too old: {error}", remedy=f"update it to CUDA {_release(OLDEST)}")
+            return Probe(
+                reason=f"the NVIDIA driver is too old: {error}", remedy=f"update it to CUDA {_release(OLDEST)}"
+            )
         try:
             version = driver.start()
             count = driver.device_count()

@@ -48,7 +48,9 @@ class CudaDevice:
         self.lock = RLock()
         self._context = driver.retain(number)
         self._enter()
-        attribute = {name: driver.attribute(number, name) for name in ("multiprocessors", "compute_major", "compute_minor")}
+        attribute = {
+            name: driver.attribute(number, name) for name in ("multiprocessors", "compute_major", "compute_minor")
+        }
         self.architecture = 10 * attribute["compute_major"] + attribute["compute_minor"]
         units = BLOCKS_A_MULTIPROCESSOR * attribute["multiprocessors"]
         target = Target(units=units, lanes=LARGEST_BLOCK, in_order=bool(config["cuda.deterministic"]))

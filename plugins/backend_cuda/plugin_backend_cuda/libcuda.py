@@ -279,7 +279,13 @@ class Driver:
         return pointers, kept
 
     def launch(
-        self, function: Any, grid: tuple[int, int, int], block: tuple[int, int, int], shared: int, stream: Any, packed: Any
+        self,
+        function: Any,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        shared: int,
+        stream: Any,
+        packed: Any,
     ) -> None:
         """Queue a kernel with arguments from ``pack``.  Errors: CudaError for a shape that the device cannot run."""
         about = f" of grid {grid}, block {block}, {shared} bytes of shared memory"

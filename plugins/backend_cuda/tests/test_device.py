@@ -143,7 +143,9 @@ def test_a_grid_over_the_limit_is_an_error_with_its_shape(device):
         device.launcher(code, "twice", [block, block, 1], Grid((1, 1), (2048, 1)))()
 
 
-@pytest.mark.parametrize("name", ["copy_in", "copy_out", "record", "finish", "wait_event", "allocate_pinned", "new_event"])
+@pytest.mark.parametrize(
+    "name", ["copy_in", "copy_out", "record", "finish", "wait_event", "allocate_pinned", "new_event"]
+)
 def test_an_error_of_any_copying_call_is_raised_and_the_next_copy_is_right(device, driver, name):
     x = np.arange(5.0)
     block = device.allocate(x.nbytes)

@@ -86,7 +86,9 @@ def test_many_exchanges_in_a_row_do_not_overtake_each_other():
 
 @pytest.mark.parametrize("kind", ["int", "unsigned", "unsigned long long", "float", "double"])
 def test_atomics_add_what_every_thread_gives(kind):
-    body = f"__shared__ {kind} total; if (threadIdx.x == 0) total = 0; __syncthreads();\natomicAdd(&total, ({kind})2);\n"
+    body = (
+        f"__shared__ {kind} total; if (threadIdx.x == 0) total = 0; __syncthreads();\natomicAdd(&total, ({kind})2);\n"
+    )
     body += "__syncthreads(); if (threadIdx.x == 0) out[0] = (int32_t)total;"
     assert_array_equal(run(body, np.zeros(1, "int32")), [128])
 
@@ -111,7 +113,8 @@ def test_arguments_arrive():
 
 
 @pytest.mark.parametrize(
-    "grid, block", [((1, 1, 1), (1025, 1, 1)), ((0, 1, 1), (1, 1, 1)), ((1, 65536, 1), (1, 1, 1)), ((1, 1, 1), (32, 33, 1))]
+    "grid, block",
+    [((1, 1, 1), (1025, 1, 1)), ((0, 1, 1), (1, 1, 1)), ((1, 65536, 1), (1, 1, 1)), ((1, 1, 1), (32, 33, 1))],
 )
 def test_shapes_that_no_gpu_runs_are_refused(grid, block):
     with pytest.raises(CudaError, match=re.escape(f"grid {grid}, block {block} failed: CUDA_ERROR_INVALID_VALUE")):
@@ -119,5 +122,7 @@ def test_shapes_that_no_gpu_runs_are_refused(grid, block):
 
 
 def test_kernels_are_found_in_a_text():
-    text = 'extern "C" __global__ void __launch_bounds__(256) a(int *x)\n{\n}\nextern "C" __global__ void b(void)\n{\n}\n'
+    text = (
+        'extern "C" __global__ void __launch_bounds__(256) a(int *x)\n{\n}\nextern "C" __global__ void b(void)\n{\n}\n'
+    )
     assert kernel_names(text) == ["a", "b"]

@@ -252,7 +252,11 @@ class HostDriver:
 
     def _run(self, function: _Function, grid: Any, block: Any, packed: Any) -> None:
         failed = function.library.core_launch(
-            function.start, self._ffi.new("unsigned[]", grid), self._ffi.new("unsigned[]", block), function.waits, packed[0]
+            function.start,
+            self._ffi.new("unsigned[]", grid),
+            self._ffi.new("unsigned[]", block),
+            function.waits,
+            packed[0],
         )
         if failed.line:
             raise CudaError(
