@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Case:
     jax: Callable[[], Timed] | None = None
 
 
-# --- stopwatches -------------------------------------------------------------------------------------------------------
+# --- stopwatches ------------------------------------------------------------------------------------------------------
 
 
 def core_watch(run: Callable[[], Any], count: int) -> float:
@@ -94,7 +95,7 @@ def copy_bandwidth(size: int = 1 << 30) -> float:
     return 2 * size / best
 
 
-# --- the same computation in each language -----------------------------------------------------------------------------
+# --- the same computation in each language ----------------------------------------------------------------------------
 
 
 def arrays(*shapes: tuple[int, ...], dtype: str = "float32", low: float = 0.5, high: float = 1.5) -> list[np.ndarray]:
@@ -103,7 +104,7 @@ def arrays(*shapes: tuple[int, ...], dtype: str = "float32", low: float = 0.5, h
 
 
 def on_core(formula: Callable[..., Any], data: list[np.ndarray]) -> Timed:
-    """``formula`` of shared variables; its results become the new values of others, so that nothing leaves the device."""
+    """``formula`` of shared variables; its results are the new values of others, so that nothing leaves the device."""
     import core
     import core.tensor as ct
 
@@ -161,7 +162,7 @@ def everywhere(
     )
 
 
-# --- formulas ----------------------------------------------------------------------------------------------------------
+# --- formulas ---------------------------------------------------------------------------------------------------------
 
 
 def chain(m: Any, x: Any, y: Any) -> Any:
@@ -222,8 +223,7 @@ BATCH, WIDTHS = 4096, (784, 1024, 1024, 10)
 
 def _weights() -> list[np.ndarray]:
     rng = np.random.default_rng(1)
-    pairs = list(zip(WIDTHS[:-1], WIDTHS[1:], strict=True))
-    return [(rng.standard_normal(p) / np.sqrt(p[0])).astype("float32") for p in pairs]
+    return [(rng.standard_normal(p) / np.sqrt(p[0])).astype("float32") for p in pairwise(WIDTHS)]
 
 
 def _mlp_data() -> tuple[np.ndarray, np.ndarray]:

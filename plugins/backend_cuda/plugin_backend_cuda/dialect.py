@@ -29,7 +29,7 @@ char2 float2 float4 double2 int2 int4 uint2 uint4 longlong2 ulonglong2""".split(
 
 
 def _atomic(name: str, dtype: str) -> str:
-    """atomicAdd and the like take 64-bit integers as unsigned long long alone; sums wrap, so the sign does not matter."""
+    """CUDA has 64-bit integers as unsigned long long alone; sums wrap, so the sign does not matter."""
     return (
         f"static __device__ __forceinline__ void core_{name}_{dtype}({dtype}_t *at, {dtype}_t value)\n"
         f"{{ {name}((unsigned long long *)at, (unsigned long long)value); }}"

@@ -15,7 +15,7 @@ from typing import Any
 
 import cffi
 
-from core.errors import DeviceError, DeviceLost, DeviceMemoryError
+from core.errors import DeviceError, DeviceMemoryError
 
 OLDEST = 12000  # of the driver: cuGraphInstantiateWithFlags and graph memory as they are used here
 
@@ -299,11 +299,12 @@ class Driver:
 
     def end_capture(self, stream: Any) -> Any:
         """What was noted, as something that ``replay`` queues at once."""
-        graph = self._new("CUgraph", "cuStreamEndCapture", stream)
+        graph = self._ffi.new("CUgraph *")
+        self._call("cuStreamEndCapture", stream, graph)
         try:
-            return self._new("CUgraphExec", "cuGraphInstantiateWithFlags", graph, 0)
+            return self._new("CUgraphExec", "cuGraphInstantiateWithFlags", graph[0], 0)
         finally:
-            self._call("cuGraphDestroy", graph)
+            self._call("cuGraphDestroy", graph[0])
 
     def abandon_capture(self, stream: Any) -> None:
         """End a capture in which something failed; what it noted is lost."""

@@ -1,4 +1,4 @@
-"""The binding of the driver library: its prototypes against NVIDIA's header, its calls against a library that notes them."""
+"""The binding of the driver library: its prototypes against NVIDIA's header, its calls against one that notes them."""
 
 import re
 import shutil
@@ -97,7 +97,7 @@ def _function(name, parameters):
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """A libcuda that does nothing, notes calls with the numbers among their arguments, and gives 41 for every result."""
+    """A libcuda that does nothing, notes calls with the numbers that they are given, and gives 41 for every result."""
     place = tmp_path_factory.mktemp("libcuda")
     typedefs = "\n".join(re.findall(r"typedef [^;]*;", DECLARATIONS))
     functions = [_function(name, parameters) for name, parameters in PROTOTYPES]

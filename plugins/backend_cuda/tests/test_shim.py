@@ -42,7 +42,8 @@ def test_threads_and_blocks_know_their_place_in_three_dimensions():
 
 
 def test_a_barrier_shows_what_other_threads_stored():
-    body = "__shared__ int32_t s[64]; s[threadIdx.x] = threadIdx.x; __syncthreads(); out[threadIdx.x] = s[63 - threadIdx.x];"
+    body = "__shared__ int32_t s[64]; s[threadIdx.x] = threadIdx.x;\n"
+    body += "__syncthreads(); out[threadIdx.x] = s[63 - threadIdx.x];"
     assert_array_equal(run(body, np.zeros(64, "int32")), np.arange(63, -1, -1))
 
 

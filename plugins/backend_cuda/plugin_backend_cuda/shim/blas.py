@@ -26,7 +26,7 @@ class HostBlas:
         strides: tuple[int, int, int],
         precision: str,
     ) -> None:
-        COMPUTE[precision][dtype]  # noqa: B018 - an unknown precision is an error here too
+        COMPUTE[precision][dtype]
         self._do(self._stream, lambda: _products(dtype, transposed, sizes, places, leading, strides))
 
     def free(self) -> None:

@@ -34,7 +34,8 @@ _WAITS = re.compile(r"__syncthreads|__syncwarp|__shfl")
 _INVALID_VALUE, _LAUNCH_FAILED = 1, 719
 _DECLARATIONS = """
 typedef struct { int line, reached, threads; } core_error;
-core_error core_launch(void (*body)(void **), const unsigned *grid, const unsigned *block, int fibers, void **arguments);
+core_error core_launch(void (*body)(void **), const unsigned *grid, const unsigned *block, int fibers,
+    void **arguments);
 """
 
 
@@ -101,7 +102,7 @@ class _Function:
 
 @dataclass
 class HostDriver:
-    """Has the methods of libcuda.Driver.  ``limit`` is how much memory the device has; ``devices`` how many it plays."""
+    """Has the methods of libcuda.Driver.  ``limit`` is the memory of a device, ``devices`` how many it plays."""
 
     limit: int = 1 << 32
     devices: int = 1
