@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.ir.cfamily import Dialect, print_kernel
 from core.ir.chelpers import HELPERS
+from core.ir.cwide import declared
 from core.ir.cwork import group_text, lane_reductions
 from core.ir.expr import Expr
 from core.ir.launches import launches
@@ -55,4 +56,5 @@ def _helpers(body: str, kernels: list[Kernel], dialect: Dialect) -> list[str]:
         if name in used:
             found[name] = known[name]
             used.update(re.findall(r"\w+", known[name]))
-    return [*(found[name] for name in reversed(found)), *groups]
+    wide = declared("\n".join(found.values()) + body, dialect.work.wide, dict(dialect.types))
+    return [*wide, *(found[name] for name in reversed(found)), *groups]

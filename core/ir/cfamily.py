@@ -15,6 +15,7 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError
+from core.ir.cwide import wide_loop
 from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
@@ -129,6 +130,7 @@ class Printer:
     def __init__(self, dialect: Dialect, names: Names):
         self.dialect, self.names = dialect, names
         self.known: dict[Expr, str] = {}  # expressions that have a name here
+        self.places: dict[int, str] = {}  # where else than into memory some stores go, by their id
 
     def expr(self, root: Expr) -> str:
         text: dict[Expr, str] = {}
@@ -218,8 +220,8 @@ class Printer:
                 name = self.names.of(statement.local, statement.local.name)
                 out.append(f"{indent}{name} = {self.expr(statement.value)};")
             elif isinstance(statement, Store):
-                name = self.names.of(statement.buffer, str(statement.buffer))
-                out.append(f"{indent}{name}[{self.expr(statement.offset)}] = {self.expr(statement.value)};")
+                place = self.places.get(id(statement)) or self._element(statement)
+                out.append(f"{indent}{place} = {self.expr(statement.value)};")
             elif isinstance(statement, Loop):
                 out += self._loop(statement, indent)
             elif isinstance(statement, If):
@@ -231,6 +233,9 @@ class Printer:
             else:
                 out.append(indent + self._together(statement))
         return out
+
+    def _element(self, store: Store) -> str:
+        return f"{self.names.of(store.buffer, str(store.buffer))}[{self.expr(store.offset)}]"
 
     def _together(self, statement: Atomic | Barrier) -> str:
         """What work-items do in view of each other."""
@@ -250,6 +255,8 @@ class Printer:
         if loop.reverse:
             head = f"for ({index} {i} = ({n}) - 1; {i} >= 0; {i}--) {{"
         if self.dialect.work is not None and loop.kind in (LoopKind.ITEMS, LoopKind.GROUPS, LoopKind.LANES):
+            if loop.width > 1 and self.dialect.work.wide:
+                return [*wide_loop(self, loop, indent), *self._met(loop, indent)]
             head = self.dialect.work.head(loop.kind, index, i, n)
             return [indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}", *self._met(loop, indent)]
         out = []

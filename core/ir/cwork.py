@@ -19,6 +19,9 @@ class WorkItems:
     barrier         the statement at which the work-items of a group meet
     local           the qualifier of memory that a group shares, ``local_pointer`` of a pointer to it
     largest_group   the most lanes that a kernel is ever launched with
+    wide            the definition of a type of several elements: ``{name}``, ``{type}``, ``{width}`` and ``{size_bytes}``,
+                    on whose multiples it lies; "" where elements are taken one by one
+    pointer         the qualifier of a pointer to such a type in the memory of the device
     shuffle         ``{x}`` of the lane whose number differs in the bits ``{d}``, within ``warp`` lanes; "" if there
                     is none.  Then a group has 1 lane, or a multiple of ``warp``.
     atomics         (combine, dtype) -> a function of a pointer and a value; what is missing is done in order
@@ -37,17 +40,23 @@ class WorkItems:
     largest_group: int = 256
     shuffle: str = ""
     warp: int = 1
+    wide: str = ""
+    pointer: str = ""
     atomics: Mapping[tuple[Combine, str], str] = field(default_factory=dict)
     helpers: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, kind: LoopKind, index: str, i: str, n: str) -> str:
         """The head of a loop whose iterations are spread out."""
-        first, step = {
+        first, step = self.spread(kind)
+        return f"for ({index} {i} = {first}; {i} < {n}; {i} += {step}) {{"
+
+    def spread(self, kind: LoopKind) -> tuple[str, str]:
+        """Where this work-item starts in such a loop, and how far it goes at a time."""
+        return {
             LoopKind.ITEMS: (self.item, self.items),
             LoopKind.GROUPS: (self.row, self.rows),
             LoopKind.LANES: (self.lane, self.lanes),
         }[kind]
-        return f"for ({index} {i} = {first}; {i} < {n}; {i} += {step}) {{"
 
 
 def group_function(combine: Combine, dtype: str) -> str:

@@ -75,7 +75,10 @@ class Store:
 
 @dataclass
 class Loop:
-    """Run the body for each value of ``variable`` from 0 up to ``extent``, or down from its end."""
+    """Run the body for each value of ``variable`` from 0 up to ``extent``, or down from its end.
+
+    ``width``: how many neighbouring iterations of a loop that is spread out one work-item may take together.
+    """
 
     variable: Expr
     extent: Expr
@@ -83,6 +86,7 @@ class Loop:
     kind: LoopKind = LoopKind.ORDER
     reverse: bool = False
     reductions: list[tuple[Combine, Local]] = field(default_factory=list)
+    width: int = 1
 
 
 @dataclass

@@ -61,6 +61,7 @@ CUDA = Dialect(
         largest_group=LARGEST_BLOCK,
         shuffle="__shfl_xor_sync(0xffffffffu, {x}, {d})",
         warp=32,
+        wide="struct __align__({size_bytes}) {name} {{ {type} at[{width}]; }};",
         atomics={
             **{(Combine.ADD, dtype): "atomicAdd" for dtype in ("float32", "float64", "int32", "uint32")},
             **{(Combine.ADD, dtype): f"core_atomicAdd_{dtype}" for dtype in ("int64", "uint64")},

@@ -1,0 +1,96 @@
+"""Neighbouring elements taken together: loops whose loads and stores can be of several elements at once.
+
+A GPU moves 16 bytes with one instruction.  A loop that is spread out over work-items may let each take ``width``
+neighbouring iterations; a load or store at the loop's variable, or at that and something that does not change inside,
+is then one access.  Iterations are independent anyway, so this changes no meaning; printing does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core import dtypes
+from core.ir.expr import INDEX_DTYPE, Code, Expr, const, walk
+from core.ir.nodes import Assign, Atomic, Kernel, Let, Loop, LoopKind, Statement, Store, statements
+from core.ir.rebuild import unconditional
+
+ACCESS_BYTES = 16
+MOST_ELEMENTS = 4
+LARGEST_BODY = 150  # nodes: a body is written out once for each element, and all of them need registers
+
+
+@dataclass(frozen=True, eq=False)
+class Access:
+    """One element of ``buffer``, at the loop's variable plus ``start``, which does not change inside the loop."""
+
+    buffer: Any
+    start: Expr
+    node: Expr | Store
+
+
+def widen(kernel: Kernel) -> None:
+    """Set the width of each loop of ``kernel`` that gains by it."""
+    for statement in statements(kernel.body):
+        if isinstance(statement, Loop) and statement.kind in (LoopKind.ITEMS, LoopKind.LANES):
+            statement.width = _width(statement)
+
+
+def _width(loop: Loop) -> int:
+    found = accesses(loop)
+    if not found or len(walk(_roots(loop.body))) > LARGEST_BODY:
+        return 1
+    smallest = min(dtypes.size_bytes(access.buffer.dtype) for access in found)
+    return min(MOST_ELEMENTS, ACCESS_BYTES // smallest)
+
+
+def accesses(loop: Loop) -> list[Access]:
+    """The loads and stores of ``loop`` that neighbouring iterations make side by side, each once.
+
+    None where the body has more than plain statements.  A load under a guard is not among them: its neighbours may not
+    be there.  Nor is any access to a buffer that the loop touches in another way too.
+    """
+    if not all(isinstance(statement, (Let, Assign, Store, Atomic)) for statement in loop.body):
+        return []
+    inside = {statement.local.expr for statement in loop.body if isinstance(statement, Let)}
+    changing = inside | {statement.local.expr for statement in loop.body if isinstance(statement, Assign)}
+    stores = [statement for statement in loop.body if isinstance(statement, (Store, Atomic))]
+    written = [statement.buffer for statement in stores]
+    roots = _roots(loop.body)
+    always = unconditional(roots)
+    found = []
+    for e in walk(roots):
+        if e.code is Code.LOAD and e in always and e.payload not in written and len(e.args) == 1:
+            start = _start(e.args[0], loop.variable, changing)
+            if start is not None:
+                found.append(Access(e.payload, start, e))
+    loaded = {e.payload for e in walk(roots) if e.code is Code.LOAD}
+    for statement in stores:
+        start = _start(statement.offset, loop.variable, changing)
+        alone = written.count(statement.buffer) == 1 and statement.buffer not in loaded
+        if isinstance(statement, Store) and alone and start is not None:
+            found.append(Access(statement.buffer, start, statement))
+    return found
+
+
+def _roots(body: list[Statement]) -> list[Expr]:
+    """What a body of plain statements computes in every iteration."""
+    roots = []
+    for statement in body:
+        assert isinstance(statement, (Let, Assign, Store, Atomic))
+        roots.append(statement.value)
+        if isinstance(statement, (Store, Atomic)):
+            roots.append(statement.offset)
+    return roots
+
+
+def _start(offset: Expr, variable: Expr, changing: set[Expr]) -> Expr | None:
+    """``offset - variable`` where that does not change inside the loop, else None."""
+    if offset is variable:
+        return const(0)
+    if offset.code is not Code.ADD or variable not in offset.args:
+        return None
+    (start,) = [arg for arg in offset.args if arg is not variable] or [variable]
+    parts = walk([start])
+    fixed = variable not in start.free and not any(e in changing or e.code is Code.LOAD for e in parts)
+    return start if fixed and start.dtype == INDEX_DTYPE else None
