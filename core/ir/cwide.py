@@ -36,9 +36,7 @@ def wide_loop(printer: Printer, loop: Loop, indent: str) -> list[str]:
     i, n = printer.names.of(loop.variable, loop.variable.payload), printer.expr(loop.extent)
     names = printer.names
     wholes, piece, k = (names.of((word, loop.variable), word) for word in ("wholes", "piece", "k"))
-    starts = list(
-        dict.fromkeys(printer.expr(a.start) for a in found if not (a.start.is_const and a.start.payload == 0))
-    )
+    starts = [text for text in dict.fromkeys(printer.expr(access.start) for access in found) if text != "0"]
     whole = f"({n}) / {width}"
     if starts:
         whole = f"(({' | '.join(f'({start})' for start in starts)}) & {width - 1}) == 0 ? {whole} : 0"

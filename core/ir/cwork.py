@@ -19,8 +19,8 @@ class WorkItems:
     barrier         the statement at which the work-items of a group meet
     local           the qualifier of memory that a group shares, ``local_pointer`` of a pointer to it
     largest_group   the most lanes that a kernel is ever launched with
-    wide            the definition of a type of several elements: ``{name}``, ``{type}``, ``{width}`` and ``{size_bytes}``,
-                    on whose multiples it lies; "" where elements are taken one by one
+    wide            the definition of a type of several elements: ``{name}``, ``{type}``, ``{width}``, and
+                    ``{size_bytes}``, on whose multiples it lies; "" where elements are taken one by one
     pointer         the qualifier of a pointer to such a type in the memory of the device
     shuffle         ``{x}`` of the lane whose number differs in the bits ``{d}``, within ``warp`` lanes; "" if there
                     is none.  Then a group has 1 lane, or a multiple of ``warp``.
