@@ -37,6 +37,6 @@ def _to(e: Expr, stored: Iterable[tuple[Store, Loop]]) -> list[tuple[Store, Loop
 
 def same_lane(read: Expr, loop: Loop | None, store: Store, by: Loop) -> bool:
     """Whether the lane that reads an element, in ``loop``, is the one that stored it, in the loop ``by``."""
-    if loop is None or loop.extent is not by.extent:
+    if loop is None or loop.extent is not by.extent or (loop.width, by.width) != (1, 1):
         return False
     return substitute(read.args[0], {loop.variable: by.variable}) is store.offset

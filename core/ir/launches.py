@@ -30,7 +30,12 @@ def _in_order(values: Iterable[Any], wanted: Iterable[Any]) -> list[Any]:
 def lane_extents(kernel: Kernel) -> list[Expr]:
     """How far the loops over lanes go, where that is known before the launch: a group needs no more lanes."""
     loops = (s for s in statements(kernel.body) if isinstance(s, Loop) and s.kind is LoopKind.LANES)
-    return list(dict.fromkeys(loop.extent for loop in loops if not _depends(loop.extent)))
+    return list(dict.fromkeys(pieces(loop) for loop in loops if not _depends(loop.extent)))
+
+
+def pieces(loop: Loop) -> Expr:
+    """How many work-items have something to do in a loop: each takes ``width`` iterations at once."""
+    return (loop.extent + (loop.width - 1)) // loop.width
 
 
 def _depends(extent: Expr) -> bool:

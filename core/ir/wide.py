@@ -12,7 +12,7 @@ from typing import Any
 
 from core import dtypes
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, walk
-from core.ir.nodes import Assign, Atomic, Kernel, Let, Loop, LoopKind, Statement, Store, statements
+from core.ir.nodes import Assign, Atomic, Let, Loop, LoopKind, Statement, Store, statements
 from core.ir.rebuild import unconditional
 
 ACCESS_BYTES = 16
@@ -29,9 +29,9 @@ class Access:
     node: Expr | Store
 
 
-def widen(kernel: Kernel) -> None:
-    """Set the width of each loop of ``kernel`` that gains by it."""
-    for statement in statements(kernel.body):
+def widen(body: list[Statement]) -> None:
+    """Set the width of each loop in ``body`` that gains by it."""
+    for statement in statements(body):
         if isinstance(statement, Loop) and statement.kind in (LoopKind.ITEMS, LoopKind.LANES):
             statement.width = _width(statement)
 

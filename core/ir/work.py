@@ -20,6 +20,7 @@ from core.ir.place import OneAxis, Places, flattened, unravels
 from core.ir.program import Reduction, Value
 from core.ir.schedule import Accumulator
 from core.ir.target import Target
+from core.ir.wide import widen
 
 
 class Work:
@@ -102,7 +103,9 @@ class Launch:
         self.close(kind)
         *outside, loop = self.nest.body
         assert isinstance(loop, Loop)
-        return with_barriers(replace(loop, body=[*outside, *loop.body]))
+        loop = replace(loop, body=[*outside, *loop.body])
+        widen([loop])
+        return with_barriers(loop)
 
     def split(self, variables: Sequence[Expr], items: Sequence[Item]) -> int:
         """How many outer variables need a loop of their own, so that the others run as one without any division."""

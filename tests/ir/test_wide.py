@@ -21,7 +21,7 @@ def at(value, position):
 def looped(*body, kind=LoopKind.ITEMS, reductions=()):
     loop = Loop(i, n, list(body), kind, False, list(reductions))
     kernel = Kernel("kernel", [X, Z], [Y], [loop])
-    widen(kernel)
+    widen([loop])
     return loop, kernel
 
 

@@ -6,14 +6,20 @@ the option ``cuda.products``.  Reference: cuBLAS Library, version 12 and later (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 import cffi
 
-from core.errors import BackendError
+from core import dtypes
+from core.device.contract import Strided
+from core.errors import DeviceError
+from core.ir.program import LibraryCall
+from core.options import config
 from core.records import Probe
 
 WHEELS = ("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12")
@@ -91,7 +97,7 @@ class Cublas:
     def __init__(self, stream_number: int, workspace: int):
         found, why = find()
         if found is None:
-            raise BackendError(f"products on backend 'cuda' need cuBLAS 12 or later: {why}; pip install nvidia-cublas")
+            raise DeviceError(f"products on backend 'cuda' need cuBLAS 12 or later: {why}; pip install nvidia-cublas")
         self._ffi, self._library = found
         handle = self._ffi.new("cublasHandle_t *")
         self._call("cublasCreate_v2", handle)
@@ -107,7 +113,7 @@ class Cublas:
         code = getattr(self._library, name)(*arguments)
         if code:
             said = self._ffi.string(self._library.cublasGetStatusString(code)).decode()
-            raise BackendError(f"{name.partition('_v2')[0]} failed: {said}")
+            raise DeviceError(f"{name.partition('_v2')[0]} failed: {said}")
 
     def products(
         self,
@@ -138,27 +144,45 @@ class Cublas:
         self._call("cublasDestroy_v2", self._handle)
 
 
-def row_major(
-    library: Any,
-    dtype: str,
-    sizes: tuple[int, int, int, int],
-    places: tuple[int, int, int],
-    transposed: tuple[bool, bool],
-    strides: tuple[int, int, int],
-    precision: str,
-) -> None:
-    """Queue C = A B of row-major matrices: column-major, that is C' = B' A'.
+def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
+    """Queue C = A B for (..., m, k) and (..., k, n); leading axes are stacks.  Row-major C = A B is C' = B' A'."""
+    (a, b), (c,) = operands, results
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    stacks = c.shape[:-2]
+    if 0 in (m, n, *stacks):
+        return
+    size = dtypes.size_bytes(c.dtype)
+    if k == 0:
+        device.fill(c.block, 0, math.prod(c.shape) * size, c.offset * size)
+        return
+    # one call for the innermost stack; cuBLAS has one stride for all of its matrices
+    inner, outer = (stacks[-1], stacks[:-1]) if stacks else (1, ())
+    strides = tuple(one.strides[-3] if stacks else 0 for one in (b, a, c))
+    for place in itertools.product(*map(range, outer)):
+        addresses = [
+            one.block.pointer + size * (one.offset + sum(i * s for i, s in zip(place, one.strides, strict=False)))
+            for one in (b, a, c)
+        ]
+        device.products.products(
+            c.dtype,
+            (transposed(b), transposed(a)),
+            (inner, n, m, k),
+            tuple(addresses),
+            (leading(b), leading(a), leading(c)),
+            strides,
+            config["cuda.products"],
+        )
 
-    sizes  batch, m, n, k for A (m, k), B (k, n), each stored so or ``transposed``.  m, n, k and batch are not 0.
-    """
-    batch, m, n, k = sizes
-    lda, ldb = m if transposed[0] else k, k if transposed[1] else n
-    library.products(
-        dtype,
-        (transposed[1], transposed[0]),
-        (batch, n, m, k),
-        (places[1], places[0], places[2]),
-        (ldb, lda, n),
-        (strides[1], strides[0], strides[2]),
-        precision,
-    )
+
+def transposed(matrix: Strided) -> bool:
+    """Whether a matrix lies column by column."""
+    return matrix.strides[-1] != 1
+
+
+def leading(matrix: Strided) -> int:
+    """The distance of two rows of a matrix, or of two columns where it is transposed; BLAS wants at least a row."""
+    turned = transposed(matrix)
+    return max(matrix.strides[-1 if turned else -2], matrix.shape[-2 if turned else -1], 1)
+
+
+routines = {"gemm": gemm}

@@ -16,7 +16,6 @@ import numpy as np
 
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError
-from core.ir.program import LibraryCall, LibraryStep
 from core.ir.target import Target
 from core.options import config
 from plugin_backend_cuda import cache, cublas
@@ -36,6 +35,13 @@ class Code:
         self.usage: dict[str, Usage] = usage(binary.log)
 
 
+def atomics() -> frozenset[str]:
+    """The dtypes in which scatters add atomically: none where every run is to give the same bits."""
+    assert CUDA.work is not None
+    adding = (dtype for combine, dtype in CUDA.work.atomics if combine is Combine.ADD)
+    return frozenset() if config["cuda.deterministic"] else frozenset(adding)
+
+
 class CudaDevice:
     """An open device: core.device.contract.Device, and its Recorder.
 
@@ -53,7 +59,7 @@ class CudaDevice:
         }
         self.architecture = 10 * attribute["compute_major"] + attribute["compute_minor"]
         units = BLOCKS_A_MULTIPROCESSOR * attribute["multiprocessors"]
-        target = Target(units=units, lanes=LARGEST_BLOCK, in_order=bool(config["cuda.deterministic"]))
+        target = Target(units=units, lanes=LARGEST_BLOCK, atomics=atomics())
         self.facts = Facts(f"{driver.device_name(number)}", target, CUDA, memory_bytes=driver.memory()[1])
         self._stream = driver.new_stream()
         self._staging = Staging(driver, self._stream)
@@ -122,27 +128,21 @@ class CudaDevice:
 
     # --- library routines -------------------------------------------------------------------------------------------
 
-    def routine(self, call: LibraryCall, dtype: str) -> Callable[..., None] | None:
-        if call.name != "gemm" or self._make_blas is None:
-            return None
+    @property
+    def products(self) -> Any:
+        """The library of products for this device's stream, made when it is first needed."""
         if self._blas is None:
+            if self._make_blas is None:
+                raise DeviceError(f"{self} has no library of products")
             self._enter()
             workspace = self._driver.allocate(cublas.WORKSPACE)
             self._blas = self._make_blas(self._stream, self._driver.stream_number(self._stream), workspace)
-        return self._gemm
+        return self._blas
 
-    def _gemm(self, step: LibraryStep, blocks: Sequence[Block], output: Block, sizes: Sequence[int]) -> None:
-        m, n, k = sizes
-        if m == 0 or n == 0:
-            return
+    def fill(self, block: Block, byte: int, size_bytes: int, offset_bytes: int = 0) -> None:
+        """Queue setting every byte."""
         self._enter()
-        if k == 0:
-            self._driver.fill(output.pointer, 0, output.size_bytes, self._stream)
-            return
-        a, b = step.operands
-        places = (blocks[0].pointer, blocks[1].pointer, output.pointer)
-        transposed, precision = (a.transposed, b.transposed), config["cuda.products"]
-        cublas.row_major(self._blas, step.output.dtype, (1, m, n, k), places, transposed, (0, 0, 0), precision)
+        self._driver.fill(block.pointer + offset_bytes, byte, size_bytes, self._stream)
 
     # --- graphs -----------------------------------------------------------------------------------------------------
 
