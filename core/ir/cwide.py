@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from core import dtypes
 from core.ir.nodes import Loop, Store
-from core.ir.wide import ACCESS_BYTES, accesses
+from core.ir.wide import ACCESS_BYTES, Access, accesses
 
 if TYPE_CHECKING:
     from core.ir.cfamily import Printer
@@ -29,44 +29,62 @@ def declared(text: str, template: str, types: dict[str, str]) -> list[str]:
 
 
 def wide_loop(printer: Printer, loop: Loop, indent: str) -> list[str]:
-    """The two loops.  A piece is read, its elements are computed side by side, and it is written."""
-    work = printer.dialect.work
+    """The two loops, in a block.  A piece is read, its elements are computed side by side, and it is written."""
+    work, index, width = printer.dialect.work, printer.type("int64"), loop.width
     assert work is not None
-    width, index, found = loop.width, printer.type("int64"), accesses(loop)
+    wholes, piece, k = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "k"))
     i, n = printer.names.of(loop.variable, loop.variable.payload), printer.expr(loop.extent)
-    names = printer.names
-    wholes, piece, k = (names.of((word, loop.variable), word) for word in ("wholes", "piece", "k"))
-    starts = [text for text in dict.fromkeys(printer.expr(access.start) for access in found) if text != "0"]
-    whole = f"({n}) / {width}"
-    if starts:
-        whole = f"(({' | '.join(f'({start})' for start in starts)}) & {width - 1}) == 0 ? {whole} : 0"
     first, step = work.spread(loop.kind)
-    known, reads, writes = dict(printer.known), [], []
-    out = [
-        f"{indent}const {index} {wholes} = {whole};",
-        f"{indent}for ({index} {piece} = {first}; {piece} < {wholes}; {piece} += {step}) {{",
+    found = accesses(loop)
+    elements = [_Piece(printer, access, width) for access in found]
+    starts = " | ".join(dict.fromkeys(f"({one.start})" for one in elements if one.start != "0"))
+    count = f"(({starts}) & {width - 1}) == 0 ? ({n}) / {width} : 0" if starts else f"({n}) / {width}"
+    known, places = dict(printer.known), dict(printer.places)
+    printer.known.update({one.node: f"{one.own}.at[{k}]" for one in elements if not isinstance(one.node, Store)})
+    printer.places.update({id(one.node): f"{one.own}.at[{k}]" for one in elements if isinstance(one.node, Store)})
+    wide = printer.lines(loop.body, indent + " " * 16)
+    printer.known, printer.places = known, places
+    lines = [
+        f"const {index} {wholes} = {count};",
+        f"for ({index} {piece} = {first}; {piece} < {wholes}; {piece} += {step}) {{",
+        *(f"    {one.begin(piece)}" for one in elements),
+        "    #pragma unroll",
+        f"    for (int {k} = 0; {k} < {width}; {k}++) {{",
+        f"        const {index} {i} = {piece} * {width} + {k};",
     ]
-    stored: dict[int, str] = {}
-    for access in found:
-        kind, name = piece_type(access.buffer.dtype, width), names.of(access.buffer, str(access.buffer))
-        own = names.of(access, f"{name}_{width}")
-        start = printer.expr(access.start)
-        at = f"{name}" if start == "0" else f"({name} + ({start}))"
-        if isinstance(access.node, Store):
-            reads.append(f"{kind} {own};")
-            writes.append(f"(({work.pointer}{kind} *){at})[{piece}] = {own};")
-            stored[id(access.node)] = f"{own}.at[{k}]"
-        else:
-            reads.append(f"const {kind} {own} = ((const {work.pointer}{kind} *){at})[{piece}];")
-            printer.known[access.node] = f"{own}.at[{k}]"
+    middle = ["    }", *(f"    {one.end(piece)}" for one in elements if isinstance(one.node, Store)), "}"]
+    rest = f"for ({index} {i} = {wholes} * {width} + {first}; {i} < {n}; {i} += {step}) {{"
     inner = indent + "    "
-    out += [inner + line for line in reads]
-    out += [f"{inner}#pragma unroll", f"{inner}for (int {k} = 0; {k} < {width}; {k}++) {{"]
-    out.append(f"{inner}    const {index} {i} = {piece} * {width} + {k};")
-    printer.places.update(stored)
-    out += printer.lines(loop.body, inner + "    ")
-    printer.places.clear()
-    printer.known = known
-    out += [f"{inner}}}", *(inner + line for line in writes), f"{indent}}}"]
-    out.append(f"{indent}for ({index} {i} = {wholes} * {width} + {first}; {i} < {n}; {i} += {step}) {{")
-    return [*out, *printer.lines(loop.body, indent + "    "), f"{indent}}}"]
+    return [
+        f"{indent}{{",
+        *(inner + line for line in lines),
+        *wide,
+        *(inner + line for line in [*middle, rest]),
+        *printer.lines(loop.body, inner + "    "),
+        f"{inner}}}",
+        f"{indent}}}",
+    ]
+
+
+class _Piece:
+    """Neighbouring elements of one buffer, in registers."""
+
+    def __init__(self, printer: Printer, access: Access, width: int):
+        self.node, self.start = access.node, printer.expr(access.start)
+        self._kind = piece_type(access.buffer.dtype, width)
+        self._name = printer.names.of(access.buffer, str(access.buffer))
+        self.own = printer.names.of(access, f"{self._name}_{width}")
+        assert printer.dialect.work is not None
+        self._pointer = printer.dialect.work.pointer
+
+    def _at(self, piece: str, qualifier: str = "") -> str:
+        address = self._name if self.start == "0" else f"({self._name} + ({self.start}))"
+        return f"(({qualifier}{self._pointer}{self._kind} *){address})[{piece}]"
+
+    def begin(self, piece: str) -> str:
+        if isinstance(self.node, Store):
+            return f"{self._kind} {self.own};"
+        return f"const {self._kind} {self.own} = {self._at(piece, 'const ')};"
+
+    def end(self, piece: str) -> str:
+        return f"{self._at(piece)} = {self.own};"

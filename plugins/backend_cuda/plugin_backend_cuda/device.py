@@ -16,6 +16,7 @@ import numpy as np
 
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError
+from core.ir.expr import Combine
 from core.ir.target import Target
 from core.options import config
 from plugin_backend_cuda import cache, cublas
