@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.ir.cfamily import Dialect, print_kernel
 from core.ir.chelpers import HELPERS
-from core.ir.cwide import declared
+from core.ir.cvector import declared
 from core.ir.cwork import group_text, lane_reductions
 from core.ir.expr import Expr
 from core.ir.launches import launches

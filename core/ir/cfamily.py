@@ -15,7 +15,7 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError
-from core.ir.cwide import wide_loop
+from core.ir.cvector import wide_loop
 from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of

@@ -20,7 +20,7 @@ from core.ir.place import OneAxis, Places, flattened, unravels
 from core.ir.program import Reduction, Value
 from core.ir.schedule import Accumulator
 from core.ir.target import Target
-from core.ir.wide import widen
+from core.ir.vector_access import widen
 
 
 class Work:

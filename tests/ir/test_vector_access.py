@@ -7,7 +7,7 @@ from core.ir.cwork import WorkItems
 from core.ir.expr import Combine, cast, const, guarded, index, length, load
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import Value
-from core.ir.wide import accesses, widen
+from core.ir.vector_access import accesses, widen
 
 WORK = WorkItems("item", "items", "row", "rows", "lane", "lanes", "meet;", "local ", "", wide="struct {name};")
 X, Y, Z = (Value(name, "float32") for name in "xyz")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from core import dtypes
 from core.ir.nodes import Loop, Store
-from core.ir.wide import ACCESS_BYTES, Access, accesses
-
-if TYPE_CHECKING:
-    from core.ir.cfamily import Printer
+from core.ir.vector_access import ACCESS_BYTES, Access, accesses
 
 
 def piece_type(dtype: str, width: int) -> str:
@@ -28,8 +25,8 @@ def declared(text: str, template: str, types: dict[str, str]) -> list[str]:
     return found
 
 
-def wide_loop(printer: Printer, loop: Loop, indent: str) -> list[str]:
-    """The two loops, in a block.  A piece is read, its elements are computed side by side, and it is written."""
+def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
+    """The two loops, in a block, from a Printer of core.ir.cfamily.  A piece is read, its elements are computed side by side, and it is written."""
     work, index, width = printer.dialect.work, printer.type("int64"), loop.width
     assert work is not None
     wholes, piece, k = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "k"))
@@ -42,7 +39,7 @@ def wide_loop(printer: Printer, loop: Loop, indent: str) -> list[str]:
     known, places = dict(printer.known), dict(printer.places)
     printer.known.update({one.node: f"{one.own}.at[{k}]" for one in elements if not isinstance(one.node, Store)})
     printer.places.update({id(one.node): f"{one.own}.at[{k}]" for one in elements if isinstance(one.node, Store)})
-    wide = printer.lines(loop.body, indent + " " * 16)
+    wide = printer.lines(loop.body, indent + " " * 12)
     printer.known, printer.places = known, places
     lines = [
         f"const {index} {wholes} = {count};",
@@ -69,7 +66,7 @@ def wide_loop(printer: Printer, loop: Loop, indent: str) -> list[str]:
 class _Piece:
     """Neighbouring elements of one buffer, in registers."""
 
-    def __init__(self, printer: Printer, access: Access, width: int):
+    def __init__(self, printer: Any, access: Access, width: int):
         self.node, self.start = access.node, printer.expr(access.start)
         self._kind = piece_type(access.buffer.dtype, width)
         self._name = printer.names.of(access.buffer, str(access.buffer))
