@@ -26,7 +26,10 @@ def declared(text: str, template: str, types: dict[str, str]) -> list[str]:
 
 
 def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
-    """The two loops, in a block, from a Printer of core.ir.cfamily.  A piece is read, its elements are computed side by side, and it is written."""
+    """The two loops, in a block, by a Printer of core.ir.cfamily.
+
+    A piece is read, its elements are computed side by side, and it is written.
+    """
     work, index, width = printer.dialect.work, printer.type("int64"), loop.width
     assert work is not None
     wholes, piece, k = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "k"))

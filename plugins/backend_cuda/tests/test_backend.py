@@ -1,0 +1,94 @@
+"""What works here: the reasons why CUDA cannot be used, and what to do; opening devices."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from core.errors import BackendError
+from plugin_backend_cuda import backend, compiler
+from plugin_backend_cuda.backend import Driver
+from plugin_backend_cuda.libcuda import NO_DEVICE, CudaError
+from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
+from plugin_backend_cuda.shim.recorder import Recorder
+
+
+def made(driver=None, error=None, compiler=HostCompiler(), why=""):
+    def load():
+        if error is not None:
+            raise error
+        return driver
+
+    return Driver(load, lambda: (compiler, why))
+
+
+class Old(HostDriver):
+    def start(self):
+        return 11040
+
+
+class Failing(HostDriver):
+    def __init__(self, code):
+        super().__init__()
+        self._code = code
+
+    def start(self):
+        raise CudaError("cuInit failed: CUDA_ERROR_X (said)", self._code)
+
+
+class Empty(HostDriver):
+    def device_count(self):
+        return 0
+
+
+@pytest.mark.parametrize(
+    "driver, reason, remedy",
+    [
+        (made(error=OSError("libcuda.so.1: not found")), "no NVIDIA driver: libcuda.so.1: not found", "install NVIDIA's driver"),
+        (made(error=AttributeError("cuGraphX")), "the NVIDIA driver is too old: cuGraphX", "update it to CUDA 12.0"),
+        (made(Failing(NO_DEVICE)), "the NVIDIA driver finds no GPU", "nvidia-smi, CUDA_VISIBLE_DEVICES"),
+        (made(Failing(999)), "the NVIDIA driver does not start: cuInit failed: CUDA_ERROR_X", "what nvidia-smi says"),
+        (made(Empty()), "the NVIDIA driver finds no GPU", "nvidia-smi"),
+        (made(Old()), "the NVIDIA driver serves CUDA 11.4, and 12.0 is needed", "update it"),
+        (made(HostDriver(), compiler=None, why="no NVRTC"), "no compiler for kernels: no NVRTC", "pip install nvidia-cuda-nvrtc"),
+    ],
+)  # fmt: skip
+def test_a_probe_gives_the_reason_and_what_to_do(driver, reason, remedy):
+    found = driver.probe()
+    assert not found.works and reason in found.reason and remedy in found.remedy
+    with pytest.raises(BackendError, match="backend 'cuda' cannot be used here"):
+        driver.open()
+
+
+def test_a_probe_names_every_gpu_and_makes_no_context():
+    calls = Recorder(HostDriver(devices=2))
+    assert made(calls).probe().devices == ("host-shim", "host-shim")
+    assert "retain" not in calls.names() and "allocate" not in calls.names()
+
+
+def test_a_device_is_opened_once():
+    driver = made(HostDriver(devices=2))
+    assert driver.open(1) is driver.open(1) and driver.open(0) is not driver.open(1)
+    assert str(driver.open(1)) == "cuda:1 (host-shim)"
+
+
+def test_the_real_probe_never_raises():
+    assert isinstance(str(backend.Driver().probe()), str)
+
+
+def test_another_backend_never_touches_cuda():
+    text = """
+        import sys
+        import numpy as np
+        import core, core.tensor as ct
+        x = ct.vector("x")
+        assert core.function([x], x + 1, backend="interpreter")([1.0])[0] == 2
+        assert not [name for name in sys.modules if name.startswith("plugin_backend_cuda.")], sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(text)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_remedy_for_a_missing_compiler_is_a_command():
+    assert "pip install nvidia-cuda-nvrtc" in compiler.REMEDY
