@@ -13,8 +13,10 @@ from plugin_backend_cuda.libcuda import NO_DEVICE, CudaError
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 from plugin_backend_cuda.shim.recorder import Recorder
 
+HOST = HostCompiler()
 
-def made(driver=None, error=None, compiler=HostCompiler(), why=""):
+
+def made(driver=None, error=None, compiler=HOST, why=""):
     def load():
         if error is not None:
             raise error
@@ -45,13 +47,13 @@ class Empty(HostDriver):
 @pytest.mark.parametrize(
     "driver, reason, remedy",
     [
-        (made(error=OSError("libcuda.so.1: not found")), "no NVIDIA driver: libcuda.so.1: not found", "install NVIDIA's driver"),
+        (made(error=OSError("libcuda.so.1: no")), "no NVIDIA driver: libcuda.so.1: no", "install NVIDIA's driver"),
         (made(error=AttributeError("cuGraphX")), "the NVIDIA driver is too old: cuGraphX", "update it to CUDA 12.0"),
         (made(Failing(NO_DEVICE)), "the NVIDIA driver finds no GPU", "nvidia-smi, CUDA_VISIBLE_DEVICES"),
         (made(Failing(999)), "the NVIDIA driver does not start: cuInit failed: CUDA_ERROR_X", "what nvidia-smi says"),
         (made(Empty()), "the NVIDIA driver finds no GPU", "nvidia-smi"),
         (made(Old()), "the NVIDIA driver serves CUDA 11.4, and 12.0 is needed", "update it"),
-        (made(HostDriver(), compiler=None, why="no NVRTC"), "no compiler for kernels: no NVRTC", "pip install nvidia-cuda-nvrtc"),
+        (made(HostDriver(), None, None, "no NVRTC"), "no compiler for kernels: no NVRTC", "pip install nvidia-cuda-nv"),
     ],
 )  # fmt: skip
 def test_a_probe_gives_the_reason_and_what_to_do(driver, reason, remedy):
