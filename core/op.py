@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cache
 from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 from core.errors import ArgumentError, BackendError, ShapeError, attributed_to, user_line
 from core.graph import Apply, DisconnectedType, NullType, Type, Variable
+
+
+@cache
+def _parameters(method: Callable[..., Any]) -> int:
+    return len(inspect.signature(method).parameters)
 
 
 class Op:
@@ -111,7 +117,7 @@ class Op:
 
     def shapes(self, fgraph: Any, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
         """Call ``infer_shape`` in whichever of its two forms the op has it."""
-        if len(inspect.signature(self.infer_shape).parameters) == 3:
+        if _parameters(type(self).infer_shape) == 4:
             return self.infer_shape(fgraph, node, input_shapes)  # type: ignore[call-arg, arg-type]
         return self.infer_shape(node, input_shapes)
 

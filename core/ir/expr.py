@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import enum
 import math
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -239,7 +239,19 @@ class Expr:
     __repr__ = __str__
 
 
-_interned: WeakValueDictionary[tuple, Expr] = WeakValueDictionary()
+class _Known(weakref.ref):
+    """An expression that may be found again as long as somebody holds it."""
+
+    __slots__ = ("key",)
+    key: tuple
+
+
+_interned: dict[tuple, _Known] = {}  # a WeakValueDictionary, which takes three times as long
+
+
+def _forget(gone: _Known) -> None:
+    if _interned.get(gone.key) is gone:
+        del _interned[gone.key]
 
 
 def _new(code: Code, dtype: str, args: tuple[Expr, ...], payload: Any) -> Expr:
@@ -268,10 +280,13 @@ def make(code: Code, dtype: str, args: tuple[Expr, ...] = (), payload: Any = Non
     tag: Any = payload
     if code is Code.CONST:  # 1, 1.0 and True are equal in Python, and so are 0.0 and -0.0
         tag = (type(payload), repr(payload))
-    key = (code, dtype, tuple(map(id, args)), tag)
-    found = _interned.get(key)
+    key = (code, dtype, args, tag)
+    known = _interned.get(key)
+    found = known() if known is not None else None
     if found is None:
-        found = _interned[key] = _new(code, dtype, args, payload)
+        found = _new(code, dtype, args, payload)
+        known = _interned[key] = _Known(found, _forget)
+        known.key = key
     return found
 
 
@@ -304,6 +319,11 @@ def _rounded(value: float, dtype: str) -> float:
 def index(name: str = "i") -> Expr:
     """A fresh loop variable.  ``name`` is for people."""
     return _new(Code.INDEX, INDEX_DTYPE, (), name)
+
+
+def register(dtype: str, local: Any) -> Expr:
+    """What reads ``local``, a scalar in a register: its own one, which is let go with it."""
+    return _new(Code.LOCAL, dtype, (), local)
 
 
 def length(value: Any, axis: int) -> Expr:
@@ -505,23 +525,39 @@ def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> l
     seen: set[Expr] = set()
     order: list[Expr] = []
     for root in roots:
-        if not root.args and root not in seen:
-            seen.add(root)
-            order.append(root)
-            continue
         stack = [root]
         while stack:
             node = stack[-1]
             if node not in seen and node.args and (into is None or into(node)):
                 pending = [arg for arg in node.args if arg not in seen]
                 if pending:
-                    pending.reverse()
-                    stack += pending
+                    stack += pending[::-1]
                     continue
             stack.pop()
             if node not in seen:
                 seen.add(node)
                 order.append(node)
+    return order
+
+
+def marked(roots: Iterable[Expr], mark: int) -> list[Expr]:
+    """Every expression below ``roots`` that holds ``mark``, once, operands first."""
+    seen: set[Expr] = set()
+    order: list[Expr] = []
+    for root in roots:
+        if not root.marks & mark:
+            continue
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node not in seen:
+                pending = [arg for arg in node.args if arg.marks & mark and arg not in seen]
+                if pending:
+                    stack += pending[::-1]
+                    continue
+                seen.add(node)
+                order.append(node)
+            stack.pop()
     return order
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, make, show, walk
+from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, register, show, walk
 
 
 class Local:
@@ -24,7 +24,7 @@ class Local:
 
     def __init__(self, name: str, dtype: str):
         self.name, self.dtype = name, dtype
-        self.expr = make(Code.LOCAL, dtype, (), self)
+        self.expr = register(dtype, self)
 
     def __str__(self) -> str:
         return self.name

@@ -21,32 +21,28 @@ from core.ir.expr import (
     compare,
     conditional,
     make,
-    walk,
+    marked,
 )
 
 
 def loads_in(roots: Iterable[Expr]) -> list[Expr]:
     """Every LOAD below ``roots``, once, those inside an index first."""
-    return [e for e in walk(roots, into=_holds_load) if e.code is Code.LOAD]
-
-
-def _holds_load(e: Expr) -> bool:
-    return bool(e.marks & HOLDS_LOAD)
+    return [e for e in marked(roots, HOLDS_LOAD) if e.code is Code.LOAD]
 
 
 def lengths_in(roots: Iterable[Expr]) -> list[Expr]:
     """Every LENGTH below ``roots``, once."""
-    return [e for e in walk(roots, into=lambda e: bool(e.marks & HOLDS_LENGTH)) if e.code is Code.LENGTH]
+    return [e for e in marked(roots, HOLDS_LENGTH) if e.code is Code.LENGTH]
 
 
 def rules_in(roots: Iterable[Expr]) -> list[Expr]:
     """Every JOIN, SAME, STRETCH, SPREAD, WRAP and REDUCE below ``roots``, once, operands first."""
-    return [e for e in walk(roots, into=lambda e: bool(e.marks & HOLDS_RULE)) if e.code in RULES]
+    return [e for e in marked(roots, HOLDS_RULE) if e.code in RULES]
 
 
 def reductions_in(roots: Iterable[Expr]) -> list[Expr]:
     """Every REDUCE below ``roots``, once, inner ones first."""
-    return [e for e in walk(roots, into=lambda e: bool(e.marks & HOLDS_REDUCE)) if e.code is Code.REDUCE]
+    return [e for e in marked(roots, HOLDS_REDUCE) if e.code is Code.REDUCE]
 
 
 def unconditional(roots: Iterable[Expr]) -> set[Expr]:
@@ -74,14 +70,18 @@ def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None],
 
     None means: the same operation on the new operands.  ``memo`` remembers results between calls and may be seeded.
     """
-    if root in memo:
-        return memo[root]
-    for node in walk([root], into=lambda e: e not in memo):
-        if node in memo:
-            continue
-        args = tuple(memo[arg] for arg in node.args)
-        new = change(node, args)
-        memo[node] = remake(node, args) if new is None else new
+    stack = [] if root in memo else [root]
+    while stack:
+        node = stack[-1]
+        if node not in memo:
+            pending = [arg for arg in node.args if arg not in memo]
+            if pending:
+                stack += pending[::-1]
+                continue
+            args = tuple([memo[arg] for arg in node.args])
+            new = change(node, args)
+            memo[node] = remake(node, args) if new is None else new
+        stack.pop()
     return memo[root]
 
 

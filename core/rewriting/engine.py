@@ -106,6 +106,7 @@ class _Stage:
             for head in rule.heads():
                 self.by_head.setdefault(head, set()).add(rule)
         self.by_makers: dict[tuple, list[Rule]] = {}  # the rules for nodes of an op on inputs made by certain ops
+        self.by_ids: dict[tuple[int, ...], tuple[list[Rule], tuple]] = {}  # the same, and what must live for that
         self.ages, self.limit = ages, 1000 + 2 * len(graph.nodes)
         self.broken: set[Rule] = set()
 
@@ -147,12 +148,16 @@ class _Stage:
 
     def rules_for(self, node: Apply) -> list[Rule]:
         """The rules that may apply, told at a glance; mostly few, and a graph has few kinds of neighbourhoods."""
-        op, makers = node.op, tuple(map(maker, node.inputs))
-        found = self.by_makers.get((op, makers))
+        op, makers = node.op, [maker(x) for x in node.inputs]
+        ids = (id(op), *map(id, makers))  # mostly the same objects: quicker to compare than what they are made of
+        if ids in self.by_ids:
+            return self.by_ids[ids][0]
+        found = self.by_makers.get((op, *makers))
         if found is None:
             starting = set().union(*(self.by_head.get(head, ()) for head in (op, *type(op).__mro__))) - self.broken
             found = [rule for rule in self.rules if rule in starting and rule.may_apply(makers)]
-            self.by_makers[op, makers] = found
+            self.by_makers[op, *makers] = found
+        self.by_ids[ids] = found, (op, *makers)
         return found
 
     def apply(self, rule: Rule, node: Apply) -> list[Apply]:
@@ -210,6 +215,7 @@ class _Stage:
         warnings.warn(f"{text}; it is left out", RuntimeWarning, stacklevel=2)
         self.broken.add(rule)
         self.by_makers.clear()
+        self.by_ids.clear()
 
 
 def _changes(rule: Rule, node: Apply, answer: Any) -> list[tuple[Variable, Variable]]:

@@ -1,5 +1,6 @@
 """What core.function takes and returns: inputs, outputs, updates, givens, names, copies, eval."""
 
+import gc
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.testing import assert_array_equal
 import core
 import core.tensor as ct
 from core import Mode
-from core.errors import ArgumentError, CoreWarning, DTypeError, ShapeError
+from core.errors import ArgumentError, BackendError, CoreWarning, DTypeError, ShapeError
 from core.testing import available_backends
 
 BACKENDS = available_backends()
@@ -460,3 +461,22 @@ def test_eval_knows_inputs_by_variable_and_name_only(x):
         (x + 1).eval({3: 1}, backend="interpreter")
     with pytest.raises(ArgumentError, match="eval needs a dict of inputs and their values, got 3 of type int"):
         (x + 1).eval(3, backend="interpreter")
+
+
+class Nothing(core.Op):
+    """An op that cannot be computed."""
+
+    itypes = otypes = (ct.TensorType("float64", 1),)
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_collector_is_as_it_was_after_compiling_and_after_an_error(was_on, x):
+    try:
+        gc.enable() if was_on else gc.disable()
+        core.function([x], x + 1, **INTERPRETER)
+        assert gc.isenabled() is was_on
+        with pytest.raises(BackendError, match="cannot compute it"):
+            core.function([x], Nothing()(x), **INTERPRETER)
+        assert gc.isenabled() is was_on
+    finally:
+        gc.enable()

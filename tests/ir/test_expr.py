@@ -3,6 +3,7 @@
 import gc
 import itertools
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ from core.ir.expr import (
     show,
     walk,
 )
+from core.ir.nodes import Local
+from core.ir.program import Value
 from core.ir.rebuild import rebuild, substitute
 
 DEEP = 20_000
@@ -468,3 +471,20 @@ def test_show_is_cut():
     for _ in range(100):
         root = root + y
     assert show(root, limit=20).endswith("...") and len(show(root, limit=20)) == 20
+
+
+def test_a_register_is_let_go_with_its_local():
+    local = Local("t", "float64")
+    read, sum_of = weakref.ref(local.expr), weakref.ref(local.expr + 1.0)
+    assert sum_of() is None
+    del local
+    gc.collect()
+    assert read() is None
+
+
+def test_marked_finds_what_a_full_walk_finds_in_the_same_order():
+    x, i = Value("x", "float64"), index("i")
+    at = load(x, [i], "float64")
+    root = Call("exp", at) + at * length(x, 0) + load(x, [i + length(x, 0)], "float64")
+    for mark in (expr.HOLDS_LOAD, expr.HOLDS_LENGTH, expr.HOLDS_GUARD):
+        assert expr.marked([root, at], mark) == [e for e in walk([root, at]) if e.marks & mark]
