@@ -1,0 +1,191 @@
+"""Import, compiling and starting: whole processes, one after the other, peers in turn, with empty and with full caches."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.folders import cache_variables
+from benchmarks.machine import Others
+from benchmarks.processes import ROOT, environment
+
+COMPILERS = ("core", "jax", "numba", "torch-compile", "pytensor-numba", "pytensor-c")
+IMPORTS = ("core", "numba", "jax", "torch-eager", "pytensor-numba")
+GRAPHS = ("core", "jax", "torch-compile", "pytensor-numba", "pytensor-c")
+MODELS = {
+    "chain": "chain_of_20 forward float64 10000",
+    "mlp": "mlp step float64 60x784x500x10",
+    "lstm": "lstm step float64 32x64x64",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """repeats  rounds;  once_s  who needs longer takes part in the first alone;  timeout_s  who needs longer has lost"""
+
+    repeats: int = 3
+    once_s: float = 4.0
+    timeout_s: float = 45.0
+    models: tuple[str, ...] = ("chain", "mlp", "lstm")
+    nodes: tuple[int, ...] = (100, 1000, 5000, 20000)
+
+
+QUICK = Limits(repeats=2, once_s=3.0, timeout_s=15.0, models=("chain",), nodes=(100, 1000))
+
+
+def names(limits: Limits) -> list[str]:
+    """The rows, in order."""
+    compiles = [f"{what} {model}" for model in limits.models for what in ("cold compile", "warm start")]
+    return ["import", *compiles, *(f"graph of {n} nodes" for n in limits.nodes)]
+
+
+class Starts:
+    """Runs the rows.  ``tell`` gets what is being done; ``core`` is the processor core for all processes."""
+
+    def __init__(
+        self,
+        peers: Sequence[str],
+        limits: Limits,
+        threads: int,
+        core: int | None,
+        pythons: Mapping[str, str],
+        tell: Callable[[str], None],
+    ):
+        self.peers, self.limits, self.threads, self.core = peers, limits, threads, core
+        self.pythons, self.tell = pythons, tell
+        self._lost: dict[str, dict[str, Any]] = {}  # who failed at a graph: larger ones are not tried
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows that come with ``name``: a cold one brings its warm one."""
+        others = Others(())
+        if name == "import":
+            rows = [self._row(name, "import", self._repeated(IMPORTS, "import", "import_s"))]
+        elif name.startswith("graph"):
+            rows = [self._row(name, "graph", self._graph(int(name.split()[2])))]
+        else:
+            model = name.split()[-1]
+            cold, warm = self._cold_and_warm(MODELS[model])
+            rows = [
+                self._row(f"cold compile {model}", "cold compile", cold),
+                self._row(f"warm start {model}", "warm start", warm),
+            ]
+        busy = round(others.cores(), 2)
+        for row in rows:
+            row["all_cores"] = busy  # ours and others': children that have ended cannot be told apart
+        return rows
+
+    def _row(self, name: str, trait: str, peers: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "name": name,
+            "family": name,
+            "kind": "start",
+            "dtype": "float64",
+            "size": [],
+            "trait": trait,
+            "peers": peers,
+        }
+
+    def _repeated(self, wanted: Sequence[str], job: str, field: str) -> dict[str, dict[str, Any]]:
+        """Each peer in turn, ``repeats`` times, with empty caches."""
+        peers: dict[str, dict[str, Any]] = {}
+        for k in range(self.limits.repeats):
+            for peer in self._of(wanted):
+                if k and not self._again(peers[peer]):
+                    peers[peer].setdefault("rounds", []).append(None)
+                    continue
+                with tempfile.TemporaryDirectory(prefix="core-cold-", ignore_cleanup_errors=True) as folder:
+                    _keep(peers, peer, self._process(peer, job, Path(folder)), field)
+        return _finished(peers)
+
+    def _graph(self, nodes: int) -> dict[str, dict[str, Any]]:
+        lost = {peer: dict(answer) for peer, answer in self._lost.items()}
+        peers = self._repeated([peer for peer in GRAPHS if peer not in lost], f"nodes {nodes}", "first_s")
+        for peer, answer in peers.items():
+            if answer["status"] != "ok":
+                why = answer["why"]
+                self._lost[peer] = {"status": "not tried", "why": f"lost at {nodes} nodes: {why}"}
+        return {**peers, **lost}
+
+    def _cold_and_warm(self, workload: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        """Time to the first result with empty caches, without the import; then of a whole process, with caches full."""
+        cold: dict[str, dict[str, Any]] = {}
+        warm: dict[str, dict[str, Any]] = {}
+        for k in range(self.limits.repeats):
+            for peer in self._of(COMPILERS):
+                if k and not self._again(cold[peer]):
+                    cold[peer].setdefault("rounds", []).append(None)
+                    warm[peer].setdefault("rounds", []).append(None)
+                    continue
+                with tempfile.TemporaryDirectory(prefix="core-cold-", ignore_cleanup_errors=True) as folder:
+                    _keep(cold, peer, self._process(peer, workload, Path(folder)), "first_s")
+                    if cold[peer]["status"] == "ok":
+                        _keep(warm, peer, self._process(peer, workload, Path(folder)), "process_s")
+                    else:
+                        _keep(warm, peer, {"status": "not tried", "why": "it did not compile"}, "process_s")
+        return _finished(cold), _finished(warm)
+
+    def _of(self, wanted: Sequence[str]) -> list[str]:
+        return [peer for peer in wanted if peer in self.peers]
+
+    def _again(self, answer: dict[str, Any]) -> bool:
+        return answer["status"] == "ok" and answer["rounds"][0] <= self.limits.once_s
+
+    def _process(self, peer: str, job: str, folder: Path) -> dict[str, Any]:
+        """One process, from its start to its answer."""
+        self.tell(f"{job}: {peer}")
+        variables = environment(self.threads, cache_variables(folder))
+        python = self.pythons.get(peer, sys.executable)
+        pin = ["taskset", "-c", str(self.core)] if self.core is not None and shutil.which("taskset") else []
+        command = [*pin, python, "-m", "benchmarks.cold_process", peer, job, str(self.threads)]
+        start = time.perf_counter()
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, env=variables, cwd=ROOT, start_new_session=True
+            )
+            try:
+                out, _ = process.communicate(timeout=self.limits.timeout_s)
+            except subprocess.TimeoutExpired:
+                return {"status": "too slow", "why": f"more than {self.limits.timeout_s:.0f} s"}
+            finally:
+                _end_group(process)
+            took = time.perf_counter() - start
+            if not out.strip():
+                errors.seek(0)
+                last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
+                return {"status": "failed", "why": f"exit status {process.returncode}: {''.join(last)[:300]}"}
+        answer = json.loads(out)
+        return {**answer, "process_s": took}
+
+
+def _end_group(process: subprocess.Popen) -> None:
+    """End a process and the helpers that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _keep(peers: dict[str, dict[str, Any]], peer: str, answer: dict[str, Any], field: str) -> None:
+    """Add a process's figure to its peer's."""
+    if answer["status"] != "ok":
+        peers[peer] = {"status": answer["status"], "why": answer["why"], "rounds": []}
+    else:
+        peers.setdefault(peer, {"status": "ok", "rounds": []})["rounds"].append(answer[field])
+
+
+def _finished(peers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for answer in peers.values():
+        if answer["status"] != "ok":
+            del answer["rounds"]
+    return peers

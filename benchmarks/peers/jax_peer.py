@@ -1,0 +1,90 @@
+"""JAX on the CPU: ``jit`` of the formula, ``vjp`` and ``value_and_grad``; a step gives its parameters away (donation).
+
+Arrays are JAX's from the start and stay so; a call is over when its result is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.peers.base import Run, arrays_of
+from benchmarks.workloads.base import FORWARD, GRADIENT, LEARNING_RATE, STEP, Case
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+
+
+class Functions:
+    """The functions that formulas use."""
+
+    exp, log, sqrt, abs, tanh, erf = jnp.exp, jnp.log, jnp.sqrt, jnp.abs, jnp.tanh, jax.scipy.special.erf
+    maximum, minimum, dot, concatenate = jnp.maximum, jnp.minimum, jnp.dot, jnp.concatenate
+    sum, max, mean = jnp.sum, jnp.max, jnp.mean
+    sigmoid, softplus, softmax, log_softmax = jax.nn.sigmoid, jax.nn.softplus, jax.nn.softmax, jax.nn.log_softmax
+    logsumexp = jax.nn.logsumexp
+
+    @staticmethod
+    def layer_norm(x: Any, weight: Any, bias: Any) -> Any:
+        centred = x - x.mean(-1, keepdims=True)
+        return centred * jax.lax.rsqrt((centred * centred).mean(-1, keepdims=True) + 1e-5) * weight + bias
+
+    @staticmethod
+    def pick(x: Any, column: Any) -> Any:
+        return jnp.take_along_axis(x, column[:, None], axis=1)[:, 0]
+
+
+def version(variant: str = "") -> str:
+    return jax.__version__
+
+
+def compiled(case: Case) -> Any:
+    """The function that a workload without state asks for."""
+    formula, wrt = case.family.formula, case.family.wrt
+    if case.kind == FORWARD:
+        return jax.jit(lambda *args: formula(Functions, *args))
+    if case.kind == GRADIENT:
+
+        @jax.jit
+        def gradient(*args: Any) -> Any:
+            *args, g = args
+            out, pullback = jax.vjp(lambda *args: formula(Functions, *args), *args)
+            slopes = pullback(g)
+            return [slopes[k] for k in wrt]
+
+        return gradient
+
+    @jax.jit
+    def value_and_gradient(*args: Any) -> Any:
+        value, slopes = jax.value_and_grad(lambda *args: formula(Functions, *args), wrt)(*args)
+        return [value, *slopes]
+
+    return value_and_gradient
+
+
+def build(case: Case, arrays: Sequence[np.ndarray], variant: str = "", threads: int = 1) -> Run:
+    inputs = [jnp.array(a) for a in arrays]
+    if case.kind != STEP:
+        return Run(compiled(case), inputs, arrays_of, wait=jax.block_until_ready)
+    wrt = case.family.wrt
+    first = len(wrt)
+    assert wrt == tuple(range(first)), "parameters come first"
+
+    def step(parameters: Any, *data: Any) -> Any:
+        loss, slopes = jax.value_and_grad(lambda p: case.family.formula(Functions, *p, *data))(parameters)
+        return loss, [p - LEARNING_RATE * slope for p, slope in zip(parameters, slopes, strict=True)]
+
+    fast, state = jax.jit(step, donate_argnums=0), inputs[:first]
+
+    def run(*data: Any) -> Any:
+        nonlocal state
+        loss, state = fast(state, *data)
+        return loss, state
+
+    return Run(
+        run, inputs[first:], lambda out: [np.asarray(out[0]), *map(np.array, out[1])], wait=jax.block_until_ready
+    )

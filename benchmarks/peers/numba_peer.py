@@ -1,0 +1,30 @@
+"""numba: loops written by hand (benchmarks/numba_kernels), free to add in another order, with NaN and infinities right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numba
+import numpy as np
+
+from benchmarks.numba_kernels import elementwise, models, rows, training
+from benchmarks.peers.base import Run, arrays_of
+from benchmarks.workloads.base import STEP, Case
+
+
+def version(variant: str = "") -> str:
+    return numba.__version__
+
+
+def build(case: Case, arrays: Sequence[np.ndarray], variant: str = "", threads: int = 1) -> Run:
+    numba.set_num_threads(threads)
+    jit = numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy", parallel=threads > 1)
+    real = np.dtype(case.dtype).type
+    kernels = {}
+    for module in (elementwise, rows, training, models):
+        kernels.update(module.kernels(real, jit))
+    kernel = kernels[case.kernel]
+    if case.kind != STEP:
+        return Run(kernel, arrays, arrays_of)
+    arrays = [a.copy() if k in case.family.wrt else a for k, a in enumerate(arrays)]
+    return Run(kernel, arrays, lambda loss: [np.asarray(loss), *(arrays[k].copy() for k in case.family.wrt)])
