@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: every workload, against everybody, in one run.  README.md says how to make an environment."""
+"""``python -m benchmarks``: every workload, against everybody, in one run.  README.md says what it needs."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _measure(
         finally:
             for worker in workers:
                 worker.stop()
-        process = cold.Starts(who, limits, asked.threads, core, pythons, progress.say)
+        process = cold.Starts(who, limits, asked.threads, core, pythons, progress.say, asked.clock)
         for name in starts:
             if name not in {row["name"] for row in results["rows"]}:
                 for row in process.rows(name):

@@ -1,4 +1,12 @@
-"""Import, compiling and starting: whole processes, one after the other, peers in turn, with empty and with full caches."""
+"""Import, compiling, starting: whole processes, one after the other, peers in turn.
+
+import        of the library, NumPy being there
+first use     from the first line of a user's code to the first result of x + 1, with empty caches: what a library
+              builds once for a machine is in it
+cold compile  the same for a model, with the caches as they are after the first use
+warm start    import and first result of the same model in a new process, with full caches
+graph         as cold compile, for a graph of so many nodes
+"""
 
 from __future__ import annotations
 
@@ -9,8 +17,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +30,7 @@ from benchmarks.processes import ROOT, environment
 COMPILERS = ("core", "jax", "numba", "torch-compile", "pytensor-numba", "pytensor-c")
 IMPORTS = ("core", "numba", "jax", "torch-eager", "pytensor-numba")
 GRAPHS = ("core", "jax", "torch-compile", "pytensor-numba", "pytensor-c")
+FIRST = "call_1_in_1_out forward float64 10"
 MODELS = {
     "chain": "chain_of_20 forward float64 10000",
     "mlp": "mlp step float64 60x784x500x10",
@@ -31,7 +40,12 @@ MODELS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """repeats  rounds;  once_s  who needs longer takes part in the first alone;  timeout_s  who needs longer has lost"""
+    """How long things take.
+
+    repeats    rounds
+    once_s     who needs longer takes part in the first round alone
+    timeout_s  who needs longer has no figure
+    """
 
     repeats: int = 3
     once_s: float = 4.0
@@ -46,7 +60,7 @@ QUICK = Limits(repeats=2, once_s=3.0, timeout_s=15.0, models=("chain",), nodes=(
 def names(limits: Limits) -> list[str]:
     """The rows, in order."""
     compiles = [f"{what} {model}" for model in limits.models for what in ("cold compile", "warm start")]
-    return ["import", *compiles, *(f"graph of {n} nodes" for n in limits.nodes)]
+    return ["import", "first use", *compiles, *(f"graph of {n} nodes" for n in limits.nodes)]
 
 
 class Starts:
@@ -60,9 +74,12 @@ class Starts:
         core: int | None,
         pythons: Mapping[str, str],
         tell: Callable[[str], None],
+        clock: str = "wall",
     ):
         self.peers, self.limits, self.threads, self.core = peers, limits, threads, core
-        self.pythons, self.tell = pythons, tell
+        self.pythons, self.tell, self.clock = pythons, tell, clock
+        self._used: dict[str, Path] = {}  # the caches of each peer after its first use
+        self._place = tempfile.TemporaryDirectory(prefix="core-starts-", ignore_cleanup_errors=True)
         self._lost: dict[str, dict[str, Any]] = {}  # who failed at a graph: larger ones are not tried
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -70,6 +87,8 @@ class Starts:
         others = Others(())
         if name == "import":
             rows = [self._row(name, "import", self._repeated(IMPORTS, "import", "import_s"))]
+        elif name == "first use":
+            rows = [self._row(name, "first use", self._repeated(COMPILERS, FIRST, "first_s", used=False))]
         elif name.startswith("graph"):
             rows = [self._row(name, "graph", self._graph(int(name.split()[2])))]
         else:
@@ -95,16 +114,16 @@ class Starts:
             "peers": peers,
         }
 
-    def _repeated(self, wanted: Sequence[str], job: str, field: str) -> dict[str, dict[str, Any]]:
-        """Each peer in turn, ``repeats`` times, with empty caches."""
+    def _repeated(self, wanted: Sequence[str], job: str, field: str, used: bool = True) -> dict[str, dict[str, Any]]:
+        """Each peer in turn, ``repeats`` times; with its caches as after its first use, or empty."""
         peers: dict[str, dict[str, Any]] = {}
         for k in range(self.limits.repeats):
             for peer in self._of(wanted):
                 if k and not self._again(peers[peer]):
                     peers[peer].setdefault("rounds", []).append(None)
                     continue
-                with tempfile.TemporaryDirectory(prefix="core-cold-", ignore_cleanup_errors=True) as folder:
-                    _keep(peers, peer, self._process(peer, job, Path(folder)), field)
+                with self._caches(peer, used and job != "import") as folder:
+                    _keep(peers, peer, self._process(peer, job, folder), field)
         return _finished(peers)
 
     def _graph(self, nodes: int) -> dict[str, dict[str, Any]]:
@@ -117,7 +136,7 @@ class Starts:
         return {**peers, **lost}
 
     def _cold_and_warm(self, workload: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-        """Time to the first result with empty caches, without the import; then of a whole process, with caches full."""
+        """Time to the first result with caches that lack it; then with it, and with the import."""
         cold: dict[str, dict[str, Any]] = {}
         warm: dict[str, dict[str, Any]] = {}
         for k in range(self.limits.repeats):
@@ -126,13 +145,25 @@ class Starts:
                     cold[peer].setdefault("rounds", []).append(None)
                     warm[peer].setdefault("rounds", []).append(None)
                     continue
-                with tempfile.TemporaryDirectory(prefix="core-cold-", ignore_cleanup_errors=True) as folder:
-                    _keep(cold, peer, self._process(peer, workload, Path(folder)), "first_s")
+                with self._caches(peer) as folder:
+                    _keep(cold, peer, self._process(peer, workload, folder), "first_s")
                     if cold[peer]["status"] == "ok":
-                        _keep(warm, peer, self._process(peer, workload, Path(folder)), "process_s")
+                        _keep(warm, peer, self._process(peer, workload, folder), "start_s")
                     else:
-                        _keep(warm, peer, {"status": "not tried", "why": "it did not compile"}, "process_s")
+                        _keep(warm, peer, {"status": "not tried", "why": "it did not compile"}, "start_s")
         return _finished(cold), _finished(warm)
+
+    @contextmanager
+    def _caches(self, peer: str, used: bool = True) -> Iterator[Path]:
+        """A folder for a peer's caches, which goes afterwards."""
+        if used and peer not in self._used:
+            self._used[peer] = Path(self._place.name) / peer
+            self._used[peer].mkdir()
+            self._process(peer, FIRST, self._used[peer])
+        with tempfile.TemporaryDirectory(prefix="core-cold-", ignore_cleanup_errors=True) as folder:
+            if used:
+                shutil.copytree(self._used[peer], folder, dirs_exist_ok=True, symlinks=True)
+            yield Path(folder)
 
     def _of(self, wanted: Sequence[str]) -> list[str]:
         return [peer for peer in wanted if peer in self.peers]
@@ -146,8 +177,7 @@ class Starts:
         variables = environment(self.threads, cache_variables(folder))
         python = self.pythons.get(peer, sys.executable)
         pin = ["taskset", "-c", str(self.core)] if self.core is not None and shutil.which("taskset") else []
-        command = [*pin, python, "-m", "benchmarks.cold_process", peer, job, str(self.threads)]
-        start = time.perf_counter()
+        command = [*pin, python, "-m", "benchmarks.cold_process", peer, job, str(self.threads), self.clock]
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, env=variables, cwd=ROOT, start_new_session=True
@@ -158,13 +188,12 @@ class Starts:
                 return {"status": "too slow", "why": f"more than {self.limits.timeout_s:.0f} s"}
             finally:
                 _end_group(process)
-            took = time.perf_counter() - start
             if not out.strip():
                 errors.seek(0)
                 last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
                 return {"status": "failed", "why": f"exit status {process.returncode}: {''.join(last)[:300]}"}
         answer = json.loads(out)
-        return {**answer, "process_s": took}
+        return {**answer, "start_s": answer.get("import_s", 0.0) + answer.get("first_s", 0.0)}
 
 
 def _end_group(process: subprocess.Popen) -> None:

@@ -1,4 +1,4 @@
-"""What we want to reach: each goal is a ratio, ours over somebody's, in one run.  And why some are missed: notes.toml."""
+"""What we want to reach: each goal is a ratio, ours over somebody's, in one run.  Why some are missed: notes.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs of many nodes, for the time that compiling them takes: layers of product, sum and tanh, one after the other."""
+"""Graphs of many nodes, for the time that compiling takes: layers of product, sum and tanh, one after the other."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.report import Verdict, met_text, ratio_text, time_text
+from benchmarks.report import NOTHING, Verdict, met_text, ratio_text, time_text
 
 
 class Progress:
@@ -37,7 +37,7 @@ class Progress:
     def row(self, made: Verdict, note: str = "") -> None:
         self.done += 1
         line = (
-            f"{made.name:58} {time_text(made.ours_s):>8}  / {made.best or '–':14} {ratio_text(made.over_best):>5}"
+            f"{made.name:58} {time_text(made.ours_s):>8}  / {made.best or NOTHING:14} {ratio_text(made.over_best):>5}"
             f"  / C {ratio_text(made.over_c):>5}  {met_text(made).replace('*', '')} {note}"
         )
         print(line, flush=True)

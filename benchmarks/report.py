@@ -10,6 +10,7 @@ from benchmarks import statistics
 from benchmarks.goals import BEST, BY_HAND_FROM_S, BY_HAND_LIMIT, Goal, goals, notes, why
 from benchmarks.peers import BY_HAND, OURS
 
+NOTHING = "-"  # what stands for a figure that there is not
 SMALLEST_PEAK = 2**20  # less is lost in what the system counts
 
 
@@ -72,7 +73,8 @@ def verdict(row: dict[str, Any], known: Sequence[dict[str, Any]] | None = None) 
             best if goal.against == (BEST,) else statistics.best({p: timed[p] for p in goal.against if p in timed})
         )
         got = over(against)
-        made.goals.append((goal, got, None if got is None else got <= goal.ratio))
+        lost = ours is None and against is not None  # we have no figure where they have one
+        made.goals.append((goal, got, False if lost else None if got is None else got <= goal.ratio))
     if made.missed:
         made.why = why(row["name"], notes() if known is None else known)
     return made
@@ -80,7 +82,12 @@ def verdict(row: dict[str, Any], known: Sequence[dict[str, Any]] | None = None) 
 
 def _memory(row: dict[str, Any]) -> float | None:
     """Our peak over the lowest of a peer's; None where they are too small to be told from noise."""
-    peaks = {name: peer["peak_bytes"] for name, peer in row["peers"].items() if peer.get("peak_bytes") is not None}
+    floor = row.get("output_bytes", 0)  # a library whose memory cannot be told from outside has its outputs at least
+    peaks = {
+        name: max(peer["peak_bytes"], floor)
+        for name, peer in row["peers"].items()
+        if peer.get("peak_bytes") is not None
+    }
     rivals = [peak for name, peak in peaks.items() if name not in (OURS, BY_HAND)]
     if OURS not in peaks or not rivals or max(min(rivals), peaks[OURS]) < SMALLEST_PEAK:
         return None
@@ -93,7 +100,7 @@ def _memory(row: dict[str, Any]) -> float | None:
 def time_text(seconds: float | None) -> str:
     """Three digits and a unit."""
     if seconds is None:
-        return "–"
+        return NOTHING
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
@@ -101,11 +108,11 @@ def time_text(seconds: float | None) -> str:
 
 
 def ratio_text(ratio: float | None) -> str:
-    return "–" if ratio is None else f"{ratio:.2f}" if ratio >= 0.095 else f"{ratio:.2g}"
+    return NOTHING if ratio is None else f"{ratio:.2f}" if ratio >= 0.095 else f"{ratio:.2g}"
 
 
 def goal_text(made: Verdict) -> str:
-    return ", ".join(goal.text for goal, _, _ in made.goals) or "–"
+    return ", ".join(goal.text for goal, _, _ in made.goals) or NOTHING
 
 
 def met_text(made: Verdict) -> str:
@@ -116,7 +123,7 @@ def met_text(made: Verdict) -> str:
         parts.append(mark if goal.against == (BEST,) else f"{mark} ({ratio_text(got)})")
     if made.over_c_missed:
         parts.append("**C: no**")
-    return ", ".join(parts) or "–"
+    return ", ".join(parts) or NOTHING
 
 
 COLUMNS = ("workload", "core", "best peer", "", "ours / best", "ours / C", "goal", "met", "memory / best", "why")
@@ -126,8 +133,8 @@ def cells(made: Verdict) -> tuple[str, ...]:
     """A line of the table."""
     return (
         made.name,
-        time_text(made.ours_s) if made.ours_s is not None else made.failures.get(OURS, "–"),
-        made.best or "–",
+        time_text(made.ours_s) if made.ours_s is not None else made.failures.get(OURS, NOTHING),
+        made.best or NOTHING,
         time_text(made.best_s),
         ratio_text(made.over_best),
         ratio_text(made.over_c),
@@ -173,8 +180,8 @@ def _about(results: dict[str, Any]) -> Iterator[str]:
         yield "Times are those of the processor in each process, all its threads together, not those of a clock."
     if busy:
         yield (
-            f"Other programs kept {statistics.median(busy):.2f} cores busy (median over workloads; at most {max(busy):.2f}). "
-            "Above 0.2 the figures of libraries with threads are worth little."
+            f"Other programs kept {statistics.median(busy):.2f} cores busy (median over workloads, at most "
+            f"{max(busy):.2f}); above 0.2, times are worth little."
         )
 
 
@@ -190,7 +197,7 @@ def _summary(verdicts: Sequence[Verdict]) -> list[str]:
                 str(len(ours)),
                 ratio_text(statistics.geometric_mean(v.over_best for v in ours if v.over_best)),
                 ratio_text(statistics.geometric_mean(v.over_c for v in ours if v.over_c)),
-                f"{sum(asked)} of {len(asked)}" if asked else "–",
+                f"{sum(asked)} of {len(asked)}" if asked else NOTHING,
                 ratio_text(statistics.geometric_mean(v.memory_over_best for v in ours if v.memory_over_best)),
             )
         )
@@ -205,14 +212,14 @@ def _all_times(results: dict[str, Any]) -> list[str]:
     for row in results["rows"]:
         line = [row["name"]]
         for name in names:
-            peer = row["peers"].get(name, {"status": "–"})
+            peer = row["peers"].get(name, {"status": NOTHING})
             line.append(time_text(statistics.seconds(peer["rounds"])) if peer.get("rounds") else _short(peer["status"]))
         rows.append(line)
     return _table(("workload", *names), rows, right=range(1, len(names) + 1))
 
 
 def _short(status: str) -> str:
-    return "–" if status in ("unsupported", "–") else status
+    return NOTHING if status in ("unsupported", NOTHING) else status
 
 
 def _failures(verdicts: Sequence[Verdict]) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.machine import Others
 from benchmarks.processes import Worker
-from benchmarks.workloads.base import Case
+from benchmarks.workloads.base import STEP, Case
 
 SLOWEST_FIRST = ("pytensor-numba", "torch-compile", "pytensor-c", "numba", "jax")
 
@@ -52,7 +52,7 @@ def run(
     peers: dict[str, dict[str, Any]] = {}
     folder = Path(tempfile.mkdtemp(prefix="core-benchmarks-"))
     try:
-        ready = _prepared(case, workers, settings, timing_core, folder, peers, say)
+        ready, outputs = _prepared(case, workers, settings, timing_core, folder, peers, say)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     row: dict[str, Any] = {
@@ -64,6 +64,8 @@ def run(
         "trait": case.trait,
         "peers": peers,
     }
+    if case.kind != STEP:
+        row["output_bytes"] = outputs * np.dtype(case.dtype).itemsize
     if ready:
         say(f"{case.name}: timing {len(ready)}")
         _time(ready, peers, settings, timing_core, row)
@@ -81,8 +83,11 @@ def _prepared(
     folder: Path,
     peers: dict[str, dict[str, Any]],
     say: Callable[[str], None],
-) -> list[Worker]:
-    """Who can be timed: it has compiled the workload and its results are right.  Compiling uses all cores."""
+) -> tuple[list[Worker], int]:
+    """Who can be timed: it has compiled the workload and its results are right; and the size of these.
+
+    Compiling uses all cores.
+    """
     cores: SimpleQueue[int | None] = SimpleQueue()
     for core in sorted(os.sched_getaffinity(0)) if timing_core is not None else [None]:
         cores.put(core)
@@ -113,7 +118,8 @@ def _prepared(
     with ThreadPoolExecutor(max_workers=cores.qsize()) as pool:
         for worker, answer in zip(order, pool.map(prepare, order), strict=True):
             peers[worker.peer] = answer
-    return [worker for worker in workers if peers[worker.peer]["status"] == "ok"]
+    ready = [worker for worker in workers if peers[worker.peer]["status"] == "ok"]
+    return ready, sum(out.size for out in reference)
 
 
 def _checked(case: Case, answer: dict[str, Any], place: Path, reference: Sequence[np.ndarray]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One peer in a process of its own: reads requests, a line of JSON each, from stdin, and answers on what was stdout.
 
-Started by processes.py as ``python -m benchmarks.worker PEER THREADS CLOCK``.  Whatever the library prints goes to stderr.
+Started by processes.py as ``python -m benchmarks.worker PEER THREADS CLOCK``.  What the library prints goes to stderr.
 """
 
 from __future__ import annotations

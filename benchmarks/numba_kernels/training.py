@@ -1,4 +1,4 @@
-"""Training steps: products by NumPy's names, which numba takes to BLAS, and loops for the rest.  Parameters change in place."""
+"""Training steps: ``np.dot``, which numba takes to BLAS, and loops for the rest.  Parameters change in place."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""C by hand: benchmarks/c_kernels, built once with ``-O3 -march=native``, called with outputs that are allocated before.
+"""C by hand: benchmarks/c_kernels, built once with ``-O3 -march=native``; its outputs are allocated before.
 
-What is timed is a loop in C around the kernel, so nothing of Python or ctypes is counted.  Products are those of the BLAS
-inside SciPy, as for core.
+What is timed is a loop in C around the kernel, so nothing of Python or ctypes is counted.  Products are those of the
+BLAS inside SciPy, as for core.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def compiled(case: Case) -> Any:
         @jax.jit
         def gradient(*args: Any) -> Any:
             *args, g = args
-            out, pullback = jax.vjp(lambda *args: formula(Functions, *args), *args)
+            _, pullback = jax.vjp(lambda *args: formula(Functions, *args), *args)
             slopes = pullback(g)
             return [slopes[k] for k in wrt]
 

@@ -1,4 +1,4 @@
-"""numba: loops written by hand (benchmarks/numba_kernels), free to add in another order, with NaN and infinities right."""
+"""numba: loops written by hand (benchmarks/numba_kernels), free to add in another order; NaN and infinities right."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ class Case:
     """A family at one size and dtype, forward or differentiated.
 
     kind     "forward": the outputs.  "gradient": the product of the cotangent, which is the last input, with the
-             Jacobian of the only output.  "value+gradient": of a scalar.  "step": gradient descent on the parameters, in
-             place where the library can; the loss is returned.
+             Jacobian of the only output.  "value+gradient": of a scalar.  "step": gradient descent on the parameters,
+             in place where the library can; the loss is returned.
     quick    also part of ``--quick``
     tolerance  relative to the largest element of each output; None: that of the dtype
     """

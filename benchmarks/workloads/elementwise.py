@@ -1,4 +1,4 @@
-"""Elementwise formulas: the four of the Theano paper (Bergstra et al., 2010, figure 3), and a chain of 20 operations."""
+"""Elementwise formulas: the four of the Theano paper (Bergstra et al., 2010), and a chain of 20 operations."""
 
 from __future__ import annotations
 

@@ -12,7 +12,10 @@ STEPS = 5
 
 
 def _inputs(rng: np.random.Generator, n: int, features: int, hidden: int) -> list[np.ndarray]:
-    """Parameters: gates of the input, of the state, biases, in the order i, f, o, c; sequence (T, n, features); target."""
+    """Parameters: gates of the input, of the state, biases, each in the order i, f, o, c.
+
+    Then the sequence (STEPS, n, features), and the target (n, hidden).
+    """
     return [
         rng.standard_normal((features, 4 * hidden)) / np.sqrt(features),
         rng.standard_normal((hidden, 4 * hidden)) / np.sqrt(hidden),
