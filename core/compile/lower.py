@@ -149,7 +149,7 @@ class _Lowering:
             self._host(node)
         elif means == "kernel":
             self._kernel(node)
-        elif means == "library":
+        elif means == "library" and self._worthwhile(node, node.op.library_call(node)):
             self._library(node, node.op.library_call(node))
         else:
             self._lowered(node, attached=means == "attached")
@@ -221,6 +221,13 @@ class _Lowering:
         at = tuple(self._without_reductions(as_expr(i), extents, node) for i in out.index(*bound))
         definition = Scattering(out.shape, axes, base, bound, out.extents, at, value, out.combine)
         self._define(variable, definition, node)
+
+    def _worthwhile(self, node: Apply, call: LibraryCall) -> bool:
+        """Whether no large operand would have to be written for the call alone."""
+        if not node.op.defines("lower"):
+            return True
+        sources = (operand(self.value(node.inputs[k]), self.definitions).value for k in call.stored)
+        return not any(isinstance(self.definitions[source], Pointwise) for source in sources)
 
     def _library(self, node: Apply, call: LibraryCall) -> None:
         overwritten = {number for _, number in call.overwrites}

@@ -77,13 +77,16 @@ class Scattering:
 class LibraryCall:
     """A named routine that a library plugin binds, and what must be known of it to plan a call.
 
-    ``gemm``: operands (m, k) and (k, n), output (m, n), all float32 or all float64.
+    ``gemm``: operands (m, k) or (k,), and (k, n) or (k,), one a matrix; output (m, n), (m,) or (n,); all float32 or
+    all float64.
 
     batch       so many leading axes of the outputs stack calls; those of the operands broadcast to them
     ranks       how many axes of each operand lie behind such leading ones; (): each operand has all of them
     same        pairs of (operand, axis) whose lengths must be equal, checked when the function runs; axes count from
                 the end, -1 is the last
     overwrites  pairs of (output, operand): the routine finds that operand's elements in the memory of that output
+    stored      operands so large that to write them costs as much as the call: where one is not in memory, but computed
+                element by element, loops that compute it as they go serve better, if the op has a ``lower``
     """
 
     name: str
@@ -92,6 +95,7 @@ class LibraryCall:
     ranks: tuple[int, ...] = ()
     same: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
     overwrites: tuple[tuple[int, int], ...] = ()
+    stored: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+_IN_LIBRARIES = ("float32", "float64")
+
+
 class Dot(Op):
     """Sums of products over the last axis of ``x`` and the first of ``y``.
 
@@ -80,8 +83,11 @@ class Dot(Op):
 
     def library_call(self, node: Apply) -> LibraryCall | None:
         x, y = node.inputs
-        fits = x.ndim == 2 and y.ndim == 2 and x.dtype == y.dtype and x.dtype in ("float32", "float64")
-        return LibraryCall("gemm", same=_INNER) if fits else None
+        if x.dtype != y.dtype or x.dtype not in _IN_LIBRARIES or x.ndim == y.ndim == 1:
+            return None
+        inner = ((0, -1), (1, -y.ndim))
+        large = tuple(k for k, operand in enumerate((x, y)) if operand.ndim == 2)
+        return LibraryCall("gemm", same=(inner,), stored=large if len(large) == 1 else ())
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """d(xy) = dx y + x dy, so g y^T and x^T g; an outer product where an operand is a vector."""
@@ -162,9 +168,9 @@ class MatMul(Op):
 
     def library_call(self, node: Apply) -> LibraryCall | None:
         x, y = node.inputs
-        if x.dtype != y.dtype or x.dtype not in ("float32", "float64"):
+        if x.dtype != y.dtype or x.dtype not in _IN_LIBRARIES:
             return None
-        return LibraryCall("gemm", batch=node.out.ndim - 2, ranks=(2, 2), same=_INNER)
+        return LibraryCall("gemm", batch=node.out.ndim - 2, ranks=(2, 2), same=(((0, -1), (1, -2)),))
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """d(xy) = dx y + x dy for each matrix, so g y^T and x^T g, summed over what was broadcast."""
@@ -187,9 +193,6 @@ class MatMul(Op):
 
     def flops(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> int | None:
         return 2 * int(np.prod(outputs[0], dtype=np.int64)) * int(inputs[0][-1])
-
-
-_INNER = (((0, -1), (1, -2)),)
 
 
 def _sum_of_products(dtype: str, k: Expr, factors: Any) -> Expr:

@@ -118,3 +118,33 @@ def test_products_of_stacks_of_other_lengths_are_refused(compiled):
     for shapes in (((2, 3, 4), (3, 4, 5)), ((2, 3, 4), (2, 5, 4))):
         with pytest.raises(ValueError, match="MatMul"):
             f(np.zeros(shapes[0]), np.zeros(shapes[1]))
+
+
+@pytest.mark.parametrize(
+    "name, view",
+    [
+        ("rows", lambda x: x[1:3]),
+        ("a transposed matrix", lambda x: x.T),
+        ("columns", lambda x: x[:, 1:4]),
+        ("one column", lambda x: x[:, 1:2]),
+        ("one row", lambda x: x[1:2]),
+    ],
+)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_vector_meets_a_matrix_where_both_lie(compiled, name, view, side):
+    x, v = ct.dmatrix("x"), ct.dmatrix("v")
+    n = view(X).shape[1 if side == "right" else 0]
+    column = lambda v: v[:n, 2]
+    f = compiled([x, v], view(x) @ column(v) if side == "right" else column(v) @ view(x))
+    assert not steps(f, KernelStep)
+    assert_allclose(f(X, W), view(X) @ column(W) if side == "right" else column(W) @ view(X))
+
+
+def test_a_matrix_that_would_be_written_for_a_vector_alone_is_computed_in_loops(compiled):
+    x, v = ct.dmatrix("x"), ct.dvector("v")
+    f = compiled([x, v], [ct.exp(x) @ v, v[:4] @ (x * x), ct.exp(x) @ x.T])
+    first, second, third = f(X, W[0])
+    assert len(steps(f, LibraryStep)) == 1
+    assert_allclose(first, np.exp(X) @ W[0])
+    assert_allclose(second, W[0][:4] @ (X * X))
+    assert_allclose(third, np.exp(X) @ X.T)

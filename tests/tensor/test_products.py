@@ -125,14 +125,23 @@ def test_scalar_products_conjugate_the_first_operand(function, expected):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_matrices_of_one_float_dtype_are_a_library_call(dtype):
-    x, y = ct.matrix("x", dtype=dtype), ct.matrix("y", dtype=dtype)
+@pytest.mark.parametrize(
+    "x_ndim, y_ndim, rest",
+    [
+        (2, 2, {"same": (((0, -1), (1, -2)),)}),
+        (2, 1, {"same": (((0, -1), (1, -1)),), "stored": (0,)}),
+        (1, 2, {"same": (((0, -1), (1, -2)),), "stored": (1,)}),
+        (3, 2, {"same": (((0, -1), (1, -2)),), "batch": 1, "ranks": (2, 2)}),
+    ],
+)
+def test_products_of_one_float_dtype_are_a_library_call(dtype, x_ndim, y_ndim, rest):
+    x, y = (ct.tensor(name, dtype=dtype, ndim=ndim) for name, ndim in (("x", x_ndim), ("y", y_ndim)))
     node = (x @ y).owner
-    assert node.op.library_call(node) == LibraryCall("gemm")
+    assert node.op.library_call(node) == LibraryCall("gemm", **rest)
 
 
 def test_other_products_are_not_a_library_call():
-    for x, y in ((ct.matrix(), ct.vector()), (ct.imatrix(), ct.imatrix()), (ct.matrix(), ct.fmatrix())):
+    for x, y in ((ct.vector(), ct.vector()), (ct.imatrix(), ct.imatrix()), (ct.matrix(), ct.fmatrix())):
         node = ct.Dot()(x, y).owner
         assert node.op.library_call(node) is None
 

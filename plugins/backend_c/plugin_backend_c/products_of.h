@@ -30,7 +30,7 @@ INLINE void NAME(block)(const int rows, const int vectors, const int masked, int
 {
     typedef NAME(vector) V;
     const int last = masked ? vectors - 1 : vectors;
-    V sum[ROWS][4];
+    V sum[ROWS][2];
     EACH(i, rows) EACH(j, vectors) sum[i][j] = (V){0};
     if (add)
         EACH(i, rows) EACH(j, vectors) {
@@ -38,7 +38,7 @@ INLINE void NAME(block)(const int rows, const int vectors, const int masked, int
             sum[i][j] = j < last ? *(const V *)p : NAME(load_part)(p, part);
         }
     for (int64_t l = 0; l < k; l++) {
-        V right[4];
+        V right[2];
         EACH(j, vectors) {
             const T *p = b + l * b_row + j * NAME(lanes);
             right[j] = j < last ? *(const V *)p : NAME(load_part)(p, part);
@@ -79,17 +79,31 @@ PANEL(one, 1, 0)
 PANEL(one_part, 1, 1)
 #undef PANEL
 
-/* One row of C where the rows of B are consecutive: 4 vectors of it at a time. */
-ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T *b,
-                                                int64_t b_row, T *c, int add)
+/* c[j] += a[0] b[0][j] + ..., over some rows of B that are consecutive, in their order. */
+INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_column, const T *b, int64_t b_row, T *c)
 {
+    typedef NAME(vector) V;
     enum { lanes = NAME(lanes) };
-    int64_t j = 0;
-#define BLOCK(vectors, masked, part) NAME(block)(1, vectors, masked, part, k, a, 0, a_column, b + j, b_row, c + j, 0, add)
-    for (; j + 4 * lanes <= n; j += 4 * lanes) BLOCK(4, 0, 0);
-    for (; j + lanes <= n; j += lanes) BLOCK(1, 0, 0);
-    if (j < n) BLOCK(1, 1, n - j);
-#undef BLOCK
+    for (int64_t j = 0; j < n; j += lanes) {
+        const int part = n - j < lanes ? n - j : lanes;
+        V sum = part == lanes ? *(const V *)(c + j) : NAME(load_part)(c + j, part);
+        EACH(l, rows) {
+            const T *p = b + l * b_row + j;
+            sum += a[l * a_column] * (part == lanes ? *(const V *)p : NAME(load_part)(p, part));
+        }
+        if (part == lanes) *(V *)(c + j) = sum;
+        else NAME(store_part)(c + j, sum, part);
+    }
+}
+
+/* One row of C where the rows of B are consecutive: a few rows of B at a time, so that memory is read in its order. */
+ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T *b, int64_t b_row, T *c, int add)
+{
+    if (!add)
+        for (int64_t j = 0; j < n; j++) c[j] = 0;
+    int64_t l = 0;
+    for (; l + 8 <= k; l += 8) NAME(add_rows)(8, n, a + l * a_column, a_column, b + l * b_row, b_row, c);
+    for (; l < k; l++) NAME(add_rows)(1, n, a + l * a_column, a_column, b + l * b_row, b_row, c);
 }
 
 /* One row of C where the columns of B are consecutive: sums along them, 4 columns at a time. */
