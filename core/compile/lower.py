@@ -15,6 +15,7 @@ import numpy as np
 from core import dtypes, plugins
 from core.errors import BackendError, CoreWarning
 from core.graph import Apply, Constant, FunctionGraph, Variable
+from core.ir.accumulate import ROUTINE as ACCUMULATING
 from core.ir.axes import same_length
 from core.ir.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
@@ -47,7 +48,17 @@ def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run") -> Lowered:
     for node in graph.toposort():
         lowering.node(node)
     outputs = [lowering.output(variable) for variable in graph.outputs]
-    return Lowered(name, lowering.definitions, lowering.inputs, outputs, lowering.constants, lowering.host_nodes)
+    libraries = plugins.registries().libraries
+    provided = frozenset(name for name in (ACCUMULATING,) if libraries.get((name, dialect.name)) is not None)
+    return Lowered(
+        name,
+        lowering.definitions,
+        lowering.inputs,
+        outputs,
+        lowering.constants,
+        lowering.host_nodes,
+        provided=provided,
+    )
 
 
 def how(node: Apply, dialect: Dialect) -> str:

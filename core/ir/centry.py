@@ -262,24 +262,29 @@ class Entry:
 
     def _allocate(self, step: Step) -> None:
         """Memory for what a step writes."""
-        for value in step.writes:
-            if value in self._allocated or isinstance(step, HostStep):
-                continue
-            self._allocated.add(value)
-            self._check_fit(value)
-            size = self._text(size_bytes(value, self.program))
-            if value in self.made:
-                k = self.made.index(value)
-                self._say(f"if (!(outputs[{k}] = memory(context, 0, {size}))) {self._no_memory(value)}")
-                self._pointer(value, f"outputs[{k}]")
-                continue
-            slot = self.program.slots[value]
-            if slot in self._late_slots:
-                name = self._late_slots[slot]
-                self._say(f"if (!{name} && !({name} = memory(context, 0, {size}))) {self._no_memory(value)}")
-                self._pointer(value, name)
-            else:
-                self._pointer(value, f"(void *)(arena + at{slot})")
+        for value in step.writes if not isinstance(step, HostStep) else ():
+            home = self.program.kept_in.get(value, value)
+            if home not in self._allocated:
+                self._allocated.add(home)
+                self._allocate_one(home)
+            if home is not value:
+                self._pointer(value, self._name(home))
+
+    def _allocate_one(self, value: Value) -> None:
+        self._check_fit(value)
+        size = self._text(size_bytes(value, self.program))
+        if value in self.made:
+            k = self.made.index(value)
+            self._say(f"if (!(outputs[{k}] = memory(context, 0, {size}))) {self._no_memory(value)}")
+            self._pointer(value, f"outputs[{k}]")
+            return
+        slot = self.program.slots[value]
+        if slot in self._late_slots:
+            name = self._late_slots[slot]
+            self._say(f"if (!{name} && !({name} = memory(context, 0, {size}))) {self._no_memory(value)}")
+            self._pointer(value, name)
+        else:
+            self._pointer(value, f"(void *)(arena + at{slot})")
 
     def _hand_over(self) -> None:
         position = 0

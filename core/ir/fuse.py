@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.ir import accumulate
 from core.ir.expr import Code, Expr, walk
 from core.ir.loops import name_loops
 from core.ir.program import (
@@ -189,6 +190,10 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = ()) -> Fused:
     lowered = replace(lowered, definitions=definitions)
     inlined, stored = inline(lowered, guards)
     guards = [*guards, *proved_at_entry(lowered, inlined)]
+    if accumulate.ROUTINE in lowered.provided:
+        hosts_read = [value for _, inputs, _ in lowered.host_nodes for value in inputs]
+        written = {v: d for v, d in inlined.items() if v in stored or not isinstance(d, Pointwise)}
+        inlined = accumulate.accumulate(written, {*lowered.outputs, *lowered.checks, *hosts_read})
     grouping = Grouping(lowered.requires)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()

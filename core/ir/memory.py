@@ -5,7 +5,7 @@ from __future__ import annotations
 from core import dtypes
 from core.ir.axes import product
 from core.ir.expr import Expr
-from core.ir.program import HostStep, Program, Value
+from core.ir.program import HostStep, LibraryStep, Program, Value
 from core.ir.rebuild import loads_in
 
 
@@ -16,6 +16,7 @@ def plan(program: Program) -> None:
     """
     last = _last_uses(program)
     outside = {*program.outputs, *program.inputs, *program.constants}
+    homes = _homes(program, last, outside)
     free: dict[Expr, list[int]] = {}
     ending: dict[int, list[Value]] = {}
     for value, position in last.items():
@@ -23,18 +24,40 @@ def plan(program: Program) -> None:
     for position, step in enumerate(program.steps):
         if not isinstance(step, HostStep):
             for value in step.writes:
-                if value in outside or value in program.slots:
+                home = homes.get(value, value)
+                if home in outside and home is not value:
+                    program.kept_in[value] = home
+                if home in outside:
                     continue
-                size = size_bytes(value, program)
-                if free.get(size):
-                    program.slots[value] = free[size].pop()
-                else:
-                    program.slots[value] = len(program.slot_sizes)
-                    program.slot_sizes.append(size)
+                if home not in program.slots:
+                    size = size_bytes(value, program)
+                    if not free.get(size):
+                        free.setdefault(size, []).append(len(program.slot_sizes))
+                        program.slot_sizes.append(size)
+                    program.slots[home] = free[size].pop()
+                program.slots[value] = program.slots[home]
         for value in ending.get(position, ()):
-            if value in program.slots:
+            if value in program.slots and value not in homes:
                 slot = program.slots[value]
                 free.setdefault(program.slot_sizes[slot], []).append(slot)
+
+
+def _homes(program: Program, last: dict[Value, int], outside: set[Value]) -> dict[Value, Value]:
+    """Values that a library call overwrites, and that nobody reads afterwards: which value takes over their memory."""
+    homes: dict[Value, Value] = {}
+    for position, step in reversed(list(enumerate(program.steps))):
+        if not isinstance(step, LibraryStep):
+            continue
+        for output, operand in step.call.overwrites:
+            value, target = step.operands[operand].value, step.outputs[output]
+            alike = value.dtype == target.dtype and program.shapes[value] == program.shapes[target]
+            if alike and value not in outside and _is_made(program, value) and last[value] == position:
+                homes[value] = homes.get(target, target)
+    return homes
+
+
+def _is_made(program: Program, value: Value) -> bool:
+    return any(value in step.writes for step in program.steps if not isinstance(step, HostStep))
 
 
 def _last_uses(program: Program) -> dict[Value, int]:

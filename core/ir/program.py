@@ -278,7 +278,8 @@ class Program:
     """An ordered list of steps over planned buffers.
 
     Each value that is stored is an argument, an output, a constant, made by a host step, or has a slot of the arena.
-    ``guards`` hold before the first step.  ``slots[v]`` is the slot of a value; ``slot_sizes`` are in bytes.
+    ``guards`` hold before the first step.  ``slots[v]`` is the slot of a value; ``slot_sizes`` are in bytes.  A value
+    may be ``kept_in`` the memory of an output that a library call later makes of it.
     """
 
     name: str
@@ -293,6 +294,7 @@ class Program:
     routines: dict[str, Any] = field(default_factory=dict)  # of library calls: what a plugin gave to bind each
     slots: dict[Value, int] = field(default_factory=dict)
     slot_sizes: list[Expr] = field(default_factory=list)
+    kept_in: dict[Value, Value] = field(default_factory=dict)
 
     @property
     def made(self) -> list[Value]:
@@ -335,6 +337,7 @@ class Lowered:
     host_nodes: list[tuple[Any, tuple[Value, ...], tuple[Value, ...]]] = field(default_factory=list)
     checks: dict[Value, str] = field(default_factory=dict)  # 0-d bool values that must be false, and the error's text
     requires: dict[Value, list[Value]] = field(default_factory=dict)  # which checks come before a value is computed
+    provided: frozenset[str] = frozenset()  # routines that passes may call, because some library has them
 
 
 def expressions_of(definition: Definition) -> tuple[Expr, ...]:

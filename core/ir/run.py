@@ -72,6 +72,7 @@ class _Call:
         self.program = program
         self.arrays: dict[Value, np.ndarray] = {}
         self._slots: dict[int, np.ndarray] = {}
+        self._homes: dict[Value, np.ndarray] = {}  # outputs that hold other values before they are made
         self._guards = list(program.guards)
         for value, array in [*zip(program.inputs, arrays, strict=True), *program.constants.items()]:
             self.arrays[value] = _read_only(array)
@@ -99,6 +100,12 @@ class _Call:
     def _memory(self, value: Value) -> np.ndarray:
         """Fresh memory for an output, that of its slot for anything else."""
         shape = evaluate_lengths(self.program.shapes[value], self.arrays)
+        if value in self.program.kept_in:
+            home = self.program.kept_in[value]
+            self._homes.setdefault(home, self._memory(home))
+            return self._homes[home]
+        if value in self._homes:
+            return self._homes[value]
         if value in self.program.outputs:
             return (
                 np.full(int(np.prod(shape)) * np.dtype(value.dtype).itemsize, _GARBAGE, "uint8")
@@ -118,6 +125,9 @@ class _Call:
             self.arrays[value] = self._memory(value)
         if step.call.name == "gemm":
             results = [np.matmul(*operands)]
+        elif step.call.name == "gemm_add":
+            a, b, start = operands
+            results = [start + dict(step.call.attributes)["sign"] * np.matmul(a, b)]
         else:
             node = step.outputs[0].node
             if node is None:

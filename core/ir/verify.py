@@ -144,6 +144,14 @@ def _check_slots(program: Program) -> None:
     for e in loads_in(lengths):
         if e.payload in span:
             span[e.payload][1] = len(program.steps)
+    overwritten = {
+        (step.operands[operand].value, step.outputs[output], position)
+        for position, step in enumerate(program.steps)
+        if isinstance(step, LibraryStep)
+        for output, operand in step.call.overwrites
+    }
+    for value, home in program.kept_in.items():
+        _check_home(program, value, home, span.pop(value, [0, len(program.steps)]), overwritten)
     users: dict[int, list[Value]] = {}
     for value in span:
         slot = program.slots.get(value)
@@ -155,8 +163,22 @@ def _check_slots(program: Program) -> None:
     for slot, values in users.items():
         values.sort(key=lambda value: span[value][0])
         for before, after in pairwise(values):
-            if span[after][0] <= span[before][1]:
+            if span[after][0] <= span[before][1] and (before, after, span[after][0]) not in overwritten:
                 _fail(program.name, f"{before} and {after} are needed at the same time but share slot {slot}")
+
+
+def _check_home(program: Program, value: Value, home: Value, span: list[int], overwritten: set) -> None:
+    """A value may lie in the memory of an output of its size that is made of it, in place, when it is last read."""
+    end, others = span[1], [value]
+    while others[-1] is not home:
+        after = next((b for a, b, position in overwritten if a is others[-1] and position == end), None)
+        if after is None or size_bytes(after, program) is not size_bytes(value, program):
+            _fail(program.name, f"{value} is kept in {home}, which is not made of it in place")
+        others.append(after)
+        reads = [position for position, step in enumerate(program.steps) if after in step.reads]
+        end = max(reads, default=end)
+    if home not in program.outputs:
+        _fail(program.name, f"{value} is kept in {home}, which is no output")
 
 
 # --- kernels -------------------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ def gemm():
     class Products:
         @core.hookimpl
         def libraries(self):
-            return [Library("products", "ir", ("gemm",), {"gemm": "what a backend would take"})]
+            bindings = dict.fromkeys(("gemm", "gemm_add"), "what a backend would take")
+            return [Library("products", "ir", tuple(bindings), bindings)]
 
     plugin = Products()
     core.plugins.register(plugin)

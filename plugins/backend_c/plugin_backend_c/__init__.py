@@ -14,7 +14,7 @@ def backends() -> list[Backend]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    return [Library("scipy-blas", dialect="c", provides=("gemm",), ref="plugin_backend_c.products:ROUTINES")]
+    return [Library("scipy-blas", dialect="c", provides=("gemm", "gemm_add"), ref="plugin_backend_c.products:ROUTINES")]
 
 
 @hookimpl

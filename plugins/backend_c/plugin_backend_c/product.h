@@ -1,4 +1,4 @@
-/* C = A B, or C += A B where ``add``: A is (m, k), B (k, n), C (m, n).  A step along an axis of A or B moves by the
+/* C = A B, or C += A B where ``add`` is 1, C -= A B where it is -1: A is (m, k), B (k, n), C (m, n).  A step along an axis of A or B moves by the
  * stride given for it, of which one is 1; the rows of C are ``c_row`` apart.  ``blas`` is gemm, for 32-bit lengths. */
 typedef struct {
     void *blas;

@@ -32,11 +32,6 @@ INLINE void NAME(block)(const int rows, const int vectors, const int masked, int
     const int last = masked ? vectors - 1 : vectors;
     V sum[ROWS][2];
     EACH(i, rows) EACH(j, vectors) sum[i][j] = (V){0};
-    if (add)
-        EACH(i, rows) EACH(j, vectors) {
-            const T *p = c + i * c_row + j * NAME(lanes);
-            sum[i][j] = j < last ? *(const V *)p : NAME(load_part)(p, part);
-        }
     for (int64_t l = 0; l < k; l++) {
         V right[2];
         EACH(j, vectors) {
@@ -50,6 +45,10 @@ INLINE void NAME(block)(const int rows, const int vectors, const int masked, int
     }
     EACH(i, rows) EACH(j, vectors) {
         T *p = c + i * c_row + j * NAME(lanes);
+        if (add) {
+            const V before = j < last ? *(const V *)p : NAME(load_part)(p, part);
+            sum[i][j] = add > 0 ? before + sum[i][j] : before - sum[i][j];
+        }
         if (j < last) *(V *)p = sum[i][j];
         else NAME(store_part)(p, sum[i][j], part);
     }
@@ -80,7 +79,8 @@ PANEL(one_part, 1, 1)
 #undef PANEL
 
 /* c[j] += a[0] b[0][j] + ..., over some rows of B that are consecutive, in their order. */
-INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_column, const T *b, int64_t b_row, T *c)
+INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_column, const T *b, int64_t b_row, T *c,
+                           T sign)
 {
     typedef NAME(vector) V;
     enum { lanes = NAME(lanes) };
@@ -89,7 +89,7 @@ INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_colu
         V sum = part == lanes ? *(const V *)(c + j) : NAME(load_part)(c + j, part);
         EACH(l, rows) {
             const T *p = b + l * b_row + j;
-            sum += a[l * a_column] * (part == lanes ? *(const V *)p : NAME(load_part)(p, part));
+            sum += sign * a[l * a_column] * (part == lanes ? *(const V *)p : NAME(load_part)(p, part));
         }
         if (part == lanes) *(V *)(c + j) = sum;
         else NAME(store_part)(c + j, sum, part);
@@ -101,9 +101,10 @@ ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T
 {
     if (!add)
         for (int64_t j = 0; j < n; j++) c[j] = 0;
+    const T sign = add < 0 ? -1 : 1;
     int64_t l = 0;
-    for (; l + 8 <= k; l += 8) NAME(add_rows)(8, n, a + l * a_column, a_column, b + l * b_row, b_row, c);
-    for (; l < k; l++) NAME(add_rows)(1, n, a + l * a_column, a_column, b + l * b_row, b_row, c);
+    for (; l + 8 <= k; l += 8) NAME(add_rows)(8, n, a + l * a_column, a_column, b + l * b_row, b_row, c, sign);
+    for (; l < k; l++) NAME(add_rows)(1, n, a + l * a_column, a_column, b + l * b_row, b_row, c, sign);
 }
 
 /* One row of C where the columns of B are consecutive: sums along them, 4 columns at a time. */
@@ -128,7 +129,7 @@ INLINE void NAME(dots)(const int columns, int64_t k, const T *a, const T *b, int
         memcpy(total, &both, sizeof both);
         for (int half = lanes / 2; half > 0; half /= 2)
             EACH(h, half) total[h] += total[h + half];
-        c[j] = add ? c[j] + *total : *total;
+        c[j] = !add ? *total : add > 0 ? c[j] + *total : c[j] - *total;
     }
 }
 
@@ -146,7 +147,7 @@ static void NAME(blocks)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_
 {
     enum { lanes = NAME(lanes) };
     T copy[DEPTH * 2 * lanes] __attribute__((aligned(64)));
-    for (int64_t l = 0; l == 0 || l < k; l += DEPTH, add = 1) {
+    for (int64_t l = 0; l == 0 || l < k; l += DEPTH, add = add ? add : 1) {
         const int64_t depth = k - l < DEPTH ? k - l : DEPTH;
         for (int64_t j = 0, width; j < n; j += width) {
             const int64_t left = n - j;
@@ -192,9 +193,9 @@ static void NAME(by_blas)(const core_product *p, int64_t rows, int64_t columns, 
     const int a_line = a_turned ? n : k, b_line = b_turned ? k : m;
     const int a_next = a_turned ? p->a_column : p->a_row, b_next = b_turned ? p->b_column : p->b_row;
     const int leading[] = {at_least(b_next, b_line), at_least(a_next, a_line), p->c_row};
-    const T one = 1, beta = p->add;
+    const T alpha = p->add < 0 ? -1 : 1, beta = p->add ? 1 : 0;
     count_calls(1);
-    ((NAME(gemm))p->blas)(b_turned ? "T" : "N", a_turned ? "T" : "N", &m, &n, &k, &one, b, leading, a, leading + 1,
+    ((NAME(gemm))p->blas)(b_turned ? "T" : "N", a_turned ? "T" : "N", &m, &n, &k, &alpha, b, leading, a, leading + 1,
                           &beta, c, leading + 2);
     count_calls(-1);
 }

@@ -42,7 +42,7 @@ def strided(array, turned):
     return stored, (1, rows) if turned else (columns, 1)
 
 
-def multiply(own, a, b, turned=(False, False), add=None, columns=False, pieces=None):
+def multiply(own, a, b, turned=(False, False), add=None, sign=0, columns=False, pieces=None):
     """A product, done in ``pieces``, pairs of first and last row (or column)."""
     ffi, library = own
     (m, k), n = a.shape, b.shape[1]
@@ -51,7 +51,7 @@ def multiply(own, a, b, turned=(False, False), add=None, columns=False, pieces=N
     (stored_a, steps_a), (stored_b, steps_b) = strided(a, turned[0]), strided(b, turned[1])
     hold = [ffi.from_buffer(array) if array.size else ffi.NULL for array in (stored_a, stored_b, out)]
     gemm = ffi.cast("void *", blas.address(f"{letter}gemm"))
-    p = ffi.new("core_product *", [gemm, *hold, m, n, k, *steps_a, *steps_b, n, add is not None, columns])
+    p = ffi.new("core_product *", [gemm, *hold, m, n, k, *steps_a, *steps_b, n, sign, columns])
     for first, last in pieces or [(0, n if columns else m)]:
         getattr(library, f"core_{letter}product")(p, first, last, 0)
     return out
@@ -70,10 +70,13 @@ def test_products_of_every_layout_and_length(own, dtype, turned):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_product_may_be_added_to_what_is_there(own, dtype):
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_product_may_be_added_to_what_is_there_or_subtracted(own, dtype, sign):
     for m, n, k in [(1, 9, 5), (9, 1, 5), (5, 7, 0), (17, 33, 300), (120, 130, 140)]:
         a, b, c = random((m, k), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
-        assert_allclose(multiply(own, a, b, add=c), c + a @ b, rtol=1e-4, atol=1e-4)
+        for turned in itertools.product([False, True], repeat=2):
+            got = multiply(own, a, b, turned, c, sign)
+            assert_allclose(got, c + sign * (a @ b), rtol=1e-3, atol=1e-4 if dtype == "float32" else 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (1, 40, 5), (40, 1, 5), (120, 130, 140)])

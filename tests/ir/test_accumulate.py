@@ -1,0 +1,119 @@
+"""Sums of products: which are accumulated, in whose memory, and that the numbers stay."""
+
+from dataclasses import replace
+
+import pytest
+from numpy.testing import assert_allclose
+
+import core.tensor as ct
+from core.errors import VerifyError
+from core.gradient import grad
+from core.ir.program import KernelStep, LibraryStep
+from core.ir.verify import verify
+from core.testing import random
+
+pytestmark = pytest.mark.usefixtures("gemm")
+x, w, h, u = (ct.dmatrix(name) for name in "xwhu")
+b = ct.dvector("b")
+INPUTS = [x, w, h, u, b]
+SHAPES = [(4, 5), (5, 6), (4, 7), (7, 6), (6,)]
+ARRAYS = [random(shape, seed=seed) for seed, shape in enumerate(SHAPES)]
+X, W, H, U, B = ARRAYS
+
+
+def calls(f):
+    return [step.call.name for step in f.program.steps if isinstance(step, LibraryStep)]
+
+
+ACCUMULATED = [
+    (lambda x, w, h, u, b: x @ w + h @ u, ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: x @ w - h @ u, ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: b - x @ w + h @ u, ["gemm", "gemm"]),
+    (lambda x, w, h, u, b: x @ w + b + h @ u, ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: (x @ w + b) - (b - h @ u) + x @ w[::-1], ["gemm", "gemm_add", "gemm_add"]),
+    (lambda x, w, h, u, b: (x @ w + h @ u) * b + (x @ w[::-1] - h @ u[::-1]), ["gemm", "gemm_add"] * 2),
+    (lambda x, w, h, u, b: (x @ w + h @ u).sum(0), ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: x.T @ h @ u + x.T @ x @ w, ["gemm"] * 3 + ["gemm_add"]),
+    (lambda x, w, h, u, b: (w.T @ x[0]) + (u.T @ h[1]), ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: (x[None] @ w) + (h[None] @ u), ["gemm", "gemm_add"]),
+]
+
+
+@pytest.mark.parametrize("build, expected", ACCUMULATED)
+def test_products_that_are_summed_are_accumulated(compiled, build, expected):
+    f = compiled(INPUTS, build(*INPUTS))
+    assert sorted(calls(f)) == sorted(expected)
+    assert_allclose(f(*ARRAYS), build(*ARRAYS), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x, w, h, u, b: (x @ w) * (h @ u),
+        lambda x, w, h, u, b: (x @ w + h @ u) * (x @ w),
+        lambda x, w, h, u, b: x @ w + (h @ u)[::-1],
+        lambda x, w, h, u, b: x @ w + (h[0][None] @ u),
+        lambda x, w, h, u, b: x @ w + b,
+        lambda x, w, h, u, b: x @ w + x @ w,
+        lambda x, w, h, u, b: (x @ w + h @ u) @ (x @ w).T,
+    ],
+)
+def test_products_that_others_read_or_that_do_not_lie_alike_stay(compiled, build):
+    f = compiled(INPUTS, build(*INPUTS))
+    assert "gemm_add" not in calls(f)
+    assert_allclose(f(*ARRAYS), build(*ARRAYS), rtol=1e-12, atol=1e-12)
+
+
+def test_outputs_stay_what_they_are(compiled):
+    f = compiled(INPUTS, [x @ w, x @ w + h @ u, h @ u])
+    assert calls(f) == ["gemm", "gemm"]
+    for got, expected in zip(f(*ARRAYS), [X @ W, X @ W + H @ U, H @ U], strict=True):
+        assert_allclose(got, expected)
+
+
+def test_a_chain_that_is_an_output_is_made_in_its_memory(compiled):
+    f = compiled(INPUTS, x @ w + h @ u + x @ w[::-1])
+    (output,) = f.program.outputs
+    assert set(f.program.kept_in.values()) == {output} and len(f.program.kept_in) == 2
+    assert not any(isinstance(step, KernelStep) and output in step.writes for step in f.program.steps)
+
+
+def test_a_chain_that_is_read_by_a_kernel_has_one_slot(compiled):
+    f = compiled(INPUTS, ct.tanh(x @ w + h @ u + b))
+    made = [step.outputs[0] for step in f.program.steps if isinstance(step, LibraryStep)]
+    assert len({f.program.slots[value] for value in made}) == 1
+
+
+def test_a_value_is_kept_only_in_an_output_that_is_made_of_it(compiled):
+    program = compiled(INPUTS, [x @ w + h @ u, ct.exp(b)]).program
+    (value, home), other = next(iter(program.kept_in.items())), program.outputs[1]
+    verify(program)
+    with pytest.raises(VerifyError, match="not made of it in place"):
+        verify(replace(program, kept_in={value: other}))
+    assert home is program.outputs[0]
+
+
+def test_lengths_that_broadcast_after_all_are_not_accumulated(compiled):
+    f = compiled(INPUTS, x @ w + h @ u)
+    assert_allclose(f(X, W, H[:1], U, B), X @ W + H[:1] @ U)
+    assert_allclose(f(X[:1], W, H, U, B), X[:1] @ W + H @ U)
+
+
+@pytest.mark.parametrize("backend_lengths", [(0, 5, 6, 7), (4, 0, 6, 7), (4, 5, 0, 7), (4, 5, 6, 0)])
+def test_empty_products_add_zeros(compiled, backend_lengths):
+    m, k, n, j = backend_lengths
+    f = compiled(INPUTS, x @ w + h @ u - b)
+    arrays = [random(shape) for shape in ((m, k), (k, n), (m, j), (j, n), (n,))]
+    assert_allclose(f(*arrays), arrays[0] @ arrays[1] + arrays[2] @ arrays[3] - arrays[4])
+
+
+def test_the_gradient_of_a_matrix_that_is_used_again_and_again_grows_in_one_place(compiled):
+    states = [h]
+    r = ct.dmatrix("r")
+    for _ in range(3):
+        states.append(ct.tanh(states[-1] @ r))
+    g = grad(states[-1].sum(), r)
+    f = compiled([h, r], g, mode="fast_run")
+    assert calls(f).count("gemm_add") == 2
+    R = random((7, 7), seed=9)
+    assert_allclose(f(H, R), g.eval({h: H, r: R}, backend="interpreter"), rtol=1e-12, atol=1e-12)
