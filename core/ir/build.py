@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from core.ir.builder import Buffer, KernelBuilder
+from core.ir.collapse import collapse
 from core.ir.expr import Expr
 from core.ir.fuse import Fused, Group, fuse
+from core.ir.lanes import lanes
 from core.ir.lengths import computable, resolve
 from core.ir.memory import plan
 from core.ir.nodes import Kernel, expressions
@@ -31,6 +33,7 @@ from core.ir.rebuild import loads_in
 from core.ir.schedule import Scheduler, scatter_kernel
 from core.ir.target import HOST, Target
 from core.ir.verify import verify
+from core.ir.wide import widen
 from core.ir.work import Work
 from core.ir.work_group import WorkScheduler
 from core.ir.work_order import own_launches, scatter_launches
@@ -41,7 +44,7 @@ VERIFY = False  # tests set it: every program is then checked against the rules 
 def build(lowered: Lowered, ones: frozenset[Expr] = frozenset(), target: Target = HOST) -> Program:
     """The program of a graph for a target, for lengths of which those in ``ones`` are 1.  Errors: ShapeError."""
     resolved, guards = resolve(lowered, ones)
-    fused = fuse(resolved, guards)
+    fused = fuse(resolved, guards, tiles=not target.is_device)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
     shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}
@@ -88,11 +91,11 @@ class _Steps:
             results = tuple(Operand.whole(value, self.shapes[value]) for value in definition.outputs)
             self.done.append(LibraryStep(definition.call, operands, results))
         elif isinstance(definition, FromLoops):
-            self.done.append(KernelStep(self._own_loops(definition, first.value)))
+            self._kernel(self._own_loops(definition, first.value))
         elif isinstance(definition, Scattering):
-            self.done.append(KernelStep(self._with_lengths(self._scatter(first.value, definition))))
+            self._kernel(self._scatter(first.value, definition))
         else:
-            self.done.append(KernelStep(self._with_lengths(self._loops(group))))
+            self._kernel(self._loops(group))
         for item in group.items:
             if item.value in self.lowered.checks:
                 self.done.append(CheckStep(item.value, self.lowered.checks[item.value], item.value.node))
@@ -119,9 +122,13 @@ class _Steps:
         definition.write(k, *buffers)
         name, comment = self._title([value])
         body = own_launches(self._work(), k.body) if self.target.is_device else k.body
-        return self._with_lengths(
-            Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), body, comment)
-        )
+        return Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), body, comment)
+
+    def _kernel(self, kernel: Kernel) -> None:
+        """Add a step for a kernel; on a CPU, after its loops were joined, moved inwards, and cut into blocks."""
+        if not self.target.is_device:
+            kernel = widen(lanes(collapse(kernel), self.shapes, self._kept), self.shapes)
+        self.done.append(KernelStep(self._with_lengths(kernel)))
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:
         """A kernel also reads the scalars from which lengths are computed."""

@@ -81,13 +81,17 @@ class Group:
 
 
 class Grouping:
-    """Places items, given in an order in which they can run, into groups."""
+    """Places items, given in an order in which they can run, into groups.
 
-    def __init__(self, requires: dict[Value, list[Value]]):
+    ``tiles``: whether the schedule lets tiles of columns run down the rows together.
+    """
+
+    def __init__(self, requires: dict[Value, list[Value]], tiles: bool = True):
         self.groups: list[Group] = []
         self._place: dict[Value, int] = {}
         self._by_load: dict[Expr, list[int]] = {}
         self._requires = requires
+        self._tiles = tiles
 
     def alone(self, *items: Item) -> None:
         """A group that nothing joins."""
@@ -148,10 +152,11 @@ class Grouping:
             return None
         if any(group.values[e.payload].bound & outer for e in within):
             return None
-        if _strided(item, group, outer):
-            return None
-        useful = within or not own or any(e in group.loads for e in item.loads)
-        return outer if useful else None
+        shared = [e for e in item.loads if e in group.loads]
+        if not own <= outer and _by_columns(item, group, outer):
+            if not self._tiles or all(e.free <= outer for e in shared):
+                return None
+        return outer if within or not own or shared else None
 
     @staticmethod
     def _level(item: Item, group: Group) -> None:
@@ -163,8 +168,11 @@ class Grouping:
             item.level = max(item.level, source.level if same_point else source.level + 1)
 
 
-def _strided(item: Item, group: Group, outer: frozenset[Expr]) -> bool:
-    """Whether sharing only ``outer`` would leave inner loops that mostly jump from row to row."""
+def _by_columns(item: Item, group: Group, outer: frozenset[Expr]) -> bool:
+    """Whether sharing only ``outer`` would leave inner loops that mostly jump from row to row.
+
+    Then tiles of columns run together (lanes.py): no gain unless the same elements are met again in each loop inside.
+    """
     items = (*group.items, item)
     inside = frozenset().union(*(other.free | other.bound for other in items)) - outer
     balance = 0
@@ -184,7 +192,7 @@ class Fused:
     guards: list[Guard]
 
 
-def fuse(lowered: Lowered, guards: Sequence[Guard] = ()) -> Fused:
+def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True) -> Fused:
     """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``."""
     definitions, extents = name_loops(lowered.definitions)
     lowered = replace(lowered, definitions=definitions)
@@ -194,7 +202,7 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = ()) -> Fused:
         hosts_read = [value for _, inputs, _ in lowered.host_nodes for value in inputs]
         written = {v: d for v, d in inlined.items() if v in stored or not isinstance(d, Pointwise)}
         inlined = accumulate.accumulate(written, {*lowered.outputs, *lowered.checks, *hosts_read})
-    grouping = Grouping(lowered.requires)
+    grouping = Grouping(lowered.requires, tiles)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()
     for value, definition in inlined.items():

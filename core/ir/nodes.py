@@ -36,7 +36,7 @@ class LoopKind(enum.Enum):
     """How the iterations of a loop relate."""
 
     ORDER = "for"  # one after the other
-    GRID = "grid"  # independent
+    GRID = "grid"  # independent but for the loop's reductions: in any order, also with a share of these for each thread
     SIMD = "simd"  # independent but for the loop's reductions: may run in vector lanes
     # on a device; the first two are outermost
     ITEMS = "items"  # independent: spread over all work-items

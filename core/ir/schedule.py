@@ -5,73 +5,18 @@ The shared loops are opened once; inside, items run in stages, one loop nest for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from core import dtypes
+from core.ir.accumulators import Accumulator, combined
 from core.ir.axes import ravel
-from core.ir.expr import Code, Combine, Expr, cast, const, make, maximum, minimum, not_equal, select, walk
+from core.ir.expr import Code, Combine, Expr, cast, const, make, walk
 from core.ir.fuse import Group, Item
 from core.ir.nest import Nest
-from core.ir.nodes import Assign, Kernel, Local, Loop, LoopKind, Statement, Store
+from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Reduction, Scattering, Value
 from core.ir.rebuild import loads_in
 from core.ir.storage import EXPENSIVE
-
-
-class Accumulator:
-    """The registers of one reduction: start, update, result.
-
-    float32 sums and products run in float64, where ``wide`` says so.  A maximum keeps NaN by a flag beside it, so that
-    its loop vectorises.
-    """
-
-    def __init__(self, value: Value, definition: Reduction, number: int, wide: bool = True):
-        self.combine, self.dtype = definition.combine, value.dtype
-        wide = wide and self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
-        main = "float64" if wide else self.dtype
-        self.total = Local(f"{self.combine.value}{number}", main)
-        self.flag: Local | None = None
-        if self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS:
-            self.flag = Local(f"nan{number}", "int64" if main == "float64" else "int32")
-
-    def start(self) -> list[tuple[Local, Expr]]:
-        """The registers with their first values."""
-        pairs = [(self.total, const(self.combine.identity(self.total.dtype), self.total.dtype))]
-        return pairs + ([(self.flag, const(0, self.flag.dtype))] if self.flag else [])
-
-    def update(self, new: Expr, named: Callable[[Expr], Expr]) -> list[Statement]:
-        """Take in one more element; ``named`` gives an expression a name."""
-        total = self.total.expr
-        if self.flag is not None:
-            new = named(new)
-            closer = total < new if self.combine is Combine.MAX else new < total
-            isnan = cast(not_equal(new, new), self.flag.dtype)
-            return [Assign(self.total, select(closer, new, total)), Assign(self.flag, self.flag.expr | isnan)]
-        return [Assign(self.total, combined(self.combine, total, cast(new, self.total.dtype)))]
-
-    def result(self) -> Expr:
-        if self.flag is not None:
-            nan = const(float("nan"), self.total.dtype)
-            return select(not_equal(self.flag.expr, const(0, self.flag.dtype)), nan, self.total.expr)
-        return cast(self.total.expr, self.dtype)
-
-    def reductions(self) -> list[tuple[Combine, Local]]:
-        """What a vectorised loop must combine across its lanes."""
-        return [(self.combine, self.total)] + ([(Combine.OR, self.flag)] if self.flag else [])
-
-
-def combined(combine: Combine, a: Expr, b: Expr) -> Expr:
-    """Two values taken together."""
-    if combine is Combine.ADD:
-        return a + b
-    if combine is Combine.MUL:
-        return a * b
-    if combine is Combine.MAX:
-        return maximum(a, b)
-    if combine is Combine.MIN:
-        return minimum(a, b)
-    return a | b if combine is Combine.OR else a & b
 
 
 class Stage:
@@ -97,7 +42,7 @@ class Scheduler:
         self, group: Group, extents: dict[Expr, Expr], shapes: dict[Value, tuple[Expr, ...]], kept: set[Value]
     ):
         self.group, self.extents, self.shapes, self.kept = group, extents, shapes, kept
-        self.outer = self._ordered(group.outer, group.items)
+        self.outer = self._ordered(self._shared(group), group.items)
         self.stages = self._stages()
         self.scratch: list[Value] = []
         self.nest = Nest(extents, shapes)
@@ -119,6 +64,12 @@ class Scheduler:
         return Kernel(name, read, [*written, *self.scratch], [*prelude, *self.nest.body], comment)
 
     # --- what runs where --------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _shared(group: Group) -> frozenset[Expr]:
+        """The loops around all stages.  Reductions alike run inside the loops over their elements, in registers."""
+        domains = {(item.free, item.bound) for item in group.items}
+        return group.outer - group.items[0].bound if len(domains) == 1 else group.outer
 
     def _ordered(self, variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:
         """Loop order: outermost first; innermost the variable that most accesses have last."""

@@ -256,7 +256,7 @@ class _Statements:
                 continue
             frame.assigned.add(local)
             kind, variable = frame.loop.kind.value, frame.loop.variable
-            if frame.loop.kind in _APART:
+            if frame.loop.kind in _APART and local not in frame.listed:
                 _fail(where, f"it changes {local} from outside the {kind} loop over {variable}")
             if frame.loop.kind in _LANES and local not in frame.listed:
                 _fail(where, f"{local} is no reduction of the {kind} loop over {variable}")
@@ -287,8 +287,8 @@ class _Statements:
         if any(frame.loop.variable is loop.variable for frame in self.frames):
             _fail(where, f"the loop over {loop.variable} is open already")
         self._expr(loop.extent, INDEX_DTYPE, where)
-        if loop.reductions and loop.kind not in _LANES:
-            _fail(where, "only simd loops and loops over lanes list reductions")
+        if loop.reductions and loop.kind not in _LANES | {LoopKind.GRID}:
+            _fail(where, "only grid and simd loops and loops over lanes list reductions")
         frame = _Frame(loop, set(self.constant))
         self.frames.append(frame)
         self.body(loop.body)
@@ -331,7 +331,7 @@ class _Statements:
         if local not in self.constant:
             _fail(where, f"{local} is not declared here")
         for frame in self.frames:
-            if local in frame.listed and local is not target:
+            if frame.loop.kind in _LANES and local in frame.listed and local is not target:
                 kind, variable = frame.loop.kind.value, frame.loop.variable
                 _fail(where, f"a lane of the {kind} loop over {variable} has only its share of {local}")
 

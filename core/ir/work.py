@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from core.ir.accumulators import Accumulator
 from core.ir.axes import product
 from core.ir.barriers import with_barriers
 from core.ir.expr import Expr, const, index, maximum, minimum
@@ -18,7 +19,6 @@ from core.ir.nest import Nest
 from core.ir.nodes import Loop, LoopKind, Store
 from core.ir.place import OneAxis, Places, flattened, unravels
 from core.ir.program import Reduction, Value
-from core.ir.schedule import Accumulator
 from core.ir.target import Target
 from core.ir.vector_access import widen
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from core.ir.accumulators import combined
 from core.ir.axes import product
 from core.ir.expr import Code, Expr, const, index, make, maximum
 from core.ir.fuse import Item
@@ -14,7 +15,6 @@ from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Loop, LoopKind, State
 from core.ir.place import flattened
 from core.ir.program import Pointwise, Scattering, Value
 from core.ir.rebuild import loads_in, rebuild
-from core.ir.schedule import combined
 from core.ir.work import Launch, Work, ceil_div, map_loop
 
 # --- scatters --------------------------------------------------------------------------------------------------------

@@ -5,13 +5,13 @@ The order in which elements are combined depends on lengths alone, so every run 
 
 from __future__ import annotations
 
+from core.ir.accumulators import Accumulator, combined
 from core.ir.axes import product
 from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum
 from core.ir.fuse import Item
 from core.ir.nodes import Loop, LoopKind, Store
 from core.ir.place import flattened
 from core.ir.program import Value
-from core.ir.schedule import Accumulator, combined
 from core.ir.work import Launch, Work, ceil_div, ordered, root_of
 
 _ROWS_OF_A_PART = 16  # where neighbouring results are reduced side by side

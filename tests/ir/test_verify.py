@@ -90,7 +90,10 @@ ILLEGAL = {
     ],
     "t is no reduction of the simd loop over i": [VARIABLE, simd(ADDED), STORED],
     "its reduction t is not assigned in it": [VARIABLE, simd(Store(Y, AT, read()), reductions=SUM)],
-    "only simd loops and loops over lanes list reductions": [VARIABLE, Loop(AT, N, [ADDED], reductions=SUM)],
+    "only grid and simd loops and loops over lanes list reductions": [
+        VARIABLE,
+        Loop(AT, N, [ADDED], reductions=SUM),
+    ],
     "a lane of the simd loop over i has only its share of t": [
         VARIABLE,
         simd(ADDED, Store(Y, AT, T.expr), reductions=SUM),

@@ -1,0 +1,285 @@
+"""Lanes: a loop over elements that lie side by side moves inside the loops that it contains, tile by tile.
+
+``for j: (m = max over k of x[k, j]; s = sum over k of exp(x[k, j] - m); ...)`` walks down one column at a time.  Here a
+tile of columns walks down together: each loop over ``k`` gets a vectorised loop over the lanes of the tile inside, and
+what was a register of column ``j`` becomes an array with an element a lane, which stays in the nearest cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from core.ir.accumulators import narrow_sum, narrowed
+from core.ir.copies import Copy, assigned
+from core.ir.expr import Code, Expr, const, index, make, minimum, select, walk
+from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, expressions, statements
+from core.ir.program import Value
+from core.ir.rebuild import loads_in, rebuild
+from core.ir.strides import linear, positions, work
+
+TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache
+LONG_TILE = 512  # lanes where each element is met once: the longer, the fewer jumps
+STEP_WORK = 32  # operations that one pass over the lanes should at least have, so that registers are worth loading
+MOST_STEPS = 4  # elements of the inner loop that one pass over the lanes takes at most
+# Several rows at once within a page confuse prefetching: half as fast from memory (Zen 4).  Not so where a
+# few lines hold them all, or where each row has pages of its own
+NARROW, PAGE = 48, 512
+
+
+def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -> Kernel:
+    """``kernel`` with its loops over side-by-side elements moved innermost, where that is most of its reading.
+
+    ``kept`` are the values that somebody reads after the kernel; ``shapes`` learns those of new local arrays.
+    """
+    arrays: list[Value] = []
+
+    def visit(body: list[Statement]) -> list[Statement]:
+        new: list[Statement] = []
+        for statement in body:
+            if not isinstance(statement, Loop):
+                new.append(statement)
+            elif statement.kind is LoopKind.GRID and _gains(statement):
+                new.append(_Laned(kernel, statement, shapes, kept, arrays).loop())
+            else:
+                new.append(replace(statement, body=visit(statement.body)))
+        return new
+
+    body = visit(kernel.body)
+    return replace(kernel, body=body, writes=[*kernel.writes, *arrays])
+
+
+def _gains(loop: Loop) -> bool:
+    """Whether ``loop`` has loops inside, can move into them, and memory is then gone through more in order."""
+    inner = [s for s in statements(loop.body) if isinstance(s, Loop)]
+    if not inner or any(isinstance(s, If) and _holds_loop(s) for s in statements(loop.body)):
+        return False
+    varying = _varying(loop)
+    if any(_varies(s.extent, loop.variable, varying) for s in inner):
+        return False
+    variables = [loop.variable, *(s.variable for s in inner)]
+    as_lanes = as_it_is = 0  # places that are jumped to
+    for position in positions([s for s in loop.body if isinstance(s, Loop)]):
+        form = linear(position, position.free.intersection(variables))
+        if form is not None:
+            moving = [v for v in form.strides if v is not loop.variable]
+            as_it_is += bool(moving) and not any(form.is_consecutive(v) for v in moving)
+            as_lanes += loop.variable in form.strides and not form.is_consecutive(loop.variable)
+    return as_lanes < as_it_is
+
+
+def _holds_loop(statement: If) -> bool:
+    return any(isinstance(s, Loop) for s in statements([statement]))
+
+
+def _varies(e: Expr, variable: Expr, varying: set[Local]) -> bool:
+    return variable in e.free or any(part.code is Code.LOCAL and part.payload in varying for part in walk([e]))
+
+
+def _varying(loop: Loop) -> set[Local]:
+    """The locals inside ``loop`` that may differ from one of its iterations to another."""
+    varying = assigned(loop.body)
+    written = {s.buffer for s in statements(loop.body) if isinstance(s, Store)}
+    for s in statements(loop.body):
+        if isinstance(s, Let) and (
+            not s.constant
+            or _varies(s.value, loop.variable, varying)
+            or any(e.payload in written for e in loads_in([s.value]))
+        ):
+            varying.add(s.local)
+    return varying
+
+
+@dataclass(eq=False)
+class _Run:
+    """Statements without loops between them: they share one loop over the lanes."""
+
+    statements: list[Statement] = field(default_factory=list)
+
+
+class _Laned:
+    """Rewrites one loop."""
+
+    def __init__(
+        self, kernel: Kernel, loop: Loop, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any], arrays: list[Value]
+    ):
+        self.kernel, self.source, self.shapes, self.arrays = kernel, loop, shapes, arrays
+        self.varying = _varying(loop)
+        again = sum(isinstance(s, Loop) for s in loop.body) > 1
+        self.width = const(TILE if again else LONG_TILE)
+        self.tile, self.lane = index(f"{loop.variable.payload}_tile"), index(loop.variable.payload)
+        self.count = Local("lanes", self.lane.dtype)
+        self.home: dict[Local, Value] = {}
+        self._own_rows = self._scratch(kept)
+
+    def loop(self) -> Loop:
+        tree = self._split(self.source.body)
+        self._expand(tree)
+        count = minimum(self.width, self.source.extent - self.tile * self.width)
+        tiles = (self.source.extent + (self.width.payload - 1)) // self.width
+        body = [Let(self.count, count), *self._written(tree)]
+        return Loop(self.tile, tiles, body, LoopKind.GRID)
+
+    # --- what goes where --------------------------------------------------------------------------------------------
+
+    def _scratch(self, kept: set[Any]) -> set[Any]:
+        """The arrays that each iteration of the loop has for itself: they get an element a lane."""
+        loop, own = self.source, set()
+        for s in statements(loop.body):
+            if isinstance(s, Store) and s.buffer not in kept and loop.variable not in s.offset.free:
+                own.add(s.buffer)
+        for buffer in own:
+            self.shapes[buffer] = (*self.shapes[buffer], self.width)
+        return own
+
+    def _split(self, body: list[Statement]) -> list[Any]:
+        """The statements as runs, loops (with such a list inside), and what all lanes have in common."""
+        tree: list[Any] = []
+        run: _Run | None = None
+        for s in body:
+            if isinstance(s, Loop):
+                tree.append((s, self._split(s.body)))
+                run = None
+            elif isinstance(s, Let) and s.local not in self.varying:
+                tree.insert(len(tree) - 1 if run else len(tree), s)
+            else:
+                if run is None:
+                    run = _Run()
+                    tree.append(run)
+                run.statements.append(s)
+        return tree
+
+    def _expand(self, tree: list[Any]) -> None:
+        """An array for every local that more than one run needs."""
+        seen: dict[Local, set[_Run]] = {}
+        for run in _runs(tree):
+            for local in (*_read(run.statements), *_set(run.statements)):
+                if local in self.varying:
+                    seen.setdefault(local, set()).add(run)
+        for local, runs in seen.items():
+            if len(runs) > 1:
+                value = Value(f"{local.name}_of_{self.kernel.name}", local.dtype)
+                self.shapes[value] = (self.width,)
+                self.arrays.append(value)
+                self.home[local] = value
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def _written(self, tree: list[Any]) -> list[Statement]:
+        body: list[Statement] = []
+        for part in tree:
+            if isinstance(part, _Run):
+                body.append(self._over_lanes(self._moved(part.statements)))
+            elif isinstance(part, tuple):
+                loop, inside = part
+                body += self._inner(loop, inside)
+            else:
+                body.append(part)
+        return body
+
+    def _inner(self, loop: Loop, inside: list[Any]) -> list[Statement]:
+        """A loop inside: where a pass over the lanes has little to do, it takes several of its elements."""
+        steps = self._steps(loop, inside)
+        if steps == 1:
+            kind = LoopKind.ORDER if loop.kind is LoopKind.ORDER or loop.reductions else LoopKind.GRID
+            return [replace(loop, body=self._written(inside), kind=kind, reductions=[])]
+        (run,) = inside
+        n, last = self.source.extent, index(loop.variable.payload)
+        chunks, whole = loop.extent // const(steps), Local("chunks", last.dtype)
+        if not n.is_const or NARROW < n.payload < PAGE:
+            chunks = select((n <= NARROW) | (PAGE <= n), chunks, const(0))
+        together = self._together(run.statements, loop, steps)
+        rest = Copy({loop.variable: whole.expr * steps + last}).body(run.statements)
+        return [
+            Let(whole, chunks),
+            Loop(loop.variable, whole.expr, [self._over_lanes(together)], LoopKind.ORDER),
+            Loop(last, loop.extent - whole.expr * steps, [self._over_lanes(self._moved(rest))], LoopKind.ORDER),
+        ]
+
+    def _steps(self, loop: Loop, inside: list[Any]) -> int:
+        if len(inside) != 1 or not isinstance(inside[0], _Run) or loop.reverse or not loop.reductions:
+            return 1
+        if any(isinstance(s, (Store, If)) for s in inside[0].statements):
+            return 1
+        if assigned(inside[0].statements) != {local for _, local in loop.reductions}:
+            return 1
+        operations = max(work(inside[0].statements), 1)
+        steps = 1
+        while steps < MOST_STEPS and operations * steps * 2 <= STEP_WORK:
+            steps *= 2
+        return steps
+
+    def _together(self, body: list[Statement], loop: Loop, steps: int) -> list[Statement]:
+        """``steps`` elements of ``loop``, one after the other; float32 is summed before it is widened."""
+        sums = {local: narrow for combine, local in loop.reductions if (narrow := narrow_sum(combine, local, body))}
+        inside: list[Statement] = [Let(part, const(0, part.dtype), False) for part in sums.values()]
+        for k in range(steps):
+            copy = Copy({loop.variable: loop.variable * const(steps) + k}, suffix=f"_{k + 1}")
+            inside += copy.body(narrowed(body, sums))
+        for local, part in sums.items():
+            inside.append(Assign(local, local.expr + make(Code.CAST, local.dtype, (part.expr,))))
+        return self._moved(inside)
+
+    def _over_lanes(self, body: list[Statement]) -> Loop:
+        return Loop(self.lane, self.count.expr, body, LoopKind.SIMD)
+
+    def _moved(self, body: list[Statement]) -> list[Statement]:
+        """The statements for one lane: its share of what other runs need is read first and written back last."""
+        copy = Copy({self.source.variable: self.tile * self.width + self.lane})
+        own = {s.local for s in body if isinstance(s, Let)}
+        changed = [local for local in _set(body) if local in self.home]
+        found = [local for local in _read(body) if local in self.home and local not in own]
+        found += [local for local in changed if local not in own and local not in found]
+        first: list[Statement] = []
+        for local in found:
+            value = make(Code.LOAD, local.dtype, (self.lane,), self.home[local])
+            first.append(Let(local, value, constant=local not in changed))
+        last = [Store(self.home[local], self.lane, local.expr) for local in changed]
+        return [*first, *(self._own(s) for s in copy.body(body)), *last]
+
+    def _own(self, s: Statement) -> Statement:
+        """``s`` with the arrays of one iteration read and written at this lane's elements."""
+        if not self._own_rows:
+            return s
+        return at_lanes(s, self._own_rows, self.width, self.lane)
+
+
+def at_lanes(s: Statement, rows: set[Any], width: Expr, lane: Expr) -> Statement:
+    """``s`` with every access to ``rows`` at element ``position * width + lane``."""
+
+    def change(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if node.code is Code.LOAD and node.payload in rows:
+            return make(Code.LOAD, node.dtype, (args[0] * width + lane,), node.payload)
+        return None
+
+    memo: dict[Expr, Expr] = {}
+
+    def new(e: Expr) -> Expr:
+        return rebuild(e, change, memo)
+
+    if isinstance(s, (Let, Assign)):
+        return replace(s, value=new(s.value))
+    if isinstance(s, If):
+        inside, orelse = ([at_lanes(t, rows, width, lane) for t in body] for body in (s.body, s.orelse))
+        return If(new(s.condition), inside, orelse)
+    assert isinstance(s, Store)
+    offset = new(s.offset)
+    return Store(s.buffer, offset * width + lane if s.buffer in rows else offset, new(s.value))
+
+
+def _runs(tree: list[Any]) -> Iterable[_Run]:
+    for part in tree:
+        if isinstance(part, _Run):
+            yield part
+        elif isinstance(part, tuple):
+            yield from _runs(part[1])
+
+
+def _read(body: list[Statement]) -> list[Local]:
+    found = (e.payload for root in expressions(body) for e in walk([root]) if e.code is Code.LOCAL)
+    return list(dict.fromkeys(found))
+
+
+def _set(body: list[Statement]) -> list[Local]:
+    return list(dict.fromkeys(s.local for s in statements(body) if isinstance(s, (Let, Assign))))

@@ -1,0 +1,85 @@
+"""Lanes: loops over elements that lie side by side go inside the loops that they contain, tile by tile."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import core.tensor as ct
+from core.ir.lanes import LONG_TILE, TILE
+from core.ir.nodes import LoopKind
+from core.testing import random
+
+x, y, f32 = ct.matrix("x"), ct.matrix("y"), ct.fmatrix("f32")
+a = ct.vector("a")
+cube = ct.tensor3("cube")
+WIDTHS = [0, 1, 5, TILE - 1, TILE, TILE + 1, LONG_TILE + 3]
+
+
+def is_laned(loops, kernel):
+    """Whether the kernel is a grid of tiles with vectorised loops inside loops over rows."""
+    first = loops(kernel)[0]
+    return first.kind is LoopKind.GRID and first.variable.payload.endswith("_tile")
+
+
+def test_the_softmax_of_columns_is_one_kernel_that_goes_down_the_rows_in_tiles(compiled, kernels, loops):
+    (kernel,) = kernels(compiled([x], ct.softmax(x, axis=0)))
+    assert is_laned(loops, kernel)
+    assert all("lanes" in str(loop.extent) for loop in loops(kernel, "simd"))
+
+
+def test_the_softmax_of_rows_has_no_lanes(compiled, kernels, loops):
+    (kernel,) = kernels(compiled([x], ct.softmax(x, axis=1)))
+    assert not is_laned(loops, kernel)
+
+
+def test_rows_that_are_met_once_stay_whole_where_a_vector_is_broadcast_over_them(compiled, kernels, loops):
+    first, second = kernels(compiled([x, a], [x + ct.exp(a), x * a]))
+    assert not is_laned(loops, first) and not is_laned(loops, second)
+
+
+def test_sums_of_rows_and_columns_of_one_matrix_share_one_pass_over_it(compiled, kernels, loops):
+    (kernel,) = kernels(compiled([x], [x.sum(axis=0), x.sum(axis=1)]))
+    assert not is_laned(loops, kernel)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_reductions_of_columns_are_right_at_the_ends_of_tiles(compiled, rows, columns):
+    f = compiled([x], [x.sum(axis=0), x.max(axis=0), x.argmin(axis=0), ct.softmax(x, axis=0), x.prod(axis=0)])
+    values = random((rows, columns), seed=rows)
+    if rows > 1 and columns > 1:
+        values[1, 0], values[0, -1] = np.nan, -np.inf
+    exps = np.exp(values - values.max(axis=0))
+    expected = [values.sum(0), values.max(0), values.argmin(0), exps / exps.sum(axis=0), values.prod(0)]
+    for got, wanted in zip(f(values), expected, strict=True):
+        assert_allclose(got, wanted, rtol=1e-12, atol=1e-14)
+
+
+def test_a_sum_of_columns_of_float32_is_as_good_as_one_in_float64(compiled):
+    values = np.full((5000, 3), 0.1, "float32")
+    got = compiled([f32], f32.sum(axis=0))(values)
+    assert got.dtype == "float32"
+    assert_array_equal(got, values.astype("float64").sum(axis=0).astype("float32"))
+
+
+def test_a_middle_axis_is_reduced_in_lanes_over_the_last_one(compiled, kernels, loops):
+    f = compiled([cube], ct.logsumexp(cube, axis=1))
+    (kernel,) = kernels(f)
+    outer, tiles = loops(kernel)[:2]
+    assert (outer.kind, tiles.variable.payload.endswith("_tile")) == (LoopKind.GRID, True)
+    values = random((3, 4, 70))
+    assert_allclose(f(values), np.log(np.exp(values).sum(axis=1)))
+
+
+def test_running_sums_down_the_rows_have_lanes_too(compiled, kernels, loops):
+    f = compiled([x], x.cumsum(axis=0))
+    assert is_laned(loops, kernels(f)[0])
+    values = random((4, 70))
+    assert_allclose(f(values), values.cumsum(axis=0))
+
+
+def test_what_all_lanes_have_in_common_is_computed_once_for_all(compiled, kernels, loops):
+    weights = ct.vector("weights")
+    f = compiled([x, weights], (x * ct.exp(weights)[:, None]).sum(axis=0))
+    values, w = random((4, 70)), random((4,))
+    assert_allclose(f(values, w), (values * np.exp(w)[:, None]).sum(axis=0))
