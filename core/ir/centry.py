@@ -21,7 +21,7 @@ from functools import cached_property
 
 from core import dtypes
 from core.ir.cfamily import Dialect, Names, Printer
-from core.ir.clibrary import Hooks, Routine, call_lines
+from core.ir.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.expr import INDEX_DTYPE, Expr, length, walk
 from core.ir.memory import size_bytes
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Program, Step, Value
@@ -37,7 +37,14 @@ class Status(enum.IntEnum):
     HOST = 3  # number of the host op that raised
     CHECK = 4  # number of the step
     LIBRARY = 5  # number of the step; a length that is too long for the library's integers
-    ROUTINE = 6  # number of the step; what the routine said
+    ROUTINE = 6  # number of the step; what clibrary.read_failure reads
+
+
+def report_length(program: Program) -> int:
+    """How many integers ``report`` has room for."""
+    shapes = [len(shape) for shape in program.shapes.values()]
+    failures = [failure_length(step) for step in program.steps if isinstance(step, LibraryStep)]
+    return 4 + max([0, *shapes, *failures])
 
 
 HEAD = """\
@@ -317,7 +324,7 @@ class Entry:
             length=self._text,
             address=lambda name: f"routines[{functions.index(name)}]",
             too_long=lambda length: self._fail(Status.LIBRARY, where, length),
-            failed=lambda number: self._fail(Status.ROUTINE, where, number),
+            failed=lambda report: self._fail(Status.ROUTINE, where, *report),
         )
         for line in call_lines(step, self.program.routines[step.call.name], hooks):
             self._say(line)

@@ -24,15 +24,24 @@ class Routine:
                that ``write`` may ask for
     address    gives the address of one of them; asked when a program that calls it is loaded
     write      gets a Call, returns the lines of C that make it
-    failed     gets the node and the number with which a call failed, returns the exception to raise; None: BackendError
+    failed     gets the node and a Failure, returns the exception to raise; None: BackendError
     helpers    C functions that ``write`` may call, by name: text, after what it needs itself
     """
 
     functions: Mapping[str, str]
     address: Callable[[str], int]
     write: Callable[[Call], Iterable[str]]
-    failed: Callable[[Any, int], Exception] | None = None
+    failed: Callable[[Any, Failure], Exception] | None = None
     helpers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call that failed: its number, where in the stack of calls it was, and the shapes of one call's operands."""
+
+    number: int
+    place: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,8 @@ class Call:
     """
 
     def __init__(self, step: LibraryStep, operands: Sequence[Array], outputs: Sequence[Array], hooks: Hooks):
+        self._place = [f"core_b{axis}" for axis in range(step.call.batch)]
+        self._lengths = [n for operand in operands for n in operand.shape]
         self.attributes: dict[str, Any] = dict(step.call.attributes)
         self.operands, self.outputs = tuple(operands), tuple(outputs)
         self._hooks = hooks
@@ -107,7 +118,7 @@ class Call:
 
     def check(self, number: str) -> str:
         """A line that stops the program where ``number`` is not 0; see Routine.failed."""
-        return f"if ({number}) {self._hooks.failed(number)}"
+        return f"if ({number}) {self._hooks.failed([number, *self._place, *self._lengths])}"
 
     def _declare(self, kind: str, key: str, value: str) -> None:
         name = self._names[kind, key] = f"core_v{len(self._names)}"
@@ -123,7 +134,7 @@ class Hooks:
     length: Callable[[Expr], str]
     address: Callable[[str], str]  # of a C function's name
     too_long: Callable[[str], str]  # of a length
-    failed: Callable[[str], str]  # of a number
+    failed: Callable[[Sequence[str]], str]  # of what read_failure reads
 
 
 def call_lines(step: LibraryStep, routine: Routine, hooks: Hooks) -> list[str]:
@@ -146,6 +157,22 @@ def call_lines(step: LibraryStep, routine: Routine, hooks: Hooks) -> list[str]:
     for axis, n in enumerate(loops):
         call.head.append(f"for (int64_t core_b{axis} = 0; core_b{axis} < {n}; core_b{axis}++)")
     return _block([*copies, *call.head, *(_block(body) if loops else body)])
+
+
+def read_failure(step: LibraryStep, report: Sequence[int]) -> Failure:
+    """What ``Call.check`` reports: a number, the place in the stack, the lengths of each operand behind that."""
+    number, *rest = report
+    place, at, shapes = tuple(rest[: step.call.batch]), step.call.batch, []
+    for operand in step.operands:
+        ndim = len(operand.shape) - step.call.batch
+        shapes.append(tuple(rest[at : at + ndim]))
+        at += ndim
+    return Failure(number, place, tuple(shapes))
+
+
+def failure_length(step: LibraryStep) -> int:
+    """How many integers ``read_failure`` reads."""
+    return 1 + step.call.batch + sum(len(operand.shape) - step.call.batch for operand in step.operands)
 
 
 def _block(lines: Iterable[str]) -> list[str]:

@@ -15,7 +15,8 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
-from core.ir.centry import Status
+from core.ir.centry import Status, report_length
+from core.ir.clibrary import read_failure
 from core.ir.program import GuardFailed, LibraryStep, Program, Value
 from plugin_backend_c import launcher
 
@@ -89,7 +90,7 @@ class Executable:
         self._routines = _pointers(routines)
         self._made = [(v, np.dtype(v.dtype), len(program.shapes[v])) for v in program.made]
         self._lengths_out = sum(ndim for _, _, ndim in self._made)
-        self._report_length = 4 + max((len(shape) for shape in program.shapes.values()), default=0)
+        self._report_length = report_length(program)
         self._plain = [value for value, _, _ in self._made] == program.outputs
         kept = (library, self._constant_pointers, self._routines)
         addresses = (self._entry_address, ctypes.addressof(self._constant_pointers), ctypes.addressof(self._routines))
@@ -227,15 +228,15 @@ class Executable:
                 blame=step.outputs[0].node,
             )
         if status == Status.ROUTINE:
-            raise self._routine_failed(self.program.steps[report[0]], report[1])
+            raise self._routine_failed(self.program.steps[report[0]], list(report)[1:])
         assert call is not None and call.error is not None
         raise call.error
 
-    def _routine_failed(self, step: LibraryStep, number: int) -> Exception:
-        node, routine = step.outputs[0].node, self.program.routines[step.call.name]
+    def _routine_failed(self, step: LibraryStep, report: Sequence[int]) -> Exception:
+        node, routine, failure = step.outputs[0].node, self.program.routines[step.call.name], read_failure(step, report)
         if routine.failed is not None:
-            return routine.failed(node, number)
-        return BackendError(f"{step.call.name} of {_what(step.outputs[0])} failed with {number}", blame=node)
+            return routine.failed(node, failure)
+        return BackendError(f"{step.call.name} of {_what(step.outputs[0])} failed with {failure.number}", blame=node)
 
     def _no_memory(self, report: Any) -> Exception:
         if report[0] < 0:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import CompileError
+from core.ir.centry import report_length
 from core.ir.nodes import If, Loop, Statement
 from core.ir.program import KernelStep, LibraryStep, Program
 from core.options import config
@@ -99,11 +100,10 @@ def launchable(
     def kinds(values: Sequence[Any]) -> tuple[tuple[np.dtype, int], ...]:
         return tuple((np.dtype(value.dtype), len(program.shapes[value])) for value in values)
 
-    report_length = 4 + max((len(shape) for shape in program.shapes.values()), default=0)
     inputs, made = kinds(program.inputs), kinds(program.made)
     try:
         return extension.Program(
-            *addresses, inputs, made, _origins(program, constants), is_heavy(program), report_length, keep
+            *addresses, inputs, made, _origins(program, constants), is_heavy(program), report_length(program), keep
         )
     except ValueError:  # too many arguments for the stack
         return None
