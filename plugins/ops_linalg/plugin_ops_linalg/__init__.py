@@ -8,12 +8,18 @@ from importlib import import_module
 from typing import Any
 
 from core.markers import hookimpl
-from core.records import OpPack, Option
+from core.records import Library, OpPack, Option
 
 
 @hookimpl
 def ops() -> list[OpPack]:
     return [OpPack("linalg", "plugin_ops_linalg", help="decompositions, solvers and functions of matrices")]
+
+
+@hookimpl
+def libraries() -> list[Library]:
+    provided = ("potrf", "trtrs", "potrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
+    return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 
 @hookimpl

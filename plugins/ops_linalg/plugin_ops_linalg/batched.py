@@ -14,6 +14,9 @@ import numpy as np
 from core import dtypes
 from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, DisconnectedType, Variable
+from core.ir.expr import Expr
+from core.ir.program import LibraryCall
+from core.ir.view import broadcast_shapes
 from core.op import Op
 from core.options import config
 from core.tensor import TensorType, TensorVariable, as_tensor, cast
@@ -43,6 +46,8 @@ class BatchedOp(Op):
     __props__ = ("on_error",)
     signature: str
     needs_finite = True  # whether LAPACK may not meet NaN and infinities, for it would not return, or return nonsense
+    routine: str | None = None  # the library routine that computes it for real matrices; see compiled/routines.py
+    works_in: tuple[int, int] | None = None  # (output, input): the routine finds that input in that output's memory
     computes_empty = False  # whether ``compute`` takes matrices with an axis of length 0
 
     def __init__(self, on_error: str | None = None):
@@ -80,6 +85,14 @@ class BatchedOp(Op):
     ) -> Sequence[Any]:
         """The tangent of each output.  An entry of ``tangents`` is None for an input that does not change."""
         return super().R_op(inputs, tangents)
+
+    def why(self, number: int) -> str:
+        """What the positive number means with which a routine of LAPACK failed."""
+        return f"LAPACK did not converge (info {number})"
+
+    def attributes(self) -> dict[str, Any]:
+        """What a library routine must know of the op: its props."""
+        return {name: getattr(self, name) for name in self.__props__}
 
     # --- building ---------------------------------------------------------------------------------------------------
 
@@ -140,8 +153,7 @@ class BatchedOp(Op):
             for letter, n in zip(letters, core, strict=True)
         }
         sizes.update(self.lengths(sizes))
-        ndim = node.outputs[0].type.ndim - len(gives[0])
-        lead = [_broadcast([s for s, _ in split_shapes], axis - ndim) for axis in range(ndim)]
+        lead = _broadcast([s for s, _ in split_shapes])
         inferred = [[*lead, *(sizes[letter] for letter in letters)] for letters in gives]
         return [
             tuple(n if k is None else k for k, n in zip(out.type.shape, shape, strict=True))
@@ -195,6 +207,24 @@ class BatchedOp(Op):
             for out in outputs:
                 out[place] = np.nan if out.dtype.name in dtypes.CONTINUOUS else 0
 
+    def library_call(self, node: Apply) -> LibraryCall | None:
+        """The routine, for real matrices, with what its operands have in common; of one operand rows and columns may
+        differ until it runs, where they make a LinAlgError.
+        """
+        if self.routine is None or node.inputs[0].type.dtype not in ("float32", "float64"):
+            return None
+        takes, gives = parsed(self.signature)
+        batch = node.outputs[0].type.ndim - len(gives[0])
+        in_place = self.works_in is not None and (len(takes) == 1 or batch == 0)
+        return LibraryCall(
+            self.routine,
+            tuple({**self.attributes(), "in_place": in_place}.items()),
+            batch=batch,
+            ranks=tuple(len(letters) for letters in takes),
+            same=_equal_lengths(takes),
+            overwrites=(self.works_in,) if in_place else (),
+        )
+
     # --- derivatives ------------------------------------------------------------------------------------------------
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
@@ -238,17 +268,36 @@ def split(shape: Sequence[Any], letters: Sequence[str]) -> tuple[tuple, tuple]:
     return tuple(shape[:at]), tuple(shape[at:])
 
 
+@lru_cache(maxsize=256)
+def _equal_lengths(takes: Sequence[Sequence[str]]) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """Pairs of (operand, axis from the end) that stand for one length in two operands."""
+    first: dict[str, tuple[int, int]] = {}
+    pairs = []
+    for operand, letters in enumerate(takes):
+        for axis, letter in enumerate(letters):
+            here = (operand, axis - len(letters))
+            if letter in first and first[letter][0] != operand:
+                pairs.append((first[letter], here))
+            first.setdefault(letter, here)
+    return tuple(pairs)
+
+
 def _static(n: Any) -> int | None:
     return n if n is None or isinstance(n, int) else int(n) if isinstance(n, np.integer) else None
 
 
-def _broadcast(leads: Sequence[tuple], axis: int) -> Any:
-    """The length to which axis ``axis``, counted from the end, of all leading shapes broadcasts."""
-    found: Any = None
-    for lead in leads:
-        if len(lead) >= -axis:
-            found = lead[axis] if found is None else broadcast_length(found, lead[axis])
-    return found
+def _broadcast(leads: Sequence[tuple]) -> Sequence[Any]:
+    """The lengths to which leading shapes broadcast: ints, symbolic integers, or lengths of the loop IR."""
+    if any(isinstance(n, Expr) for lead in leads for n in lead):
+        return broadcast_shapes(*leads)
+    out: list[Any] = []
+    for axis in range(-max(map(len, leads), default=0), 0):
+        here = [lead[axis] for lead in leads if len(lead) >= -axis]
+        found = here[0]
+        for n in here[1:]:
+            found = broadcast_length(found, n)
+        out.append(found)
+    return out
 
 
 def _leading(x: TensorVariable, letters: Sequence[str]) -> tuple[int | None, ...]:

@@ -21,6 +21,7 @@ def test_eigh_decomposes(make, backend, dtype, tol, shape, lower):
     w, v = evaluate(lambda a: linalg.eigh(a, lower=lower), part, backend=backend)
     assert w.dtype == np.linalg.eigvalsh(a).dtype and v.dtype == dtype
     np.testing.assert_allclose(w, np.linalg.eigvalsh(a), rtol=tol, atol=10 * tol)
+    np.testing.assert_allclose(np.abs(v), np.abs(np.linalg.eigh(a)[1]), atol=20 * tol)
     np.testing.assert_allclose(a @ v, v * w[..., None, :], atol=20 * tol)
     np.testing.assert_allclose(v.conj().swapaxes(-1, -2) @ v, np.broadcast_to(np.eye(shape[-1]), shape), atol=20 * tol)
 

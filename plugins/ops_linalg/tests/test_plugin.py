@@ -81,7 +81,7 @@ def test_too_few_axes_and_inputs_are_errors():
 def test_leading_axes_that_do_not_broadcast_are_an_error(backend):
     with pytest.raises(ShapeError, match="cannot broadcast the leading axes"):
         linalg.solve(ct.tensor("a", shape=(2, 3, 3)), ct.tensor("b", shape=(4, 3, 1)))
-    with pytest.raises(ShapeError, match="cannot broadcast the leading axes"):
+    with pytest.raises(ShapeError, match="cannot broadcast"):
         evaluate(linalg.solve, np.zeros((2, 3, 3)) + np.eye(3), np.ones((4, 3, 1)), backend=backend)
 
 

@@ -38,6 +38,7 @@ class Cholesky(BatchedOp):
 
     __props__ = ("lower", "check_finite", "on_error")
     signature = "(n,n)->(n,n)"
+    routine, works_in = "potrf", (0, 0)
 
     def __init__(self, lower: bool = True, check_finite: bool = True, on_error: str | None = None):
         super().__init__(on_error)
@@ -47,8 +48,11 @@ class Cholesky(BatchedOp):
     def compute(self, a: np.ndarray) -> np.ndarray:
         factor, info = routine("potrf", a)(a, lower=self.lower, clean=True)
         if info > 0:
-            raise LinAlgError(f"the matrix is not positive definite: its leading minor of order {info} is not positive")
+            raise LinAlgError(self.why(info))
         return factor
+
+    def why(self, number: int) -> str:
+        return f"the matrix is not positive definite: its leading minor of order {number} is not positive"
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
@@ -87,6 +91,7 @@ class CholeskySolve(BatchedOp):
 
     __props__ = ("lower", "check_finite", "on_error")
     signature = "(n,n),(n,k)->(n,k)"
+    routine, works_in = "potrs", (0, 1)
 
     def __init__(self, lower: bool = True, check_finite: bool = True, on_error: str | None = None):
         super().__init__(on_error)
@@ -96,8 +101,11 @@ class CholeskySolve(BatchedOp):
     def compute(self, factor: np.ndarray, b: np.ndarray) -> np.ndarray:
         zero = np.flatnonzero(factor.diagonal() == 0)
         if zero.size:
-            raise LinAlgError(f"the factor is singular: element {zero[0]} of its diagonal is 0")
+            raise LinAlgError(self.why(int(zero[0]) + 1))
         return routine("potrs", factor)(factor, b, lower=self.lower)[0]
+
+    def why(self, number: int) -> str:
+        return f"the factor is singular: element {number - 1} of its diagonal is 0"
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]

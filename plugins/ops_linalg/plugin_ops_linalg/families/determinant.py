@@ -28,6 +28,7 @@ class Inv(BatchedOp):
 
     __props__ = ("check_finite", "on_error")
     signature = "(n,n)->(n,n)"
+    routine, works_in = "getri", (0, 0)
 
     def __init__(self, check_finite: bool = True, on_error: str | None = None):
         super().__init__(on_error)
@@ -36,10 +37,13 @@ class Inv(BatchedOp):
     def compute(self, a: np.ndarray) -> np.ndarray:
         factors, pivots, info = routine("getrf", a)(a)
         if info > 0:
-            raise LinAlgError(f"the matrix is singular: pivot {info - 1} is 0")
+            raise LinAlgError(self.why(info))
         work, _ = routine("getri_lwork", a)(a.shape[0])
         inverse, _ = routine("getri", a)(factors, pivots, lwork=int(1.01 * work.real))
         return inverse
+
+    def why(self, number: int) -> str:
+        return f"the matrix is singular: pivot {number - 1} is 0"
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
@@ -64,6 +68,7 @@ class Det(BatchedOp):
 
     __props__ = ("on_error",)
     signature = "(n,n)->()"
+    routine = "determinant"
     needs_finite = False
 
     def compute(self, a: np.ndarray) -> np.ndarray:
@@ -133,6 +138,7 @@ class SLogDet(BatchedOp):
 
     __props__ = ("on_error",)
     signature = "(n,n)->(),()"
+    routine = "determinant"
     needs_finite = False
 
     def output_dtypes(self, dtype: str) -> Sequence[str]:

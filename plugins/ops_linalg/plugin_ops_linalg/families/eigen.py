@@ -42,6 +42,7 @@ class Eigh(BatchedOp):
 
     __props__ = ("lower", "on_error")
     signature = "(n,n)->(n),(n,n)"
+    routine, works_in = "syevd", (1, 0)
 
     def __init__(self, lower: bool = True, on_error: str | None = None):
         super().__init__(on_error)
@@ -80,6 +81,7 @@ class Eigvalsh(BatchedOp):
 
     __props__ = ("lower", "on_error")
     signature = "(n,n)->(n)"
+    routine = "syevd"
 
     def __init__(self, lower: bool = True, on_error: str | None = None):
         super().__init__(on_error)

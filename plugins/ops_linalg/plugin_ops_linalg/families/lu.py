@@ -13,9 +13,9 @@ from core.tensor import (
     arange,
     argmax,
     as_tensor,
+    diagonal_length,
     eye,
     matmul,
-    minimum,
     one_hot,
     set_subtensor,
     shape_i,
@@ -124,7 +124,7 @@ class PivotToPermutation(BatchedOp):
 
 def shorter(m: Any, n: Any) -> Any:
     """The smaller of two lengths, ints or symbolic integers."""
-    return min(m, n) if isinstance(m, (int, np.integer)) and isinstance(n, (int, np.integer)) else minimum(m, n)
+    return min(m, n) if isinstance(m, (int, np.integer)) and isinstance(n, (int, np.integer)) else diagonal_length(m, n)
 
 
 def padded_factors(lu: TensorVariable) -> tuple[TensorVariable, TensorVariable, TensorVariable]:

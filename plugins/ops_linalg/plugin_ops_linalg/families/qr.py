@@ -47,6 +47,10 @@ class QR(BatchedOp):
         self.mode, self.pivoting = mode, bool(pivoting)
 
     @property
+    def routine(self) -> str | None:  # type: ignore[override]
+        return None if self.pivoting or self.mode == "complete" else "geqrf"
+
+    @property
     def signature(self) -> str:  # type: ignore[override]
         outputs = {"reduced": "(m,k),(k,n)", "complete": "(m,m),(m,n)", "r": "(k,n)"}[self.mode]
         return f"(m,n)->{outputs}{',(n)' if self.pivoting else ''}"

@@ -50,6 +50,7 @@ class Solve(BatchedOp):
 
     __props__ = ("assume_a", "lower", "check_finite", "on_error")
     signature = "(n,n),(n,k)->(n,k)"
+    works_in = (0, 1)
 
     def __init__(
         self, assume_a: str = "gen", lower: bool = False, check_finite: bool = True, on_error: str | None = None
@@ -63,10 +64,6 @@ class Solve(BatchedOp):
             *_, x, info = routine("gesv", a)(a, b)
         elif self.assume_a == "pos":
             _, x, info = routine("posv", a)(a, b, lower=self.lower)
-            if info > 0:
-                raise LinAlgError(
-                    f"the matrix is not positive definite: its leading minor of order {info} is not positive"
-                )
         elif self.assume_a == "tridiagonal":
             below, middle, above = (np.diagonal(a, offset).copy() for offset in (-1, 0, 1))
             *_, x, info = routine("gtsv", a)(below, middle, above, b)
@@ -74,8 +71,17 @@ class Solve(BatchedOp):
             name = "hesv" if self.assume_a == "her" and a.dtype.kind == "c" else "sysv"
             *_, x, info = routine(name, a)(a, b, lower=self.lower)
         if info > 0:
-            raise LinAlgError(f"the matrix is singular: pivot {info - 1} is 0")
+            raise LinAlgError(self.why(info))
         return x
+
+    def why(self, number: int) -> str:
+        if self.assume_a == "pos":
+            return f"the matrix is not positive definite: its leading minor of order {number} is not positive"
+        return f"the matrix is singular: pivot {number - 1} is 0"
+
+    @property
+    def routine(self) -> str | None:  # type: ignore[override]
+        return "gesv" if self.assume_a == "gen" else None
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]

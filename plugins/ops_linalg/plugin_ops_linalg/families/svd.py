@@ -40,6 +40,7 @@ class SVD(BatchedOp):
     """
 
     __props__ = ("full_matrices", "compute_uv", "on_error")
+    routine = "gesdd"
 
     def __init__(self, full_matrices: bool = True, compute_uv: bool = True, on_error: str | None = None):
         super().__init__(on_error)

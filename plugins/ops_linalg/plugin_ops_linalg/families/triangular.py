@@ -30,6 +30,7 @@ class SolveTriangular(BatchedOp):
 
     __props__ = ("lower", "trans", "unit_diagonal", "check_finite", "on_error")
     signature = "(n,n),(n,k)->(n,k)"
+    routine, works_in = "trtrs", (0, 1)
 
     def __init__(
         self,
@@ -51,8 +52,14 @@ class SolveTriangular(BatchedOp):
         number = "NTC".index(self.trans)
         x, info = routine("trtrs", a)(a, b, lower=self.lower, trans=number, unitdiag=self.unit_diagonal)
         if info > 0:
-            raise LinAlgError(f"the matrix is singular: element {info - 1} of its diagonal is 0")
+            raise LinAlgError(self.why(info))
         return x
+
+    def why(self, number: int) -> str:
+        return f"the matrix is singular: element {number - 1} of its diagonal is 0"
+
+    def attributes(self) -> dict[str, Any]:
+        return {**super().attributes(), "transposed": self.trans != "N"}
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]

@@ -1,0 +1,55 @@
+/* What all routines share.  REAL and LETTER stand for double and d, or float and s; rows and columns are strides. */
+#ifndef CORE_LINALG_COMMON_LETTER
+#define CORE_LINALG_COMMON_LETTER
+
+/* Numbers of failures that LAPACK does not know; those of LAPACK are above 0. */
+#ifndef CORE_LINALG_NUMBERS
+#define CORE_LINALG_NUMBERS
+#define CORE_NOT_FINITE(input) (-1 - (input))
+#define CORE_NOT_SQUARE (-8)
+#define CORE_NO_MEMORY (-9)
+#endif
+
+static void *core_LETTERscratch(int64_t count, int64_t itemsize)
+{
+    return aligned_alloc(64, (size_t)core_padded(count * itemsize));
+}
+
+/* Whether no element has the exponent of NaN and infinities; with integers, so that the loop becomes SIMD. */
+static int core_LETTERfinite(int64_t m, int64_t n, const REAL *a, int64_t rows, int64_t columns)
+{
+    UINT bad = 0;
+    if (rows < columns) {
+        const int64_t count = m, stride = rows;
+        m = n, rows = columns, n = count, columns = stride;
+    }
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            UINT bits;
+            __builtin_memcpy(&bits, a + i * rows + j * columns, sizeof bits);
+            bad |= (bits & EXPONENT) == EXPONENT;
+        }
+    return !bad;
+}
+
+/* out[i * n + j] = a[i, j], in squares, so that neither side leaves the cache line by line. */
+static void core_LETTERcopy(int64_t m, int64_t n, const REAL *restrict a, int64_t rows, int64_t columns,
+    REAL *restrict out)
+{
+    if (columns == 1) {
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++) out[i * n + j] = a[i * rows + j];
+        return;
+    }
+    for (int64_t top = 0; top < m; top += 16)
+        for (int64_t left = 0; left < n; left += 16)
+            for (int64_t i = top; i < m && i < top + 16; i++)
+                for (int64_t j = left; j < n && j < left + 16; j++) out[i * n + j] = a[i * rows + j * columns];
+}
+
+static void core_LETTERnan(int64_t count, REAL *a)
+{
+    for (int64_t i = 0; i < count; i++) a[i] = (REAL)__builtin_nan("");
+}
+
+#endif

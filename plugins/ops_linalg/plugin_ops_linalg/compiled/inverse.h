@@ -1,0 +1,16 @@
+/* getrf and getri: the inverse in place.  That of the transpose is the transpose of the inverse. */
+
+static int64_t core_LETTERinverse(core_LETTERgetrf getrf, core_LETTERgetri getri, int64_t n, REAL *a, int check)
+{
+    if (check && !core_LETTERfinite(n, n, a, n, 1)) return CORE_NOT_FINITE(0);
+    if (n == 0) return 0;
+    const int order = (int)n, room = n < 1 << 24 ? order * 64 : order;
+    int info = 0;
+    REAL *work = core_LETTERscratch((int64_t)room + n, sizeof(REAL));
+    if (!work) return CORE_NO_MEMORY;
+    int *pivots = (int *)(work + room);
+    getrf(&order, &order, a, &order, pivots, &info);
+    if (!info) getri(&order, a, &order, pivots, work, &room, &info);
+    free(work);
+    return info;
+}

@@ -1,0 +1,244 @@
+"""The routines that generated C calls: functions of SciPy's BLAS and LAPACK, and the lines that call them."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from core.ir.clibrary import Array, Call, Failure, Routine
+from plugin_ops_linalg.errors import LinAlgError
+
+LETTERS = {"float32": "s", "float64": "d"}
+SMALL = 8  # up to this length loops in C serve, and no library is called
+_WORDS = {  # what the texts in the .h files stand for
+    "s": {"REAL": "float", "UINT": "uint32_t", "EXPONENT": "0x7f800000u", "ROOT": "__builtin_sqrtf"},
+    "d": {"REAL": "double", "UINT": "uint64_t", "EXPONENT": "0x7ff0000000000000u", "ROOT": "__builtin_sqrt"},
+}
+_WORDS["s"].update(LOG="__builtin_logf", MAGNITUDE="__builtin_fabsf")
+_WORDS["d"].update(LOG="__builtin_log", MAGNITUDE="__builtin_fabs")
+_ARGUMENTS = {  # a function without its letter -> its arguments: c text, i integer, r numbers, R numbers it only reads
+    "potrf": "cirii",
+    "trsm": "cccciiRRiri",
+    "trsv": "ccciRiri",
+    "getrf": "iiriii",
+    "getrs": "ciiriirii",
+    "getri": "iriirii",
+    "syevd": "ccirirriiii",
+    "gesdd": "ciirirriririii",
+    "gelqf": "iirirrii",
+    "orglq": "iiirirrii",
+}
+_IN_BLAS = ("trsm", "trsv")
+HERE = Path(__file__).parent
+
+
+def _prototypes(*names: str) -> dict[str, str]:
+    """C functions with their types, in single and in double precision."""
+    kinds = {"c": "const char *", "i": "const int *"}
+    out = {}
+    for dtype, letter in LETTERS.items():
+        real = {"float32": "float *", "float64": "double *"}[dtype]
+        for name in names:
+            arguments = ({**kinds, "r": real, "R": f"const {real}"}[code] for code in _ARGUMENTS[name])
+            out[f"{letter}{name}"] = f"void {{}}({', '.join(arguments)})"
+    return out
+
+
+def _helpers(function: str, *files: str) -> dict[str, str]:
+    """A function of ours in both precisions: its name -> the texts of ``files``, and of what they share, before it."""
+    text = "\n".join((HERE / f"{name}.h").read_text() for name in ("common", *files))
+    out = {}
+    for letter, words in _WORDS.items():
+        made = text.replace("LETTER", letter).replace("SMALL", str(SMALL))
+        for word, spelling in words.items():
+            made = made.replace(word, spelling)
+        out[f"core_{letter}{function}"] = made
+    return out
+
+
+@cache
+def _exported(name: str) -> dict[str, Any]:
+    return importlib.import_module(name).__pyx_capi__
+
+
+def address(function: str) -> int:
+    """Where SciPy has a function of BLAS or LAPACK: Fortran's convention, 32-bit integers."""
+    home = "cython_blas" if function[1:] in _IN_BLAS else "cython_lapack"
+    capsule = _exported(f"scipy.linalg.{home}")[function]
+    name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
+    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
+    return pointer_of(capsule, name_of(capsule))
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+NOT_SQUARE, NO_MEMORY = -8, -9  # as in common.h; -1 and -2 say which input is not finite
+
+
+def failed(node: Any, failure: Failure) -> Exception:
+    """The exception for a call that failed, as ``BatchedOp.perform`` would raise it."""
+    if failure.number == NO_MEMORY:
+        return MemoryError(f"{node.op} needs more memory than there is, for shapes {failure.shapes}")
+    shapes = " and ".join(map(str, failure.shapes))
+    if failure.number == NOT_SQUARE:
+        return LinAlgError(f"{node.op} needs square matrices, got shape {shapes}", blame=node)
+    if failure.number < 0:
+        why = f"input {-1 - failure.number} holds NaN or an infinity, so it is not finite"
+    else:
+        why = node.op.why(failure.number)
+    where = f", matrix {failure.place} of the stack" if failure.place else ""
+    return LinAlgError(f"{node.op}: {why} (shape {shapes}{where})", blame=node)
+
+
+def _guarded(call: Call, call_text: str, outputs: tuple[Array, ...]) -> Iterator[str]:
+    """The line that calls, and what becomes of the number that it returns."""
+    number = call.variable("int64_t")
+    yield f"{number} = {call_text};"
+    if call.attributes["on_error"] == "raise":
+        yield call.check(number)
+        return
+    yield call.check(f"{number} <= {NOT_SQUARE} ? {number} : 0")
+    for out in outputs:
+        size = " * ".join(f"({n})" for n in out.shape) or "1"
+        yield f"if ({number}) core_{LETTERS[out.dtype]}nan({size}, {out.pointer});"
+
+
+def _square(call: Call, a: Array) -> Iterator[str]:
+    """A line that stops unless a matrix is square."""
+    m, n = a.shape
+    if m != n:
+        yield call.check(f"({m}) != ({n}) ? {NOT_SQUARE} : 0")
+
+
+def _flag(call: Call, name: str) -> str:
+    return str(int(bool(call.attributes[name])))
+
+
+def _matrix(call: Call, a: Array) -> str:
+    """Pointer and strides, each short enough for the library."""
+    return f"{a.pointer}, {call.integer(a.strides[0])}, {call.integer(a.strides[1])}"
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+def _potrf(call: Call) -> Iterator[str]:
+    (a,), (out,) = call.operands, call.outputs
+    letter = LETTERS[out.dtype]
+    yield from _square(call, a)
+    n, flags = call.integer(a.shape[0]), f"{_flag(call, 'lower')}, {_flag(call, 'check_finite')}"
+    yield from _guarded(
+        call, f"core_{letter}cholesky({call.function(f'{letter}potrf')}, {n}, {out.pointer}, {flags})", (out,)
+    )
+
+
+def _right_hand_side(call: Call) -> Iterator[str]:
+    """Put b where x is to be, unless it is there already."""
+    b, x = call.operands[1], call.outputs[0]
+    if not call.attributes["in_place"]:
+        yield f"core_{LETTERS[x.dtype]}copy({', '.join(b.shape)}, {b.pointer}, {', '.join(b.strides)}, {x.pointer});"
+
+
+def _system(function: str, libraries: tuple[str, ...], *flags: str) -> Callable[[Call], Iterator[str]]:
+    """A call that solves for x, which holds b: ``core_?function(libraries, n, k, a, x, flags)``."""
+
+    def write(call: Call) -> Iterator[str]:
+        (a, b), (x,) = call.operands, call.outputs
+        letter = LETTERS[x.dtype]
+        yield from _square(call, a)
+        yield from _right_hand_side(call)
+        called = ", ".join(call.function(f"{letter}{name}") for name in libraries)
+        sizes = f"{call.integer(a.shape[0])}, {call.integer(b.shape[1])}"
+        given = "".join(f", {_flag(call, flag)}" for flag in flags)
+        yield from _guarded(
+            call, f"core_{letter}{function}({called}, {sizes}, {_matrix(call, a)}, {x.pointer}{given})", (x,)
+        )
+
+    return write
+
+
+def _getri(call: Call) -> Iterator[str]:
+    (a,), (out,) = call.operands, call.outputs
+    letter = LETTERS[out.dtype]
+    yield from _square(call, a)
+    functions = f"{call.function(f'{letter}getrf')}, {call.function(f'{letter}getri')}"
+    text = (
+        f"core_{letter}inverse({functions}, {call.integer(a.shape[0])}, {out.pointer}, {_flag(call, 'check_finite')})"
+    )
+    yield from _guarded(call, text, (out,))
+
+
+def _determinant(call: Call) -> Iterator[str]:
+    (a,), outputs = call.operands, call.outputs
+    letter = LETTERS[a.dtype]
+    yield from _square(call, a)
+    found = ", ".join(out.pointer for out in outputs) + (", 0" if len(outputs) == 1 else "")
+    getrf, n = call.function(f"{letter}getrf"), call.integer(a.shape[0])
+    yield from _guarded(call, f"core_{letter}determinant({getrf}, {n}, {_matrix(call, a)}, {found})", outputs)
+
+
+def _syevd(call: Call) -> Iterator[str]:
+    (a,), (w, *vectors) = call.operands, call.outputs
+    letter = LETTERS[w.dtype]
+    yield from _square(call, a)
+    start, lower = f"{call.function(f'{letter}syevd')}, {call.integer(a.shape[0])}", _flag(call, "lower")
+    if vectors:
+        text = f"core_{letter}eigh({start}, {vectors[0].pointer}, {w.pointer}, {lower}, 1)"
+    else:
+        text = f"core_{letter}eigenvalues({start}, {_matrix(call, a)}, {w.pointer}, {lower})"
+    yield from _guarded(call, text, call.outputs)
+
+
+def _gesdd(call: Call) -> Iterator[str]:
+    (a,), outputs = call.operands, call.outputs
+    letter = LETTERS[a.dtype]
+    u, s, vh = (out.pointer for out in outputs) if len(outputs) == 3 else ("0", outputs[0].pointer, "0")
+    job = "N" if len(outputs) == 1 else "A" if call.attributes["full_matrices"] else "S"
+    sizes = f"{call.integer(a.shape[0])}, {call.integer(a.shape[1])}"
+    text = f'{call.function(f"{letter}gesdd")}, {sizes}, {_matrix(call, a)}, {u}, {s}, {vh}, "{job}"'
+    yield from _guarded(call, f"core_{letter}svd({text})", outputs)
+
+
+def _geqrf(call: Call) -> Iterator[str]:
+    (a,), outputs = call.operands, call.outputs
+    letter = LETTERS[a.dtype]
+    q, r = (out.pointer for out in outputs) if len(outputs) == 2 else ("0", outputs[0].pointer)
+    sizes = f"{call.integer(a.shape[0])}, {call.integer(a.shape[1])}"
+    functions = f"{call.function(f'{letter}gelqf')}, {call.function(f'{letter}orglq')}"
+    yield from _guarded(call, f"core_{letter}qr({functions}, {sizes}, {_matrix(call, a)}, {q}, {r})", outputs)
+
+
+def _routine(functions: tuple[str, ...], write: Callable[[Call], Iterator[str]], helpers: dict[str, str]) -> Routine:
+    return Routine(_prototypes(*functions), address, write, failed, helpers)
+
+
+_TRIANGULAR = ("trsm", "trsv")
+_EIGH = {**_helpers("eigh", "eigh"), **_helpers("eigenvalues", "eigh")}
+
+ROUTINES = {
+    "potrf": _routine(("potrf",), _potrf, _helpers("cholesky", "cholesky")),
+    "trtrs": _routine(
+        _TRIANGULAR,
+        _system("solve_triangular", _TRIANGULAR, "lower", "transposed", "unit_diagonal", "check_finite"),
+        _helpers("solve_triangular", "triangular", "solve_triangular"),
+    ),
+    "potrs": _routine(
+        _TRIANGULAR,
+        _system("solve_factored", _TRIANGULAR, "lower", "check_finite"),
+        _helpers("solve_factored", "triangular", "solve_factored"),
+    ),
+    "gesv": _routine(
+        ("getrf", "getrs"), _system("solve", ("getrf", "getrs"), "check_finite"), _helpers("solve", "copied", "solve")
+    ),
+    "getri": _routine(("getrf", "getri"), _getri, _helpers("inverse", "inverse")),
+    "determinant": _routine(("getrf",), _determinant, _helpers("determinant", "copied", "determinant")),
+    "syevd": _routine(("syevd",), _syevd, _EIGH),
+    "gesdd": _routine(("gesdd",), _gesdd, _helpers("svd", "svd")),
+    "geqrf": _routine(("gelqf", "orglq"), _geqrf, _helpers("qr", "qr")),
+}

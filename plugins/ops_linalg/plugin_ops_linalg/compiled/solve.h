@@ -1,0 +1,29 @@
+/* getrf and getrs: a general system; x holds b, row by row. */
+
+static int64_t core_LETTERsolve(core_LETTERgetrf getrf, core_LETTERgetrs getrs, int64_t n, int64_t k, const REAL *a,
+    int64_t rows, int64_t columns, REAL *x, int check)
+{
+    if (check && !core_LETTERfinite(n, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    if (check && !core_LETTERfinite(n, k, x, k, 1)) return CORE_NOT_FINITE(1);
+    if (n == 0) return 0;
+    const int order = (int)n, width = (int)k;
+    const char *trans = columns == 1 ? "T" : "N";
+    int info = 0, *pivots;
+    REAL *f = core_LETTERcopied(n, a, rows, columns, &pivots);
+    if (!f) return CORE_NO_MEMORY;
+    getrf(&order, &order, f, &order, pivots, &info);
+    if (!info && k == 1) getrs(trans, &order, &width, f, &order, pivots, x, &order, &info);
+    else if (!info && k) {
+        REAL *t = core_LETTERscratch(n * k, sizeof(REAL));
+        if (!t) {
+            free(f);
+            return CORE_NO_MEMORY;
+        }
+        core_LETTERcopy(k, n, x, 1, k, t);
+        getrs(trans, &order, &width, f, &order, pivots, t, &order, &info);
+        core_LETTERcopy(n, k, t, 1, n, x);
+        free(t);
+    }
+    free(f);
+    return info;
+}
