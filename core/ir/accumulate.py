@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from core import dtypes
+from core.ir.axes import ravel
 from core.ir.expr import Code, Expr, walk
 from core.ir.program import (
     Definition,
@@ -28,31 +29,45 @@ from core.ir.program import (
 )
 from core.ir.rebuild import loads_in, rebuild
 
-ROUTINE = "gemm_add"
+ROUTINE = "gemm_add"  # operands of gemm, what is added to, perhaps a factor (0-d); attribute "alpha": a constant factor
 
 
 @dataclass(frozen=True)
 class _Term:
-    """What a sum adds, or subtracts where ``sign`` is -1."""
+    """What a sum adds: ``expr``, or subtracts where ``sign`` is -1.
+
+    Where it ``is_product`` that is, with the sign, ``alpha`` times ``load``, times ``factor`` if there is one: a load
+    that no loop moves.
+    """
 
     expr: Expr
     sign: int
+    load: Expr
+    is_product: bool = False
+    alpha: float = 1.0
+    factor: Expr | None = None
+
+    @property
+    def value(self) -> Value:
+        return self.load.payload
 
 
 def accumulate(definitions: Mapping[Value, Definition], kept: Collection[Value]) -> dict[Value, Definition]:
     """``definitions``, with products accumulated that are only read to be summed.  ``kept``: values others read."""
     found = dict(definitions)
     products = _only_read_once(found, kept)
-    if len(products) < 2:
+    if not products:
         return found
-    parents = _parents(found.values())
-    order = {value: position for position, value in enumerate(found)}
+    parents, readers = _parents(found.values()), _first_readers(found)
+    order = {value: float(position) for position, value in enumerate(found)}
+    whole = {d.expr: value for value, d in found.items() if isinstance(d, Pointwise) and not parents[d.expr]}
     sums: dict[Expr, list[_Term]] = {}
     for top in [e for e in parents if _is_sum(e) and not any(_is_sum(p) for p in parents[e])]:
-        terms = _terms(top, parents)
-        group = _summed(terms, products, parents, order)
-        if len(group) > 1:
-            sums[top] = _chained(found, terms, group)
+        terms = [_factored(term, products, parents) for term in _terms(top, parents)]
+        chain = _chain_of(terms, found, whole.get(top))
+        if len(chain) > 1:
+            sums[top] = _linked(found, terms, chain)
+            _move(order, [term.value for term in chain if term.is_product], readers[top])
     if not sums:
         return found
     memo: dict[Expr, Expr] = {}
@@ -60,8 +75,24 @@ def accumulate(definitions: Mapping[Value, Definition], kept: Collection[Value])
     def change(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         return _total([replace(term, expr=memo[term.expr]) for term in sums[node]]) if node in sums else None
 
-    rewritten = {value: _with(definition, lambda e: rebuild(e, change, memo)) for value, definition in found.items()}
+    rewritten = {v: _with(found[v], lambda e: rebuild(e, change, memo)) for v in sorted(found, key=order.__getitem__)}
     return _written_at_once(rewritten)
+
+
+def _first_readers(definitions: Mapping[Value, Definition]) -> dict[Expr, Value]:
+    """For each sum the first value whose elements hold it."""
+    readers: dict[Expr, Value] = {}
+    for value, definition in definitions.items():
+        for e in walk(_elements(definition)):
+            if _is_sum(e):
+                readers.setdefault(e, value)
+    return readers
+
+
+def _move(order: dict[Value, float], values: Sequence[Value], reader: Value) -> None:
+    """Let values, of which nobody else reads any, be made right before ``reader``, in their order."""
+    for k, value in enumerate(values):
+        order[value] = order[reader] - 1 + (k + 1) / (len(values) + 1)
 
 
 def _only_read_once(definitions: Mapping[Value, Definition], kept: Collection[Value]) -> set[Value]:
@@ -116,45 +147,84 @@ def _is_sum(e: Expr) -> bool:
 def _terms(top: Expr, parents: Mapping[Expr, set[Expr]]) -> list[_Term]:
     """The terms of a sum and of the sums inside it that nobody else reads, from left to right."""
     terms: list[_Term] = []
-    pending: list[tuple[_Term, Expr | None]] = [(_Term(top, 1), None)]
+    pending: list[tuple[_Term, Expr | None]] = [(_Term(top, 1, top), None)]
     while pending:
         term, parent = pending.pop()
         e = term.expr
         if parent is None or (_is_sum(e) and parents[e] == {parent} and parent.args.count(e) == 1):
-            right = _Term(e.args[1], term.sign if e.code is Code.ADD else -term.sign)
-            pending += [(right, e), (_Term(e.args[0], term.sign), e)]
+            signs = term.sign, term.sign if e.code is Code.ADD else -term.sign
+            left, right = (_Term(arg, sign, arg) for arg, sign in zip(e.args, signs, strict=True))
+            pending += [(right, e), (left, e)]
         else:
             terms.append(term)
     return terms
 
 
-def _summed(
-    terms: Sequence[_Term], products: set[Value], parents: Mapping[Expr, set[Expr]], order: Mapping[Value, int]
-) -> list[_Term]:
-    """The products among the terms that are accumulated, in the order in which they run; the first is added."""
-    once = Counter(term.expr for term in terms)
-    fits = [
-        term
-        for term in terms
-        if term.expr.code is Code.LOAD and term.expr.payload in products
-        if once[term.expr] == 1 and len(parents[term.expr]) == 1
-    ]
-    fits.sort(key=lambda term: order[term.expr.payload])
-    while fits and fits[0].sign < 0:
-        fits.pop(0)
-    return [term for term in fits if term.expr.args == fits[0].expr.args]
+def _factored(term: _Term, products: set[Value], parents: Mapping[Expr, set[Expr]]) -> _Term:
+    """A term as numbers times the load of a product, if it is that and nobody else reads any part of it."""
+    e, alpha, factor = term.expr, 1.0, None
+    while len(parents[e]) == 1:
+        if e.code is Code.LOAD and e.payload in products:
+            return replace(term, load=e, is_product=True, alpha=alpha * term.sign, factor=factor)
+        if e.code is Code.NEG:
+            alpha, e = -alpha, e.args[0]
+        elif e.code is Code.MUL and any(map(_is_number, e.args)):
+            number, e = e.args if _is_number(e.args[0]) else e.args[::-1]
+            if number.is_const:
+                alpha *= number.payload
+            elif factor is None:
+                factor = number
+            else:
+                break
+        else:
+            break
+    return term
 
 
-def _chained(found: dict[Value, Definition], terms: Sequence[_Term], group: Sequence[_Term]) -> list[_Term]:
-    """Let each product of the group start as the one before it; the sum reads only the last."""
-    for before, term in pairwise(group):
-        product, start = found[term.expr.payload], before.expr.payload
+def _is_number(e: Expr) -> bool:
+    return e.is_const or (e.code is Code.LOAD and not e.free)
+
+
+def _chain_of(terms: Sequence[_Term], found: Mapping[Value, Definition], value: Value | None) -> list[_Term]:
+    """The terms that are made one on top of the other, in that order: a matrix to start from, then products.
+
+    The matrix is a product itself, or, where the sum is all that ``value`` is, a stored one.
+    """
+    once = Counter(term.load for term in terms)
+    products = [term for term in terms if term.is_product and once[term.load] == 1]
+    products = [term for term in products if term.load.args == products[0].load.args]
+    others = [term for term in terms if term not in products]
+    if value is not None and len(others) == 1 and _is_like(others[0], products, found, value):
+        return [*others, *products]
+    start = [term for term in products if term.alpha == 1 and term.factor is None][:1]
+    return [*start, *(term for term in products if term not in start)] if start else []
+
+
+def _is_like(term: _Term, products: Sequence[_Term], found: Mapping[Value, Definition], value: Value) -> bool:
+    """Whether a term is a stored matrix, read at the same element as the products and as ``value`` is written."""
+    e, target = term.expr, found[value]
+    if e.code is not Code.LOAD or term.sign < 0 or e.payload.dtype != value.dtype or not products:
+        return False
+    alike = e.args == target.axes == products[0].load.args
+    return alike and e.payload in found and found[e.payload].shape == target.shape
+
+
+def _linked(found: dict[Value, Definition], terms: Sequence[_Term], chain: Sequence[_Term]) -> list[_Term]:
+    """Let each product of the chain start as what is before it; the sum reads only the last."""
+    for before, term in pairwise(chain):
+        product = found[term.value]
         assert isinstance(product, FromLibrary)
-        call = LibraryCall(ROUTINE, (("sign", term.sign),), product.call.batch, overwrites=((0, 2),))
-        operands = (*product.operands, Operand.whole(start, product.shape))
-        found[term.expr.payload] = replace(product, call=call, operands=operands)
-    last = replace(group[-1], sign=1)
-    return [last if term is group[0] else term for term in terms if term is group[0] or term not in group]
+        factor = () if term.factor is None else (_number(term.factor, found),)
+        call = LibraryCall(ROUTINE, (("alpha", term.alpha),), product.call.batch, replaces=((0, 2),))
+        operands = (*product.operands, Operand.whole(before.value, product.shape), *factor)
+        found[term.value] = replace(product, call=call, operands=operands)
+    last = _Term(chain[-1].load, 1, chain[-1].load)
+    return [last if term is chain[0] else term for term in terms if term is chain[0] or term not in chain]
+
+
+def _number(e: Expr, found: Mapping[Value, Definition]) -> Operand:
+    """One element of a stored value."""
+    return Operand(e.payload, (), (), ravel(e.args, found[e.payload].shape))
 
 
 def _total(terms: Sequence[_Term]) -> Expr:
@@ -175,6 +245,8 @@ def _written_at_once(definitions: dict[Value, Definition]) -> dict[Value, Defini
             made = definitions[source]
             if isinstance(made, FromLibrary) and made.call.name == ROUTINE and definition.expr.args == definition.axes:
                 sources[value] = source
+    readers = Counter(e.payload for d in definitions.values() for e in loads_in(_elements(d)))
+    sources = {value: source for value, source in sources.items() if readers[source] == 1}
     gone = set(sources.values())
     out: dict[Value, Definition] = {}
     for value, definition in definitions.items():

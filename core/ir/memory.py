@@ -48,10 +48,11 @@ def _homes(program: Program, last: dict[Value, int], outside: set[Value]) -> dic
     for position, step in reversed(list(enumerate(program.steps))):
         if not isinstance(step, LibraryStep):
             continue
-        for output, operand in step.call.overwrites:
+        for output, operand in (*step.call.overwrites, *step.call.replaces):
             value, target = step.operands[operand].value, step.outputs[output]
             alike = value.dtype == target.dtype and program.shapes[value] == program.shapes[target]
-            if alike and value not in outside and _is_made(program, value) and last[value] == position:
+            alone = sum(each.value is value for each in step.operands) == 1
+            if alike and alone and value not in outside and _is_made(program, value) and last[value] == position:
                 homes[value] = homes.get(target, target)
     return homes
 

@@ -85,6 +85,7 @@ class LibraryCall:
     same        pairs of (operand, axis) whose lengths must be equal, checked when the function runs; axes count from
                 the end, -1 is the last
     overwrites  pairs of (output, operand): the routine finds that operand's elements in the memory of that output
+    replaces    pairs of (output, operand): the output may lie where that operand does, or elsewhere
     stored      operands so large that to write them costs as much as the call: where one is not in memory, but computed
                 element by element, loops that compute it as they go serve better, if the op has a ``lower``
     """
@@ -95,6 +96,7 @@ class LibraryCall:
     ranks: tuple[int, ...] = ()
     same: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
     overwrites: tuple[tuple[int, int], ...] = ()
+    replaces: tuple[tuple[int, int], ...] = ()
     stored: tuple[int, ...] = ()
 
 

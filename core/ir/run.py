@@ -126,8 +126,9 @@ class _Call:
         if step.call.name == "gemm":
             results = [np.matmul(*operands)]
         elif step.call.name == "gemm_add":
-            a, b, start = operands
-            results = [start + dict(step.call.attributes)["sign"] * np.matmul(a, b)]
+            a, b, start, *factor = operands
+            alpha = np.asarray(dict(step.call.attributes)["alpha"], a.dtype)
+            results = [start + (alpha * factor[0] if factor else alpha) * np.matmul(a, b)]
         else:
             node = step.outputs[0].node
             if node is None:

@@ -94,7 +94,7 @@ class _Steps:
         for result in step.results:
             if result != Operand.whole(result.value, self.program.shapes[result.value]):
                 _fail(where, f"it must write all of {result.value}")
-        for output, operand in step.call.overwrites:
+        for output, operand in (*step.call.overwrites, *step.call.replaces):
             if step.operands[operand] != Operand.whole(step.operands[operand].value, step.results[output].shape):
                 _fail(where, f"{step.outputs[output]} can only start as a whole value of its own shape")
 
@@ -148,7 +148,8 @@ def _check_slots(program: Program) -> None:
         (step.operands[operand].value, step.outputs[output], position)
         for position, step in enumerate(program.steps)
         if isinstance(step, LibraryStep)
-        for output, operand in step.call.overwrites
+        for output, operand in (*step.call.overwrites, *step.call.replaces)
+        if sum(each.value is step.operands[operand].value for each in step.operands) == 1
     }
     for value, home in program.kept_in.items():
         _check_home(program, value, home, span.pop(value, [0, len(program.steps)]), overwritten)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
@@ -28,7 +29,17 @@ def calls(f):
 ACCUMULATED = [
     (lambda x, w, h, u, b: x @ w + h @ u, ["gemm", "gemm_add"]),
     (lambda x, w, h, u, b: x @ w - h @ u, ["gemm", "gemm_add"]),
-    (lambda x, w, h, u, b: b - x @ w + h @ u, ["gemm", "gemm"]),
+    (lambda x, w, h, u, b: b - x @ w + h @ u, ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: b - x @ w - h @ u, ["gemm", "gemm"]),
+    (lambda x, w, h, u, b: x @ w - 2 * (h @ u) - (0.5 * (x @ w[::-1])) * 3, ["gemm", "gemm_add", "gemm_add"]),
+    (lambda x, w, h, u, b: b[0] * (h @ u) + x @ w, ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: w - 0.1 * (x.T @ (h @ u)), ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: -(x.T @ (h @ u)) * 0.1 + w, ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: w + x.T @ (h @ u) - x.T @ (x @ w), ["gemm", "gemm", "gemm_add", "gemm_add"]),
+    (lambda x, w, h, u, b: u - b.sum() * (h.T @ (h @ u)), ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: w - x.T @ (h @ u) / b.sum(), ["gemm", "gemm"]),
+    (lambda x, w, h, u, b: b - 0.1 * (x[0] @ w), ["gemm_add"]),
+    (lambda x, w, h, u, b: (x @ w + h @ u) @ (x @ w).T, ["gemm", "gemm", "gemm_add"]),
     (lambda x, w, h, u, b: x @ w + b + h @ u, ["gemm", "gemm_add"]),
     (lambda x, w, h, u, b: (x @ w + b) - (b - h @ u) + x @ w[::-1], ["gemm", "gemm_add", "gemm_add"]),
     (lambda x, w, h, u, b: (x @ w + h @ u) * b + (x @ w[::-1] - h @ u[::-1]), ["gemm", "gemm_add"] * 2),
@@ -54,8 +65,8 @@ def test_products_that_are_summed_are_accumulated(compiled, build, expected):
         lambda x, w, h, u, b: x @ w + (h @ u)[::-1],
         lambda x, w, h, u, b: x @ w + (h[0][None] @ u),
         lambda x, w, h, u, b: x @ w + b,
+        lambda x, w, h, u, b: 2 * (w - x.T @ (h @ u)),
         lambda x, w, h, u, b: x @ w + x @ w,
-        lambda x, w, h, u, b: (x @ w + h @ u) @ (x @ w).T,
     ],
 )
 def test_products_that_others_read_or_that_do_not_lie_alike_stay(compiled, build):
@@ -82,6 +93,14 @@ def test_a_chain_that_is_read_by_a_kernel_has_one_slot(compiled):
     f = compiled(INPUTS, ct.tanh(x @ w + h @ u + b))
     made = [step.outputs[0] for step in f.program.steps if isinstance(step, LibraryStep)]
     assert len({f.program.slots[value] for value in made}) == 1
+
+
+def test_a_matrix_that_is_a_factor_too_keeps_its_memory(compiled):
+    c = ct.exp(h @ h.T)
+    f = compiled([h], c + c @ c)
+    assert calls(f) == ["gemm", "gemm_add"] and not f.program.kept_in
+    C = np.exp(H @ H.T)
+    assert_allclose(f(H), C + C @ C)
 
 
 def test_a_value_is_kept_only_in_an_output_that_is_made_of_it(compiled):

@@ -71,13 +71,16 @@ def address(function: str) -> int:
 
 def _gemm(call: Call) -> Iterator[str]:
     """One product: what it is made of, and all of its rows.  A vector is a row on the left, a column on the right."""
-    a, b, (c,) = *call.operands[:2], call.outputs
+    a, b, *more = call.operands
+    (c,), start, factor = call.outputs, more[0].pointer if more else "0", repr(call.attributes.get("alpha", 1.0))
+    if len(more) > 1:
+        factor = f"{factor} * *{more[1].pointer}"
     letter = LETTERS[c.dtype]
-    pointers = [call.address(f"{letter}gemm"), a.pointer, b.pointer, c.pointer]
+    pointers = [call.address(f"{letter}gemm"), a.pointer, b.pointer, start, c.pointer]
     rows, a_steps = (c.shape[0], a.strides) if len(a.shape) == 2 else ("1", ("0", *a.strides))
     columns, b_steps = (c.shape[-1], b.strides) if len(b.shape) == 2 else ("1", (*b.strides, "1"))
     sizes = [rows, columns, a.shape[-1], *a_steps, *b_steps, columns]
-    yield f"core_product core_p = {{{', '.join([*pointers, *sizes])}, {call.attributes.get('sign', 0)}, 0}};"
+    yield f"core_product core_p = {{{', '.join([*pointers, *sizes, factor])}, 0}};"
     yield f"{call.function(f'{letter}product')}(&core_p, 0, {rows}, 0);"
 
 

@@ -24,9 +24,10 @@ INLINE void NAME(store_part)(T *p, NAME(vector) v, int n)
 #endif
 }
 
-/* A block of C: ``rows`` by ``vectors``, of the last of which only ``part`` elements count where that is not 0. */
+/* A block of C: ``rows`` by ``vectors``, of the last of which only ``part`` elements count where it is ``masked``. */
 INLINE void NAME(block)(const int rows, const int vectors, const int masked, int part, int64_t k, const T *a,
-                        int64_t a_row, int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row, int add)
+                        int64_t a_row, int64_t a_column, const T *b, int64_t b_row, const T *start, T *c,
+                        int64_t c_row, T alpha)
 {
     typedef NAME(vector) V;
     const int last = masked ? vectors - 1 : vectors;
@@ -44,11 +45,9 @@ INLINE void NAME(block)(const int rows, const int vectors, const int masked, int
         }
     }
     EACH(i, rows) EACH(j, vectors) {
-        T *p = c + i * c_row + j * NAME(lanes);
-        if (add) {
-            const V before = j < last ? *(const V *)p : NAME(load_part)(p, part);
-            sum[i][j] = add > 0 ? before + sum[i][j] : before - sum[i][j];
-        }
+        const int64_t at = i * c_row + j * NAME(lanes);
+        T *p = c + at;
+        if (start) sum[i][j] = (j < last ? *(const V *)(start + at) : NAME(load_part)(start + at, part)) + alpha * sum[i][j];
         if (j < last) *(V *)p = sum[i][j];
         else NAME(store_part)(p, sum[i][j], part);
     }
@@ -56,11 +55,11 @@ INLINE void NAME(block)(const int rows, const int vectors, const int masked, int
 
 /* All rows of a panel of C. */
 INLINE void NAME(panel)(const int vectors, const int masked, int part, int64_t m, int64_t k, const T *a, int64_t a_row,
-                        int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row, int add)
+                        int64_t a_column, const T *b, int64_t b_row, const T *start, T *c, int64_t c_row, T alpha)
 {
     int64_t i = 0;
 #define BLOCK(rows) NAME(block)(rows, vectors, masked, part, k, a + i * a_row, a_row, a_column, b, b_row, \
-                                c + i * c_row, c_row, add), i += rows
+                                start ? start + i * c_row : 0, c + i * c_row, c_row, alpha), i += rows
     while (i + ROWS <= m) BLOCK(ROWS);
     if (i + 4 <= m) BLOCK(4);
     if (i + 2 <= m) BLOCK(2);
@@ -70,8 +69,8 @@ INLINE void NAME(panel)(const int vectors, const int masked, int part, int64_t m
 
 #define PANEL(name, vectors, masked) \
     ALONE void NAME(name)(int part, int64_t m, int64_t k, const T *a, int64_t a_row, \
-        int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row, int add) \
-    { NAME(panel)(vectors, masked, part, m, k, a, a_row, a_column, b, b_row, c, c_row, add); }
+        int64_t a_column, const T *b, int64_t b_row, const T *start, T *c, int64_t c_row, T alpha) \
+    { NAME(panel)(vectors, masked, part, m, k, a, a_row, a_column, b, b_row, start, c, c_row, alpha); }
 PANEL(two, 2, 0)
 PANEL(two_part, 2, 1)
 PANEL(one, 1, 0)
@@ -80,7 +79,7 @@ PANEL(one_part, 1, 1)
 
 /* c[j] += a[0] b[0][j] + ..., over some rows of B that are consecutive, in their order. */
 INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_column, const T *b, int64_t b_row, T *c,
-                           T sign)
+                           T alpha)
 {
     typedef NAME(vector) V;
     enum { lanes = NAME(lanes) };
@@ -89,7 +88,7 @@ INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_colu
         V sum = part == lanes ? *(const V *)(c + j) : NAME(load_part)(c + j, part);
         EACH(l, rows) {
             const T *p = b + l * b_row + j;
-            sum += sign * a[l * a_column] * (part == lanes ? *(const V *)p : NAME(load_part)(p, part));
+            sum += alpha * a[l * a_column] * (part == lanes ? *(const V *)p : NAME(load_part)(p, part));
         }
         if (part == lanes) *(V *)(c + j) = sum;
         else NAME(store_part)(c + j, sum, part);
@@ -97,18 +96,19 @@ INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_colu
 }
 
 /* One row of C where the rows of B are consecutive: a few rows of B at a time, so that memory is read in its order. */
-ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T *b, int64_t b_row, T *c, int add)
+ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T *b, int64_t b_row, const T *start, T *c,
+                     T alpha)
 {
-    if (!add)
-        for (int64_t j = 0; j < n; j++) c[j] = 0;
-    const T sign = add < 0 ? -1 : 1;
+    if (start != c)
+        for (int64_t j = 0; j < n; j++) c[j] = start ? start[j] : 0;
     int64_t l = 0;
-    for (; l + 8 <= k; l += 8) NAME(add_rows)(8, n, a + l * a_column, a_column, b + l * b_row, b_row, c, sign);
-    for (; l < k; l++) NAME(add_rows)(1, n, a + l * a_column, a_column, b + l * b_row, b_row, c, sign);
+    for (; l + 8 <= k; l += 8) NAME(add_rows)(8, n, a + l * a_column, a_column, b + l * b_row, b_row, c, alpha);
+    for (; l < k; l++) NAME(add_rows)(1, n, a + l * a_column, a_column, b + l * b_row, b_row, c, alpha);
 }
 
 /* One row of C where the columns of B are consecutive: sums along them, 4 columns at a time. */
-INLINE void NAME(dots)(const int columns, int64_t k, const T *a, const T *b, int64_t b_column, T *c, int add)
+INLINE void NAME(dots)(const int columns, int64_t k, const T *a, const T *b, int64_t b_column, const T *start, T *c,
+                       T alpha)
 {
     typedef NAME(vector) V;
     enum { lanes = NAME(lanes) };
@@ -129,26 +129,28 @@ INLINE void NAME(dots)(const int columns, int64_t k, const T *a, const T *b, int
         memcpy(total, &both, sizeof both);
         for (int half = lanes / 2; half > 0; half /= 2)
             EACH(h, half) total[h] += total[h + half];
-        c[j] = !add ? *total : add > 0 ? c[j] + *total : c[j] - *total;
+        c[j] = start ? start[j] + alpha * *total : *total;
     }
 }
 
-ALONE void NAME(row_of_dots)(int64_t n, int64_t k, const T *a, const T *b, int64_t b_column,
-                                                       T *c, int add)
+ALONE void NAME(row_of_dots)(int64_t n, int64_t k, const T *a, const T *b, int64_t b_column, const T *start, T *c, T alpha)
 {
     int64_t j = 0;
-    for (; j + 4 <= n; j += 4) NAME(dots)(4, k, a, b + j * b_column, b_column, c + j, add);
-    for (; j < n; j++) NAME(dots)(1, k, a, b + j * b_column, b_column, c + j, add);
+#define DOTS(columns) NAME(dots)(columns, k, a, b + j * b_column, b_column, start ? start + j : 0, c + j, alpha), j += columns
+    while (j + 4 <= n) DOTS(4);
+    while (j < n) DOTS(1);
+#undef DOTS
 }
 
 /* C by panels of two vectors, or what is left; columns of B that do not lie side by side are copied first. */
 static void NAME(blocks)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *b,
-                         int64_t b_row, int64_t b_column, T *c, int64_t c_row, int add)
+                         int64_t b_row, int64_t b_column, const T *start, T *c, int64_t c_row, T alpha)
 {
     enum { lanes = NAME(lanes) };
     T copy[DEPTH * 2 * lanes] __attribute__((aligned(64)));
-    for (int64_t l = 0; l == 0 || l < k; l += DEPTH, add = add ? add : 1) {
+    for (int64_t l = 0; l == 0 || l < k; l += DEPTH) {
         const int64_t depth = k - l < DEPTH ? k - l : DEPTH;
+        const T *rows = a + l * a_column;
         for (int64_t j = 0, width; j < n; j += width) {
             const int64_t left = n - j;
             width = left >= 2 * lanes ? 2 * lanes : left > lanes + lanes / 2 || left < lanes ? left : lanes;
@@ -160,26 +162,31 @@ static void NAME(blocks)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_
                 right = copy;
                 right_row = width;
             }
-            const T *rows = a + l * a_column;
-            if (width == 2 * lanes) NAME(two)(0, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
-            else if (width > lanes) NAME(two_part)(width - lanes, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
-            else if (width == lanes) NAME(one)(0, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
-            else NAME(one_part)(width, m, depth, rows, a_row, a_column, right, right_row, c + j, c_row, add);
+            const T *from = start ? start + j : 0;
+#define PANEL(name, part) NAME(name)(part, m, depth, rows, a_row, a_column, right, right_row, from, c + j, c_row, alpha)
+            if (width == 2 * lanes) PANEL(two, 0);
+            else if (width > lanes) PANEL(two_part, width - lanes);
+            else if (width == lanes) PANEL(one, 0);
+            else PANEL(one_part, width);
+#undef PANEL
         }
+        if (!start) alpha = 1; /* what follows is added to what is there now */
+        start = c;
     }
 }
 
 static void NAME(own)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *b,
-                      int64_t b_row, int64_t b_column, T *c, int64_t c_row, int add)
+                      int64_t b_row, int64_t b_column, const T *start, T *c, int64_t c_row, T alpha)
 {
     if (n == 1 && c_row == 1 && m > 1) /* the same elements, seen as one row */
-        NAME(own)(1, m, k, b, b_column, b_row, a, a_column, a_row, c, m, add);
+        NAME(own)(1, m, k, b, b_column, b_row, a, a_column, a_row, start, c, m, alpha);
     else if (m == 1 && b_column == 1)
-        NAME(row)(n, k, a, a_column, b, b_row, c, add);
+        NAME(row)(n, k, a, a_column, b, b_row, start, c, start ? alpha : 1);
     else if (m <= 4 && a_column == 1 && b_row == 1)
-        for (int64_t i = 0; i < m; i++) NAME(row_of_dots)(n, k, a + i * a_row, b, b_column, c + i * c_row, add);
+        for (int64_t i = 0, at = 0; i < m; i++, at += c_row)
+            NAME(row_of_dots)(n, k, a + i * a_row, b, b_column, start ? start + at : 0, c + at, alpha);
     else
-        NAME(blocks)(m, n, k, a, a_row, a_column, b, b_row, b_column, c, c_row, add);
+        NAME(blocks)(m, n, k, a, a_row, a_column, b, b_row, b_column, start, c, c_row, alpha);
 }
 
 typedef void (*NAME(gemm))(const char *, const char *, const int *, const int *, const int *, const T *, const T *,
@@ -187,13 +194,16 @@ typedef void (*NAME(gemm))(const char *, const char *, const int *, const int *,
 
 /* Row-major C = A B is column-major C' = B' A'.  Where both strides are 1 one axis has length 1, and BLAS still wants the
  * distance of two rows that there are not. */
-static void NAME(by_blas)(const core_product *p, int64_t rows, int64_t columns, const T *a, const T *b, T *c)
+static void NAME(by_blas)(const core_product *p, int64_t rows, int64_t columns, const T *a, const T *b, const T *start,
+                          T *c)
 {
     const int m = columns, n = rows, k = p->k, a_turned = p->a_column != 1, b_turned = p->b_column != 1;
     const int a_line = a_turned ? n : k, b_line = b_turned ? k : m;
     const int a_next = a_turned ? p->a_column : p->a_row, b_next = b_turned ? p->b_column : p->b_row;
     const int leading[] = {at_least(b_next, b_line), at_least(a_next, a_line), p->c_row};
-    const T alpha = p->add < 0 ? -1 : 1, beta = p->add ? 1 : 0;
+    const T alpha = start ? p->alpha : 1, beta = start ? 1 : 0;
+    if (start && start != c)
+        for (int64_t i = 0; i < rows; i++) memcpy(c + i * p->c_row, start + i * p->c_row, columns * sizeof(T));
     count_calls(1);
     ((NAME(gemm))p->blas)(b_turned ? "T" : "N", a_turned ? "T" : "N", &m, &n, &k, &alpha, b, leading, a, leading + 1,
                           &beta, c, leading + 2);
@@ -205,14 +215,15 @@ void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
 {
     const core_product *p = product;
     const int64_t m = p->columns ? p->m : last - first, n = p->columns ? last - first : p->n;
-    const T *a = p->a, *b = p->b;
-    T *c = p->c;
+    const int64_t at = p->columns ? first : first * p->c_row;
+    const T *a = p->a, *b = p->b, *start = p->start ? (const T *)p->start + at : 0;
+    T *c = (T *)p->c + at;
     (void)worker;
     if (m <= 0 || n <= 0) return;
-    if (p->columns) b += first * p->b_column, c += first;
-    else a += first * p->a_row, c += first * p->c_row;
+    if (p->columns) b += first * p->b_column;
+    else a += first * p->a_row;
     if (is_ours(m, n, p->k, p->b_column != 1) || is_long(p))
-        NAME(own)(m, n, p->k, a, p->a_row, p->a_column, b, p->b_row, p->b_column, c, p->c_row, p->add);
+        NAME(own)(m, n, p->k, a, p->a_row, p->a_column, b, p->b_row, p->b_column, start, c, p->c_row, p->alpha);
     else
-        NAME(by_blas)(p, m, n, a, b, c);
+        NAME(by_blas)(p, m, n, a, b, start, c);
 }

@@ -42,16 +42,18 @@ def strided(array, turned):
     return stored, (1, rows) if turned else (columns, 1)
 
 
-def multiply(own, a, b, turned=(False, False), add=None, sign=0, columns=False, pieces=None):
+def multiply(own, a, b, turned=(False, False), start=None, alpha=1, in_place=False, columns=False, pieces=None):
     """A product, done in ``pieces``, pairs of first and last row (or column)."""
     ffi, library = own
     (m, k), n = a.shape, b.shape[1]
-    out = np.full((m, n), np.nan, a.dtype) if add is None else add.copy()
+    out = start.copy() if in_place else np.full((m, n), np.nan, a.dtype)
     letter = products.LETTERS[str(a.dtype)]
     (stored_a, steps_a), (stored_b, steps_b) = strided(a, turned[0]), strided(b, turned[1])
-    hold = [ffi.from_buffer(array) if array.size else ffi.NULL for array in (stored_a, stored_b, out)]
+    start = out if in_place else start
+    used = (stored_a, stored_b, start, out)
+    hold = [ffi.NULL if array is None or not array.size else ffi.from_buffer(array) for array in used]
     gemm = ffi.cast("void *", blas.address(f"{letter}gemm"))
-    p = ffi.new("core_product *", [gemm, *hold, m, n, k, *steps_a, *steps_b, n, sign, columns])
+    p = ffi.new("core_product *", [gemm, *hold, m, n, k, *steps_a, *steps_b, n, alpha, columns])
     for first, last in pieces or [(0, n if columns else m)]:
         getattr(library, f"core_{letter}product")(p, first, last, 0)
     return out
@@ -70,13 +72,14 @@ def test_products_of_every_layout_and_length(own, dtype, turned):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_product_may_be_added_to_what_is_there_or_subtracted(own, dtype, sign):
+@pytest.mark.parametrize("alpha", [1, -1, -0.1])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_product_may_be_scaled_and_added_to_what_is_there_or_elsewhere(own, dtype, alpha, in_place):
     for m, n, k in [(1, 9, 5), (9, 1, 5), (5, 7, 0), (17, 33, 300), (120, 130, 140)]:
         a, b, c = random((m, k), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
         for turned in itertools.product([False, True], repeat=2):
-            got = multiply(own, a, b, turned, c, sign)
-            assert_allclose(got, c + sign * (a @ b), rtol=1e-3, atol=1e-4 if dtype == "float32" else 1e-12)
+            got = multiply(own, a, b, turned, c, alpha, in_place)
+            assert_allclose(got, c + alpha * (a @ b), rtol=1e-3, atol=1e-4 if dtype == "float32" else 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (1, 40, 5), (40, 1, 5), (120, 130, 140)])
