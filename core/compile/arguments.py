@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.compile.shared import SharedVariable
+from core.device.array import DeviceArray
 from core.errors import ArgumentError, CoreError, DTypeError, ShapeError, did_you_mean
 from core.graph import Constant, Variable
 from core.tensor.type import TensorType
@@ -43,6 +44,8 @@ class In:
 
     def accept(self, value: Any, who: str) -> Any:
         """``value`` as one of the variable's type.  Errors: DTypeError, ShapeError that begin with ``who``."""
+        if type(value) is DeviceArray and _admits(self.variable.type, value):
+            return value
         try:
             array = self.variable.type.filter(value, strict=self.strict, allow_downcast=self.allow_downcast)
         except (DTypeError, ShapeError) as error:
@@ -55,8 +58,17 @@ class In:
         return f"In({self.variable})"
 
 
+def _admits(kind: Any, array: DeviceArray) -> bool:
+    """Whether an array on a device is of a type as it is."""
+    return isinstance(kind, TensorType) and kind.is_super(TensorType(array.dtype, array.shape))
+
+
 class Out:
-    """An output of a function.  Results are fresh arrays always, so ``borrow`` changes nothing."""
+    """An output of a function.
+
+    borrow  the result may stay where it was made: on a device, it is a DeviceArray, which ``np.asarray`` copies to the
+            host and functions on that device take as it is.  Elsewhere results are fresh NumPy arrays always.
+    """
 
     __slots__ = ("borrow", "variable")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.compile.arguments import Signature
 from core.compile.shared import SharedVariable
+from core.device.array import on_host
 from core.errors import ShapeError
 
 
@@ -17,6 +18,10 @@ class Caller:
     reads      shared variables whose values come after the arguments;  writes  those that get the last results
     checked    those of ``writes``, by their number, whose new values may be of another shape than their type's
     layout     how the first ``count`` results are handed out: "one", "list", "tuple", "none", or a tuple of dict keys
+    borrow     those of the first ``count`` results, by their number, that may be arrays of a device
+
+    An executable for a device has ``run(arrays, fetched)``, which says of each result whether it goes to the host, and
+    ``place(array)``: a shared variable's value stays on the device once a function there has read it.
     """
 
     def __init__(
@@ -28,18 +33,25 @@ class Caller:
         checked: Sequence[tuple[int, SharedVariable]],
         count: int,
         layout: str | tuple[str, ...],
+        borrow: Sequence[int] = (),
     ):
         self._who, self._fits, self._bind = signature.who, signature.fits, signature.bind
         self._lengths = signature.lengths
         self._run = run
         self._reads, self._writes = [v.cell for v in reads], [v.cell for v in writes]
         self._checked, self._count, self._layout = list(checked), count, layout
+        self._on_device: Any = getattr(run, "on_device", None)
+        self._fetched = tuple(k < count and k not in borrow for k in range(count + len(writes)))
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         arrays = list(args) if not named and self._fits(args) else self._bind(args, named)
-        for cell in self._reads:
-            arrays.append(cell[0])
-        results = self._run(arrays)
+        if self._on_device is None:
+            arrays = [on_host(value) for value in arrays]
+            arrays += [on_host(cell[0]) for cell in self._reads]
+            results = self._run(arrays)
+        else:
+            arrays += [self._placed(cell) for cell in self._reads]
+            results = self._on_device.run(arrays, self._fetched)
         if self._writes:
             self._update(results)
         layout = self._layout
@@ -50,6 +62,16 @@ class Caller:
         if layout == "tuple":
             return tuple(results[: self._count])
         return None if layout == "none" else dict(zip(layout, results, strict=False))
+
+    def _placed(self, cell: list[Any]) -> Any:
+        """A shared variable's value on the device, where it stays unless somebody sets another one meanwhile."""
+        value = cell[0]
+        if self._on_device.holds(value):
+            return value
+        placed = self._on_device.place(on_host(value))
+        if cell[0] is value:
+            cell[0] = placed
+        return placed
 
     def _update(self, results: Sequence[Any]) -> None:
         """Put new values in place; nothing before the last line changes a shared variable."""

@@ -11,6 +11,7 @@ import numpy as np
 from core import plugins
 from core.compile.interpreter import Interpreted, perform_node
 from core.compile.lower import host_calls, lower
+from core.device.array import on_host
 from core.errors import CoreError, IndexOutOfBounds, PluginError, ShapeError
 from core.graph import FunctionGraph
 from core.ir.build import build
@@ -28,6 +29,7 @@ class Dispatcher:
 
     def __init__(self, graph: FunctionGraph, driver: Any, device: Any):
         start = time.perf_counter()
+        driver = driver.open(device) if hasattr(driver, "open") else driver
         self._graph, self._driver, self._device = graph, driver, device
         self._lowered = lower(graph, driver.dialect_table)
         self._hosts = host_calls(self._lowered, perform_node)
@@ -55,15 +57,33 @@ class Dispatcher:
         try:
             return self._current[0](arrays)
         except GuardFailed:
-            return self._other(arrays)
+            return self._other(arrays, lambda run: run(arrays))
 
-    def _other(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    @property
+    def on_device(self) -> Any:
+        """What a Caller uses of a program on a device; None where programs run on the host."""
+        return self if hasattr(self._main, "place") else None
+
+    def run(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
+        """On a device: the results, as NumPy arrays where ``fetched`` says so."""
+        try:
+            return self._current[0].run(arrays, fetched)
+        except GuardFailed:
+            return self._other(arrays, lambda run: run.run(arrays, fetched))
+
+    def place(self, array: np.ndarray) -> Any:
+        return self._main.place(array)
+
+    def holds(self, value: Any) -> bool:
+        return self._main.holds(value)
+
+    def _other(self, arrays: Sequence[Any], start: Callable[[Any], list[Any]]) -> list[Any]:
         """Start from the common case and take each length for 1 that a guard found to be 1.  Errors: ShapeError."""
         ones: frozenset[Expr] = frozenset()
         while True:
             run = self._variants.get(ones) or self._compiled(ones, self._build(ones))
             try:
-                results = run(arrays)
+                results = start(run)
             except GuardFailed as failed:
                 one = _length_that_is_one(failed)
                 if one is None or one in ones:
@@ -73,12 +93,12 @@ class Dispatcher:
                 self._current[0] = run
                 return results
 
-    def _interpreted(self, arrays: Sequence[np.ndarray], error: Exception) -> list[np.ndarray]:
+    def _interpreted(self, arrays: Sequence[Any], error: Exception) -> list[np.ndarray]:
         """Raise ``error``, unless it is premature: a length that Python makes may be 1, which guards cannot see."""
         if not self._lowered.host_nodes:
             raise error from None
         try:
-            return Interpreted(self._graph)(arrays)
+            return Interpreted(self._graph)([on_host(array) for array in arrays])
         except CoreError:
             raise error from None
 

@@ -46,7 +46,8 @@ def function(
     """Compile a graph.
 
     inputs    variables or In(...), in the order of the call's arguments; shared variables bring their own values
-    outputs   a variable, a list, tuple or dict of them, or None: what a call returns, always fresh arrays
+    outputs   a variable, a list, tuple or dict of them, or None: what a call returns, always fresh arrays; those given
+              as Out(variable, borrow=True) may stay on a device
     updates   ``{shared: expression}`` or pairs: the new values of shared variables, all computed from the old ones, and
               put in place together once nothing can fail any more
     givens    ``{variable: expression}`` or pairs: what to read in the place of a variable
@@ -147,7 +148,7 @@ class Function:
         self.outputs: list[str | None] = (
             list(layout) if isinstance(layout, tuple) else [variable.name for variable in outputs]
         )
-        self.__call__ = Caller(signature, self._run, reads, writes, checked, count, layout).fastest()
+        self.__call__ = Caller(signature, self._run, reads, writes, checked, count, layout, recipe.borrow).fastest()
         self.__signature__ = _ANY_ARGUMENTS
 
     # --- the rest ---------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class WatchedWhole:
 
     def __init__(self, run: Any, program: Any, watchers: Sequence[Any]):
         self._run, self._step, self._watchers = run, program, list(watchers)
-        self.bind = None  # a call that goes round this object would not be seen
+        self.bind = self.on_device = None  # a call that goes round this object would not be seen
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
         with watched(self._watchers, self._step):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes, plugins
-from core.errors import BackendError, CoreWarning
+from core.errors import BackendError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.ir.accumulate import ROUTINE as ACCUMULATING
 from core.ir.axes import same_length
@@ -62,8 +62,15 @@ def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run") -> Lowered:
 
 
 def how(node: Apply, dialect: Dialect) -> str:
-    """By what means ``node`` is computed: "attached", "library", "lower", "kernel" or "host"."""
+    """By what means ``node`` is computed: "attached", "library", "lower", "kernel" or "host".
+
+    Errors: DTypeError for a dtype that the device lacks.
+    """
     variables = [*node.inputs, *node.outputs]
+    for variable in variables:
+        if isinstance(variable.type, TensorType) and variable.type.dtype in dialect.lacks:
+            dtype = variable.type.dtype
+            raise DTypeError(f"{node.op} needs {dtype}, which {dialect.lacks[dtype]}", blame=node)
     if not all(isinstance(v.type, TensorType) and dialect.supports(v.type.dtype) for v in variables):
         return "host"
     registries = plugins.registries()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.compile.arguments import In, as_constant, as_inputs, as_pairs
+from core.compile.arguments import In, Out, as_constant, as_inputs, as_pairs
 from core.compile.pickling import flatten, rebuild
 from core.compile.shared import SharedVariable, as_update
 from core.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
@@ -21,6 +21,7 @@ class Recipe:
     graph    inputs: those of the user, then the shared variables ``reads``; outputs: those of the user, then the new
              values of the shared variables ``writes``
     layout   how results are handed out: "one", "list", "tuple", "none", or a tuple of dict keys
+    borrow   those of the user's outputs, by their number, that may stay on a device
     """
 
     name: str | None
@@ -29,6 +30,7 @@ class Recipe:
     writes: list[SharedVariable]
     layout: str | tuple
     graph: FunctionGraph
+    borrow: tuple[int, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -84,7 +86,14 @@ def prepare(
         In(here, s.name, s.value, s.strict, s.allow_downcast, s.borrow)
         for here, s in zip(graph.inputs, specs, strict=False)
     ]
-    return Recipe(name, kept, reads, changes, layout, graph)
+    return Recipe(name, kept, reads, changes, layout, graph, _borrowed(outputs))
+
+
+def _borrowed(outputs: Any) -> tuple[int, ...]:
+    """Which outputs, as the user gave them, are ``Out(..., borrow=True)``."""
+    several = outputs.values() if isinstance(outputs, Mapping) else outputs
+    several = several if isinstance(outputs, (Mapping, list, tuple)) else [outputs]
+    return tuple(k for k, out in enumerate(several) if isinstance(out, Out) and out.borrow)
 
 
 def described(name: str | None) -> str:

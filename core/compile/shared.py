@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.compile.pickling import flatten, restore
+from core.device.array import DeviceArray, on_host
 from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Type, Variable
 from core.tensor.type import TensorType, TensorVariable
@@ -41,9 +42,15 @@ class SharedVariable(Variable):
     def default_update(self, expression: Any) -> None:
         self._default_update = None if expression is None else as_update(self, expression)
 
-    def get_value(self, borrow: bool = False) -> Any:
-        """The value: a copy, or with ``borrow`` perhaps the very array that functions read."""
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
+        """The value: a copy, or with ``borrow`` perhaps the very array that functions read.
+
+        A value that functions keep on a device is copied from there, unless ``return_internal_type``.
+        """
         value = self.cell[0]
+        if return_internal_type and isinstance(value, DeviceArray):
+            return value
+        value = on_host(value)
         return value if borrow else copy_of(value)
 
     def set_value(self, new: Any, borrow: bool = False) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from core.ir.cfamily import Dialect
+from core.ir.expr import Expr
 from core.ir.nodes import Kernel
 from core.ir.program import LibraryCall
 from core.ir.target import Target
@@ -63,12 +64,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Source:
-    """Text to build, and the kernels in it, each of one loop.  A driver needs their names, and their comments for
-    errors; a stand-in may run the loops instead of the text."""
+    """Text to build, and the kernels in it, each of one loop, with the lengths that it takes after its blocks.
+
+    A driver needs the names of the kernels, and their comments for errors; a stand-in may run their loops instead.
+    """
 
     name: str
     text: str
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[tuple[Kernel, tuple[Expr, ...]], ...]
 
 
 class Launcher(Protocol):

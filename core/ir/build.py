@@ -91,14 +91,28 @@ class _Steps:
             results = tuple(Operand.whole(value, self.shapes[value]) for value in definition.outputs)
             self.done.append(LibraryStep(definition.call, operands, results))
         elif isinstance(definition, FromLoops):
-            self._kernel(self._own_loops(definition, first.value))
+            self._launch(self._own_loops(definition, first.value), group)
         elif isinstance(definition, Scattering):
-            self._kernel(self._scatter(first.value, definition))
+            self._launch(self._scatter(first.value, definition), group)
         else:
-            self._kernel(self._loops(group))
+            self._launch(self._loops(group), group)
         for item in group.items:
             if item.value in self.lowered.checks:
                 self.done.append(CheckStep(item.value, self.lowered.checks[item.value], item.value.node))
+
+    def _launch(self, kernel: Kernel, group: Group) -> None:
+        """Add a step for a kernel: on a CPU, after its loops were joined, moved inwards, and cut into blocks.
+
+        On a device, it asks the checks that must come before it itself.
+        """
+        if not self.target.is_device:
+            kernel = widen(lanes(collapse(kernel), self.shapes, self._kept), self.shapes)
+        kernel = self._with_lengths(kernel)
+        if self.target.is_device:
+            checks = [check for item in group.items for check in self.lowered.requires.get(item.value, ())]
+            kernel.unless = tuple(check for check in dict.fromkeys(checks) if check in self.fused.definitions)
+            kernel.reads += [check for check in kernel.unless if check not in kernel.reads]
+        self.done.append(KernelStep(kernel))
 
     def _work(self) -> Work:
         return Work(self.target, self.fused.extents, self.shapes, self._kept)
@@ -123,12 +137,6 @@ class _Steps:
         name, comment = self._title([value])
         body = own_launches(self._work(), k.body) if self.target.is_device else k.body
         return Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), body, comment)
-
-    def _kernel(self, kernel: Kernel) -> None:
-        """Add a step for a kernel; on a CPU, after its loops were joined, moved inwards, and cut into blocks."""
-        if not self.target.is_device:
-            kernel = widen(lanes(collapse(kernel), self.shapes, self._kept), self.shapes)
-        self.done.append(KernelStep(self._with_lengths(kernel)))
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:
         """A kernel also reads the scalars from which lengths are computed."""

@@ -41,6 +41,7 @@ class Dialect:
     declarations  of functions, by name: those that a unit uses stand at its beginning
     function   qualifiers of the small functions that kernels use
     reserved   words that cannot be names, besides C's
+    lacks      dtypes that the device does not have, each with what to say of it and what to do
     work       how work-items are spelled; None where kernels are called like any function
     """
 
@@ -62,6 +63,7 @@ class Dialect:
     float_suffix: str = "f"  # of C99's functions of float32
     long_suffix: str = "LL"  # of constants of int64
     reserved: frozenset[str] = frozenset()
+    lacks: Mapping[str, str] = field(default_factory=dict)
     work: WorkItems | None = None
 
     def supports(self, dtype: str) -> bool:
@@ -397,7 +399,8 @@ def print_kernel(
     parameters += [f"{dialect.types['int64']} {printer.known[n]}" for n in lengths]
     comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
-    return "\n".join([head, "{", *_shared(kernel, dialect), *printer.lines(kernel.body, "    "), "}"]), lengths
+    lines = [*_shared(kernel, dialect), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
+    return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
 
 
 def _shared(kernel: Kernel, dialect: Dialect) -> list[str]:

@@ -17,8 +17,9 @@ def launches(kernel: Kernel) -> list[Kernel]:
         name = kernel.name if len(kernel.body) == 1 else f"{kernel.name}_{number + 1}"
         writes = _in_order(kernel.writes, (s.buffer for s in statements([loop]) if isinstance(s, (Store, Atomic))))
         loaded = [e.payload for e in walk(expressions([loop])) if e.code is Code.LOAD]
-        reads = _in_order([*kernel.reads, *kernel.writes], (value for value in loaded if value not in writes))
-        found.append(Kernel(name, reads, writes, [loop], kernel.comment))
+        wanted = [*(value for value in loaded if value not in writes), *kernel.unless]
+        reads = _in_order([*kernel.reads, *kernel.writes], wanted)
+        found.append(Kernel(name, reads, writes, [loop], kernel.comment, kernel.unless))
     return found
 
 
@@ -28,14 +29,20 @@ def _in_order(values: Iterable[Any], wanted: Iterable[Any]) -> list[Any]:
 
 
 def lane_extents(kernel: Kernel) -> list[Expr]:
-    """How far the loops over lanes go, where that is known before the launch: a group needs no more lanes."""
-    loops = (s for s in statements(kernel.body) if isinstance(s, Loop) and s.kind is LoopKind.LANES)
-    return list(dict.fromkeys(pieces(loop) for loop in loops if not _depends(loop.extent)))
+    """How many lanes have something to do at most: a group needs no more.  Empty where more than lengths decides."""
+    loops = [s for s in statements(kernel.body) if isinstance(s, Loop) and s.kind is LoopKind.LANES]
+    known = [next((n for n in _bounds(loop.extent) if not _depends(n)), None) for loop in loops]
+    return [] if None in known else list(dict.fromkeys(pieces(loop, n) for loop, n in zip(loops, known, strict=True)))
 
 
-def pieces(loop: Loop) -> Expr:
+def pieces(loop: Loop, extent: Expr | None = None) -> Expr:
     """How many work-items have something to do in a loop: each takes ``width`` iterations at once."""
-    return (loop.extent + (loop.width - 1)) // loop.width
+    return ((loop.extent if extent is None else extent) + (loop.width - 1)) // loop.width
+
+
+def _bounds(extent: Expr) -> tuple[Expr, ...]:
+    """What an extent is certainly no larger than."""
+    return (extent, *extent.args) if extent.code is Code.MIN else (extent,)
 
 
 def _depends(extent: Expr) -> bool:

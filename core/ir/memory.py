@@ -5,7 +5,7 @@ from __future__ import annotations
 from core import dtypes
 from core.ir.axes import product
 from core.ir.expr import Expr
-from core.ir.program import HostStep, LibraryStep, Program, Value
+from core.ir.program import CheckStep, HostStep, LibraryStep, Program, Value
 from core.ir.rebuild import loads_in
 
 
@@ -62,11 +62,14 @@ def _is_made(program: Program, value: Value) -> bool:
 
 
 def _last_uses(program: Program) -> dict[Value, int]:
-    """The step after which each value is not needed: lengths may be read from memory until the end."""
+    """The step after which each value is not needed: lengths and checks may be read from memory until the end."""
     last: dict[Value, int] = {}
     for position, step in enumerate(program.steps):
         for value in (*step.reads, *step.writes):
             last[value] = position
+    for step in program.steps:
+        if isinstance(step, CheckStep):
+            last[step.value] = len(program.steps)
     lengths = [*program.shapes.values(), *((guard.a, guard.b) for guard in program.guards)]
     for parts in lengths:
         for e in loads_in(parts):

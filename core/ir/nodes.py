@@ -118,16 +118,22 @@ Statement: TypeAlias = Let | Assign | Store | Loop | If | Atomic | Barrier
 
 @dataclass
 class Kernel:
-    """A nest of loops that runs as one.  ``reads`` and ``writes`` are the stored values it touches."""
+    """A nest of loops that runs as one.  ``reads`` and ``writes`` are the stored values it touches.
+
+    ``unless`` are 0-d bools among what it reads: where one is true, the kernel does nothing.  A device asks them, which
+    learns of a bad index only when all is done.
+    """
 
     name: str
     reads: list[Any]
     writes: list[Any]
     body: list[Statement]
     comment: str = ""
+    unless: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
         head = f"kernel {self.name}({', '.join(map(str, self.reads))}) -> {', '.join(map(str, self.writes))}"
+        head += f" unless {', '.join(map(str, self.unless))}" if self.unless else ""
         return "\n".join([head, *_lines(self.body, "  ")])
 
 

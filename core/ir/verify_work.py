@@ -17,6 +17,9 @@ def verify_work(kernel: Kernel) -> None:
     if not any(loop.kind in (*SPREAD_OUT, LoopKind.LANES) for loop in loops):
         return
     where = f"kernel {kernel.name}"
+    for value in kernel.unless:
+        if value not in kernel.reads or value.dtype != "bool":
+            _fail(where, f"it asks {value}, which must be a bool that it reads")
     for statement in kernel.body:
         if not isinstance(statement, Loop) or statement.kind not in SPREAD_OUT:
             _fail(where, "every outermost statement of a kernel of a device is a loop over items or groups")

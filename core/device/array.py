@@ -1,0 +1,82 @@
+"""Arrays that stay on a device: values of shared variables, and results that were asked for as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from core.device.pool import Memory
+
+
+class DeviceArray:
+    """Elements in row-major order in the memory of a device.  Nobody changes them.
+
+    ``numpy()`` and ``np.asarray`` copy them to the host, once; functions on the same device take the array as it is.
+    """
+
+    __slots__ = ("dtype", "memory", "shape", "space", "_host")
+
+    __array_priority__ = -1
+
+    def __init__(self, space: Any, memory: Memory, shape: tuple[int, ...], dtype: np.dtype):
+        self.space, self.memory, self.shape, self.dtype = space, memory, shape, dtype
+        self._host: np.ndarray | None = None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype="int64"))
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def numpy(self) -> np.ndarray:
+        """The elements on the host: an array that cannot be written to, copied the first time.  Errors: DeviceError."""
+        if self._host is None:
+            (host,) = self.space.fetch([self])
+            host.flags.writeable = False
+            self._host = host
+        return self._host
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        found = self.numpy()
+        if dtype is not None and np.dtype(dtype) != found.dtype:
+            return found.astype(dtype)
+        return found.copy() if copy else found
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a 0-d array has no length")
+        return self.shape[0]
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.numpy()[key]
+
+    def copy(self) -> np.ndarray:
+        return self.numpy().copy()
+
+    def __reduce__(self) -> tuple:
+        """Pickled as the NumPy array that it stands for."""
+        return np.array, (self.numpy(),)
+
+    def __repr__(self) -> str:
+        return f"<{self.dtype}{list(self.shape)} on {self.space.name}>"
+
+
+def on_host(value: Any) -> Any:
+    """A value for whoever works on the host: device arrays become NumPy arrays."""
+    return value.numpy() if type(value) is DeviceArray else value

@@ -1,0 +1,268 @@
+"""One call of a program on a device: inputs go there, the steps are queued, results come back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from core import dtypes
+from core.device.array import DeviceArray, on_host
+from core.device.contract import Block
+from core.device.lengths import Lengths
+from core.device.prepare import Prepared, grid_of, library_command
+from core.device.stretches import Stretch
+from core.errors import IndexOutOfBounds, ShapeError
+from core.ir.expr import Expr
+from core.ir.nodes import Kernel
+from core.ir.program import CheckStep, GuardFailed, HostStep, KernelStep, LibraryStep, Value
+from core.ir.run import holds
+
+_PREPARED = 16  # sets of lengths for which a stretch stays prepared
+_LARGEST = 1 << 48  # bytes of one array: more is a mistake, of a shape that was read from memory
+_WORTH_WRAPPING = 1 << 16  # bytes from which an array is used where it lies, on a device that can
+
+
+class _Wrapped:
+    """An array of the host as the memory of a device that shares it."""
+
+    __slots__ = ("block",)
+
+    def __init__(self, block: Block):
+        self.block = block
+
+
+class Call:
+    """``memory`` says where each value lies now, ``host`` which have their elements on the host."""
+
+    def __init__(self, owner: Any, arrays: Sequence[Any], fetched: tuple[bool, ...]):
+        self.owner, self.program, self.space, self.device = owner, owner.program, owner.space, owner.device
+        self.fetched = fetched
+        self.arrays = [a if type(a) is not DeviceArray or a.space is owner.space else a.numpy() for a in arrays]
+        self.waits = owner.checks or True in fetched
+        self.key: tuple = (fetched, *[a.shape for a in self.arrays])
+        self.memory: dict[Value, Any] = {}
+        self.host: dict[Value, np.ndarray] = {}
+        self._lengths: Lengths | None = None
+        self._flags: list[tuple[CheckStep, np.ndarray]] = []
+        self._shapes: dict[Value, tuple[int, ...]] = {}
+        self._wrapped: list[Value] = []
+        self._used: list[Prepared] = []
+        self._results: list[Any] = []
+
+    # --- queueing ---------------------------------------------------------------------------------------------------
+
+    def queue(self) -> None:
+        """Queue everything.  Errors: GuardFailed; DeviceError, IndexOutOfBounds and what a host op raises."""
+        for k, value in self.owner.staged:
+            self.memory[value] = self._staged(value, self.arrays[k])
+        for value, constant in self.owner.constants.items():
+            self.memory[value] = constant.memory
+        for stretch in self.owner.stretches:
+            if stretch.reads:
+                self.key += tuple(self.lengths(e) for e in stretch.reads)
+            prepared = stretch.prepared.get(self.key)
+            if prepared is None:
+                prepared = self._prepare(stretch)
+            else:
+                self._again(prepared)
+            self._used.append(prepared)
+            prepared.queue()
+            for step in prepared.checks:
+                self._flags.append((step, self.space.download(self.memory[step.value], (), np.dtype("bool"))))
+            if stretch.host is not None:
+                self._call_python(stretch.host)
+        self._collect()
+
+    def _staged(self, value: Value, array: Any) -> Any:
+        """Where an input lies on the device, after its copy there was queued."""
+        if type(array) is DeviceArray:
+            return array.memory
+        if self.waits and self.space.facts.shares_memory and array.nbytes >= _WORTH_WRAPPING:
+            block = self._wrap(array)
+            if block is not None:
+                self._wrapped.append(value)
+                return _Wrapped(block)
+        size = array.size * dtypes.size_bytes(value.dtype)
+        memory = self.owner.keep(("input", value), size, partial(_described, value, array.shape))
+        self.space.upload(memory, array, keep=self.waits)
+        return memory
+
+    def _wrap(self, array: np.ndarray) -> Block | None:
+        if not array.flags.c_contiguous or self.space.stored_dtype(array.dtype.name) != array.dtype:
+            return None
+        return self.device.wrap(array)
+
+    def _again(self, prepared: Prepared) -> None:
+        """Put what this call brings where the steps look for it."""
+        for value, shape in prepared.outputs:
+            self._shapes[value] = shape
+            self.memory[value] = self._output(value, shape)
+        self.memory.update(prepared.slots)
+        for value in prepared.moving:
+            prepared.put(value, self.memory[value])
+
+    # --- preparing --------------------------------------------------------------------------------------------------
+
+    @property
+    def lengths(self) -> Lengths:
+        if self._lengths is None:
+            shapes = {value: a.shape for value, a in zip(self.program.inputs, self.arrays, strict=True)}
+            self._lengths = Lengths(shapes, self._element)
+        return self._lengths
+
+    def _prepare(self, stretch: Stretch) -> Prepared:
+        lengths = self.lengths
+        for guard in stretch.guards:
+            a, b = lengths(guard.a), lengths(guard.b)
+            if not holds(guard.kind, a, b):
+                raise GuardFailed(guard, a, b)
+        prepared = Prepared()
+        for _, step in stretch.steps:
+            for value in step.writes:
+                self._place(prepared, value, lengths.all(self.program.shapes[value]))
+        reads = {value for _, step in stretch.steps for value in step.reads}
+        prepared.moving = [v for v in self.memory if v in reads and v not in prepared.slots]
+        prepared.moving += [value for value, _ in prepared.outputs if value not in prepared.moving]
+        prepared.memory.update(self.memory)
+        for position, step in stretch.steps:
+            if isinstance(step, KernelStep):
+                for kernel, needed in self.owner.launches[position]:
+                    self._launch(prepared, kernel, needed)
+            elif isinstance(step, LibraryStep):
+                routine = self.program.routines[step.call.name]
+                prepared.commands.append(library_command(step, routine, self.space, prepared, lengths))
+            elif isinstance(step, CheckStep):
+                prepared.checks.append(step)
+        while len(stretch.prepared) >= _PREPARED:
+            del stretch.prepared[next(iter(stretch.prepared))]
+        stretch.prepared[self.key] = prepared
+        return prepared
+
+    def _launch(self, prepared: Prepared, kernel: Kernel, needed: Sequence[Expr]) -> None:
+        grid = grid_of(kernel, self.space.facts.target, self.owner.warp, self.lengths)
+        if grid is None:
+            return
+        values = [*kernel.writes, *kernel.reads]
+        blocks = [self.memory[value].block for value in values]
+        arguments = [*blocks, *self.lengths.all(needed)]
+        prepared.use(self.device.launcher(self.owner.code, kernel.name, arguments, grid), values)
+
+    def _place(self, prepared: Prepared, value: Value, shape: tuple[int, ...]) -> None:
+        """Memory for a value that a step writes."""
+        if any(n < 0 for n in shape):
+            raise ShapeError(f"{_what(value)} needs lengths of 0 or more, got shape {shape}", blame=value.node)
+        size = math.prod(shape) * dtypes.size_bytes(value.dtype)
+        if size > _LARGEST:
+            raise MemoryError(f"{_described(value, shape)} needs {size} bytes, more than there are")
+        if value in self.owner.made:
+            prepared.outputs.append((value, shape))
+            self.memory[value] = self._output(value, shape)
+        else:
+            slot = self.program.slots[value]
+            memory = self.owner.keep(("slot", slot), size, partial(_described, value, shape))
+            prepared.slots[value] = self.memory[value] = memory
+
+    def _output(self, value: Value, shape: tuple[int, ...]) -> Any:
+        """Memory for an output: its own where it is given away, else that of the last call, or the result itself."""
+        size = math.prod(shape) * dtypes.size_bytes(value.dtype)
+        who = partial(_described, value, shape)
+        if not all(f for f, out in zip(self.fetched, self.program.outputs, strict=True) if out is value):
+            return self.space.pool.take(size, who)
+        return self.owner.keep(("output", value), size, who)
+
+    # --- elements on the host ---------------------------------------------------------------------------------------
+
+    def _element(self, value: Value, position: int) -> Any:
+        """An element that a length is made of: it may have to be waited for."""
+        return self._on_host([value])[0].reshape(-1)[position]
+
+    def _on_host(self, values: Sequence[Value]) -> list[np.ndarray]:
+        program, found = self.program, {}
+        for value in values:
+            if value in program.inputs:
+                self.host.setdefault(value, on_host(self.arrays[program.inputs.index(value)]))
+            elif value in program.constants:
+                self.host.setdefault(value, program.constants[value])
+            elif value not in self.host and value not in found:
+                shape = self.lengths.all(program.shapes[value])
+                found[value] = self.space.download(self.memory[value], shape, np.dtype(value.dtype))
+        if found:
+            self._wait()
+            self.host.update({value: array.astype(value.dtype, copy=False) for value, array in found.items()})
+        return [self.host[value] for value in values]
+
+    def _call_python(self, step: HostStep) -> None:
+        arrays = [np.array(array, order="C") for array in self._on_host(step.inputs)]  # the op may keep them
+        self._wait()
+        results = self.program.host_calls[step.index](arrays)
+        for value, result in zip(step.outputs, results, strict=True):
+            array = np.require(result, requirements=["C", "A"]).reshape(result.shape)
+            self.host[value] = array
+            self.lengths.shapes[value] = array.shape
+            self.key += (array.shape,)
+            if value in self.owner.asked:
+                size = array.size * dtypes.size_bytes(value.dtype)
+                self.memory[value] = self.space.pool.take(size, partial(_described, value, array.shape))
+                self.space.upload(self.memory[value], array)
+
+    def _wait(self) -> None:
+        """Wait for what is queued, and look whether an index was bad."""
+        self.device.synchronize()
+        for step, flag in self._flags:
+            if flag[()]:
+                raise IndexOutOfBounds(step.message, blame=step.node)
+
+    # --- results ----------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Queue the copies of what goes back to the host."""
+        given: dict[Value, DeviceArray] = {}
+        for fetched, value in zip(self.fetched, self.program.outputs, strict=True):
+            if value not in self.owner.made and value not in self.owner.constants:
+                self._results.append(self._passed_through(value, fetched))
+                continue
+            shape, dtype, memory = self._shape(value), np.dtype(value.dtype), self.memory[value]
+            if fetched:
+                self._results.append(self.space.download(memory, shape, dtype))
+            else:
+                self._results.append(given.setdefault(value, DeviceArray(self.space, memory, shape, dtype)))
+
+    def _shape(self, value: Value) -> tuple[int, ...]:
+        if value in self.program.constants:
+            return self.program.constants[value].shape
+        known = self._shapes.get(value)
+        return self.lengths.all(self.program.shapes[value]) if known is None else known
+
+    def _passed_through(self, value: Value, fetched: bool) -> Any:
+        """An output that no step on the device makes: an input, or what Python made."""
+        array = self.host.get(value)
+        if array is None:
+            array = self.arrays[self.program.inputs.index(value)]
+        if fetched:
+            return np.array(on_host(array), order="C")
+        return array if type(array) is DeviceArray else self.space.place(array)
+
+    def results(self) -> list[Any]:
+        """The outputs, when they are there.  Errors: IndexOutOfBounds, DeviceError."""
+        if self.waits:
+            self._wait()
+        for prepared in self._used if self._wrapped else ():
+            for value in self._wrapped:  # nobody's arrays are kept
+                prepared.memory.pop(value, None)
+        return [
+            array if type(array) is DeviceArray else array.astype(value.dtype, copy=False)
+            for array, value in zip(self._results, self.program.outputs, strict=True)
+        ]
+
+
+def _what(value: Value) -> str:
+    """How messages call a value."""
+    return str(value.node.op) if value.node is not None else str(value)
+
+
+def _described(value: Value, shape: tuple[int, ...]) -> str:
+    return f"{_what(value)} of shape {shape} and dtype {value.dtype}"

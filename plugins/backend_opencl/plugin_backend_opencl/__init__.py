@@ -1,0 +1,36 @@
+"""The OpenCL backend: programs become OpenCL kernels and run on the device that is chosen, a GPU or a CPU.
+
+Only what plugins must say is here; nothing heavy is imported.
+"""
+
+from core.markers import hookimpl
+from core.records import Backend, Option
+
+
+@hookimpl
+def backends() -> list[Backend]:
+    return [Backend("opencl", dialect="opencl", ref="plugin_backend_opencl.backend:driver", priority=20)]
+
+
+@hookimpl
+def options() -> list[Option]:
+    return [
+        Option(
+            "opencl.device", str, None, help="number or name of the device for backend='opencl'; None: PYOPENCL_CTX"
+        ),
+        Option(
+            "opencl.float64",
+            str,
+            "error",
+            choices=("error", "float32"),
+            affects_code=True,
+            help="what to do with float64 on a device that lacks it: refuse, or compute in float32",
+        ),
+        Option(
+            "opencl.deterministic",
+            bool,
+            False,
+            affects_code=True,
+            help="scatters add in the order of the program instead of atomically, so every run gives the same bits",
+        ),
+    ]

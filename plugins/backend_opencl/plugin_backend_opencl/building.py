@@ -1,0 +1,92 @@
+"""Programs from text: built once, and kept on disk as the binary that the driver gives, named by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyopencl as cl
+
+from core import cachedir
+from core.device.contract import Facts, Source
+from core.errors import CompileError, OptionError
+
+OPTIONS = ("-cl-std=CL1.2",)
+
+
+def build(context: Any, device: Any, facts: Facts, source: Source) -> Any:
+    """The program of a text.  Errors: CompileError with the driver's message, the line and the op it belongs to."""
+    options = list(OPTIONS)
+    if facts.stored:
+        options.append("-cl-single-precision-constant")
+    file = _file(device, source.text, options)
+    program = None if file is None else _from_binary(context, device, file)
+    if program is not None:
+        return program
+    program = cl.Program(context, source.text)
+    try:
+        program.build(options=options, devices=[device], cache_dir=False)
+    except cl.RuntimeError as error:
+        raise _refused(facts, source, str(error)) from error
+    if file is not None:
+        _keep(program, file)
+    return program
+
+
+def _file(device: Any, text: str, options: list[str]) -> Path | None:
+    """Where the binary is kept: None where no folder can be written."""
+    identity = (device.platform.version, device.name, device.version, device.driver_version, *options, text)
+    key = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:40]
+    try:
+        return cachedir.subfolder("opencl") / f"{key}.bin"
+    except (OptionError, RuntimeError):
+        return None
+
+
+def _from_binary(context: Any, device: Any, file: Path) -> Any:
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    digest, binary = content[:32], content[32:]
+    if hashlib.sha256(binary).digest() != digest:
+        return None
+    try:
+        return cl.Program(context, [device], [binary]).build()
+    except (cl.Error, cl.RuntimeError):  # the driver has changed in a way that it does not say
+        return None
+
+
+def _keep(program: Any, file: Path) -> None:
+    """Put the binary in place at once, so that no process ever reads half of it."""
+    try:
+        (binary,) = program.get_info(cl.program_info.BINARIES)
+        if not binary:
+            return
+        handle, unfinished = tempfile.mkstemp(dir=file.parent)
+        with os.fdopen(handle, "wb") as out:
+            out.write(hashlib.sha256(binary).digest() + binary)
+        os.replace(unfinished, file)
+    except (OSError, cl.Error, ValueError):  # a full disk, a driver without binaries: it is built again next time
+        return
+
+
+def _refused(facts: Facts, source: Source, log: str) -> CompileError:
+    """Three lines: what the driver said, the line it said that of, the op that the line came from."""
+    lines = source.text.splitlines()
+    first = next((line for line in log.splitlines() if "error:" in line), log.strip().splitlines()[0])
+    place = re.search(r":(\d+):(?:\d+:)? ", first)
+    number = int(place.group(1)) if place else 0
+    code = lines[number - 1].strip() if 0 < number <= len(lines) else "(no line given)"
+    comment = next((line for line in reversed(lines[:number]) if line.startswith("/* ")), "/* no op that is known */")
+    message = first.partition("error:")[2].strip() or first
+    return CompileError(
+        f"the OpenCL driver of {facts.name} refused generated code: {message}\n"
+        f"  line {number}: {code}\n  in the loops of {comment[3:-3]}",
+        source_code=source.text,
+        log=log,
+    )

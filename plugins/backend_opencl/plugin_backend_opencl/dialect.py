@@ -1,0 +1,100 @@
+"""OpenCL C 1.2: a table.  What a device lacks is taken out of it in device.py."""
+
+from core.ir.cfamily import Dialect
+from core.ir.cwork import WorkItems
+from core.ir.expr import Combine
+
+_WORDS = "char short int long float double half"
+RESERVED = frozenset(
+    [
+        *(f"{sign}{kind}{n}" for kind in _WORDS.split() for sign in ("", "u") for n in ("", 2, 3, 4, 8, 16)),
+        *"""bool event_t sampler_t image1d_t image2d_t image3d_t queue_t pipe uniform read_only write_only read_write
+        __kernel __global __local __private __constant intptr_t uintptr_t ptrdiff_t size_t quad complex imaginary
+        global_id local_id M_E M_PI HUGE_VAL MAXFLOAT any all select min max clamp mix step sign abs dot cross length
+        distance normalize barrier printf vec_step isequal isless""".split(),
+    ]
+)
+
+PREAMBLE = """\
+typedef char int8_t;
+typedef short int16_t;
+typedef int int32_t;
+typedef long int64_t;
+typedef uchar uint8_t;
+typedef ushort uint16_t;
+typedef uint uint32_t;
+typedef ulong uint64_t;
+#define fmodf fmod
+#define floorf floor
+#define copysignf copysign
+"""
+
+
+def _added(name: str, kind: str, word: str, compare: str, back: str, forth: str) -> str:
+    """An atomic addition by comparing and exchanging."""
+    return f"""\
+static inline void {name}(volatile __global {kind} *place, {kind} value)
+{{
+    volatile __global {word} *const bits = (volatile __global {word} *)place;
+    {word} old = *bits, seen;
+    while ((seen = {compare}(bits, old, {back}({forth}(old) + value))) != old) old = seen;
+}}"""
+
+
+ATOMICS = {
+    (Combine.ADD, "int32"): "core_atomic_add_int32",
+    (Combine.ADD, "uint32"): "core_atomic_add_uint32",
+    (Combine.ADD, "float32"): "core_atomic_add_float32",
+    (Combine.ADD, "int64"): "core_atomic_add_int64",
+    (Combine.ADD, "uint64"): "core_atomic_add_uint64",
+    (Combine.ADD, "float64"): "core_atomic_add_float64",
+}
+NEEDS_64_BITS = frozenset({"int64", "uint64", "float64"})  # cl_khr_int64_base_atomics
+
+
+def _whole(dtype: str, kind: str, function: str) -> str:
+    name = f"core_atomic_add_{dtype}"
+    return f"""\
+static inline void {name}(volatile __global {kind} *place, {kind} value)
+{{
+    (void){function}(place, value);
+}}"""
+
+
+HELPERS = {
+    "core_atomic_add_int32": _whole("int32", "int32_t", "atomic_add"),
+    "core_atomic_add_uint32": _whole("uint32", "uint32_t", "atomic_add"),
+    "core_atomic_add_int64": _whole("int64", "int64_t", "atom_add"),
+    "core_atomic_add_uint64": _whole("uint64", "uint64_t", "atom_add"),
+    "core_atomic_add_float32": _added(
+        "core_atomic_add_float32", "float", "uint32_t", "atomic_cmpxchg", "as_uint", "as_float"
+    ),
+    "core_atomic_add_float64": _added(
+        "core_atomic_add_float64", "double", "uint64_t", "atom_cmpxchg", "as_ulong", "as_double"
+    ),
+}
+
+WORK = WorkItems(
+    item="get_global_id(0)",
+    items="get_global_size(0)",
+    row="get_global_id(1)",
+    rows="get_global_size(1)",
+    lane="get_local_id(0)",
+    lanes="get_local_size(0)",
+    barrier="barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);",
+    local="__local ",
+    local_pointer="__local ",
+    atomics=ATOMICS,
+    helpers=HELPERS,
+)
+
+OPENCL = Dialect(
+    "opencl",
+    kernel="__kernel void",
+    pointer="__global ",
+    float_suffix="",
+    long_suffix="L",
+    preamble=PREAMBLE,
+    reserved=RESERVED,
+    work=WORK,
+)
