@@ -101,6 +101,8 @@ class Call:
         for value, shape in prepared.outputs:
             self._shapes[value] = shape
             self.memory[value] = self._output(value, shape)
+        for value, home in prepared.homes:
+            self.memory[value] = self.memory[home]
         self.memory.update(prepared.slots)
         for value in prepared.moving:
             prepared.put(value, self.memory[value])
@@ -125,8 +127,8 @@ class Call:
             for value in step.writes:
                 self._place(prepared, value, lengths.all(self.program.shapes[value]))
         reads = {value for _, step in stretch.steps for value in step.reads}
-        prepared.moving = [v for v in self.memory if v in reads and v not in prepared.slots]
-        prepared.moving += [value for value, _ in prepared.outputs if value not in prepared.moving]
+        touched = reads.union(*(step.writes for _, step in stretch.steps))
+        prepared.moving = [v for v in self.memory if v in touched and v not in prepared.slots]
         prepared.memory.update(self.memory)
         for position, step in stretch.steps:
             if isinstance(step, KernelStep):
@@ -158,9 +160,15 @@ class Call:
         size = math.prod(shape) * dtypes.size_bytes(value.dtype)
         if size > _LARGEST:
             raise MemoryError(f"{_described(value, shape)} needs {size} bytes, more than there are")
-        if value in self.owner.made:
-            prepared.outputs.append((value, shape))
-            self.memory[value] = self._output(value, shape)
+        home = self.program.kept_in.get(value, value)
+        if home in self.owner.made:
+            if home not in self.memory:
+                prepared.outputs.append((home, shape))
+                self._shapes[home] = shape
+                self.memory[home] = self._output(home, shape)
+            if home is not value:
+                prepared.homes.append((value, home))
+                self.memory[value] = self.memory[home]
         else:
             slot = self.program.slots[value]
             memory = self.owner.keep(("slot", slot), size, partial(_described, value, shape))

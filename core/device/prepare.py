@@ -24,7 +24,8 @@ _LARGEST_Y = 65535  # groups along y, on any device
 class Prepared:
     """``commands`` queue the steps in order.  ``memory`` is what they use now, by value.
 
-    outputs  values that the function returns, with their shapes;  slots  where other values that steps make lie
+    outputs  values that the function returns, with their shapes;  homes  values that lie in the memory of such a one
+    slots    where other values that steps make lie
     moving   values that may lie elsewhere in the next call;  checks  what is to be looked at when all is done
     """
 
@@ -32,6 +33,7 @@ class Prepared:
         self.commands: list[Callable[[], None]] = []
         self.memory: dict[Value, Any] = {}
         self.outputs: list[tuple[Value, tuple[int, ...]]] = []
+        self.homes: list[tuple[Value, Value]] = []
         self.slots: dict[Value, Memory] = {}
         self.moving: list[Value] = []
         self.checks: list[CheckStep] = []
@@ -99,6 +101,8 @@ def library_command(
 
     def command() -> None:
         for source, target in copied:
+            if block(source) is block(target):
+                continue
             device.copy(block(source), block(target), min(block(source).size_bytes, block(target).size_bytes))
         routine(
             device,

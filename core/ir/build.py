@@ -34,9 +34,9 @@ from core.ir.schedule import Scheduler, scatter_kernel
 from core.ir.target import HOST, Target
 from core.ir.verify import verify
 from core.ir.wide import widen
-from core.ir.work import Work
-from core.ir.work_group import WorkScheduler
-from core.ir.work_order import own_launches, scatter_launches
+from core.ir.work.group import WorkScheduler
+from core.ir.work.launch import Work
+from core.ir.work.order import own_launches, scatter_launches
 
 VERIFY = False  # tests set it: every program is then checked against the rules of the IR
 

@@ -5,13 +5,14 @@ The shared loops are opened once; inside, items run in stages, one loop nest for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from core.ir.accumulators import Accumulator, combined
 from core.ir.axes import ravel
 from core.ir.expr import Code, Combine, Expr, cast, const, make, walk
 from core.ir.fuse import Group, Item
+from core.ir.items import ordered
 from core.ir.nest import Nest
 from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Reduction, Scattering, Value
@@ -42,7 +43,7 @@ class Scheduler:
         self, group: Group, extents: dict[Expr, Expr], shapes: dict[Value, tuple[Expr, ...]], kept: set[Value]
     ):
         self.group, self.extents, self.shapes, self.kept = group, extents, shapes, kept
-        self.outer = self._ordered(self._shared(group), group.items)
+        self.outer = ordered(self._shared(group), group.items)
         self.stages = self._stages()
         self.scratch: list[Value] = []
         self.nest = Nest(extents, shapes)
@@ -71,20 +72,6 @@ class Scheduler:
         domains = {(item.free, item.bound) for item in group.items}
         return group.outer - group.items[0].bound if len(domains) == 1 else group.outer
 
-    def _ordered(self, variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:
-        """Loop order: outermost first; innermost the variable that most accesses have last."""
-        distance: dict[Expr, list[int]] = {variable: [] for variable in variables}
-        first: dict[Expr, int] = {}
-        for item in items:
-            for at in (*(e.args for e in item.loads), item.definition.axes, item.definition.axes):
-                for position, i in enumerate(at):
-                    for variable in i.free & distance.keys():
-                        distance[variable].append(len(at) - 1 - position)
-            for variable in (*item.definition.axes, *getattr(item.definition, "bound", ())):
-                first.setdefault(variable, len(first))
-        mean = {v: sum(d) / len(d) if d else 0.0 for v, d in distance.items()}
-        return sorted(distance, key=lambda v: (-mean[v], first.get(v, 0)))
-
     def _stages(self) -> list[Stage]:
         """Items by level and inner loops, in an order in which they can run: of one level, fewer loops come first."""
         found: dict[tuple[int, frozenset[Expr]], list[Item]] = {}
@@ -93,7 +80,7 @@ class Scheduler:
         stages = []
         for level, variables in sorted(found, key=lambda key: (key[0], len(key[1]))):
             items = found[level, variables]
-            stages.append(Stage(self._ordered(variables, items), items))
+            stages.append(Stage(ordered(variables, items), items))
         return stages
 
     def _depth(self, item: Item, stage: Stage) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from core.errors import VerifyError
-from core.ir.barriers import same_lane
 from core.ir.expr import Code, Expr, show, walk
 from core.ir.nodes import SPREAD_OUT, Atomic, Barrier, If, Kernel, Loop, LoopKind, Statement, Store, statements
+from core.ir.work.barriers import same_lane
 
 
 def verify_work(kernel: Kernel) -> None:

@@ -1,7 +1,7 @@
 """Writing one launch for a device: loops over work-items, pieces and lanes, and the items of a group inside them.
 
 Two shapes of loops serve two kinds of hardware, by a fact of the target: groups with lanes (a GPU), or few work-items
-that each take a contiguous piece (a CPU).  Which launches a group becomes is in work_group.py.
+that each take a contiguous piece (a CPU).  Which launches a group becomes is in group.py.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import Any
 
 from core.ir.accumulators import Accumulator
 from core.ir.axes import product
-from core.ir.barriers import with_barriers
 from core.ir.expr import Expr, const, index, maximum, minimum
 from core.ir.fuse import Item
+from core.ir.items import again_in, root_of
 from core.ir.nest import Nest
 from core.ir.nodes import Loop, LoopKind, Store
-from core.ir.place import OneAxis, Places, flattened, unravels
-from core.ir.program import Reduction, Value
+from core.ir.program import Value
 from core.ir.target import Target
 from core.ir.vector_access import widen
+from core.ir.work.barriers import with_barriers
+from core.ir.work.place import OneAxis, Places, flattened, unravels
 
 
 class Work:
@@ -158,37 +159,8 @@ class Launch:
             self.nest.emit(*accumulator.update(self.nest.value(root), self.nest.let))
 
 
-def root_of(item: Item) -> Expr:
-    """What an item computes at one point of its loops."""
-    return item.definition.body if isinstance(item.definition, Reduction) else item.definition.expr
-
-
-def again_in(item: Item, readers: Iterable[Item]) -> Expr | None:
-    """The load by which another item reads this one at the same point, if there is one."""
-    for other in readers:
-        for e in other.loads:
-            if e.payload is item.value and e.args == item.definition.axes:
-                return e
-    return None
-
-
 def ceil_div(a: Expr, b: Expr | int) -> Expr:
     return (a + (b - 1)) // b
-
-
-def ordered(variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:
-    """Loop order: outermost first; innermost the variable that most accesses have last."""
-    distance: dict[Expr, list[int]] = {variable: [] for variable in variables}
-    first: dict[Expr, int] = {}
-    for item in items:
-        for at in (*(e.args for e in item.loads), item.definition.axes, item.definition.axes):
-            for position, i in enumerate(at):
-                for variable in i.free & distance.keys():
-                    distance[variable].append(len(at) - 1 - position)
-        for variable in (*item.definition.axes, *getattr(item.definition, "bound", ())):
-            first.setdefault(variable, len(first))
-    mean = {v: sum(d) / len(d) if d else 0.0 for v, d in distance.items()}
-    return sorted(distance, key=lambda v: (-mean[v], first.get(v, 0)))
 
 
 def map_loop(work: Work, items: Sequence[Item], variables: Sequence[Expr]) -> Loop:

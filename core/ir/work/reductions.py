@@ -9,10 +9,11 @@ from core.ir.accumulators import Accumulator, combined
 from core.ir.axes import product
 from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum
 from core.ir.fuse import Item
+from core.ir.items import ordered, root_of
 from core.ir.nodes import Loop, LoopKind, Store
-from core.ir.place import flattened
 from core.ir.program import Value
-from core.ir.work import Launch, Work, ceil_div, ordered, root_of
+from core.ir.work.launch import Launch, Work, ceil_div
+from core.ir.work.place import flattened
 
 _ROWS_OF_A_PART = 16  # where neighbouring results are reduced side by side
 

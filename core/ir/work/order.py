@@ -12,10 +12,10 @@ from core.ir.axes import product
 from core.ir.expr import Code, Expr, const, index, make, maximum
 from core.ir.fuse import Item
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Loop, LoopKind, Statement, Store
-from core.ir.place import flattened
 from core.ir.program import Pointwise, Scattering, Value
 from core.ir.rebuild import loads_in, rebuild
-from core.ir.work import Launch, Work, ceil_div, map_loop
+from core.ir.work.launch import Launch, Work, ceil_div, map_loop
+from core.ir.work.place import flattened
 
 # --- scatters --------------------------------------------------------------------------------------------------------
 

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from core.ir.expr import Expr
 from core.ir.fuse import Group, Item
+from core.ir.items import ordered
 from core.ir.nodes import Kernel, Loop, Statement
 from core.ir.program import Reduction
-from core.ir.work import Work, map_loop, ordered
-from core.ir.work_reduce import reduction_loops
-from core.ir.work_rows import Rows
+from core.ir.work.launch import Work, map_loop
+from core.ir.work.reductions import reduction_loops
+from core.ir.work.rows import Rows
 
 
 class WorkScheduler:

@@ -1,0 +1,10 @@
+"""Schedules for devices, whose loops are spread over work-items.
+
+group.py       which launches a group of items becomes
+launch.py      writing one launch; elementwise work
+rows.py        rows, each run by a group: softmax, layer norm
+reductions.py  reductions over what is spread out: parts, then the parts together
+order.py       scatters, and loops that an op writes itself
+place.py       where elements lie once loops are flattened
+barriers.py    where the lanes of a group must meet
+"""
