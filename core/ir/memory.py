@@ -5,7 +5,7 @@ from __future__ import annotations
 from core import dtypes
 from core.ir.axes import product
 from core.ir.expr import Expr
-from core.ir.program import CheckStep, HostStep, LibraryStep, Program, Value
+from core.ir.program import HostStep, KernelStep, LibraryStep, Program, Value
 from core.ir.rebuild import loads_in
 
 
@@ -68,8 +68,8 @@ def _last_uses(program: Program) -> dict[Value, int]:
         for value in (*step.reads, *step.writes):
             last[value] = position
     for step in program.steps:
-        if isinstance(step, CheckStep):
-            last[step.value] = len(program.steps)
+        if isinstance(step, KernelStep):  # checks that kernels ask themselves are looked at when all is done
+            last.update(dict.fromkeys(step.kernel.unless, len(program.steps)))
     lengths = [*program.shapes.values(), *((guard.a, guard.b) for guard in program.guards)]
     for parts in lengths:
         for e in loads_in(parts):
