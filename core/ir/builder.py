@@ -71,25 +71,27 @@ class KernelBuilder:
     def __init__(self) -> None:
         self.body: list[Statement] = []
         self._open = [self.body]
-        self._count = 0
+        self._loops = 0  # that are open
 
     def add(self, statement: Statement) -> None:
         self._open[-1].append(statement)
 
     @contextmanager
-    def _inside(self, body: list[Statement]) -> Iterator[None]:
+    def _inside(self, body: list[Statement], loops: int = 0) -> Iterator[None]:
         self._open.append(body)
+        self._loops += loops
         try:
             yield
         finally:
             self._open.pop()
+            self._loops -= loops
 
     @contextmanager
     def grid(self, extents: Sequence[Any]) -> Iterator[tuple[Expr, ...]]:
         """Independent iterations over all of ``extents``; gives one index per extent."""
-        variables = tuple(index(f"g{self._depth(k)}") for k in range(len(extents)))
+        variables = tuple(self._variable(k) for k in range(len(extents)))
         body: list[Statement] = []
-        with self._inside(body):
+        with self._inside(body, len(extents)):
             yield variables
         for variable, extent in reversed(list(zip(variables, extents, strict=True))):
             body = [Loop(variable, as_expr(scalar(extent)), body, LoopKind.GRID)]
@@ -98,9 +100,9 @@ class KernelBuilder:
     @contextmanager
     def loop(self, extent: Any, reverse: bool = False) -> Iterator[Expr]:
         """Iterations in order from 0 up to ``extent``, or down to 0 when ``reverse``."""
-        variable = index(f"i{self._depth(0)}")
+        variable = self._variable()
         body: list[Statement] = []
-        with self._inside(body):
+        with self._inside(body, 1):
             yield variable
         self.add(Loop(variable, as_expr(scalar(extent)), body, LoopKind.ORDER, reverse))
 
@@ -112,13 +114,12 @@ class KernelBuilder:
             yield
         self.add(If(as_expr(scalar(condition), "bool"), body))
 
-    def local(self, dtype: str, init: Any) -> Variable:
-        """A scalar of ``dtype`` that starts as ``init``."""
-        self._count += 1
-        local = Local(f"t{self._count}", dtype)
+    def local(self, dtype: str, init: Any, name: str = "value") -> Variable:
+        """A scalar of ``dtype`` that starts as ``init``.  ``name`` is for people who read the C."""
+        local = Local(name, dtype)
         self.add(Let(local, cast(as_expr(scalar(init), dtype), dtype), constant=False))
         return Variable(self, local)
 
-    def _depth(self, offset: int) -> int:
-        self._count += 1
-        return self._count + offset
+    def _variable(self, further_in: int = 0) -> Expr:
+        depth = self._loops + further_in
+        return index("ijklmn"[depth] if depth < 6 else f"i{depth}")

@@ -15,9 +15,10 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError
+from core.ir.cparens import is_bare
 from core.ir.cvector import wide_loop
 from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
-from core.ir.expr import COMPARISONS, Code, Combine, Expr, walk
+from core.ir.expr import COMPARISONS, Code, Combine, Expr, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 
 _TYPES = {
@@ -137,7 +138,14 @@ class Printer:
     def expr(self, root: Expr) -> str:
         text: dict[Expr, str] = {}
         for e in walk([root], into=lambda e: e not in self.known):
-            text[e] = self.known[e] if e in self.known else self._one(e, [text[arg] for arg in e.args])
+            if e in self.known:
+                text[e] = self.known[e]
+                continue
+            args = [text[arg] for arg in e.args]
+            for k, arg in enumerate(args):
+                if arg[0] == "(" and is_bare(e, k, e.args[k]):
+                    args[k] = arg[1:-1]
+            text[e] = self._one(e, args)
         out = text[root]
         return out[1:-1] if out.startswith("(") and _closes_at_end(out) else out
 
@@ -184,7 +192,7 @@ class Printer:
     def load(self, e: Expr, args: list[str]) -> str:
         name = self.names.of(e.payload, str(e.payload))
         offset = args[0] if args else "0"
-        return f"{name}[{offset[1:-1] if offset.startswith('(') and _closes_at_end(offset) else offset}]"
+        return f"{name}[{offset}]"
 
     def length(self, e: Expr) -> str:
         value, axis = e.payload
@@ -220,10 +228,11 @@ class Printer:
                 out.append(f"{indent}{const}{self.type(statement.local.dtype)} {name} = {self.expr(statement.value)};")
             elif isinstance(statement, Assign):
                 name = self.names.of(statement.local, statement.local.name)
-                out.append(f"{indent}{name} = {self.expr(statement.value)};")
+                out.append(f"{indent}{self._assignment(name, statement.local.expr, statement.value)}")
             elif isinstance(statement, Store):
                 place = self.places.get(id(statement)) or self._element(statement)
-                out.append(f"{indent}{place} = {self.expr(statement.value)};")
+                so_far = make(Code.LOAD, statement.value.dtype, (statement.offset,), statement.buffer)
+                out.append(f"{indent}{self._assignment(place, so_far, statement.value)}")
             elif isinstance(statement, Loop):
                 out += self._loop(statement, indent)
             elif isinstance(statement, If):
@@ -235,6 +244,12 @@ class Printer:
             else:
                 out.append(indent + self._together(statement))
         return out
+
+    def _assignment(self, place: str, so_far: Expr, value: Expr) -> str:
+        """``place = value;``, or ``place += more;`` where the value is ``so_far + more``."""
+        if value.code in _COMPOUND and value.args[0] is so_far and value not in self.known:
+            return f"{place} {value.code.value}= {self.expr(value.args[1])};"
+        return f"{place} = {self.expr(value)};"
 
     def _element(self, store: Store) -> str:
         return f"{self.names.of(store.buffer, str(store.buffer))}[{self.expr(store.offset)}]"
@@ -287,6 +302,9 @@ class Printer:
         for combine, local in loop.reductions:
             by_sign.setdefault(signs[combine], []).append(self.names.of(local, local.name))
         return " ".join(self.dialect.reduction_clause.format(sign=s, names=", ".join(n)) for s, n in by_sign.items())
+
+
+_COMPOUND = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.AND, Code.OR, Code.XOR})
 
 
 def _closes_at_end(text: str) -> bool:

@@ -6,8 +6,9 @@ Three steps, each linear in the graph: name the loops (loops.py), decide what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from core.ir import accumulate
@@ -71,6 +72,7 @@ class Group:
     loads: set[Expr] = field(default_factory=set)
     size: int = 0
     closed: bool = False  # nothing may join: scatters, library and host steps
+    became: Mapping[Expr, Value] = field(default_factory=dict)  # values that expressions of the items hold: for names
 
     def add(self, item: Item, outer: frozenset[Expr]) -> None:
         self.outer = outer
@@ -86,7 +88,13 @@ class Grouping:
     ``tiles``: whether the schedule lets tiles of columns run down the rows together.
     """
 
-    def __init__(self, requires: dict[Value, list[Value]], tiles: bool = True):
+    def __init__(
+        self,
+        requires: dict[Value, list[Value]],
+        tiles: bool = True,
+        became: Mapping[Expr, Value] = MappingProxyType({}),
+    ):
+        self._became = became
         self.groups: list[Group] = []
         self._place: dict[Value, int] = {}
         self._by_load: dict[Expr, list[int]] = {}
@@ -95,7 +103,7 @@ class Grouping:
 
     def alone(self, *items: Item) -> None:
         """A group that nothing joins."""
-        group = Group(frozenset(), closed=True)
+        group = Group(frozenset(), closed=True, became=self._became)
         for item in items:
             group.add(item, frozenset())
             self._place[item.value] = len(self.groups)
@@ -111,7 +119,7 @@ class Grouping:
                 self._level(item, group)
                 break
         else:
-            position, group = len(self.groups), Group(frozenset())
+            position, group = len(self.groups), Group(frozenset(), became=self._became)
             outer = item.free | item.bound
             self.groups.append(group)
         group.add(item, outer)
@@ -196,13 +204,14 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True) -> 
     """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``."""
     definitions, extents = name_loops(lowered.definitions)
     lowered = replace(lowered, definitions=definitions)
-    inlined, stored = inline(lowered, guards)
+    decided = inline(lowered, guards)
+    inlined, stored = decided.definitions, decided.stored
     guards = [*guards, *proved_at_entry(lowered, inlined)]
     if accumulate.ROUTINE in lowered.provided:
         hosts_read = [value for _, inputs, _ in lowered.host_nodes for value in inputs]
         written = {v: d for v, d in inlined.items() if v in stored or not isinstance(d, Pointwise)}
         inlined = accumulate.accumulate(written, {*lowered.outputs, *lowered.checks, *hosts_read})
-    grouping = Grouping(lowered.requires, tiles)
+    grouping = Grouping(lowered.requires, tiles, decided.became)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()
     for value, definition in inlined.items():

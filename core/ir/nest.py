@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from core.ir.axes import ravel
 from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, walk
 from core.ir.nodes import Let, Local, Loop, LoopKind, Statement
+from core.ir.program import Value
 from core.ir.rebuild import remake, unconditional
+from core.ir.wishes import wish
 
 _LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _INDEX_COST = 4  # index arithmetic up to this cost is repeated rather than named: compilers share it anyway
@@ -25,17 +28,18 @@ class Nest:
     """Open loops, innermost last, and what is known in them.
 
     Level 0 is outside all loops, level k inside k of them.  ``begin`` announces the expressions of a stage, so that
-    shared ones are computed once, and ones under a guard stay under it.
+    shared ones are computed once, and ones under a guard stay under it.  ``became``: which expressions were values of
+    the graph; what holds one is called after it.
     """
 
-    def __init__(self, extents: dict[Expr, Expr], shapes: dict[Any, tuple[Expr, ...]]):
-        self.extents, self.shapes = extents, shapes
+    def __init__(self, extents: dict[Expr, Expr], shapes: Any, became: Mapping[Expr, Value] = MappingProxyType({})):
+        self.extents, self.shapes, self._became = extents, shapes, became
         self._scopes = [_Scope(None)]
         self._levels: dict[Expr, int] = {}  # of variables and locals
         self._done: dict[Expr, tuple[Expr, int]] = {}  # expression -> what stands for it, its level
         self._needed: set[Expr] = set()
         self._readers: dict[Expr, int] = {}
-        self._named = 0
+        self._names: dict[str, int] = {}
 
     @property
     def depth(self) -> int:
@@ -103,17 +107,16 @@ class Nest:
             return self._bind(root)
         return self._done[root][0]
 
-    def named(self, root: Expr) -> Expr:
-        """Like ``value``, and the whole has a name of its own."""
+    def named(self, root: Expr, name: str = "") -> Expr:
+        """Like ``value``, and the whole has a name of its own, perhaps this one."""
         self.value(root)
-        return self._bind(root)
+        return self._bind(root, name)
 
     def let(self, written: Expr) -> Expr:
         """A name, in the innermost loop, for an expression that is written already."""
         if written.code in _LEAVES:
             return written
-        self._named += 1
-        local = Local(f"t{self._named}", written.dtype)
+        local = Local(self._called(written), written.dtype)
         self._levels[local.expr] = self.depth
         self.emit(Let(local, written))
         return local.expr
@@ -136,15 +139,19 @@ class Nest:
             return make(Code.LOAD, e.dtype, (ravel(args, self.shapes[e.payload]),), e.payload), level
         return remake(e, args), level
 
-    def _bind(self, e: Expr) -> Expr:
+    def _bind(self, e: Expr, name: str = "") -> Expr:
         stands, level = self._done[e]
         if stands.code in _LEAVES:
             return stands
-        self._named += 1
-        local = Local(f"t{self._named}", e.dtype)
+        local = Local(self._called(e, name), e.dtype)
         self._scopes[level].body.append(Let(local, stands))
         self.know(e, local.expr, level)
         return local.expr
+
+    def _called(self, e: Expr, name: str = "") -> str:
+        name = name or wish(e, self._became) or "t"
+        self._names[name] = number = self._names.get(name, 0) + 1
+        return name if number == 1 and name != "t" else f"{name}_{number}" if name != "t" else f"t{number}"
 
 
 def _worth_a_name(e: Expr, further_out: bool) -> bool:

@@ -46,7 +46,7 @@ class Scheduler:
         self.outer = ordered(self._shared(group), group.items)
         self.stages = self._stages()
         self.scratch: list[Value] = []
-        self.nest = Nest(extents, shapes)
+        self.nest = Nest(extents, shapes, group.became)
         self.accumulators: dict[Item, Accumulator] = {}
 
     def kernel(self, name: str, comment: str) -> Kernel:
@@ -150,7 +150,8 @@ class Scheduler:
         for item in reductions:
             again = self._read_again(item)
             if again is not None and self._depth(item, stage) == len(self.outer) and not self._full_depth(item, stage):
-                self.nest.know(again, self.nest.named(self.accumulators[item].result()), len(self.outer))
+                result = self.nest.named(self.accumulators[item].result(), item.value.name)
+                self.nest.know(again, result, len(self.outer))
 
     def _open_loops(self, stage: Stage, reductions: Sequence[Item]) -> None:
         """Open the stage's own loops; each register is declared inside the last loop that its value depends on."""
@@ -219,7 +220,7 @@ class Scheduler:
         expr = item.definition.expr
         again = self._read_again(item)
         if again is not None:
-            self.nest.know(again, self.nest.named(expr), self.nest.depth)
+            self.nest.know(again, self.nest.named(expr, f"{item.value.name}_here"), self.nest.depth)
         self.nest.emit(self._store(item.value, item.definition.axes, self.nest.value(expr)))
 
     def _reduce(self, item: Item, stage: Stage) -> None:

@@ -81,12 +81,23 @@ def _uses(lowered: Lowered, needed: set[Value], guards: Sequence[Guard]) -> Uses
     return uses
 
 
-def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> tuple[dict[Value, Definition], set[Value]]:
-    """Definitions that read only stored values and reductions, and the set of pointwise values that are stored."""
+@dataclass
+class Inlined:
+    """Definitions that read only stored values and reductions, the pointwise values that are ``stored``, and which
+    others ``became`` parts of what reads them, by the expression that each is there."""
+
+    definitions: dict[Value, Definition]
+    stored: set[Value]
+    became: dict[Expr, Value]
+
+
+def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
+    """Decide what is stored, and write everything else into what reads it."""
     needed = demanded(lowered, guards)
     uses = _uses(lowered, needed, guards)
     uses.stored |= _computed_twice(lowered, needed, uses)
     inlined: dict[Value, Definition] = {}
+    became: dict[Expr, Value] = {}
     sizes: dict[Value, int] = {}
     twins: dict[Value, Value] = {}  # a reduction that equals an earlier one -> that one
     first: dict[tuple, Value] = {}
@@ -106,7 +117,9 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> tuple[dict[Value, 
             sizes[value] = size
             if value not in uses.stored and _worth_storing(value, definition, size, uses, lowered.definitions):
                 uses.stored.add(value)
-    return inlined, uses.stored
+            if value not in uses.stored:
+                became.setdefault(definition.expr, value)
+    return Inlined(inlined, uses.stored, became)
 
 
 def _inherit_checks(

@@ -78,7 +78,7 @@ class CumSum(Op):
     def kernel(self, k: Any, x: Any, y: Any) -> None:
         others = x.shape[: self.axis] + x.shape[self.axis + 1 :]
         with k.grid(others) as line:  # independent lines, one thread each
-            total = k.local(y.dtype, 0)
+            total = k.local(y.dtype, 0, "total")
             with k.loop(x.shape[self.axis], reverse=self.reverse) as i:  # in order along a line
                 at = (*line[: self.axis], i, *line[self.axis :])
                 total += cast(x[at], y.dtype)
@@ -131,7 +131,7 @@ class CumProd(Op):
     def kernel(self, k: Any, x: Any, y: Any) -> None:
         others = x.shape[: self.axis] + x.shape[self.axis + 1 :]
         with k.grid(others) as line:
-            total = k.local(y.dtype, 1)
+            total = k.local(y.dtype, 1, "total")
             with k.loop(x.shape[self.axis], reverse=self.reverse) as i:
                 at = (*line[: self.axis], i, *line[self.axis :])
                 total *= cast(x[at], y.dtype)
@@ -198,7 +198,7 @@ class Recurrence(Op):
     def kernel(self, k: Any, a: Any, b: Any, y: Any) -> None:
         others = b.shape[: self.axis] + b.shape[self.axis + 1 :]
         with k.grid(others) as line:
-            last = k.local(y.dtype, 0)
+            last = k.local(y.dtype, 0, "last")
             start = b.shape[self.axis] - 1 if self.reverse else 0
             with k.loop(b.shape[self.axis], reverse=self.reverse) as i:
                 at = (*line[: self.axis], i, *line[self.axis :])

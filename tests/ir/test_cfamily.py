@@ -92,8 +92,8 @@ def test_a_constant_is_spelled_so_that_its_value_and_type_survive(value, dtype, 
         (minimum(read("int64"), 0), "x[i] < 0 ? x[i] : 0"),
         (cast(read(), "float32"), "(float)x[i]"),
         (cast(read(), "bool"), "x[i] != 0"),
-        (select(read() < 0.0, 1.0, read()), "(x[i] < 0.0) ? 1.0 : x[i]"),
-        (guarded(AT < 3, read(), 0.0), "(i < 3) ? x[i] : 0.0"),
+        (select(read() < 0.0, 1.0, read()), "x[i] < 0.0 ? 1.0 : x[i]"),
+        (guarded(AT < 3, read(), 0.0), "i < 3 ? x[i] : 0.0"),
         (Call("sin", read("float32")), "sinf(x[i])"),
         (Call("isnan", read()), "x[i] != x[i]"),
         (Call("isinf", read()), "fabs(x[i]) == INFINITY"),
@@ -154,7 +154,7 @@ def test_a_kernel_takes_what_it_writes_then_what_it_reads_then_lengths():
         "{",
         "    double total = 0.0;",
         "    for (int64_t i = 0; i < x_n0; i++) {",
-        "        total = total + x[i];",
+        "        total += x[i];",
         "    }",
         "    y[0] = total;",
         "}",
@@ -180,7 +180,7 @@ def test_a_loop_may_run_backwards():
 
 def test_a_conditional_extent_stands_in_parentheses():
     kernel = Kernel("k", [X], [Y], [Loop(AT, select(N < 3, N, const(3)), [Store(Y, AT, const(0.0, "float64"))])])
-    assert "i < ((x_n0 < 3) ? x_n0 : 3);" in print_kernel(kernel, C)[0]
+    assert "i < (x_n0 < 3 ? x_n0 : 3);" in print_kernel(kernel, C)[0]
 
 
 def test_a_condition_has_two_branches():
