@@ -6,6 +6,7 @@ are compiled once.  Many kernels are dealt out to several units, which can be co
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,11 +74,12 @@ class Functions:
 
 
 def print_program(program: Program, dialect: Dialect) -> str:
-    """A program as one text: its translation units, one after the other."""
-    return "\n".join(print_units(program, dialect))
+    """A program as one translation unit."""
+    (text,) = print_units(program, dialect, math.inf)
+    return text
 
 
-def print_units(program: Program, dialect: Dialect, most_loops: int = MOST_LOOPS) -> list[str]:
+def print_units(program: Program, dialect: Dialect, most_loops: float = MOST_LOOPS) -> list[str]:
     """The translation units of a program, the entry function in the first; one, unless there are many loops."""
     functions = Functions(program, dialect)
     entry = Entry(program, dialect, functions.lengths, functions.names).text()
@@ -96,7 +98,7 @@ def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
     return _unit(dialect, parts, helpers, library_types(routines), HEAD)
 
 
-def _dealt(functions: Sequence[Function], most_loops: int) -> list[list[Function]]:
+def _dealt(functions: Sequence[Function], most_loops: float) -> list[list[Function]]:
     """Functions in their order, in as few groups as can be, all of about the same number of loops."""
     total = sum(one.loops for one in functions)
     share = total / max(round(total / most_loops), 1)
