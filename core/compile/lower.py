@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from core.ir.accumulate import ROUTINE as ACCUMULATING
 from core.ir.axes import same_length
 from core.ir.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
-from core.ir.operands import operand, stacked
+from core.ir.operands import merged, operand, stacked
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -260,11 +261,14 @@ class _Lowering:
             shapes = [view.shape for view in (made if isinstance(made, (list, tuple)) else [made])]
         else:
             shapes = self._inferred(node)
-        operands = stacked(call, given, shapes)
+        operands, lead = stacked(call, given, shapes), 0
+        tall = merged(given[0], operands, call.batch) if call.name == "gemm" and call.batch else None
+        if tall is not None:
+            operands, lead, call = tall, call.batch, replace(call, batch=0)
         outputs = self._outputs(node)
         for variable, value, inferred in zip(node.outputs, outputs, shapes, strict=True):
             shape = _with_known(variable, inferred)
-            self.definitions[value] = FromLibrary(shape, _axes(shape), call, operands, outputs)
+            self.definitions[value] = FromLibrary(shape, _axes(shape), call, operands, outputs, lead)
 
     def _kernel(self, node: Apply) -> None:
         inputs = tuple(self.value(variable) for variable in node.inputs)

@@ -26,6 +26,7 @@ from core.ir.program import (
     Value,
     expressions_of,
     operands_of,
+    with_rows_merged,
 )
 from core.ir.rebuild import loads_in, rebuild
 
@@ -216,7 +217,8 @@ def _linked(found: dict[Value, Definition], terms: Sequence[_Term], chain: Seque
         assert isinstance(product, FromLibrary)
         factor = () if term.factor is None else (_number(term.factor, found),)
         call = LibraryCall(ROUTINE, (("alpha", term.alpha),), product.call.batch, replaces=((0, 2),))
-        operands = (*product.operands, Operand.whole(before.value, product.shape), *factor)
+        start = Operand.whole(before.value, with_rows_merged(product.shape, product.merged))
+        operands = (*product.operands, start, *factor)
         found[term.value] = replace(product, call=call, operands=operands)
     last = _Term(chain[-1].load, 1, chain[-1].load)
     return [last if term is chain[0] else term for term in terms if term is chain[0] or term not in chain]

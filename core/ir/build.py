@@ -28,6 +28,7 @@ from core.ir.program import (
     Step,
     Value,
     expressions_of,
+    with_rows_merged,
 )
 from core.ir.rebuild import loads_in
 from core.ir.schedule import Scheduler, scatter_kernel
@@ -88,7 +89,8 @@ class _Steps:
         elif isinstance(definition, FromLibrary):
             plain = computable(self.lowered.definitions)
             operands = tuple(operand.map(plain) for operand in definition.operands)
-            results = tuple(Operand.whole(value, self.shapes[value]) for value in definition.outputs)
+            shapes = [with_rows_merged(self.shapes[value], definition.merged) for value in definition.outputs]
+            results = tuple(map(Operand.whole, definition.outputs, shapes))
             self.done.append(LibraryStep(definition.call, operands, results))
         elif isinstance(definition, FromLoops):
             self._launch(self._own_loops(definition, first.value), group)

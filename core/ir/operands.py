@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from core.ir.axes import product, same_length, stretch
 from core.ir.expr import Code, Expr, const
-from core.ir.program import Definition, LibraryCall, Operand, Pointwise, Value
+from core.ir.program import Definition, LibraryCall, Operand, Pointwise, Value, with_rows_merged
 from core.ir.rebuild import substitute
 
 
@@ -116,6 +116,19 @@ def _broadcast(each: Operand, lead: tuple[Expr, ...], rank: int) -> Operand:
     ]
     strides = (*(const(0) for _ in range(missing)), *moved, *each.strides[own:])
     return replace(each, shape=(*lead, *each.shape[own:]), strides=strides)
+
+
+def merged(given: Operand, operands: Sequence[Operand], batch: int) -> tuple[Operand, Operand] | None:
+    """Stacked matrices times one matrix, seen as one tall matrix times it; None where they do not lie like that.
+
+    given  the left operand before it was brought to the stack of the outputs
+    """
+    left, right = operands
+    in_a_row = len(given.shape) == batch + 2 and given.strides == Operand.whole(given.value, given.shape).strides
+    if not in_a_row or any(stride is not const(0) for stride in right.strides[:batch]):
+        return None
+    tall = replace(left, shape=with_rows_merged(left.shape, batch), strides=left.strides[batch:])
+    return tall, replace(right, shape=right.shape[batch:], strides=right.strides[batch:])
 
 
 def _with_length(each: Operand, axis: int, n: Expr) -> Operand:

@@ -144,6 +144,12 @@ class FromLibrary:
     call: LibraryCall
     operands: tuple[Operand, ...]
     outputs: tuple[Value, ...]
+    merged: int = 0  # so many leading axes are one with the next for the call: see with_rows_merged
+
+
+def with_rows_merged(shape: tuple[Expr, ...], lead: int) -> tuple[Expr, ...]:
+    """A shape whose ``lead`` first axes and the one behind them are seen as one."""
+    return (product(shape[: lead + 1]), *shape[lead + 1 :]) if lead else shape
 
 
 @dataclass(frozen=True, eq=False)

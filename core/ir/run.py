@@ -136,12 +136,11 @@ class _Call:
             storage: list[list] = [[None] for _ in step.outputs]
             node.op.perform(node, operands, storage)
             results = [cell[0] for cell in storage]
-        for value, result in zip(step.outputs, results, strict=True):
-            if result.shape != self.arrays[value].shape:
-                raise BackendError(
-                    f"{step.call.name} of {value} needs shape {self.arrays[value].shape}, got {result.shape}"
-                )
-            self.arrays[value][...] = result
+        for value, placed, result in zip(step.outputs, step.results, results, strict=True):
+            shape = self.arrays[value].shape
+            if result.shape != evaluate_lengths(placed.shape, self.arrays):
+                raise BackendError(f"{step.call.name} of {value} needs shape {shape}, got {result.shape}")
+            self.arrays[value][...] = result.reshape(shape)
 
     def _operand(self, operand: Operand) -> np.ndarray:
         """The elements that a library call reads.  Errors: IndexOutOfBounds where some lie outside the array."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from core import dtypes
 from core.errors import VerifyError
+from core.ir.axes import product
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, show, walk
 from core.ir.memory import size_bytes
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
@@ -92,7 +93,8 @@ class _Steps:
             if len(array.shape) != len(array.strides):
                 _fail(where, f"{array} needs a stride for each of its {len(array.shape)} axes")
         for result in step.results:
-            if result != Operand.whole(result.value, self.program.shapes[result.value]):
+            whole = self.program.shapes[result.value]
+            if result != Operand.whole(result.value, result.shape) or product(result.shape) is not product(whole):
                 _fail(where, f"it must write all of {result.value}")
         for output, operand in (*step.call.overwrites, *step.call.replaces):
             if step.operands[operand] != Operand.whole(step.operands[operand].value, step.results[output].shape):

@@ -148,3 +148,20 @@ def test_a_matrix_that_would_be_written_for_a_vector_alone_is_computed_in_loops(
     assert_allclose(first, np.exp(X) @ W[0])
     assert_allclose(second, W[0][:4] @ (X * X))
     assert_allclose(third, np.exp(X) @ X.T)
+
+
+@pytest.mark.parametrize("shape", [(5, 2, 3), (2, 2, 5, 3), (0, 2, 3), (2, 0, 3), (1, 2, 3)])
+def test_a_stack_times_one_matrix_is_one_tall_product(compiled, shape):
+    x, w = ct.tensor("x", dtype="float64", ndim=len(shape)), ct.dmatrix("w")
+    f = compiled([x, w], ct.tanh(x @ w + (x * 2) @ w))
+    calls = steps(f, LibraryStep)
+    assert [step.call.batch for step in calls] == [0] * len(calls) and all(len(s.results[0].shape) == 2 for s in calls)
+    a, b = random(shape), random((3, 4), seed=1)
+    assert_allclose(f(a, b), np.tanh(a @ b + (a * 2) @ b))
+
+
+def test_a_stack_that_does_not_lie_in_a_row_is_a_call_for_each_matrix(compiled):
+    x, w = ct.tensor("x", dtype="float64", ndim=3), ct.dmatrix("w")
+    f = compiled([x, w], x[:, 1:] @ w)
+    assert [step.call.batch for step in steps(f, LibraryStep)] == [1] and not steps(f, KernelStep)
+    assert_allclose(f(STACK, W), STACK[:, 1:] @ W)
