@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from core.printing.pprint import pprint as pprint
     from core.tensor import TensorType as TensorType
     from core.testing import verify_grad as verify_grad
+    from core.threads import get_num_threads as get_num_threads
+    from core.threads import num_threads as num_threads
 
 __version__ = "0.1.0"
 
@@ -59,6 +61,7 @@ _HOMES = {
     "core.printing.pprint": ("pprint",),
     "core.tensor": ("TensorType",),
     "core.testing": ("verify_grad",),
+    "core.threads": ("get_num_threads", "num_threads"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("backend", "errors", "gradient", "graph", "ops", "options", "plugins", "printing", "tensor", "testing")

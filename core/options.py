@@ -21,6 +21,9 @@ OWN = {
     for option in (
         Option("floatX", str, "float64", choices=dtypes.FLOATS, help="dtype of vector(), matrix(), ... without dtype="),
         Option("backend", str, None, help="backend of functions without backend=; None: the best that works"),
+        Option(
+            "num_threads", int, 0, help="threads that a call may use; 0: as many as there are cores for this process"
+        ),
         Option("cache_dir", str, None, help="folder of compiled code; None: the platform's cache folder"),
         Option("strict", bool, False, help="raise where core would fall back to something slower"),
     )

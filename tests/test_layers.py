@@ -36,6 +36,7 @@ FLOORS = [
         "discovery",
         "plugins",
         "options",
+        "threads",
         "cachedir",
         "ops",
         "backend",
@@ -56,7 +57,7 @@ EXTRAS = {
 }
 
 # What a plugin may import of core.
-PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "cachedir"}
+PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cachedir"}
 OP_PACK = PUBLIC | {"graph", "op", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ir", "device", "backend"}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from core.ir.arrays import with_arrays
 from core.ir.builder import Buffer, KernelBuilder
 from core.ir.collapse import collapse
 from core.ir.expr import Expr
@@ -14,6 +15,7 @@ from core.ir.lanes import lanes
 from core.ir.lengths import computable, resolve
 from core.ir.memory import plan
 from core.ir.nodes import Kernel, expressions
+from core.ir.parallel import split
 from core.ir.program import (
     CheckStep,
     FromLibrary,
@@ -103,18 +105,20 @@ class _Steps:
                 self.done.append(CheckStep(item.value, self.lowered.checks[item.value], item.value.node))
 
     def _launch(self, kernel: Kernel, group: Group) -> None:
-        """Add a step for a kernel: on a CPU, after its loops were joined, moved inwards, and cut into blocks.
+        """Add a step for a kernel: on a CPU, after its loops were joined, moved inwards, cut into blocks, and divided.
 
         On a device, it asks the checks that must come before it itself.
         """
         if not self.target.is_device:
             kernel = widen(lanes(collapse(kernel), self.shapes, self._kept), self.shapes)
+            kernel = with_arrays(kernel, self.shapes)
         kernel = self._with_lengths(kernel)
         if self.target.is_device:
             checks = [check for item in group.items for check in self.lowered.requires.get(item.value, ())]
             kernel.unless = tuple(check for check in dict.fromkeys(checks) if check in self.fused.definitions)
             kernel.reads += [check for check in kernel.unless if check not in kernel.reads]
-        self.done.append(KernelStep(kernel))
+        first, *then = split(kernel, self.shapes) if self.target.threads else [kernel]
+        self.done.append(KernelStep(first, then))
 
     def _work(self) -> Work:
         return Work(self.target, self.fused.extents, self.shapes, self._kept)
@@ -143,7 +147,7 @@ class _Steps:
     def _with_lengths(self, kernel: Kernel) -> Kernel:
         """A kernel also reads the scalars from which lengths are computed."""
         for e in loads_in(expressions(kernel.body)):
-            if e.payload not in kernel.reads and e.payload not in kernel.writes:
+            if e.payload not in kernel.reads and e.payload not in (*kernel.writes, *kernel.arrays):
                 kernel.reads.append(e.payload)
         return kernel
 

@@ -1,29 +1,35 @@
 """A whole program as one C function: checks lengths, gets memory, runs the steps.  For backends whose host is C.
 
-    int32_t NAME(void **inputs, const int64_t *lengths, void **constants, void **routines, core_host_call host,
-                 void **outputs, int64_t *output_lengths, int64_t *report, core_memory memory, void *context)
+    int32_t NAME(void **inputs, const int64_t *lengths, void **constants, void **routines, void **outputs,
+                 int64_t *output_lengths, int64_t *report, core_call *call)
 
 ``lengths`` holds the shapes of the inputs one after the other.  ``outputs`` are those that steps write
 (``Program.made``); they belong to the caller, their shapes go to ``output_lengths``.  Returns 0, or a Status;
-``report`` then says what was met, and there are no outputs.
+``report`` then says what was met, and there are no outputs.  ``call`` is what the caller offers:
 
-    void *core_memory(void *context, void *block, int64_t size)
-
-gives ``size`` bytes on a boundary of 64, or NULL, when ``block`` is NULL; else it takes back a block of that size.  A
-block may also go to ``free``.  ``memory`` may be NULL: then it is that of the C library.
+    memory(call, block, size)  ``size`` bytes on a boundary of 64, or NULL, when ``block`` is NULL; else it takes back a
+                               block of that size, which may also go to ``free``.  NULL: that of the C library
+    python(number, inputs, lengths, outputs, output_lengths)  a step that only Python can compute
+    busy(call)                 called once, before more than 20 us of work, by estimate: sets ``threads``.  May be NULL
+    run(task, arguments, n, chunk, threads)  runs all chunks of 0 ... n, by so many threads at most.  NULL: by this one
+    work, threads              how much was done so far, in units of 1/16 ns; how many threads may take part: 0 and 1
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from core import dtypes
 from core.ir.cfamily import Dialect, Names, Printer
 from core.ir.clibrary import Hooks, Routine, call_lines, failure_length
-from core.ir.expr import INDEX_DTYPE, Expr, length, walk
+from core.ir.ctasks import Task
+from core.ir.effort import library_work, total_work
+from core.ir.expr import INDEX_DTYPE, Code, Expr, length, walk
 from core.ir.memory import size_bytes
+from core.ir.nodes import Kernel, Split
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
 
@@ -47,45 +53,14 @@ def report_length(program: Program) -> int:
     return 4 + max([0, *shapes, *failures])
 
 
-HEAD = """\
-typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
-typedef void *(*core_memory)(void *, void *, int64_t);
-extern void *aligned_alloc(size_t, size_t);
-extern void free(void *);
-
-static inline int64_t core_padded(int64_t size)
-{
-    return (size / 64 + 1) * 64;
-}
-
-static void *core_own_memory(void *context, void *block, int64_t size)
-{
-    if (!block)
-        return aligned_alloc(64, (size_t)core_padded(size));
-    free(block);
-    return 0;
-}
-
-static inline int core_fits(int64_t itemsize, int ndim, const int64_t *lengths)
-{
-    int64_t bytes = itemsize, empty = 0;
-    for (int axis = 0; axis < ndim; axis++) {
-        if (lengths[axis] < 0) return 0;
-        if (lengths[axis] == 0) empty = 1;
-        else if (__builtin_mul_overflow(bytes, lengths[axis], &bytes)) return 0;
-    }
-    return empty || bytes <= (int64_t)1 << 48;
-}
-
-void core_release(void *memory)
-{
-    free(memory);
-}
-"""
-
 # what the entry function calls its own; slots, kernels and host calls add to it
-_OWN_NAMES = """inputs lengths constants routines host outputs output_lengths report memory context status arena
-arena_size failed done""".split()
+_OWN_NAMES = """inputs lengths constants routines outputs output_lengths report call status arena arena_size failed
+done""".split()
+
+
+def kernels_of(program: Program) -> list[Kernel]:
+    """The kernels of all steps, in the order in which they run."""
+    return [kernel for step in program.steps if isinstance(step, KernelStep) for kernel in step.kernels]
 
 
 def functions_of(program: Program) -> dict[str, Routine]:
@@ -94,21 +69,30 @@ def functions_of(program: Program) -> dict[str, Routine]:
 
 
 _WORTH_A_NAME = 4  # from this cost on, a length has a name
+_ON_STACK = 4096  # bytes of a slot that needs no arena
+_HARDLY_ANY = 1600  # work that is not worth a line: 100 ns
+
+
+@dataclass(frozen=True)
+class Called:
+    """A kernel as the entry function calls it: the name of its C function, the lengths that this takes, its task."""
+
+    name: str
+    lengths: Sequence[Expr]
+    task: Task | None = None
 
 
 class Entry:
-    """Writes the entry function.  The kernel at a position is called by its name in ``kernels``, with its lengths."""
+    """Writes the entry function.  ``called`` says how each kernel is, by its name."""
 
-    def __init__(
-        self,
-        program: Program,
-        dialect: Dialect,
-        kernel_lengths: Mapping[int, Sequence[Expr]],
-        kernels: Mapping[int, str],
-    ):
-        self.program, self.dialect, self.kernel_lengths, self.kernels = program, dialect, kernel_lengths, kernels
+    def __init__(self, program: Program, dialect: Dialect, called: Mapping[str, Called]):
+        self.program, self.dialect, self.called = program, dialect, called
+        self.kernels = kernels_of(program)
         slots = [f"{name}{k}" for k in range(len(program.slot_sizes)) for name in ("at", "slot")]
-        self.names = Names([program.name, *_OWN_NAMES, *kernels.values(), *slots])
+        functions = [one.name for one in called.values()] + [
+            f"{one.task.name}_task" for one in called.values() if one.task
+        ]
+        self.names = Names([program.name, *_OWN_NAMES, *functions, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
         self.made = program.made
@@ -119,6 +103,12 @@ class Entry:
         self._numbers = {value: k for k, value in enumerate(program.shapes)}
         self._fitting = {(program.shapes[value], dtypes.size_bytes(value.dtype)) for value in program.inputs}
         self._late_slots: dict[int, str] = {}
+        self._splits = {
+            local: kernel
+            for kernel in self.kernels
+            if kernel.split
+            for local in (kernel.split.chunk, kernel.split.count, kernel.split.workers)
+        }
 
     def text(self) -> str:
         self._arguments()
@@ -136,12 +126,11 @@ class Entry:
         head = (
             f"{self.dialect.entry}int32_t {self.program.name}(\n"
             "    void **inputs, const int64_t *lengths, void **constants, void **routines,\n"
-            "    core_host_call host, void **outputs, int64_t *output_lengths, int64_t *report, core_memory memory,\n"
-            "    void *context)"
+            "    void **outputs, int64_t *output_lengths, int64_t *report, core_call *call)"
         )
         late = [f"void *{name} = 0;" for name in self._late_slots.values()]
         prologue = ["int32_t status = 0;", "char *arena = 0;", "int64_t arena_size = 0;", *late]
-        prologue.append("if (!memory) memory = core_own_memory;")
+        prologue.append("if (!call->memory) call->memory = core_own_memory;")
         prologue += [f"outputs[{k}] = 0;" for k in range(len(self.made))]
         free_late = [f"free({name});" for name in self._late_slots.values()]
         failed = [f"free(outputs[{k}]); outputs[{k}] = 0;" for k in range(len(self.made))]
@@ -156,7 +145,7 @@ class Entry:
             "failed:",
             *(f"    {line}" for line in failed),
             "done:",
-            "    if (arena) memory(context, arena, arena_size);",
+            "    if (arena) call->memory(call, arena, arena_size);",
             *(f"    {line}" for line in free_late),
             "    return status;",
             "}",
@@ -207,13 +196,17 @@ class Entry:
         """The lengths that the function needs by name."""
         roots = [e for shape in self.program.shapes.values() for e in shape]
         roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
-        roots += [e for lengths in self.kernel_lengths.values() for e in lengths]
+        roots += [e for called in self.called.values() for e in called.lengths]
+        roots += [e for kernel in self.kernels for e in (*_said_of(kernel.split), total_work(kernel.body))]
         roots += [e for step in self.program.steps if isinstance(step, LibraryStep) for e in step.lengths]
         return set(lengths_in(roots))
 
     def _text(self, n: Expr) -> str:
         """A length in C, after giving names to what it is made of: written out, lengths of slices of slices double."""
         known = self.printer.known
+        for part in walk([n], into=lambda e: e not in known):
+            if part.code is Code.LOCAL and part not in known:
+                self._divide(self._splits[part.payload])
         for part in walk([n], into=lambda e: e not in known):
             if part not in known and part.args and part.dtype == INDEX_DTYPE and part.cost >= _WORTH_A_NAME:
                 text = self.printer.expr(part)
@@ -224,6 +217,8 @@ class Entry:
     def _computable(self, roots: Iterable[Expr]) -> bool:
         """Whether all that the expressions are made of is known by now."""
         roots = list(roots)
+        divisions = {self._splits[e.payload].split for e in walk(roots) if e.code is Code.LOCAL}
+        roots += [e for split in divisions for e in _said_of(split)]
         return self._known.issuperset(lengths_in(roots)) and all(e.payload in self._ready for e in loads_in(roots))
 
     def _check_guards(self) -> None:
@@ -240,8 +235,12 @@ class Entry:
 
     def _arena(self) -> None:
         """One allocation for every slot whose size is known before the first step."""
-        early = [k for k, size in enumerate(self.program.slot_sizes) if self._computable([size])]
-        self._late_slots = {k: f"slot{k}" for k in range(len(self.program.slot_sizes)) if k not in early}
+        sizes = self.program.slot_sizes
+        stack = [k for k in range(len(sizes)) if self._on_stack(k)]
+        for k in stack:
+            self._say(f"_Alignas(64) char slot{k}[{max(sizes[k].payload, 1)}];")
+        early = [k for k, size in enumerate(sizes) if k not in stack and self._computable([size])]
+        self._late_slots = {k: f"slot{k}" for k in range(len(sizes)) if k not in early and k not in stack}
         if not early:
             return
         for value, slot in self.program.slots.items():
@@ -252,12 +251,17 @@ class Entry:
             self._say(f"const int64_t at{k} = {total};")
             total = f"at{k} + core_padded({self._text(self.program.slot_sizes[k])})"
         self._say(f"arena_size = {total};")
-        self._say(f"if (!(arena = memory(context, 0, arena_size))) {self._fail(Status.MEMORY, '-1', 'arena_size')}")
+        no_memory = self._fail(Status.MEMORY, "-1", "arena_size")
+        self._say(f"if (arena_size && !(arena = call->memory(call, 0, arena_size))) {no_memory}")
+
+    def _on_stack(self, slot: int) -> bool:
+        size = self.program.slot_sizes[slot]
+        return size.is_const and size.payload <= _ON_STACK
 
     def _check_fit(self, value: Value) -> None:
         """Refuse negative lengths, and a size that no machine has or no integer holds, before it is computed."""
         shape, itemsize = self.program.shapes[value], dtypes.size_bytes(value.dtype)
-        if not shape or (shape, itemsize) in self._fitting:
+        if all(n.is_const for n in shape) or (shape, itemsize) in self._fitting:
             return
         self._fitting.add((shape, itemsize))
         lengths = ", ".join(map(self._text, shape))
@@ -282,16 +286,16 @@ class Entry:
         size = self._text(size_bytes(value, self.program))
         if value in self.made:
             k = self.made.index(value)
-            self._say(f"if (!(outputs[{k}] = memory(context, 0, {size}))) {self._no_memory(value)}")
+            self._say(f"if (!(outputs[{k}] = call->memory(call, 0, {size}))) {self._no_memory(value)}")
             self._pointer(value, f"outputs[{k}]")
             return
         slot = self.program.slots[value]
         if slot in self._late_slots:
             name = self._late_slots[slot]
-            self._say(f"if (!{name} && !({name} = memory(context, 0, {size}))) {self._no_memory(value)}")
+            self._say(f"if (!{name} && !({name} = call->memory(call, 0, {size}))) {self._no_memory(value)}")
             self._pointer(value, name)
         else:
-            self._pointer(value, f"(void *)(arena + at{slot})")
+            self._pointer(value, f"(void *)slot{slot}" if self._on_stack(slot) else f"(void *)(arena + at{slot})")
 
     def _hand_over(self) -> None:
         position = 0
@@ -304,10 +308,8 @@ class Entry:
 
     def _run(self, position: int, step: Step) -> None:
         if isinstance(step, KernelStep):
-            kernel = step.kernel
-            arguments = [self._name(value) for value in (*kernel.writes, *kernel.reads)]
-            arguments += [self._text(n) for n in self.kernel_lengths[position]]
-            self._say(f"{self.kernels[position]}({', '.join(arguments)});")
+            for kernel in step.kernels:
+                self._kernel(kernel)
         elif isinstance(step, LibraryStep):
             self._library(position, step)
         elif isinstance(step, HostStep):
@@ -315,7 +317,61 @@ class Entry:
         elif isinstance(step, CheckStep):
             self._say(f"if ({self._name(step.value)}[0]) {self._fail(Status.CHECK, str(position))}")
 
+    def _kernel(self, kernel: Kernel) -> None:
+        self._work(kernel)
+        if kernel.split is not None:
+            self._in_chunks(kernel)
+        else:
+            self._at_once(kernel)
+
+    def _work(self, kernel: Kernel) -> None:
+        """Say how much work follows; a kernel without loops has hardly any."""
+        split = kernel.split
+        if split is not None:
+            self._text(split.chunk.expr)
+        work = total_work(kernel.body) if split is None else split.extent * split.work
+        if not work.is_const or work.payload > _HARDLY_ANY:
+            self._say(f"core_work(call, {self._text(work)});")
+
+    def _at_once(self, kernel: Kernel) -> None:
+        arguments = [self._name(value) for value in (*kernel.writes, *kernel.reads)]
+        arguments += [self._text(n) for n in (*self.called[kernel.name].lengths, *(t.expr for t in kernel.takes))]
+        self._say(f"{self.called[kernel.name].name}({', '.join(arguments)});")
+
+    def _in_chunks(self, kernel: Kernel) -> None:
+        """Leave the chunks of a loop to whoever takes them."""
+        split, task = kernel.split, self.called[kernel.name].task
+        assert split is not None and task is not None
+        given = [self._name(split.private.get(value, value)) for value in (*kernel.writes, *kernel.reads)]
+        given += [self._text(n) for n in self.called[kernel.name].lengths]
+        given += [self._name(parts) for parts in split.parts.values()]
+        given += [self._text(self.program.shapes[rows][1]) for rows in task.strides]
+        chunk, extent = self._text(split.chunk.expr), self._text(split.extent)
+        arguments = f"{kernel.name}_given"
+        self._say(f"struct {task.name}_arguments {arguments} = {{{', '.join([*given, chunk])}}};")
+        self._say(f"core_parallel(call, {task.name}_task, &{arguments}, {extent}, {chunk});")
+
+    def _divide(self, kernel: Kernel) -> None:
+        """Names for how a loop is divided."""
+        split = kernel.split
+        assert split is not None
+        known = self.printer.known
+        extent, work, least = (self._text(e) for e in _said_of(split))
+        if not split.work.is_const:
+            known[split.work] = self.names.of((split, "work"), f"{kernel.name}_work")
+            self._say(f"const int64_t {known[split.work]} = {work};")
+            work = known[split.work]
+        known[split.chunk.expr] = chunk = self.names.of(split.chunk, f"{kernel.name}_chunk")
+        self._say(f"const int64_t {chunk} = core_chunk({extent}, {work}, {least}, {split.multiple});")
+        known[split.count.expr] = self.names.of(split.count, f"{kernel.name}_chunks")
+        if split.parts or any(split.count in other.takes for other in self.kernels):
+            self._say(f"const int64_t {known[split.count.expr]} = core_chunks({extent}, {chunk});")
+        known[split.workers.expr] = self.names.of(split.workers, f"{kernel.name}_workers")
+        if split.private:
+            self._say(f"const int64_t {known[split.workers.expr]} = core_workers(call, {extent}, {chunk});")
+
     def _library(self, position: int, step: LibraryStep) -> None:
+        self._say(f"core_work(call, {self._text(library_work(step))});")
         where = str(position)
         functions = list(functions_of(self.program))
         hooks = Hooks(
@@ -344,7 +400,7 @@ class Entry:
         self._say(f"const int64_t {sizes}[] = {{{lengths or '0'}}};")
         self._say(f"void *{made}[{len(ndims)}];")
         self._say(f"int64_t {made_sizes}[{max(sum(ndims), 1)}];")
-        call = f"host({step.index}, {given}, {sizes}, {made}, {made_sizes})"
+        call = f"call->python({step.index}, {given}, {sizes}, {made}, {made_sizes})"
         self._say(f"if ({call}) {self._fail(Status.HOST, str(step.index))}")
         first = 0
         for k, value in enumerate(step.outputs):
@@ -352,6 +408,11 @@ class Entry:
             for axis in range(ndims[k]):
                 self._know(length(value, axis), f"{made_sizes}[{first + axis}]")
             first += ndims[k]
+
+
+def _said_of(split: Split | None) -> tuple[Expr, ...]:
+    """The expressions that decide how a loop is divided."""
+    return (split.extent, split.work, split.least) if split is not None else ()
 
 
 def _violated(guard: Guard, a: str, b: str) -> str:

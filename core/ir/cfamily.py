@@ -268,9 +268,10 @@ class Printer:
     def _loop(self, loop: Loop, indent: str) -> list[str]:
         i, n, index = self.names.of(loop.variable, loop.variable.payload), self.expr(loop.extent), self.type("int64")
         n = f"({n})" if "?" in n else n  # a conditional binds weaker than <
-        head = f"for ({index} {i} = 0; {i} < {n}; {i}++) {{"
+        start = self.expr(loop.start)
+        head = f"for ({index} {i} = {start}; {i} < {n}; {i}++) {{"
         if loop.reverse:
-            head = f"for ({index} {i} = ({n}) - 1; {i} >= 0; {i}--) {{"
+            head = f"for ({index} {i} = ({n}) - 1; {i} >= {start}; {i}--) {{"
         if self.dialect.work is not None and loop.kind in (LoopKind.ITEMS, LoopKind.GROUPS, LoopKind.LANES):
             if loop.width > 1 and self.dialect.work.wide:
                 return [*wide_loop(self, loop, indent), *self._met(loop, indent)]
@@ -400,7 +401,8 @@ def print_kernel(
 ) -> tuple[str, list[Expr]]:
     """The text of a kernel, and the lengths that it takes as arguments, after its pointers.
 
-    Parameters: a pointer for each value written, then for each value read, then the lengths: ``lengths_of`` its body.
+    Parameters: a pointer for each value written, then for each value read, then the lengths: ``lengths_of`` its body,
+    then the locals that it takes.
     """
     names = Names([kernel.name, *dialect.reserved]) if names is None else names
     printer = Printer(dialect, names)
@@ -415,16 +417,20 @@ def print_kernel(
     for n in lengths:
         printer.known[n] = printer.length(n) if n.code is Code.LENGTH else names.of(n, "n")
     parameters += [f"{dialect.types['int64']} {printer.known[n]}" for n in lengths]
+    parameters += [f"{dialect.types[local.dtype]} {names.of(local, local.name)}" for local in kernel.takes]
     comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
-    lines = [*_shared(kernel, dialect), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
+    lines = [*_arrays(kernel, dialect, names), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
     return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
 
 
-def _shared(kernel: Kernel, dialect: Dialect) -> list[str]:
-    """Declarations of the memory that a group needs for its reductions."""
+def _arrays(kernel: Kernel, dialect: Dialect, names: Names) -> list[str]:
+    """Declarations of local arrays, and of the memory that a group needs for its reductions."""
     if dialect.work is None:
-        return []
+        return [
+            f"    {dialect.types[value.dtype]} {names.of(value, str(value))}[{size}];"
+            for value, size in kernel.arrays.items()
+        ]
     found = dict.fromkeys(dtype for _, dtype in lane_reductions(kernel.body))
     size, local = dialect.work.largest_group, dialect.work.local
     return [f"    {local}{dialect.types[dtype]} {group_memory(dtype)}[{size}];" for dtype in found]

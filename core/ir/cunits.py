@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from core.ir.centry import HEAD, Entry
+from core.ir.centry import Called, Entry, kernels_of
 from core.ir.cfamily import Dialect, Names, print_kernel
 from core.ir.chelpers import HELPERS
 from core.ir.clibrary import declarations as library_types
-from core.ir.expr import Expr
-from core.ir.program import KernelStep, Program
+from core.ir.cruntime import HEAD, THREADS
+from core.ir.ctasks import Tasks
+from core.ir.nodes import Kernel
+from core.ir.program import Program
 
 MOST_LOOPS = 12  # in one unit: about 0.15 s of a C compiler's time, four times what it takes to start one
 
@@ -45,28 +47,28 @@ class Function:
 
 
 class Functions:
-    """The kernels of a program.  ``names`` and ``lengths``: what the step at a position calls, with which lengths."""
+    """The kernels of a program, tasks of those that threads run; ``called``: by a kernel's name, what is called."""
 
     def __init__(self, program: Program, dialect: Dialect):
         self.all: list[Function] = []
-        self.names: dict[int, str] = {}
-        self.lengths: dict[int, list[Expr]] = {}
+        self.tasks = Tasks(dialect)
+        self.called: dict[str, Called] = {}
         self._dialect = dialect
         self._scalars = {value for value in program.inputs if not program.shapes[value]}
         self._first: dict[str, tuple[str, Function]] = {}
-        for position, step in enumerate(program.steps):
-            if isinstance(step, KernelStep):
-                self._add(position, step)
+        for kernel in kernels_of(program):
+            self._add(kernel)
 
-    def _add(self, position: int, step: KernelStep) -> None:
-        kernel, names = step.kernel, Names([step.kernel.name, *self._dialect.reserved])
-        printed, self.lengths[position] = print_kernel(kernel, self._dialect, self._scalars, names)
+    def _add(self, kernel: Kernel) -> None:
+        names = Names([kernel.name, *self._dialect.reserved])
+        printed, lengths = print_kernel(kernel, self._dialect, self._scalars, names)
         comments = kernel.comment.splitlines()
         text = printed.split("\n", len(comments))[-1].removeprefix(f"{self._dialect.kernel} ")
         made = Function(comments, text)
         key = names.numbered(text.removeprefix(kernel.name))
         name, first = self._first.setdefault(key, (kernel.name, made))
-        self.names[position] = name
+        task = self.tasks.add(kernel, kernel.split, lengths, name) if kernel.split else None
+        self.called[kernel.name] = Called(name, lengths, task)
         if first is made:
             self.all.append(made)
         else:
@@ -82,20 +84,20 @@ def print_program(program: Program, dialect: Dialect) -> str:
 def print_units(program: Program, dialect: Dialect, most_loops: float = MOST_LOOPS) -> list[str]:
     """The translation units of a program, the entry function in the first; one, unless there are many loops."""
     functions = Functions(program, dialect)
-    entry = Entry(program, dialect, functions.lengths, functions.names).text()
+    entry = [*(task.text for task in functions.tasks.all.values()), Entry(program, dialect, functions.called).text()]
     groups = _dealt(functions.all, most_loops)
     if len(groups) < 2 or not dialect.shared_kernel:
-        return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), entry])]
+        return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), *entry])]
     prototypes = "\n".join(f"{dialect.shared_kernel} {one.head};" for one in functions.all)
     kernels = [[one.printed(dialect.shared_kernel) for one in group] for group in groups]
-    return [_main(program, dialect, [prototypes, entry]), *(_unit(dialect, texts, HELPERS) for texts in kernels)]
+    return [_main(program, dialect, [prototypes, *entry]), *(_unit(dialect, texts, HELPERS) for texts in kernels)]
 
 
 def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
     """The unit with the entry function, which may call library routines and their helpers."""
     routines = program.routines.values()
     helpers = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
-    return _unit(dialect, parts, helpers, library_types(routines), HEAD)
+    return _unit(dialect, parts, helpers, library_types(routines), f"{HEAD}\n{THREADS}")
 
 
 def _dealt(functions: Sequence[Function], most_loops: float) -> list[list[Function]]:

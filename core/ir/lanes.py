@@ -47,7 +47,7 @@ def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -
         return new
 
     body = visit(kernel.body)
-    return replace(kernel, body=body, writes=[*kernel.writes, *arrays])
+    return replace(kernel, body=body, writes=[*kernel.writes, *arrays], scratch=[*kernel.scratch, *arrays])
 
 
 def _gains(loop: Loop) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, register, show, walk
+from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, const, register, show, walk
 
 
 class Local:
@@ -32,11 +32,15 @@ class Local:
     __repr__ = __str__
 
 
+NOTHING = const(0)
+
+
 class LoopKind(enum.Enum):
     """How the iterations of a loop relate."""
 
     ORDER = "for"  # one after the other
     GRID = "grid"  # independent but for the loop's reductions: in any order, also with a share of these for each thread
+    COMBINE = "combine"  # in any order: what iterations share, they only combine into (a sum, a maximum, ...)
     SIMD = "simd"  # independent but for the loop's reductions: may run in vector lanes
     # on a device; the first two are outermost
     ITEMS = "items"  # independent: spread over all work-items
@@ -75,7 +79,7 @@ class Store:
 
 @dataclass
 class Loop:
-    """Run the body for each value of ``variable`` from 0 up to ``extent``, or down from its end.
+    """Run the body for each value of ``variable`` from ``start`` up to ``extent``, or down from its end.
 
     ``width``: how many neighbouring iterations of a loop that is spread out one work-item may take together.
     """
@@ -87,6 +91,7 @@ class Loop:
     reverse: bool = False
     reductions: list[tuple[Combine, Local]] = field(default_factory=list)
     width: int = 1
+    start: Expr = NOTHING
 
 
 @dataclass
@@ -116,12 +121,45 @@ class Barrier:
 Statement: TypeAlias = Let | Assign | Store | Loop | If | Atomic | Barrier
 
 
+@dataclass(eq=False)
+class Split:
+    """How the iterations of a kernel's one loop are divided: into chunks, which threads run in any order.
+
+    first, last   the bounds of a chunk, and ``number``, which one it is: locals that the kernel takes
+    chunk, count  how many iterations a chunk has, and how many chunks there are: locals that the entry function makes
+                  of ``extent``, ``work``, ``least`` and ``multiple`` (``chunk_length``), so of lengths alone
+    extent        how many iterations there are;  work  of one, in units of 1/16 ns
+    least         the least work of a chunk;  multiple  of what its length is a multiple
+    parts         what grows in memory -> its parts: chunk 0 works in the value itself, chunk k in row k - 1 of these
+    private       scratch -> as many rows as ``workers``, of which each has its own
+    """
+
+    extent: Expr
+    work: Expr
+    least: Expr
+    multiple: int
+    parts: dict[Any, Any] = field(default_factory=dict)
+    private: dict[Any, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = ("first", "last", "number", "chunk", "chunks", "workers")
+        self.first, self.last, self.number, self.chunk, self.count, self.workers = (
+            Local(name, INDEX_DTYPE) for name in names
+        )
+
+    def __str__(self) -> str:
+        return f"in chunks of {show(self.extent)}, each iteration of work {show(self.work)}"
+
+
 @dataclass
 class Kernel:
     """A nest of loops that runs as one.  ``reads`` and ``writes`` are the stored values it touches.
 
-    ``unless`` are 0-d bools among what it reads: where one is true, the kernel does nothing.  A device asks them, which
-    learns of a bad index only when all is done.
+    unless   0-d bools among what it reads: where one is true, the kernel does nothing.  A device asks them, which
+             learns of a bad index only when all is done
+    scratch  those of ``writes`` that hold nothing from one iteration of the outermost loop to the next
+    arrays   such scratch that lies in the kernel itself, and how many elements each has
+    split    how threads share the loop, where they may;  takes  locals that come from outside, as arguments
     """
 
     name: str
@@ -130,11 +168,18 @@ class Kernel:
     body: list[Statement]
     comment: str = ""
     unless: tuple[Any, ...] = ()
+    scratch: list[Any] = field(default_factory=list)
+    arrays: dict[Any, int] = field(default_factory=dict)
+    split: Split | None = None
+    takes: list[Local] = field(default_factory=list)
 
     def __str__(self) -> str:
         head = f"kernel {self.name}({', '.join(map(str, self.reads))}) -> {', '.join(map(str, self.writes))}"
         head += f" unless {', '.join(map(str, self.unless))}" if self.unless else ""
-        return "\n".join([head, *_lines(self.body, "  ")])
+        if self.split is not None:
+            head += f", {self.split}"
+        arrays = [f"  array {value}[{size}] of {value.dtype}" for value, size in self.arrays.items()]
+        return "\n".join([head, *arrays, *_lines(self.body, "  ")])
 
 
 def statements(body: list[Statement]) -> Iterator[Statement]:
@@ -159,6 +204,8 @@ def expressions(body: list[Statement]) -> Iterator[Expr]:
             yield statement.value
         elif isinstance(statement, Loop):
             yield statement.extent
+            if statement.start is not NOTHING:
+                yield statement.start
         elif isinstance(statement, If):
             yield statement.condition
 
@@ -209,8 +256,9 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
             lines.append(f"{indent}{statement.buffer}[{show(statement.offset)}] = {show(statement.value)}")
         elif isinstance(statement, Loop):
             order = " reversed" if statement.reverse else ""
+            start = "" if statement.start is NOTHING else f"{show(statement.start)} <= "
             lines.append(
-                f"{indent}{statement.kind.value} {statement.variable.payload} < {show(statement.extent)}{order}:"
+                f"{indent}{statement.kind.value} {start}{statement.variable.payload} < {show(statement.extent)}{order}:"
             )
             lines += _lines(statement.body, indent + "  ")
         elif isinstance(statement, Atomic):

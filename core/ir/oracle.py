@@ -14,7 +14,7 @@ import numpy as np
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Code, Combine, Expr, index, walk
-from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Loop, Statement, Store
+from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, Statement, Store
 from core.ir.scatter import Scatter
 from core.ir.view import View
 
@@ -34,17 +34,22 @@ def evaluate_view(view: View | Scatter, inputs: Arrays) -> np.ndarray:
     return np.array(np.broadcast_to(out, scope.shape), dtype=view.dtype)
 
 
-def evaluate_lengths(shape: Sequence[Expr], inputs: Arrays) -> tuple[int, ...]:
-    """The values of lengths.  Errors: ShapeError where one is negative."""
-    lengths = tuple(int(_value(n, _Scope(inputs))) for n in shape)
+def evaluate_lengths(
+    shape: Sequence[Expr], inputs: Arrays, takes: Mapping[Local, int] | None = None
+) -> tuple[int, ...]:
+    """The values of lengths, which may depend on locals.  Errors: ShapeError where one is negative."""
+    lengths = tuple(int(_value(n, _Scope(inputs, locals=dict(takes or {})))) for n in shape)
     if any(n < 0 for n in lengths):
         raise ShapeError(f"a length is negative in shape {lengths}")
     return lengths
 
 
-def evaluate_at(root: Expr, values: Mapping[Expr, int], inputs: Arrays) -> Any:
-    """One expression at given values of its loop variables."""
-    return _value(root, _Scope(inputs, variables={v: np.asarray(i) for v, i in values.items()}))
+def evaluate_at(
+    root: Expr, values: Mapping[Expr, int], inputs: Arrays, takes: Mapping[Local, int] | None = None
+) -> Any:
+    """One expression at given values of its loop variables and locals."""
+    variables = {v: np.asarray(i) for v, i in values.items()}
+    return _value(root, _Scope(inputs, variables=variables, locals=dict(takes or {})))
 
 
 @dataclass
@@ -272,13 +277,15 @@ _OWN_OPERANDS: dict[Code, Callable[[Expr, _Scope], Any]] = {Code.GUARDED: _guard
 # --- kernels -------------------------------------------------------------------------------------------------------
 
 
-def run_kernel(kernel: Kernel, arrays: Mapping[Any, np.ndarray]) -> None:
+def run_kernel(kernel: Kernel, arrays: Mapping[Any, np.ndarray], takes: Mapping[Local, int] | None = None) -> None:
     """Run the statements of a kernel one after the other.  ``arrays`` gives what it reads, and what it writes in place.
 
-    Grid and simd loops, and those that a device spreads out, run in order, which any order must agree with.
-    Errors: as of evaluate_view.
+    takes   values of the locals that it takes
+    Errors  as of evaluate_view
+    Grid, combine and simd loops, and those that a device spreads out, run in order, which any order must agree with.
     """
-    _run(kernel.body, _Scope(arrays))
+    own = {value: np.zeros(size, value.dtype) for value, size in kernel.arrays.items()}
+    _run(kernel.body, _Scope({**arrays, **own}, locals={local: np.int64(n) for local, n in (takes or {}).items()}))
 
 
 def _run(body: Sequence[Statement], scope: _Scope) -> None:
@@ -295,7 +302,7 @@ def _run(body: Sequence[Statement], scope: _Scope) -> None:
                     new if isinstance(statement, Store) else _JOINED[statement.combine](array.flat[at], new)
                 )
         elif isinstance(statement, Loop):
-            steps = range(int(_value(statement.extent, scope)))
+            steps = range(int(_value(statement.start, scope)), int(_value(statement.extent, scope)))
             for i in reversed(steps) if statement.reverse else steps:
                 scope.variables[statement.variable] = np.asarray(i)
                 _run(statement.body, scope)

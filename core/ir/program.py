@@ -205,17 +205,30 @@ class GuardFailed(Exception):
 
 @dataclass
 class KernelStep:
-    """Run a kernel of loops."""
+    """Run the pieces of a kernel of loops, one after the other: most have one, those for threads may have more."""
 
     kernel: Kernel
+    then: Sequence[Kernel] = ()
+
+    @property
+    def kernels(self) -> Sequence[Kernel]:
+        return (self.kernel, *self.then)
 
     @property
     def reads(self) -> Sequence[Value]:
-        return self.kernel.reads
+        written = set(self.writes)
+        return list(dict.fromkeys(v for kernel in self.kernels for v in kernel.reads if v not in written))
 
     @property
     def writes(self) -> Sequence[Value]:
-        return self.kernel.writes
+        """What the pieces store to: of scratch, and of what grows chunk by chunk, there are more than one."""
+        found: dict[Value, None] = {}
+        for kernel in self.kernels:
+            rows = kernel.split.private if kernel.split is not None else {}
+            found.update(dict.fromkeys(rows.get(value, value) for value in kernel.writes))
+            if kernel.split is not None:
+                found.update(dict.fromkeys(kernel.split.parts.values()))
+        return list(found)
 
 
 @dataclass
@@ -321,7 +334,7 @@ class Program:
 
 def _shown(step: Step) -> list[str]:
     if isinstance(step, KernelStep):
-        return str(step.kernel).splitlines()
+        return [line for kernel in step.kernels for line in str(kernel).splitlines()]
     if isinstance(step, LibraryStep):
         outputs, operands = ", ".join(map(str, step.outputs)), ", ".join(map(str, step.operands))
         return [f"{outputs} = {step.call.name}({operands})"]

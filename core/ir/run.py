@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from core.errors import BackendError, IndexOutOfBounds
+from core.ir.axes import product
 from core.ir.cfamily import Dialect
 from core.ir.expr import Code, Expr, walk
 from core.ir.memory import size_bytes
+from core.ir.nodes import Kernel, Local, Split
 from core.ir.oracle import evaluate_at, evaluate_lengths, run_kernel
 from core.ir.program import (
     Guard,
@@ -36,30 +38,30 @@ class Driver:
     """Stands for a backend: ``core.function(..., backend=Driver())`` verifies each program and runs it here.
 
     It takes the place of the backend of ``dialect``: the same lowerings, libraries and rewrites.  ``target`` chooses
-    the schedule.
+    the schedule, and ``chunk`` how many iterations a chunk has where loops are divided for threads.
     """
 
     name = "ir"
 
-    def __init__(self, dialect: str = "c", target: Target = HOST):
-        self.dialect, self.dialect_table, self.target = dialect, Dialect(dialect), target
+    def __init__(self, dialect: str = "c", target: Target = HOST, chunk: int | None = None):
+        self.dialect, self.dialect_table, self.target, self.chunk = dialect, Dialect(dialect), target, chunk
 
     def compile(self, program: Program, device: Any = None) -> Run:
         """Errors: VerifyError for a program that is not legal."""
         verify(program)
-        return Run(program)
+        return Run(program, self.chunk)
 
 
 class Run:
     """A program as a function of arrays."""
 
-    def __init__(self, program: Program):
-        self.program = program
+    def __init__(self, program: Program, chunk: int | None = None):
+        self.program, self.chunk = program, chunk
         self.sources: dict[str, str] = {}
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Errors: GuardFailed where lengths do not fit; IndexOutOfBounds for any access outside an array."""
-        call = _Call(self.program, arrays)
+        call = _Call(self.program, arrays, self.chunk)
         for step in self.program.steps:
             call.step(step)
         return [np.array(call.arrays[value]) for value in self.program.outputs]
@@ -68,8 +70,9 @@ class Run:
 class _Call:
     """What is in memory during one call.  Values of one slot lie in the same memory."""
 
-    def __init__(self, program: Program, arrays: Sequence[np.ndarray]):
-        self.program = program
+    def __init__(self, program: Program, arrays: Sequence[np.ndarray], chunk: int | None):
+        self.program, self.chunk = program, chunk
+        self.takes: dict[Local, int] = {}  # how loops are divided
         self.arrays: dict[Value, np.ndarray] = {}
         self._slots: dict[int, np.ndarray] = {}
         self._homes: dict[Value, np.ndarray] = {}  # outputs that hold other values before they are made
@@ -80,9 +83,16 @@ class _Call:
 
     def step(self, step: Step) -> None:
         if isinstance(step, KernelStep):
+            for kernel in step.kernels:
+                if kernel.split is not None:
+                    self._divide(kernel.split)
             for value in step.writes:
                 self.arrays[value] = self._memory(value)
-            run_kernel(step.kernel, {value: self.arrays[value] for value in self._touched(step)})
+            for kernel in step.kernels:
+                if kernel.split is not None:
+                    self._in_chunks(kernel, kernel.split)
+                else:
+                    run_kernel(kernel, self.arrays, self.takes)
         elif isinstance(step, LibraryStep):
             self._library(step)
         elif isinstance(step, HostStep):
@@ -93,13 +103,29 @@ class _Call:
             raise IndexOutOfBounds(step.message, blame=step.node)
         self._check_guards()
 
-    def _touched(self, step: KernelStep) -> Iterable[Value]:
-        """The arrays of a kernel, and those whose lengths it mentions."""
-        return dict.fromkeys([*step.writes, *step.reads, *(value for value in self.arrays if value not in step.writes)])
+    def _divide(self, split: Split) -> None:
+        n = int(evaluate_at(split.extent, {}, self.arrays))
+        self.takes[split.chunk] = chunk = self.chunk or max(n, 1)
+        self.takes[split.count] = max(-(-n // chunk), 1)
+        self.takes[split.workers] = 2
+
+    def _in_chunks(self, kernel: Kernel, split: Split) -> None:
+        """Run the chunks of a loop from the last to the first, by workers in turn."""
+        n, chunk = int(evaluate_at(split.extent, {}, self.arrays)), self.takes[split.chunk]
+        for number in reversed(range(self.takes[split.count])):
+            arrays = dict(self.arrays)
+            for value, rows in split.private.items():
+                size = int(evaluate_at(product(self.program.shapes[value]), {}, self.arrays))
+                arrays[value] = self.arrays[rows][number % 2, :size]
+            for value, parts in split.parts.items() if number else ():
+                arrays[value] = self.arrays[parts][number - 1, : self.arrays[value].size]
+            first = number * chunk
+            bounds = {split.first: first, split.last: min(first + chunk, n), split.number: number}
+            run_kernel(kernel, arrays, bounds)
 
     def _memory(self, value: Value) -> np.ndarray:
         """Fresh memory for an output, that of its slot for anything else."""
-        shape = evaluate_lengths(self.program.shapes[value], self.arrays)
+        shape = evaluate_lengths(self.program.shapes[value], self.arrays, self.takes)
         if value in self.program.kept_in:
             home = self.program.kept_in[value]
             self._homes.setdefault(home, self._memory(home))
@@ -112,11 +138,13 @@ class _Call:
                 .view(value.dtype)
                 .reshape(shape)
             )
-        size, slot = int(evaluate_at(size_bytes(value, self.program), {}, self.arrays)), self.program.slots[value]
+        size, slot = self._bytes(size_bytes(value, self.program)), self.program.slots[value]
         if slot not in self._slots:
-            whole = int(evaluate_at(self.program.slot_sizes[slot], {}, self.arrays))
-            self._slots[slot] = np.full(whole, _GARBAGE, "uint8")
+            self._slots[slot] = np.full(self._bytes(self.program.slot_sizes[slot]), _GARBAGE, "uint8")
         return self._slots[slot][:size].view(value.dtype).reshape(shape)
+
+    def _bytes(self, size: Expr) -> int:
+        return int(evaluate_at(size, {}, self.arrays, self.takes))
 
     def _library(self, step: LibraryStep) -> None:
         """What a routine computes: gemm is known here, of any other the op's own ``perform`` says it."""

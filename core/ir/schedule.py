@@ -62,7 +62,8 @@ class Scheduler:
         written = [item.value for stage in self.stages for item in stage.items if self._in_memory(item, stage)]
         loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
         read = [value for value in loads if value not in self.group.values]
-        return Kernel(name, read, [*written, *self.scratch], [*prelude, *self.nest.body], comment)
+        writes = [*written, *self.scratch]
+        return Kernel(name, read, writes, [*prelude, *self.nest.body], comment, scratch=self.scratch)
 
     # --- what runs where --------------------------------------------------------------------------------------------
 
@@ -199,7 +200,7 @@ class Scheduler:
                 reductions = [item for item in items if item in self.accumulators]
                 kind = self._kind(Stage([], items), reductions)
             elif any(self.outer[level] in item.bound for item in self.group.items):
-                kind = (LoopKind.ORDER, ())
+                kind = (LoopKind.COMBINE, ())
             self.nest.close(*kind)
 
     def _rows(self, stage: Stage) -> dict[Expr, Value]:

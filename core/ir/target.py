@@ -15,6 +15,7 @@ class Target:
                 device), so each work-item takes a contiguous piece and nothing waits for anything
     piece       how many elements are worth a work-item of their own
     has_float64 whether sums of float32 may be taken in float64
+    threads     whether chunks of a loop may run at once on the host (core/ir/parallel.py)
     atomics     dtypes in which a scatter adds atomically, in any order; the others add in the order of the program
     """
 
@@ -22,6 +23,7 @@ class Target:
     lanes: int = 1
     piece: int = 1024
     has_float64: bool = True
+    threads: bool = False
     atomics: frozenset[str] = frozenset()
 
     @property

@@ -5,26 +5,37 @@ Tests verify every program they compile; nothing here runs for users.  Whether t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
-from core import dtypes
-from core.errors import VerifyError
 from core.ir.axes import product
-from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, show, walk
+from core.ir.combining import combining
+from core.ir.expr import INDEX_DTYPE, Code, Expr, const, make, show, walk
 from core.ir.memory import size_bytes
-from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.nodes import (
+    NOTHING,
+    Assign,
+    Atomic,
+    Barrier,
+    If,
+    Kernel,
+    Let,
+    Local,
+    Loop,
+    LoopKind,
+    Split,
+    Statement,
+    Store,
+)
+from core.ir.parallel import shared_by
 from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
 from core.ir.rebuild import loads_in
+from core.ir.verify_expr import check_types, fail, same_lane
 from core.ir.verify_work import verify_work
 
-_NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
-_SAME_DTYPE = frozenset(
-    {Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.FLOORDIV, Code.MOD, Code.POW, Code.NEG, Code.AND, Code.OR, Code.XOR}
-    | {Code.NOT, Code.SHL, Code.SHR, Code.MIN, Code.MAX}
-)
-_NOTHING, _ONE = const(0), const(1)
+_ONE = const(1)
 _LANES = frozenset({LoopKind.SIMD, LoopKind.LANES})
 _APART = frozenset({LoopKind.GRID, LoopKind.ITEMS, LoopKind.GROUPS})  # iterations that share no register
 _GUARDS = frozenset({"join", "same", "one", "range", "within", "positive"})
@@ -50,40 +61,45 @@ class _Steps:
     def check(self) -> None:
         program, names = self.program, set()
         kept = _read_elsewhere(program)
+        _check_scratch(program)
         for position, step in enumerate(program.steps):
             where = f"step {position} of {program.name}"
-            if isinstance(step, KernelStep):
-                if step.kernel.name in names:
-                    _fail(where, f"the name {step.kernel.name!r} belongs to another kernel")
-                names.add(step.kernel.name)
-                verify_kernel(step.kernel, kept.get(position, set()))
+            for kernel in step.kernels if isinstance(step, KernelStep) else ():
+                if kernel.name in names:
+                    fail(where, f"the name {kernel.name!r} belongs to another kernel")
+                names.add(kernel.name)
+                verify_kernel(kernel, kept.get(position, set()))
             self._step(step, where)
         for value in program.outputs:
             if value not in self.known:
-                _fail(program.name, f"no step writes the output {value}")
+                fail(program.name, f"no step writes the output {value}")
         for guard in program.guards:
             if guard.kind not in _GUARDS:
-                _fail(program.name, f"a guard of kind {guard.kind!r} means nothing")
+                fail(program.name, f"a guard of kind {guard.kind!r} means nothing")
             self._lengths([guard.a, guard.b], f"the guard {guard}")
 
     def _step(self, step: Step, where: str) -> None:
         for value in step.reads:
             if value not in self.known:
-                _fail(where, f"it reads {value}, which no step before it writes")
+                fail(where, f"it reads {value}, which no step before it writes")
         for value in step.writes:
             if value in self.known:
-                _fail(where, f"it writes {value}, which has its elements already")
+                fail(where, f"it writes {value}, which has its elements already")
         if isinstance(step, HostStep):
             self._lengths([n for value in step.inputs for n in self.program.shapes[value]], where)
             self.measured.update(step.outputs)
         else:
-            self._lengths([n for value in step.writes for n in self.program.shapes[value]], where)
+            splits = [k.split for k in step.kernels if k.split] if isinstance(step, KernelStep) else []
+            known = {local for split in splits for local in (split.count, split.workers)}
+            self._lengths([n for value in step.writes for n in self.program.shapes[value]], where, known)
+            self._lengths([n for split in splits for n in (split.extent, split.work, split.least)], where)
         if isinstance(step, KernelStep):
-            self._lengths([e for e in walk(_roots(step.kernel.body)) if e.code is Code.LENGTH], where)
+            roots = [e for kernel in step.kernels for e in walk(_roots(kernel.body))]
+            self._lengths([e for e in roots if e.code is Code.LENGTH], where)
         elif isinstance(step, LibraryStep):
             self._library(step, where)
         elif isinstance(step, CheckStep) and (step.value.dtype != "bool" or self.program.shapes[step.value]):
-            _fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
+            fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
         self.known.update(step.writes)
 
     def _library(self, step: LibraryStep, where: str) -> None:
@@ -91,31 +107,31 @@ class _Steps:
         self._lengths(step.lengths, where)
         for array in (*step.operands, *step.results):
             if len(array.shape) != len(array.strides):
-                _fail(where, f"{array} needs a stride for each of its {len(array.shape)} axes")
+                fail(where, f"{array} needs a stride for each of its {len(array.shape)} axes")
         for result in step.results:
             whole = self.program.shapes[result.value]
             if result != Operand.whole(result.value, result.shape) or product(result.shape) is not product(whole):
-                _fail(where, f"it must write all of {result.value}")
+                fail(where, f"it must write all of {result.value}")
         for output, operand in (*step.call.overwrites, *step.call.replaces):
             if step.operands[operand] != Operand.whole(step.operands[operand].value, step.results[output].shape):
-                _fail(where, f"{step.outputs[output]} can only start as a whole value of its own shape")
+                fail(where, f"{step.outputs[output]} can only start as a whole value of its own shape")
 
-    def _lengths(self, roots: Iterable[Expr], where: str) -> None:
-        """Lengths are int64, and made of what is there by now."""
+    def _lengths(self, roots: Iterable[Expr], where: str, locals: Collection[Local] = ()) -> None:
+        """Lengths are int64, and made of what is there by now; ``locals`` say how loops are divided."""
         for root in roots:
-            _check_types(root, where)
+            check_types(root, where)
             if root.dtype != INDEX_DTYPE or root.free:
-                _fail(where, f"the length {show(root)} must be of int64 and free of loop variables")
+                fail(where, f"the length {show(root)} must be of int64 and free of loop variables")
             for e in walk([root]):
                 if e.code is Code.LENGTH and e.payload[0] not in self.measured:
-                    _fail(
+                    fail(
                         where,
                         f"{show(e)} is not known yet: {e.payload[0]} is neither an input nor made by Python before",
                     )
                 if e.code is Code.LOAD and e.payload not in self.known:
-                    _fail(where, f"the length {show(root)} needs {e.payload}, which no step before it writes")
-                if e.code is Code.LOCAL:
-                    _fail(where, f"the length {show(root)} must not depend on a local")
+                    fail(where, f"the length {show(root)} needs {e.payload}, which no step before it writes")
+                if e.code is Code.LOCAL and e.payload not in locals:
+                    fail(where, f"the length {show(root)} must not depend on a local")
 
 
 def _read_elsewhere(program: Program) -> dict[int, set[Any]]:
@@ -128,6 +144,21 @@ def _read_elsewhere(program: Program) -> dict[int, set[Any]]:
         position: {value for value in step.writes if value in program.outputs or readers.get(value, set()) - {position}}
         for position, step in enumerate(program.steps)
     }
+
+
+def _check_scratch(program: Program) -> None:
+    """What is scratch to one step is of no use to anybody else."""
+    scratch: dict[Any, int] = {}
+    for position, step in enumerate(program.steps):
+        for kernel in step.kernels if isinstance(step, KernelStep) else ():
+            scratch.update(dict.fromkeys(kernel.scratch, position))
+    for position, step in enumerate(program.steps):
+        for value in step.reads:
+            if scratch.get(value, position) != position:
+                fail(f"step {position} of {program.name}", f"it reads {value}, which is scratch of another step")
+    for value in program.outputs:
+        if value in scratch:
+            fail(program.name, f"the output {value} is scratch of a kernel")
 
 
 def _check_slots(program: Program) -> None:
@@ -159,15 +190,15 @@ def _check_slots(program: Program) -> None:
     for value in span:
         slot = program.slots.get(value)
         if slot is None or not 0 <= slot < len(program.slot_sizes):
-            _fail(program.name, f"{value} is stored but has no slot")
+            fail(program.name, f"{value} is stored but has no slot")
         if program.slot_sizes[slot] is not size_bytes(value, program):
-            _fail(program.name, f"slot {slot} has not the size of {value}")
+            fail(program.name, f"slot {slot} has not the size of {value}")
         users.setdefault(slot, []).append(value)
     for slot, values in users.items():
         values.sort(key=lambda value: span[value][0])
         for before, after in pairwise(values):
             if span[after][0] <= span[before][1] and (before, after, span[after][0]) not in overwritten:
-                _fail(program.name, f"{before} and {after} are needed at the same time but share slot {slot}")
+                fail(program.name, f"{before} and {after} are needed at the same time but share slot {slot}")
 
 
 def _check_home(program: Program, value: Value, home: Value, span: list[int], overwritten: set) -> None:
@@ -176,12 +207,12 @@ def _check_home(program: Program, value: Value, home: Value, span: list[int], ov
     while others[-1] is not home:
         after = next((b for a, b, position in overwritten if a is others[-1] and position == end), None)
         if after is None or size_bytes(after, program) is not size_bytes(value, program):
-            _fail(program.name, f"{value} is kept in {home}, which is not made of it in place")
+            fail(program.name, f"{value} is kept in {home}, which is not made of it in place")
         others.append(after)
         reads = [position for position, step in enumerate(program.steps) if after in step.reads]
         end = max(reads, default=end)
     if home not in program.outputs:
-        _fail(program.name, f"{value} is kept in {home}, which is no output")
+        fail(program.name, f"{value} is kept in {home}, which is no output")
 
 
 # --- kernels -------------------------------------------------------------------------------------------------------
@@ -192,12 +223,44 @@ def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
     reads, writes = set(kernel.reads), set(kernel.writes)
     where = f"kernel {kernel.name}"
     if len(reads) < len(kernel.reads) or len(writes) < len(kernel.writes) or reads & writes:
-        _fail(where, "a value may stand only once among what it reads and writes")
-    _Statements(where, reads, writes, writes if kept is None else set(kept)).body(kernel.body)
+        fail(where, "a value may stand only once among what it reads and writes")
+    if not writes.issuperset(kernel.scratch):
+        fail(where, "scratch must be among what it writes")
+    if not writes.isdisjoint(kernel.arrays):
+        fail(where, "a local array is not among what it writes")
+    kept = writes if kept is None else set(kept)
+    statements = _Statements(where, reads, writes | set(kernel.arrays), kept, {*kernel.scratch, *kernel.arrays})
+    statements.constant.update(dict.fromkeys(kernel.takes, True))
+    statements.body(kernel.body)
     verify_work(kernel)
     for value in kernel.writes:
         if not any(isinstance(s, (Store, Atomic)) and s.buffer is value for s in _below(kernel.body)):
-            _fail(where, f"it says that it writes {value}, but no statement does")
+            fail(where, f"it says that it writes {value}, but no statement does")
+    if kernel.split is not None:
+        _check_split(kernel, kernel.split, where)
+
+
+def _check_split(kernel: Kernel, split: Split, where: str) -> None:
+    """Chunks of a loop may run at once: what its iterations share, each chunk has for itself."""
+    loops = [s for s in kernel.body if isinstance(s, Loop) and s.start is split.first.expr]
+    if len(loops) != 1 or loops[0].extent is not split.last.expr:
+        fail(where, "it is divided, so it needs one loop from the first to the last iteration of a chunk")
+    (loop,) = loops
+    shared = shared_by(replace(loop, start=NOTHING), (*kernel.scratch, *kernel.arrays))
+    if shared is None:
+        fail(where, f"it is divided, but iterations of {_shown(loop)} need an order")
+    if shared.grown.keys() != split.parts.keys():
+        fail(where, f"it is divided, so {', '.join(map(str, shared.grown))} must have parts, and nothing else")
+    inside = {s.buffer for s in _below(loop.body) if isinstance(s, Store)}
+    if inside.intersection(kernel.scratch) != split.private.keys():
+        fail(where, "it is divided, so each worker needs its own scratch")
+    after = kernel.body[kernel.body.index(loop) + 1 :]
+    left = {s.value for s in after if isinstance(s, Store) and s.offset is split.number.expr}
+    if len(left) < len(after) or left != {local.expr for local in shared.registers}:
+        fail(where, "it is divided, so each chunk must leave its registers at its number, and do no more")
+    for statement in kernel.body[: kernel.body.index(loop)]:
+        if any(isinstance(s, Store) and s.buffer not in split.parts for s in _below([statement])):
+            fail(where, f"it is divided, so every chunk would do {_shown(statement)}")
 
 
 class _Frame:
@@ -214,8 +277,8 @@ class _Frame:
 class _Statements:
     """Walks over the statements of a kernel with what is declared and open at each."""
 
-    def __init__(self, kernel: str, reads: set[Any], writes: set[Any], kept: set[Any]):
-        self.kernel, self.reads, self.writes, self.kept = kernel, reads, writes, kept
+    def __init__(self, kernel: str, reads: set[Any], writes: set[Any], kept: set[Any], scratch: set[Any]):
+        self.kernel, self.reads, self.writes, self.kept, self.scratch = kernel, reads, writes, kept, scratch
         self.constant: dict[Local, bool] = {}  # the locals in scope
         self.depends: dict[Local, frozenset[Expr]] = {}  # the loop variables that a local's value comes from
         self.frames: list[_Frame] = []
@@ -231,7 +294,7 @@ class _Statements:
         where = f"{self.kernel}, {_shown(statement)}"
         if isinstance(statement, Let):
             if statement.local in self.constant:
-                _fail(where, f"{statement.local} is declared already")
+                fail(where, f"{statement.local} is declared already")
             self._expr(statement.value, statement.local.dtype, where)
             self.constant[statement.local] = statement.constant
             self.depends[statement.local] = self._variables(statement.value)
@@ -251,7 +314,7 @@ class _Statements:
     def _assign(self, statement: Assign, where: str) -> None:
         local = statement.local
         if self.constant.get(local) is not False:
-            _fail(where, f"{local} is constant" if local in self.constant else f"{local} is not declared here")
+            fail(where, f"{local} is constant" if local in self.constant else f"{local} is not declared here")
         self._expr(statement.value, local.dtype, where, target=local)
         self.depends[local] = self.depends[local] | self._variables(statement.value)
         for frame in self.frames:
@@ -260,13 +323,20 @@ class _Statements:
             frame.assigned.add(local)
             kind, variable = frame.loop.kind.value, frame.loop.variable
             if frame.loop.kind in _APART and local not in frame.listed:
-                _fail(where, f"it changes {local} from outside the {kind} loop over {variable}")
+                fail(where, f"it changes {local} from outside the {kind} loop over {variable}")
             if frame.loop.kind in _LANES and local not in frame.listed:
-                _fail(where, f"{local} is no reduction of the {kind} loop over {variable}")
+                fail(where, f"{local} is no reduction of the {kind} loop over {variable}")
+            if frame.loop.kind is LoopKind.COMBINE:
+                self._combines(local.expr, statement.value, frame, where)
+
+    def _combines(self, target: Expr, value: Expr, frame: _Frame, where: str) -> None:
+        """What iterations in any order share only takes more in, or stays as it is whichever comes last."""
+        if combining(target, value) is None and not value.is_const and value is not target:
+            fail(where, f"iterations of the combine loop over {frame.loop.variable} need an order")
 
     def _element(self, statement: Store | Atomic, where: str) -> None:
         if statement.buffer not in self.writes:
-            _fail(where, f"{statement.buffer} is not among what the kernel writes")
+            fail(where, f"{statement.buffer} is not among what the kernel writes")
         self._expr(statement.offset, INDEX_DTYPE, where)
         self._expr(statement.value, statement.buffer.dtype, where)
 
@@ -274,31 +344,37 @@ class _Statements:
         buffer = statement.buffer
         self._element(statement, where)
         moves = self._variables(statement.offset)
-        never = any(frame.loop.extent is _NOTHING for frame in self.frames)  # then its strides may have folded to 0
+        never = any(frame.loop.extent is NOTHING for frame in self.frames)  # then its strides may have folded to 0
         for frame in self.frames if not never else ():
             frame.stores.append(statement)
+            if frame.loop.kind is LoopKind.COMBINE:
+                if frame.loop.variable not in moves and buffer not in self.scratch:
+                    so_far = make(Code.LOAD, buffer.dtype, (statement.offset,), buffer)
+                    self._combines(so_far, statement.value, frame, where)
+                continue
             shared = frame.loop.kind is not LoopKind.ORDER and (
                 frame.loop.kind is not LoopKind.GRID or buffer in self.kept
             )
             if shared and frame.loop.variable not in moves and frame.loop.extent is not _ONE:
                 kind, variable = frame.loop.kind.value, frame.loop.variable
-                _fail(where, f"every iteration of the {kind} loop over {variable} writes to the same place")
+                fail(where, f"every iteration of the {kind} loop over {variable} writes to the same place")
 
     def _loop(self, loop: Loop, where: str) -> None:
         if loop.variable.code is not Code.INDEX:
-            _fail(where, f"{loop.variable} is no loop variable")
+            fail(where, f"{loop.variable} is no loop variable")
         if any(frame.loop.variable is loop.variable for frame in self.frames):
-            _fail(where, f"the loop over {loop.variable} is open already")
+            fail(where, f"the loop over {loop.variable} is open already")
         self._expr(loop.extent, INDEX_DTYPE, where)
+        self._expr(loop.start, INDEX_DTYPE, where)
         if loop.reductions and loop.kind not in _LANES | {LoopKind.GRID}:
-            _fail(where, "only grid and simd loops and loops over lanes list reductions")
+            fail(where, "only grid and simd loops and loops over lanes list reductions")
         frame = _Frame(loop, set(self.constant))
         self.frames.append(frame)
         self.body(loop.body)
         self.frames.pop()
         for _, local in loop.reductions:
             if local not in frame.assigned:
-                _fail(where, f"its reduction {local} is not assigned in it")
+                fail(where, f"its reduction {local} is not assigned in it")
         if loop.kind in _LANES:
             self._lanes(frame, where)
 
@@ -308,35 +384,35 @@ class _Statements:
         for store in frame.stores:
             places.setdefault(store.buffer, set()).add(store.offset)
         for e in frame.loads:
-            if not all(_same_lane(e.args[0], place, frame.loop.variable) for place in places.get(e.payload, ())):
-                _fail(where, f"it reads {show(e)}, but writes {e.payload} elsewhere")
+            if not all(same_lane(e.args[0], place, frame.loop.variable) for place in places.get(e.payload, ())):
+                fail(where, f"it reads {show(e)}, but writes {e.payload} elsewhere")
 
     # --- expressions ------------------------------------------------------------------------------------------------
 
     def _expr(self, root: Expr, dtype: str, where: str, target: Local | None = None) -> None:
         """``root`` is of ``dtype`` and made of what is known here.  ``target``: the local that it is assigned to."""
         if root.dtype != dtype:
-            _fail(where, f"it needs {dtype}, got {root.dtype}: {show(root)}")
-        _check_types(root, where)
+            fail(where, f"it needs {dtype}, got {root.dtype}: {show(root)}")
+        check_types(root, where)
         for variable in root.free:
             if not any(frame.loop.variable is variable for frame in self.frames):
-                _fail(where, f"{variable} is used outside its loop")
+                fail(where, f"{variable} is used outside its loop")
         for e in walk([root]):
             if e.code is Code.LOCAL:
                 self._read_local(e.payload, target, where)
             elif e.code is Code.LOAD:
                 if e.payload not in self.reads and e.payload not in self.writes:
-                    _fail(where, f"{e.payload} is not among what the kernel reads")
+                    fail(where, f"{e.payload} is not among what the kernel reads")
                 for frame in self.frames:
                     frame.loads.append(e)
 
     def _read_local(self, local: Local, target: Local | None, where: str) -> None:
         if local not in self.constant:
-            _fail(where, f"{local} is not declared here")
+            fail(where, f"{local} is not declared here")
         for frame in self.frames:
             if frame.loop.kind in _LANES and local in frame.listed and local is not target:
                 kind, variable = frame.loop.kind.value, frame.loop.variable
-                _fail(where, f"a lane of the {kind} loop over {variable} has only its share of {local}")
+                fail(where, f"a lane of the {kind} loop over {variable} has only its share of {local}")
 
     def _variables(self, root: Expr) -> frozenset[Expr]:
         """The loop variables that an expression comes from, through locals too."""
@@ -345,65 +421,6 @@ class _Statements:
             if e.code is Code.LOCAL:
                 found |= self.depends.get(e.payload, frozenset())
         return frozenset(found)
-
-
-def _same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
-    """Whether two positions belong to one value of ``variable``, for all one sees: equal strides, no known distance."""
-    if read is written:
-        return True
-    stride, distance = _stride(read, variable), read - written
-    return stride is not None and stride is _stride(written, variable) and not distance.is_const
-
-
-def _stride(position: Expr, variable: Expr) -> Expr | None:
-    """By how much a position grows with a loop variable; None where it is no multiple of it."""
-    if variable not in position.free:
-        return const(0)
-    if position is variable:
-        return const(1)
-    parts = [_stride(arg, variable) for arg in position.args]
-    if position.code not in (Code.ADD, Code.SUB, Code.MUL) or None in parts:
-        return None
-    a, b = parts
-    assert a is not None and b is not None
-    if position.code is Code.MUL:
-        moving, factor = (a, position.args[1]) if variable in position.args[0].free else (b, position.args[0])
-        return moving * factor if variable not in factor.free else None
-    return a + b if position.code is Code.ADD else a - b
-
-
-# --- one expression ------------------------------------------------------------------------------------------------
-
-
-def _check_types(root: Expr, where: str) -> None:
-    """Every operation has operands of the dtypes that it is made for, and is one that a dialect can print."""
-    for e in walk([root]):
-        problem = _problem(e)
-        if problem:
-            _fail(where, f"{problem}: {show(e)}")
-
-
-def _problem(e: Expr) -> str:
-    kinds = [arg.dtype for arg in e.args]
-    if e.code in _NOT_SCALAR:
-        return f"{e.code.name} must be gone by now"
-    if e.code is Code.LOAD:
-        if len(kinds) != 1 or kinds[0] != INDEX_DTYPE:
-            return "a stored value is read at one row-major position"
-        return "" if e.dtype == e.payload.dtype else f"it reads {e.dtype} from an array of {e.payload.dtype}"
-    if e.code in _SAME_DTYPE and any(kind != e.dtype for kind in kinds):
-        return f"operands of {', '.join(kinds)} cannot give {e.dtype}"
-    if e.code is Code.DIV and e.dtype in dtypes.DISCRETE:
-        return "only floats and complex numbers are divided"
-    if e.code in COMPARISONS and (e.dtype != "bool" or kinds[0] != kinds[1]):
-        return f"{' and '.join(kinds)} cannot be compared"
-    if e.code in (Code.SELECT, Code.GUARDED) and kinds != ["bool", e.dtype, e.dtype]:
-        return f"a choice of {e.dtype} cannot be made of {', '.join(kinds)}"
-    if e.code in (Code.INDEX, Code.LENGTH, Code.UNRAVEL) and {e.dtype, *kinds} != {INDEX_DTYPE}:
-        return f"it must be of {INDEX_DTYPE}"
-    if e.code is Code.CALL and any(kind in dtypes.DISCRETE for kind in kinds):
-        return "functions take floats or complex numbers"
-    return ""
 
 
 # --- walking -------------------------------------------------------------------------------------------------------
@@ -424,6 +441,7 @@ def _roots(body: Iterable[Statement]) -> Iterator[Expr]:
     for statement in _below(body):
         if isinstance(statement, Loop):
             yield statement.extent
+            yield statement.start
         elif isinstance(statement, If):
             yield statement.condition
         elif not isinstance(statement, Barrier):
@@ -443,7 +461,3 @@ def _shown(statement: Statement) -> str:
     if isinstance(statement, Barrier):
         return "`barrier`"
     return f"`{statement.local} = {show(statement.value, 60)}`"
-
-
-def _fail(where: str, rule: str) -> NoReturn:
-    raise VerifyError(f"{where}: {rule}")

@@ -58,7 +58,7 @@ def widen(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]]) -> Kernel:
         return new
 
     body = visit(kernel.body, True)
-    return replace(kernel, body=body, writes=[*kernel.writes, *arrays])
+    return replace(kernel, body=body, writes=[*kernel.writes, *arrays], scratch=[*kernel.scratch, *arrays])
 
 
 @dataclass

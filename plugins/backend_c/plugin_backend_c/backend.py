@@ -8,6 +8,7 @@ from core.errors import BackendError
 from core.ir.centry import functions_of
 from core.ir.cunits import print_units
 from core.ir.program import Program
+from core.ir.target import Target
 from core.records import Probe
 from plugin_backend_c import cache, compiler, launcher
 from plugin_backend_c.dialect import C
@@ -22,6 +23,7 @@ class Driver:
     name = "c"
     dialect = "c"
     dialect_table = C
+    target = Target(threads=True)
 
     def probe(self) -> Probe:
         """The compiler, or why there is none.  What it can do is tried once, and remembered in the cache."""
@@ -41,7 +43,7 @@ class Driver:
             raise BackendError(f"backend 'c' needs a C compiler: {why}; {REMEDY}")
         library, sources = cache.load(print_units(program, C), found)
         routines = [routine.address(name) for name, routine in functions_of(program).items()]
-        return Executable(program, library, sources, routines, launcher.module(found))
+        return Executable(program, library, sources, routines, found, launcher.module(found))
 
 
 driver = Driver()

@@ -29,7 +29,7 @@ def load(units: Sequence[str], compiler: Compiler) -> tuple[ctypes.CDLL, dict[st
     problem: OSError | None = None
     for place in folders():
         try:
-            return _loaded(texts, place / f"{key}.so", compiler), texts
+            return loaded(texts, place / f"{key}.so", compiler), texts
         except OSError as error:  # a read-only folder, a full disk, a file system that nothing may be run from
             problem = error
     raise CompileError(f"{compiler} could not build {key}.c: {problem}", source_code="\n".join(units)) from problem
@@ -39,8 +39,11 @@ def _names(key: str, count: int) -> list[str]:
     return [f"{key}.c", *(f"{key}_{number}.c" for number in range(2, count + 1))]
 
 
-def _loaded(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> ctypes.CDLL:
-    """Errors: OSError when this folder does not serve, CompileError."""
+def loaded(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> ctypes.CDLL:
+    """The library in a file, built unless it is there.
+
+    Errors  OSError when its folder does not serve, CompileError.
+    """
     if intact(binary):
         try:
             return _opened(binary)

@@ -15,18 +15,27 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
-from core.ir.centry import Status, report_length
+from core.ir.centry import Status, kernels_of, report_length
 from core.ir.clibrary import read_failure
 from core.ir.program import GuardFailed, LibraryStep, Program, Value
-from plugin_backend_c import launcher
+from core.threads import get_num_threads
+from plugin_backend_c import launcher, pool
+from plugin_backend_c.compiler import Compiler
 
 _DECLARATIONS = """
-typedef int32_t (*core_host_call)(int32_t, void **, const int64_t *, void **, int64_t *);
-typedef void *(*core_memory)(void *, void *, int64_t);
-typedef int32_t (*core_entry)(void **, const int64_t *, void **, void **, core_host_call, void **, int64_t *,
-                              int64_t *, core_memory, void *);
+typedef struct core_call core_call;
+struct core_call {
+    void *(*memory)(core_call *, void *, int64_t);
+    int32_t (*python)(int32_t, void **, const int64_t *, void **, int64_t *);
+    void (*busy)(core_call *);
+    void (*run)(void (*)(void *, int64_t, int64_t, int64_t), void *, int64_t, int64_t, int64_t);
+    int64_t work, threads;
+};
+typedef int32_t (*core_entry)(void **, const int64_t *, void **, void **, void **, int64_t *, int64_t *, core_call *);
 typedef void (*core_release)(void *);
 """
+_RUN = "void (*)(void (*)(void *, int64_t, int64_t, int64_t), void *, int64_t, int64_t, int64_t)"
+_PYTHON = "int32_t(int32_t, void **, const int64_t *, void **, int64_t *)"
 
 
 @cache
@@ -46,8 +55,16 @@ class _Foreign:
         self.release = ffi.cast("core_release", executable._release_address)
         self.constants = ffi.cast("void **", ctypes.addressof(executable._constant_pointers))
         self.routines = ffi.cast("void **", ctypes.addressof(executable._routines))
-        is_needed = bool(executable.program.host_nodes)
-        self.host = ffi.callback("core_host_call", executable._call_python) if is_needed else ffi.NULL
+        program = executable.program
+        self.host = ffi.callback(_PYTHON, executable._call_python) if program.host_nodes else ffi.NULL
+        has_chunks = any(kernel.split for kernel in kernels_of(program))
+        self.busy = ffi.callback("void(core_call *)", executable._find_threads) if has_chunks else ffi.NULL
+
+    def offer(self) -> Any:
+        """What a call offers to its program; cffi lets other Python threads run meanwhile in any case."""
+        offer = self.ffi.new("core_call *")
+        offer.python, offer.busy, offer.threads = self.host, self.busy, 1
+        return offer
 
 
 def _address(function: Any) -> int:
@@ -70,7 +87,8 @@ class _Call:
 class Executable:
     """A program as a function of arrays.
 
-    sources  file name -> C text;  program  what it was printed from
+    sources   file name -> C text;  program  what it was printed from
+    compiler  builds the pool of threads, when it is first needed
     """
 
     def __init__(
@@ -79,12 +97,13 @@ class Executable:
         library: ctypes.CDLL,
         sources: dict[str, str],
         routines: Sequence[int],
+        compiler: Compiler | None = None,
         extension: ModuleType | None = None,
     ):
         self.program, self.sources, self._extension = program, sources, extension
         self._entry_address = _address(getattr(library, program.name))
         self._release_address = _address(library.core_release)
-        self._calls = local()
+        self._compiler, self._calls = compiler, local()
         self._constants = {v: np.ascontiguousarray(a).reshape(a.shape) for v, a in program.constants.items()}
         self._constant_pointers = _pointers([a.__array_interface__["data"][0] for a in self._constants.values()])
         self._routines = _pointers(routines)
@@ -130,12 +149,10 @@ class Executable:
                 ffi.new("int64_t[]", lengths or [0]),
                 foreign.constants,
                 foreign.routines,
-                foreign.host,
                 outputs,
                 output_lengths,
                 report,
-                ffi.NULL,
-                ffi.NULL,
+                foreign.offer(),
             )
         finally:
             if foreign.host:
@@ -144,6 +161,12 @@ class Executable:
             self._raise(status, report, call)
         made = self._wrapped(outputs, output_lengths)
         return made if self._plain else self._all_outputs(made, arrays, call)
+
+    def _find_threads(self, offer: Any) -> None:
+        """What C calls before long work."""
+        run = pool.address_of_run(self._compiler)
+        if run:
+            offer.run, offer.threads = foreign_functions().cast(_RUN, run), get_num_threads()
 
     # --- results ----------------------------------------------------------------------------------------------------
 

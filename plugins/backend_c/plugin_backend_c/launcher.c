@@ -16,6 +16,7 @@
 _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "the entry function's lengths must be those of NumPy");
 
 #include "launcher_memory.h"
+#include "pool.h"
 #include "launcher_program.h"
 
 /* --- a call ------------------------------------------------------------------------------------------------------- */
@@ -36,17 +37,34 @@ typedef struct {
     Program *program; /* of ``executable``; NULL: it has none that fits */
 } Call;
 
-/* Where a program may ask for memory: a large block means work, for which others need not wait. */
-static void *call_memory(void *context, void *block, int64_t size)
+/* What a call offers to its program. */
+typedef struct {
+    CoreCall offered; /* stands first: a program gives it back */
+    PyThreadState *released;
+} Offer;
+
+static PyObject *count_threads; /* a callable: how many threads a call may use now */
+
+static void *call_memory(CoreCall *call, void *block, int64_t size)
 {
-    PyThreadState **released = context;
-    if (block) {
-        give_block(block, (size_t)size);
-        return NULL;
+    if (!block)
+        return get_block((size_t)size);
+    give_block(block, (size_t)size);
+    return NULL;
+}
+
+/* Much work follows: others need not wait for it. */
+static void call_busy(CoreCall *call)
+{
+    if (count_threads) {
+        PyObject *count = PyObject_CallNoArgs(count_threads);
+        const long threads = count ? PyLong_AsLong(count) : -1;
+        Py_XDECREF(count);
+        PyErr_Clear(); /* the option was checked when it was set; what cannot be read here only costs time */
+        if (threads > 0)
+            call->threads = threads;
     }
-    if (size > QUICK_BYTES && !*released)
-        *released = PyEval_SaveThread();
-    return get_block((size_t)size);
+    ((Offer *)call)->released = PyEval_SaveThread();
 }
 
 /* An array that owns ``block``; NULL with an exception, and then the block is given back. */
@@ -165,7 +183,7 @@ static PyObject *launch(const Call *self, const Program *program, PyObject *cons
     PyObject *inputs[program->n_inputs + 1];
     void *pointers[program->n_inputs + 1], *blocks[program->n_made + 1];
     int64_t lengths[program->n_lengths_in + 1], lengths_out[program->n_lengths_out + 1], report[program->report_length];
-    int64_t elements = 0, *at = lengths;
+    int64_t *at = lengths;
     const npy_intp *known = self->lengths;
     Py_ssize_t held = 0;
     PyObject *result = NULL;
@@ -187,24 +205,20 @@ static PyObject *launch(const Call *self, const Program *program, PyObject *cons
             || !PyArray_CHKFLAGS(array, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED))
             goto done;
         const npy_intp *dims = PyArray_DIMS(array);
-        int64_t size = 1;
         for (int axis = 0; axis < kind->ndim; axis++)
-            size *= *at++ = dims[axis];
+            *at++ = dims[axis];
         if (known && k < self->n_args)
             for (int axis = 0; axis < kind->ndim; axis++, known++)
                 if (*known >= 0 && *known != dims[axis])
                     goto done;
-        elements += size;
         pointers[k] = PyArray_DATA(array);
         inputs[held++] = Py_NewRef(item); /* another thread may replace a cell's value meanwhile */
     }
-    PyThreadState *released = NULL;
-    if (program->heavy || elements > QUICK_ELEMENTS)
-        released = PyEval_SaveThread();
-    const int32_t status = program->entry(pointers, lengths, program->constants, program->routines, NULL, blocks,
-        lengths_out, report, call_memory, &released);
-    if (released)
-        PyEval_RestoreThread(released);
+    Offer offer = {{call_memory, NULL, call_busy, core_pool_run, 0, 1}, NULL};
+    const int32_t status = program->entry(
+        pointers, lengths, program->constants, program->routines, blocks, lengths_out, report, &offer.offered);
+    if (offer.released)
+        PyEval_RestoreThread(offer.released);
     if (status == 0)
         result = finished(self, program, inputs, blocks, lengths_out);
 done:
@@ -354,7 +368,14 @@ static PyTypeObject CallType = {
 
 /* --- the module --------------------------------------------------------------------------------------------------- */
 
+static PyObject *ask_for_threads(PyObject *module, PyObject *callable)
+{
+    Py_XSETREF(count_threads, Py_NewRef(callable));
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"ask_for_threads", ask_for_threads, METH_O, "Set the callable that says how many threads a long call may use."},
     {"release_memory", release_memory, METH_NOARGS, "Give back to the system what is kept for the next call."},
     {NULL, NULL, 0, NULL},
 };

@@ -23,9 +23,9 @@ import numpy as np
 
 from core.errors import CompileError
 from core.ir.centry import report_length
-from core.ir.nodes import If, Loop, Statement
-from core.ir.program import KernelStep, LibraryStep, Program
+from core.ir.program import Program
 from core.options import config
+from core.threads import get_num_threads
 from plugin_backend_c import cache as libraries
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders
@@ -46,7 +46,7 @@ def _module(compiler: Compiler) -> ModuleType | None:
     folder = Path(sysconfig.get_path("include") or "")
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not (folder / "Python.h").is_file():
         return None
-    flags, linker = ("-O2", f"-I{folder}", f"-I{np.get_include()}"), compiler.linker
+    flags, linker = ("-O2", "-pthread", f"-I{folder}", f"-I{np.get_include()}"), compiler.linker
     if sys.platform == "darwin":
         linker += ("-undefined", "dynamic_lookup")
     builder, text = replace(compiler, flags=flags, linker=linker), source()
@@ -54,11 +54,13 @@ def _module(compiler: Compiler) -> ModuleType | None:
     key = hashlib.sha256(f"{builder.identity}\n{about}\n{text}".encode()).hexdigest()[:40]
     for place in folders():
         try:
-            return _loaded(text, place / f"{key}.so", builder)
+            made = _loaded(text, place / f"{key}.so", builder)
         except (OSError, ImportError):  # a folder that cannot be written, or that nothing may be run from
             continue
         except CompileError:
             break
+        made.ask_for_threads(get_num_threads)
+        return made
     return None
 
 
@@ -102,9 +104,7 @@ def launchable(
 
     inputs, made = kinds(program.inputs), kinds(program.made)
     try:
-        return extension.Program(
-            *addresses, inputs, made, _origins(program, constants), is_heavy(program), report_length(program), keep
-        )
+        return extension.Program(*addresses, inputs, made, _origins(program, constants), report_length(program), keep)
     except ValueError:  # too many arguments for the stack
         return None
 
@@ -124,25 +124,6 @@ def _origins(program: Program, constants: dict[Any, np.ndarray]) -> tuple[tuple[
         else:
             origins.append((INPUT, program.inputs.index(value), None))
     return tuple(origins)
-
-
-def is_heavy(program: Program) -> bool:
-    """Whether a call may take long though its arrays are small: products, and loops deeper than any array."""
-    deepest = max((len(program.shapes[value]) for value in (*program.inputs, *program.outputs)), default=0)
-    return any(
-        isinstance(step, LibraryStep) or (isinstance(step, KernelStep) and _depth(step.kernel.body) > deepest)
-        for step in program.steps
-    )
-
-
-def _depth(body: Sequence[Statement]) -> int:
-    depth = 0
-    for statement in body:
-        if isinstance(statement, Loop):
-            depth = max(depth, 1 + _depth(statement.body))
-        elif isinstance(statement, If):
-            depth = max(depth, _depth(statement.body), _depth(statement.orelse))
-    return depth
 
 
 # --- a function -------------------------------------------------------------------------------------------------------

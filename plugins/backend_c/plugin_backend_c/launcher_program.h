@@ -1,11 +1,17 @@
 /* A program as the launcher sees it: the entry function, what it takes, and where each output comes from. */
 
-typedef void *(*Memory)(void *context, void *block, int64_t size);
-typedef int32_t (*Entry)(void **inputs, const int64_t *lengths, void **constants, void **routines, void *host,
-    void **outputs, int64_t *output_lengths, int64_t *report, Memory memory, void *context);
+typedef struct CoreCall CoreCall;
+struct CoreCall { /* what an entry function gets from its caller, as core.ir.centry has it */
+    void *(*memory)(CoreCall *, void *block, int64_t size);
+    int32_t (*python)(int32_t, void **inputs, const int64_t *lengths, void **outputs, int64_t *output_lengths);
+    void (*busy)(CoreCall *);
+    void (*run)(Task, void *arguments, int64_t n, int64_t chunk, int64_t threads);
+    int64_t work, threads;
+};
+typedef int32_t (*Entry)(void **inputs, const int64_t *lengths, void **constants, void **routines, void **outputs,
+    int64_t *output_lengths, int64_t *report, CoreCall *call);
 
 enum { MOST_WORDS = 8192 }; /* that a call may put on the stack */
-static const int64_t QUICK_ELEMENTS = 16384, QUICK_BYTES = 131072; /* about 20 us of work */
 
 typedef struct {
     PyArray_Descr *dtype;
@@ -26,7 +32,6 @@ typedef struct {
     void **constants, **routines;
     PyObject *keep; /* what owns the three above */
     Py_ssize_t n_inputs, n_made, n_outputs, n_lengths_in, n_lengths_out;
-    int heavy; /* takes long, whatever its inputs */
     int report_length;
     Kind *inputs, *made;
     Output *outputs;
@@ -96,9 +101,9 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *named
 {
     unsigned long long entry, constants, routines;
     PyObject *inputs, *made, *outputs, *keep;
-    int heavy, report_length;
-    if (!PyArg_ParseTuple(args, "KKKO!O!O!piO", &entry, &constants, &routines, &PyTuple_Type, &inputs, &PyTuple_Type,
-            &made, &PyTuple_Type, &outputs, &heavy, &report_length, &keep))
+    int report_length;
+    if (!PyArg_ParseTuple(args, "KKKO!O!O!iO", &entry, &constants, &routines, &PyTuple_Type, &inputs, &PyTuple_Type,
+            &made, &PyTuple_Type, &outputs, &report_length, &keep))
         return NULL;
     Program *self = (Program *)type->tp_alloc(type, 0);
     if (!self)
@@ -106,7 +111,6 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *named
     self->entry = (Entry)(uintptr_t)entry;
     self->constants = (void **)(uintptr_t)constants;
     self->routines = (void **)(uintptr_t)routines;
-    self->heavy = heavy;
     self->report_length = report_length;
     self->keep = Py_NewRef(keep);
     if ((self->n_lengths_in = read_kinds(inputs, &self->inputs, &self->n_inputs)) < 0

@@ -206,8 +206,9 @@ def driver(case, program):
     count = sum(len(program.shapes[value]) for value in program.made)
     lines.append(f"int64_t output_lengths[{count + 1}], report[8], status = 0;")
     lines.append("for (int call = 0; call < 2; call++) {")
+    lines.append("core_call offered = {.threads = 1};")
     lines.append(
-        f"status = {program.name}(inputs, lengths, constants, routines, 0, outputs, output_lengths, report, 0, 0);"
+        f"status = {program.name}(inputs, lengths, constants, routines, outputs, output_lengths, report, &offered);"
     )
     lines.append("int64_t at = 0, sum = 0, size; (void)at;")
     for number, value in enumerate(program.made):

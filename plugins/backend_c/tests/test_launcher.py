@@ -596,7 +596,7 @@ def test_a_call_that_makes_no_sense_is_refused(extension, changes, error):
 @pytest.mark.parametrize("outputs", [((0, 1, None),), ((1, 0, None),), ((2, 0, None),), ((3, 0, 1),), ((7, 0, None),)])
 def test_a_program_whose_outputs_make_no_sense_is_refused(extension, outputs):
     with pytest.raises(ValueError, match="output 0 needs an origin and an index"):
-        extension.Program(0, 0, 0, (), ((np.dtype("f8"), 1),), outputs, False, 4, None)
+        extension.Program(0, 0, 0, (), ((np.dtype("f8"), 1),), outputs, 4, None)
 
 
 @pytest.mark.parametrize("current", [[], [None], [object()]])

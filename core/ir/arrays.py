@@ -1,0 +1,27 @@
+"""Local arrays: scratch that is short, and of constant length, lies on the stack of the function that uses it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from core import dtypes
+from core.ir.axes import product
+from core.ir.expr import Expr
+from core.ir.nodes import Kernel
+
+MOST_BYTES = 8192  # of one array
+
+
+def with_arrays(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]]) -> Kernel:
+    """``kernel`` with the scratch that may be local arrays among its ``arrays``, no longer among what it writes."""
+    arrays = {}
+    for value in kernel.scratch:
+        size = product(shapes[value])
+        if size.is_const and size.payload * dtypes.size_bytes(value.dtype) <= MOST_BYTES:
+            arrays[value] = size.payload
+    if not arrays:
+        return kernel
+    writes = [value for value in kernel.writes if value not in arrays]
+    scratch = [value for value in kernel.scratch if value not in arrays]
+    return replace(kernel, writes=writes, scratch=scratch, arrays={**kernel.arrays, **arrays})

@@ -1,0 +1,78 @@
+"""What a legal scalar expression is, and which places of memory belong to one lane of a vector: rules for verify.py."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from core import dtypes
+from core.errors import VerifyError
+from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, show, walk
+
+_NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
+_SAME_DTYPE = frozenset(
+    {Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.FLOORDIV, Code.MOD, Code.POW, Code.NEG, Code.AND, Code.OR, Code.XOR}
+    | {Code.NOT, Code.SHL, Code.SHR, Code.MIN, Code.MAX}
+)
+
+
+def same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
+    """Whether two positions belong to one value of ``variable``, for all one sees: equal strides, no known distance."""
+    if read is written:
+        return True
+    stride, distance = _stride(read, variable), read - written
+    return stride is not None and stride is _stride(written, variable) and not distance.is_const
+
+
+def _stride(position: Expr, variable: Expr) -> Expr | None:
+    """By how much a position grows with a loop variable; None where it is no multiple of it."""
+    if variable not in position.free:
+        return const(0)
+    if position is variable:
+        return const(1)
+    parts = [_stride(arg, variable) for arg in position.args]
+    if position.code not in (Code.ADD, Code.SUB, Code.MUL) or None in parts:
+        return None
+    a, b = parts
+    assert a is not None and b is not None
+    if position.code is Code.MUL:
+        moving, factor = (a, position.args[1]) if variable in position.args[0].free else (b, position.args[0])
+        return moving * factor if variable not in factor.free else None
+    return a + b if position.code is Code.ADD else a - b
+
+
+# --- one expression ------------------------------------------------------------------------------------------------
+
+
+def check_types(root: Expr, where: str) -> None:
+    """Every operation has operands of the dtypes that it is made for, and is one that a dialect can print."""
+    for e in walk([root]):
+        problem = _problem(e)
+        if problem:
+            fail(where, f"{problem}: {show(e)}")
+
+
+def _problem(e: Expr) -> str:
+    kinds = [arg.dtype for arg in e.args]
+    if e.code in _NOT_SCALAR:
+        return f"{e.code.name} must be gone by now"
+    if e.code is Code.LOAD:
+        if len(kinds) != 1 or kinds[0] != INDEX_DTYPE:
+            return "a stored value is read at one row-major position"
+        return "" if e.dtype == e.payload.dtype else f"it reads {e.dtype} from an array of {e.payload.dtype}"
+    if e.code in _SAME_DTYPE and any(kind != e.dtype for kind in kinds):
+        return f"operands of {', '.join(kinds)} cannot give {e.dtype}"
+    if e.code is Code.DIV and e.dtype in dtypes.DISCRETE:
+        return "only floats and complex numbers are divided"
+    if e.code in COMPARISONS and (e.dtype != "bool" or kinds[0] != kinds[1]):
+        return f"{' and '.join(kinds)} cannot be compared"
+    if e.code in (Code.SELECT, Code.GUARDED) and kinds != ["bool", e.dtype, e.dtype]:
+        return f"a choice of {e.dtype} cannot be made of {', '.join(kinds)}"
+    if e.code in (Code.INDEX, Code.LENGTH, Code.UNRAVEL) and {e.dtype, *kinds} != {INDEX_DTYPE}:
+        return f"it must be of {INDEX_DTYPE}"
+    if e.code is Code.CALL and any(kind in dtypes.DISCRETE for kind in kinds):
+        return "functions take floats or complex numbers"
+    return ""
+
+
+def fail(where: str, rule: str) -> NoReturn:
+    raise VerifyError(f"{where}: {rule}")
