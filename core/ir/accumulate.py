@@ -30,7 +30,8 @@ from core.ir.program import (
 )
 from core.ir.rebuild import loads_in, rebuild
 
-ROUTINE = "gemm_add"  # operands of gemm, what is added to, perhaps a factor (0-d); attribute "alpha": a constant factor
+# operands of gemm or gemv, what they are added to, perhaps a 0-d factor; attribute "alpha", a constant factor
+ROUTINE = "gemm_add"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _only_read_once(definitions: Mapping[Value, Definition], kept: Collection[Va
     return {
         value
         for value, definition in definitions.items()
-        if isinstance(definition, FromLibrary) and definition.call.name == "gemm"
+        if isinstance(definition, FromLibrary) and definition.call.name in ("gemm", "gemv")
         if count[value] == 1 and value not in whole
     }
 

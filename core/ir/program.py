@@ -77,7 +77,7 @@ class Scattering:
 class LibraryCall:
     """A named routine that a library plugin binds, and what must be known of it to plan a call.
 
-    ``gemm``: operands (m, k) or (k,), and (k, n) or (k,), one a matrix; output (m, n), (m,) or (n,); all float32 or
+    ``gemm``: operands (m, k) and (k, n), output (m, n); ``gemv``: (m, k) and (k,), or (k,) and (k, n); all float32 or
     all float64.
 
     batch       so many leading axes of the outputs stack calls; those of the operands broadcast to them

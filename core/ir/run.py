@@ -151,7 +151,7 @@ class _Call:
         operands = [self._operand(operand) for operand in step.operands]
         for value in step.outputs:
             self.arrays[value] = self._memory(value)
-        if step.call.name == "gemm":
+        if step.call.name in ("gemm", "gemv"):
             results = [np.matmul(*operands)]
         elif step.call.name == "gemm_add":
             a, b, start, *factor = operands

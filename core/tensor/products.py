@@ -86,8 +86,9 @@ class Dot(Op):
         if x.dtype != y.dtype or x.dtype not in _IN_LIBRARIES or x.ndim == y.ndim == 1:
             return None
         inner = ((0, -1), (1, -y.ndim))
-        large = tuple(k for k, operand in enumerate((x, y)) if operand.ndim == 2)
-        return LibraryCall("gemm", same=(inner,), stored=large if len(large) == 1 else ())
+        if x.ndim == y.ndim:
+            return LibraryCall("gemm", same=(inner,))
+        return LibraryCall("gemv", same=(inner,), stored=(0 if x.ndim == 2 else 1,))
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """d(xy) = dx y + x dy, so g y^T and x^T g; an outer product where an operand is a vector."""

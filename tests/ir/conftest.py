@@ -28,7 +28,7 @@ def gemm():
     class Products:
         @core.hookimpl
         def libraries(self):
-            bindings = dict.fromkeys(("gemm", "gemm_add"), "what a backend would take")
+            bindings = dict.fromkeys(("gemm", "gemv", "gemm_add"), "what a backend would take")
             return [Library("products", "ir", tuple(bindings), bindings)]
 
     plugin = Products()

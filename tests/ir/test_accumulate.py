@@ -45,7 +45,7 @@ ACCUMULATED = [
     (lambda x, w, h, u, b: (x @ w + h @ u) * b + (x @ w[::-1] - h @ u[::-1]), ["gemm", "gemm_add"] * 2),
     (lambda x, w, h, u, b: (x @ w + h @ u).sum(0), ["gemm", "gemm_add"]),
     (lambda x, w, h, u, b: x.T @ h @ u + x.T @ x @ w, ["gemm"] * 3 + ["gemm_add"]),
-    (lambda x, w, h, u, b: (w.T @ x[0]) + (u.T @ h[1]), ["gemm", "gemm_add"]),
+    (lambda x, w, h, u, b: (w.T @ x[0]) + (u.T @ h[1]), ["gemm_add", "gemv"]),
     (lambda x, w, h, u, b: (x[None] @ w) + (h[None] @ u), ["gemm", "gemm_add"]),
 ]
 

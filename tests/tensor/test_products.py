@@ -126,18 +126,18 @@ def test_scalar_products_conjugate_the_first_operand(function, expected):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "x_ndim, y_ndim, rest",
+    "name, x_ndim, y_ndim, rest",
     [
-        (2, 2, {"same": (((0, -1), (1, -2)),)}),
-        (2, 1, {"same": (((0, -1), (1, -1)),), "stored": (0,)}),
-        (1, 2, {"same": (((0, -1), (1, -2)),), "stored": (1,)}),
-        (3, 2, {"same": (((0, -1), (1, -2)),), "batch": 1, "ranks": (2, 2)}),
+        ("gemm", 2, 2, {"same": (((0, -1), (1, -2)),)}),
+        ("gemv", 2, 1, {"same": (((0, -1), (1, -1)),), "stored": (0,)}),
+        ("gemv", 1, 2, {"same": (((0, -1), (1, -2)),), "stored": (1,)}),
+        ("gemm", 3, 2, {"same": (((0, -1), (1, -2)),), "batch": 1, "ranks": (2, 2)}),
     ],
 )
-def test_products_of_one_float_dtype_are_a_library_call(dtype, x_ndim, y_ndim, rest):
-    x, y = (ct.tensor(name, dtype=dtype, ndim=ndim) for name, ndim in (("x", x_ndim), ("y", y_ndim)))
+def test_products_of_one_float_dtype_are_a_library_call(dtype, name, x_ndim, y_ndim, rest):
+    x, y = (ct.tensor(letter, dtype=dtype, ndim=ndim) for letter, ndim in (("x", x_ndim), ("y", y_ndim)))
     node = (x @ y).owner
-    assert node.op.library_call(node) == LibraryCall("gemm", **rest)
+    assert node.op.library_call(node) == LibraryCall(name, **rest)
 
 
 def test_other_products_are_not_a_library_call():

@@ -14,7 +14,11 @@ def backends() -> list[Backend]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    return [Library("scipy-blas", dialect="c", provides=("gemm", "gemm_add"), ref="plugin_backend_c.products:ROUTINES")]
+    return [
+        Library(
+            "scipy-blas", dialect="c", provides=("gemm", "gemv", "gemm_add"), ref="plugin_backend_c.products:ROUTINES"
+        )
+    ]
 
 
 @hookimpl

@@ -86,4 +86,4 @@ def _gemm(call: Call) -> Iterator[str]:
 
 _OWN = {f"{letter}product": "void {}(void *, int64_t, int64_t, int64_t)" for letter in LETTERS.values()}
 _PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers={"core_product": STRUCTURE})
-ROUTINES = {"gemm": _PRODUCT, "gemm_add": _PRODUCT}
+ROUTINES = dict.fromkeys(("gemm", "gemv", "gemm_add"), _PRODUCT)
