@@ -54,7 +54,7 @@ class Limits:
     nodes: tuple[int, ...] = (100, 1000, 5000, 20000)
 
 
-QUICK = Limits(repeats=2, once_s=3.0, timeout_s=15.0, models=("chain",), nodes=(100, 1000))
+QUICK = Limits(repeats=2, once_s=2.0, timeout_s=10.0, models=("chain",), nodes=(300,))
 
 
 def names(limits: Limits) -> list[str]:

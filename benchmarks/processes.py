@@ -56,6 +56,7 @@ class Worker:
         self.peer, self.variables, self.log = peer, variables, log
         self._command = [python, "-m", "benchmarks.worker", peer, str(threads), clock]
         self.hello: dict[str, Any] = {}
+        self.spent_s = 0.0  # for compiling, so far
         self._process: subprocess.Popen | None = None
         self._rest = b""
 

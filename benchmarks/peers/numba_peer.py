@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -16,14 +18,19 @@ def version(variant: str = "") -> str:
     return numba.__version__
 
 
+@cache
+def _kernels(dtype: str, parallel: bool) -> dict[str, Any]:
+    """All of them; each is compiled when it is first called, for all sizes."""
+    jit = numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy", parallel=parallel)
+    kernels: dict[str, Any] = {}
+    for module in (elementwise, rows, training, models):
+        kernels.update(module.kernels(np.dtype(dtype).type, jit))
+    return kernels
+
+
 def build(case: Case, arrays: Sequence[np.ndarray], variant: str = "", threads: int = 1) -> Run:
     numba.set_num_threads(threads)
-    jit = numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy", parallel=threads > 1)
-    real = np.dtype(case.dtype).type
-    kernels = {}
-    for module in (elementwise, rows, training, models):
-        kernels.update(module.kernels(real, jit))
-    kernel = kernels[case.kernel]
+    kernel = _kernels(case.dtype, threads > 1)[case.kernel]
     if case.kind != STEP:
         return Run(kernel, arrays, arrays_of)
     arrays = [a.copy() if k in case.family.wrt else a for k, a in enumerate(arrays)]

@@ -63,15 +63,29 @@ def build(case: Case, arrays: Sequence[np.ndarray], variant: str = "numba", thre
     with pytensor.config.change_flags(floatX=case.dtype):
         if case.kind == STEP:
             return _step(case, arrays, MODES[variant])
-        symbols = [_symbol(k, a) for k, a in enumerate(arrays)]
-        f = pytensor.function(
-            [In(symbol, borrow=True) for symbol in symbols],
-            [Out(out, borrow=True) for out in outputs(case, symbols)],
-            mode=MODES[variant],
-            on_unused_input="ignore",
-        )
-    f.trust_input = True
+        f = _function(case, arrays, MODES[variant])
     return Run(f, arrays, arrays_of, free=f.free)
+
+
+_last: tuple[Any, Any] = (None, None)
+
+
+def _function(case: Case, arrays: Sequence[np.ndarray], mode: str) -> Any:
+    """The compiled function; the last one is kept, as it serves all sizes."""
+    global _last
+    key = (case.family, case.kind, case.dtype, mode)
+    if _last[0] == key:
+        return _last[1]
+    symbols = [_symbol(k, a) for k, a in enumerate(arrays)]
+    f = pytensor.function(
+        [In(symbol, borrow=True) for symbol in symbols],
+        [Out(out, borrow=True) for out in outputs(case, symbols)],
+        mode=mode,
+        on_unused_input="ignore",
+    )
+    f.trust_input = True
+    _last = (key, f)
+    return f
 
 
 def _symbol(k: int, array: np.ndarray) -> Any:

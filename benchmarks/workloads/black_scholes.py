@@ -53,7 +53,7 @@ GREEKS = Family("black_scholes", _inputs, _call, "transcendental", _greeks, wrt=
 
 CASES = [
     *(
-        Case(BLACK_SCHOLES, FORWARD, dtype, (n,), quick=(dtype, n) in [("float64", 10**4), ("float64", 10**6)])
+        Case(BLACK_SCHOLES, FORWARD, dtype, (n,), quick=(dtype, n) == ("float64", 10**6))
         for dtype, sizes in [("float64", (100, 10**4, 10**6, 10**7)), ("float32", (10**4, 10**6))]
         for n in sizes
     ),

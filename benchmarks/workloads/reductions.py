@@ -20,7 +20,7 @@ def _family(name: str, axis: int | None) -> Family:
 
 FAMILIES = [_family(name, axis) for name in ("sum", "max") for axis in (0, 1, None)]
 _TALL, _SQUARE, _WIDE = (100000, 64), (1000, 1000), (64, 100000)
-_QUICK = [("sum_axis0", _SQUARE), ("sum_axis1", _SQUARE), ("max_axis1", _SQUARE), ("sum_axis0", _TALL)]
+_QUICK = [("sum_axis0", _TALL), ("sum_axis1", _SQUARE), ("max_axis1", _SQUARE)]
 
 # A sum that nearly cancels is compared with the size of the whole output, so only a sum of everything needs more room.
 CASES = [
