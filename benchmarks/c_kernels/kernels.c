@@ -21,9 +21,18 @@ typedef void gemm_float(const char *, const char *, int *, int *, int *, float *
 static gemm_double *gemm_float64;
 static gemm_float *gemm_float32;
 
-void use_blas(void *dgemm, void *sgemm) {
+typedef void factor_double(const char *, int *, double *, int *, int *);
+typedef void factor_float(const char *, int *, float *, int *, int *);
+static factor_double *potrf_float64, *potri_float64;
+static factor_float *potrf_float32, *potri_float32;
+
+void use_routines(void *dgemm, void *sgemm, void *dpotrf, void *spotrf, void *dpotri, void *spotri) {
     gemm_float64 = (gemm_double *)dgemm;
     gemm_float32 = (gemm_float *)sgemm;
+    potrf_float64 = (factor_double *)dpotrf;
+    potrf_float32 = (factor_float *)spotrf;
+    potri_float64 = (factor_double *)dpotri;
+    potri_float32 = (factor_float *)spotri;
 }
 
 void repeat(void (*kernel)(void **, const long *), void **args, const long *n, long count) {

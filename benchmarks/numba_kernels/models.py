@@ -10,7 +10,7 @@ import numpy as np
 
 
 def kernels(real: type, jit: Callable[[Any], Any]) -> dict[str, Any]:
-    return {**_hierarchical(real, jit), **_mixture(real, jit)}
+    return {**_hierarchical(real, jit), **_mixture(real, jit), **_process(real, jit)}
 
 
 def _hierarchical(real: type, jit: Callable[[Any], Any]) -> dict[str, Any]:
@@ -98,3 +98,37 @@ def _mixture(real: type, jit: Callable[[Any], Any]) -> dict[str, Any]:
         return logp, by_score, by_mean, by_deviation
 
     return {"gaussian_mixture_value_and_gradient": value_and_gradient}
+
+
+def _process(real: type, jit: Callable[[Any], Any]) -> dict[str, Any]:
+    zero, half, two = real(0), real(0.5), real(2)
+
+    @jit
+    def value_and_gradient(theta, x, y):
+        n, d = x.shape
+        top, scale, noise = two * theta[0], math.exp(-two * theta[1]), math.exp(two * theta[2])
+        smooth, distance = np.empty((n, n), x.dtype), np.empty((n, n), x.dtype)
+        for i in range(n):
+            for j in range(n):
+                squares = zero
+                for k in range(d):
+                    squares += (x[i, k] - x[j, k]) * (x[i, k] - x[j, k])
+                distance[i, j] = squares * scale
+                smooth[i, j] = math.exp(top - half * distance[i, j])
+        covariance = smooth.copy()
+        for i in range(n):
+            covariance[i, i] += noise
+        factor = np.linalg.cholesky(covariance)
+        inverse = np.linalg.inv(covariance)  # numba has neither triangular systems nor potri
+        a = np.dot(inverse, y)
+        logp, by_top, by_scale, by_noise = zero, zero, zero, zero
+        for i in range(n):
+            logp -= half * y[i] * a[i] + math.log(factor[i, i])
+            by_noise += half * (a[i] * a[i] - inverse[i, i])
+            for j in range(n):
+                weighted = half * (a[i] * a[j] - inverse[i, j]) * smooth[i, j]
+                by_top += weighted
+                by_scale += weighted * distance[i, j]
+        return logp, np.array([two * by_top, by_scale, two * noise * by_noise])
+
+    return {"gaussian_process_value_and_gradient": value_and_gradient}

@@ -33,6 +33,13 @@ def compiler() -> str:
 
 
 def version(variant: str = "") -> str:
+    """Builds the kernels, so that no workload waits for it."""
+    _build(1)
+    return _version()
+
+
+@cache
+def _version() -> str:
     first = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return first.strip()
 
@@ -41,7 +48,7 @@ def _build(threads: int) -> Path:
     """The library; in the cache under a name that its sources and flags decide."""
     flags = [*FLAGS, "-fopenmp" if threads > 1 else "-fopenmp-simd"]
     text = "".join(file.read_text() for file in sorted(SOURCES.iterdir()))
-    key = hashlib.sha256(f"{version()} {flags} {text}".encode()).hexdigest()[:20]
+    key = hashlib.sha256(f"{_version()} {flags} {text}".encode()).hexdigest()[:20]
     binary = cache_folder() / f"kernels-{key}.so"
     if not binary.exists():
         half = binary.with_suffix(f".{os.getpid()}")
@@ -53,15 +60,16 @@ def _build(threads: int) -> Path:
 
 @cache
 def library(threads: int = 1) -> ctypes.CDLL:
-    """The kernels, with the products of SciPy's BLAS."""
-    from scipy.linalg import cython_blas
+    """The kernels, with the products of SciPy's BLAS and the factors of its LAPACK."""
+    from scipy.linalg import cython_blas, cython_lapack
 
     name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     made = ctypes.CDLL(str(_build(threads)))
     capsules = [cython_blas.__pyx_capi__[name] for name in ("dgemm", "sgemm")]
-    made.use_blas(*(ctypes.c_void_p(pointer_of(capsule, name_of(capsule))) for capsule in capsules))
+    capsules += [cython_lapack.__pyx_capi__[name] for name in ("dpotrf", "spotrf", "dpotri", "spotri")]
+    made.use_routines(*(ctypes.c_void_p(pointer_of(capsule, name_of(capsule))) for capsule in capsules))
     return made
 
 

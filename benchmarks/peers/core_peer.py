@@ -9,7 +9,7 @@ import numpy as np
 
 import core
 import core.tensor as ct
-from benchmarks.peers.base import Run, arrays_of
+from benchmarks.peers.base import Run, Unsupported, arrays_of
 from benchmarks.workloads.base import FORWARD, GRADIENT, LEARNING_RATE, STEP, Case
 
 
@@ -36,8 +36,33 @@ class Functions:
         return ct.layer_norm(x, -1, 1e-5, weight, bias)
 
     @staticmethod
+    def cholesky(x: Any) -> Any:
+        return _linalg().cholesky(x)
+
+    @staticmethod
+    def cholesky_solve(factor: Any, b: Any) -> Any:
+        return _linalg().cho_solve((factor, True), b)
+
+    @staticmethod
+    def eye_like(x: Any) -> Any:
+        return ct.eye(x.shape[0], dtype=x.dtype)
+
+    @staticmethod
+    def diagonal(x: Any) -> Any:
+        return ct.diagonal(x)
+
+    @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return x[ct.arange(column.shape[0]), column]
+
+
+def _linalg() -> Any:
+    """The linear algebra pack."""
+    try:
+        import plugin_ops_linalg
+    except ImportError as error:
+        raise Unsupported(f"it needs plugin-ops-linalg: {error}") from error
+    return plugin_ops_linalg
 
 
 def version(variant: str = "") -> str:

@@ -33,6 +33,16 @@ class Functions:
         centred = x - x.mean(-1, keepdims=True)
         return centred * jax.lax.rsqrt((centred * centred).mean(-1, keepdims=True) + 1e-5) * weight + bias
 
+    cholesky, diagonal = jnp.linalg.cholesky, jnp.diagonal
+
+    @staticmethod
+    def cholesky_solve(factor: Any, b: Any) -> Any:
+        return jax.scipy.linalg.cho_solve((factor, True), b)
+
+    @staticmethod
+    def eye_like(x: Any) -> Any:
+        return jnp.eye(len(x), dtype=x.dtype)
+
     @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return jnp.take_along_axis(x, column[:, None], axis=1)[:, 0]

@@ -37,6 +37,16 @@ class Functions:
         centred = x - x.mean(-1, keepdims=True)
         return centred / pt.sqrt((centred * centred).mean(-1, keepdims=True) + 1e-5) * weight + bias
 
+    cholesky, diagonal = pt.linalg.cholesky, pt.diagonal
+
+    @staticmethod
+    def cholesky_solve(factor: Any, b: Any) -> Any:
+        return pt.linalg.cho_solve((factor, True), b, b_ndim=1)
+
+    @staticmethod
+    def eye_like(x: Any) -> Any:
+        return pt.eye(x.shape[0], dtype=x.dtype)
+
     @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return x[pt.arange(column.shape[0]), column]

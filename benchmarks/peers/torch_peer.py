@@ -36,6 +36,16 @@ class Functions:
     def layer_norm(x: Any, weight: Any, bias: Any) -> Any:
         return torch.nn.functional.layer_norm(x, x.shape[-1:], weight, bias, 1e-5)
 
+    cholesky, diagonal = torch.linalg.cholesky, torch.diagonal
+
+    @staticmethod
+    def cholesky_solve(factor: Any, b: Any) -> Any:
+        return torch.cholesky_solve(b[:, None], factor)[:, 0]
+
+    @staticmethod
+    def eye_like(x: Any) -> Any:
+        return torch.eye(len(x), dtype=x.dtype)
+
     @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return torch.gather(x, 1, column[:, None])[:, 0]

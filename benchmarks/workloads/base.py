@@ -185,6 +185,18 @@ class NumPyFunctions:
         centred = x - x.mean(-1, keepdims=True)
         return centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + 1e-5) * weight + bias
 
+    cholesky, diagonal = np.linalg.cholesky, np.diagonal
+
+    @staticmethod
+    def cholesky_solve(factor: np.ndarray, b: np.ndarray) -> np.ndarray:
+        from scipy.linalg import cho_solve
+
+        return cho_solve((factor, True), b)
+
+    @staticmethod
+    def eye_like(x: np.ndarray) -> np.ndarray:
+        return np.eye(len(x), dtype=x.dtype)
+
     @staticmethod
     def pick(x: np.ndarray, column: np.ndarray) -> np.ndarray:
         """The element in ``column[i]`` of each row i."""

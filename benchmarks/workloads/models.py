@@ -76,6 +76,43 @@ def _mixture_gradient(score: np.ndarray, mean: np.ndarray, log_deviation: np.nda
     return [logp, count - len(x) * NumPyFunctions.softmax(score, 0), by_mean, by_deviation]
 
 
+def _process_inputs(rng: np.random.Generator, n: int, d: int) -> list[np.ndarray]:
+    """Logarithms of amplitude, length scale and noise (3,); points (n, d) and what was observed there (n,)."""
+    x = rng.uniform(-2, 2, (n, d))
+    return [np.array([0.2, 0.1, -1.0]), x, np.sin(x.sum(1)) + 0.3 * rng.standard_normal(n)]
+
+
+def _process(m: Any, theta: Any, x: Any, y: Any) -> Any:
+    """The log-density of a Gaussian process with a squared-exponential kernel, without its constant."""
+    scaled = x * m.exp(-theta[1])
+    squares = m.sum(scaled * scaled, axis=1)
+    distance = squares[:, None] + squares[None, :] - 2 * m.dot(scaled, scaled.T)
+    covariance = m.exp(2 * theta[0] - 0.5 * distance) + m.exp(2 * theta[2]) * m.eye_like(distance)
+    factor = m.cholesky(covariance)
+    return -0.5 * m.dot(y, m.cholesky_solve(factor, y)) - m.sum(m.log(m.diagonal(factor)))
+
+
+def _process_gradient(theta: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[Any]:
+    """By the inverse: the derivative by the covariance is (a a^T - inverse) / 2, where a = inverse y."""
+    from scipy.linalg import lapack
+
+    scaled = x * np.exp(-theta[1])
+    squares = (scaled * scaled).sum(1)
+    distance = squares[:, None] + squares[None, :] - 2 * (scaled @ scaled.T)
+    smooth, noise = np.exp(2 * theta[0] - 0.5 * distance), np.exp(2 * theta[2])
+    factor, _ = lapack.dpotrf(smooth + noise * np.eye(len(y)), lower=1, clean=1)
+    inverse, _ = lapack.dpotri(factor, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    a = inverse @ y
+    logp = -0.5 * (y @ a) - np.log(np.diagonal(factor)).sum()
+    by_covariance = 0.5 * (np.outer(a, a) - inverse)
+    weighted = by_covariance * smooth
+    return [
+        logp,
+        np.array([2 * weighted.sum(), (weighted * distance).sum(), 2 * noise * np.trace(by_covariance)]),
+    ]
+
+
 HIERARCHICAL = Family(
     "hierarchical_regression",
     _hierarchical_inputs,
@@ -88,6 +125,7 @@ HIERARCHICAL = Family(
 MIXTURE = Family(
     "gaussian_mixture", _mixture_inputs, _mixture, "logp", _mixture_gradient, wrt=(0, 1, 2), tiny=(6, 3, 2)
 )
+PROCESS = Family("gaussian_process", _process_inputs, _process, "logp", _process_gradient, wrt=(0,), tiny=(7, 2))
 
 CASES = [
     Case(HIERARCHICAL, VALUE_AND_GRADIENT, "float64", (100, 8)),
@@ -96,4 +134,6 @@ CASES = [
     Case(MIXTURE, VALUE_AND_GRADIENT, "float64", (1000, 5, 2)),
     Case(MIXTURE, VALUE_AND_GRADIENT, "float64", (20000, 8, 4), quick=True),
     Case(MIXTURE, VALUE_AND_GRADIENT, "float32", (20000, 8, 4)),
+    Case(PROCESS, VALUE_AND_GRADIENT, "float64", (50, 3)),
+    Case(PROCESS, VALUE_AND_GRADIENT, "float64", (500, 3), quick=True),
 ]
