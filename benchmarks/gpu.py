@@ -60,7 +60,7 @@ def describe() -> str:
     from plugin_backend_cuda.backend import driver
     from plugin_backend_cuda.compiler import find
 
-    device = driver.open()
+    device = driver.open().space.device
     return f"{device}, sm_{device.architecture}, {find()[0]}, {device.facts.memory_bytes / 2**30:.0f} GiB"
 
 

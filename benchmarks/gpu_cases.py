@@ -36,7 +36,7 @@ class Case:
 def core_watch(run: Callable[[], Any], count: int) -> float:
     from plugin_backend_cuda.backend import driver
 
-    watch = driver.open().stopwatch()
+    watch = driver.open().space.device.stopwatch()
     watch.start()
     for _ in range(count):
         run()
@@ -84,7 +84,7 @@ def copy_bandwidth(size: int = 1 << 30) -> float:
     """Bytes a second, read and written, of a copy within the device: what bounds everything that only moves data."""
     from plugin_backend_cuda.backend import driver
 
-    device = driver.open()
+    device = driver.open().space.device
     source, target = device.allocate(size), device.allocate(size)
     for _ in range(3):
         device.copy(source, target, size)

@@ -33,12 +33,12 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     work, index, width = printer.dialect.work, printer.type("int64"), loop.width
     assert work is not None
     wholes, piece, k = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "k"))
-    i, n = printer.names.of(loop.variable, loop.variable.payload), printer.expr(loop.extent)
+    i, n = printer.names.of(loop.variable, loop.variable.payload), _closed(printer.expr(loop.extent))
     first, step = work.spread(loop.kind)
     found = accesses(loop)
     elements = [_Piece(printer, access, width) for access in found]
-    starts = " | ".join(dict.fromkeys(f"({one.start})" for one in elements if one.start != "0"))
-    count = f"(({starts}) & {width - 1}) == 0 ? ({n}) / {width} : 0" if starts else f"({n}) / {width}"
+    starts = " | ".join(dict.fromkeys(_closed(one.start) for one in elements if one.start != "0"))
+    count = f"({_closed(starts)} & {width - 1}) == 0 ? {n} / {width} : 0" if starts else f"{n} / {width}"
     known, places = dict(printer.known), dict(printer.places)
     printer.known.update({one.node: f"{one.own}.at[{k}]" for one in elements if not isinstance(one.node, Store)})
     printer.places.update({id(one.node): f"{one.own}.at[{k}]" for one in elements if isinstance(one.node, Store)})
@@ -66,6 +66,11 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     ]
 
 
+def _closed(text: str) -> str:
+    """An expression that anything may stand beside."""
+    return text if text.isidentifier() or text.isdecimal() else f"({text})"
+
+
 class _Piece:
     """Neighbouring elements of one buffer, in registers."""
 
@@ -78,7 +83,7 @@ class _Piece:
         self._pointer = printer.dialect.work.pointer
 
     def _at(self, piece: str, qualifier: str = "") -> str:
-        address = self._name if self.start == "0" else f"({self._name} + ({self.start}))"
+        address = self._name if self.start == "0" else f"({self._name} + {_closed(self.start)})"
         return f"(({qualifier}{self._pointer}{self._kind} *){address})[{piece}]"
 
     def begin(self, piece: str) -> str:

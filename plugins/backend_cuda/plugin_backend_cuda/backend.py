@@ -6,7 +6,12 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
+from core.device.opened import Opened
+from core.device.program import DeviceProgram
+from core.device.space import Space
 from core.errors import BackendError
+from core.ir.program import Program
+from core.options import config
 from core.records import Probe
 from plugin_backend_cuda import compiler, cublas, libcuda
 from plugin_backend_cuda.device import CudaDevice
@@ -17,7 +22,7 @@ GET_DRIVER = "install NVIDIA's driver (nvidia.com/drivers, or your system's pack
 
 
 class Driver:
-    """Opens each device once.
+    """Opens each device once for each setting of the options that decide about code.
 
     load      gives the driver's calls;  find: the compiler, or None and why there is none
     products  (stream, its number, workspace) -> a library of products;  None where there is none
@@ -35,19 +40,15 @@ class Driver:
     ):
         self._load, self._find, self._products = load, find, products
         self._driver: Any = None
-        self._devices: dict[int, CudaDevice] = {}
+        self._opened: dict[tuple[int, bool], Opened] = {}
         self._lock = Lock()
 
     def probe(self) -> Probe:
         """The GPUs, or why there is none and what to do."""
         try:
             driver = self._load()
-        except OSError as error:
-            return Probe(reason=f"no NVIDIA driver: {error}", remedy=GET_DRIVER)
-        except AttributeError as error:  # a function that came later
-            return Probe(
-                reason=f"the NVIDIA driver is too old: {error}", remedy=f"update it to CUDA {_release(OLDEST)}"
-            )
+        except ImportError as error:
+            return Probe(reason=f"no bindings of CUDA: {error}", remedy="pip install cuda-bindings")
         try:
             version = driver.start()
             count = driver.device_count()
@@ -55,6 +56,8 @@ class Driver:
             if error.code == NO_DEVICE:
                 return Probe(reason="the NVIDIA driver finds no GPU", remedy="look at nvidia-smi, CUDA_VISIBLE_DEVICES")
             return Probe(reason=f"the NVIDIA driver does not start: {error}", remedy="look at what nvidia-smi says")
+        except RuntimeError as error:  # what the bindings raise when they find no libcuda
+            return Probe(reason=f"no NVIDIA driver: {str(error).splitlines()[0]}", remedy=GET_DRIVER)
         if version < OLDEST:
             return Probe(
                 reason=f"the NVIDIA driver serves CUDA {_release(version)}, and {_release(OLDEST)} is needed",
@@ -72,17 +75,22 @@ class Driver:
         found, why = self._find()
         return found.version if found is not None else why
 
-    def open(self, number: int | None = None) -> CudaDevice:
+    def open(self, number: int | None = None) -> Opened:
         """The device of a number, by default the first.  Errors: BackendError when CUDA cannot be used here."""
-        number = 0 if number is None else number
+        key = (0 if number is None else number, bool(config["cuda.deterministic"]))
         with self._lock:
-            if number not in self._devices:
+            if key not in self._opened:
                 if self._driver is None:
                     found = self.probe()
                     if not found.works:
                         raise BackendError(f"backend 'cuda' cannot be used here: {found}")
-                self._devices[number] = CudaDevice(self._driver, number, self._find()[0], self._library())
-            return self._devices[number]
+                device = CudaDevice(self._driver, key[0], self._find()[0], self._library())
+                self._opened[key] = Opened(self.name, Space(device))
+            return self._opened[key]
+
+    def compile(self, program: Program, device: Any = None) -> DeviceProgram:
+        """Errors: CompileError when the compiler refuses the text; DeviceMemoryError for the constants."""
+        return self.open(device).compile(program)
 
     def _library(self) -> Callable[..., Any] | None:
         if self._products is not None:

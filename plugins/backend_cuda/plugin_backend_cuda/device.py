@@ -22,7 +22,7 @@ from core.options import config
 from plugin_backend_cuda import cache, cublas
 from plugin_backend_cuda.compiler import Usage, usage
 from plugin_backend_cuda.dialect import CUDA, LARGEST_BLOCK
-from plugin_backend_cuda.libcuda import CudaError
+from plugin_backend_cuda.libcuda import CudaError, Packed
 
 PIECE = 4 << 20  # bytes of one piece of pinned memory
 BLOCKS_A_MULTIPROCESSOR = 8  # of LARGEST_BLOCK threads: as many as a multiprocessor holds at once
@@ -61,7 +61,9 @@ class CudaDevice:
         self.architecture = 10 * attribute["compute_major"] + attribute["compute_minor"]
         units = BLOCKS_A_MULTIPROCESSOR * attribute["multiprocessors"]
         target = Target(units=units, lanes=LARGEST_BLOCK, atomics=atomics())
-        self.facts = Facts(f"{driver.device_name(number)}", target, CUDA, memory_bytes=driver.memory()[1])
+        memory_bytes = driver.memory()[1]
+        name = driver.device_name(number)
+        self.facts = Facts(name, target, CUDA, memory_bytes=memory_bytes, largest_bytes=memory_bytes)
         self._stream = driver.new_stream()
         self._staging = Staging(driver, self._stream)
         self._blas: Any = None
@@ -80,7 +82,7 @@ class CudaDevice:
         """Errors: CompileError."""
         binary = cache.build(source.text, self._compiler, self.architecture)
         self._enter()
-        code = Code(self._driver.load_module(binary.image), binary, {k.name: k.comment for k in source.kernels})
+        code = Code(self._driver.load_module(binary.image), binary, {k.name: k.comment for k, _ in source.kernels})
         weakref.finalize(code, self._unload, code.module).atexit = False
         return code
 
@@ -180,11 +182,11 @@ class Launcher:
         self._device, self._code, self._name, self._function = device, code, name, function
         kinds = "".join("P" if isinstance(one, Block) else "q" for one in arguments)
         values = [one.pointer if isinstance(one, Block) else one for one in arguments]
-        self._packed = device._driver.pack(kinds, values)
+        self._packed = Packed(kinds, values)
         self._grid, self._block = (*grid.groups, 1), (*grid.group, 1)
 
     def set(self, position: int, block: Block) -> None:
-        self._packed[1][position][0] = block.pointer
+        self._packed.set(position, block.pointer)
 
     def __call__(self) -> None:
         device = self._device

@@ -24,7 +24,7 @@ _RESERVED = """alignas alignof and and_eq asm bitand bitor bool catch char16_t c
 decltype delete dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr operator or
 or_eq private protected public reinterpret_cast static_assert static_cast template this thread_local throw true try
 typeid typename using virtual wchar_t xor xor_eq
-threadIdx blockIdx blockDim gridDim warpSize dim3 cudaStream_t
+signbit threadIdx blockIdx blockDim gridDim warpSize dim3 cudaStream_t
 char2 float2 float4 double2 int2 int4 uint2 uint4 longlong2 ulonglong2""".split()
 
 

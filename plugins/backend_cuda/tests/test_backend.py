@@ -7,9 +7,10 @@ import textwrap
 import pytest
 
 from core.errors import BackendError
+from core.options import config
 from plugin_backend_cuda import backend, compiler
 from plugin_backend_cuda.backend import Driver
-from plugin_backend_cuda.libcuda import NO_DEVICE, CudaError
+from plugin_backend_cuda.libcuda import NO_DEVICE, failed
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 from plugin_backend_cuda.shim.recorder import Recorder
 
@@ -36,7 +37,12 @@ class Failing(HostDriver):
         self._code = code
 
     def start(self):
-        raise CudaError("cuInit failed: CUDA_ERROR_X (said)", self._code)
+        raise failed("cuInit", "CUDA_ERROR_X (said)", self._code)
+
+
+class Absent(HostDriver):
+    def start(self):
+        raise RuntimeError("there is no libcuda\nand more words")
 
 
 class Empty(HostDriver):
@@ -47,8 +53,8 @@ class Empty(HostDriver):
 @pytest.mark.parametrize(
     "driver, reason, remedy",
     [
-        (made(error=OSError("libcuda.so.1: no")), "no NVIDIA driver: libcuda.so.1: no", "install NVIDIA's driver"),
-        (made(error=AttributeError("cuGraphX")), "the NVIDIA driver is too old: cuGraphX", "update it to CUDA 12.0"),
+        (made(error=ImportError("No module named 'cuda'")), "no bindings of CUDA: No", "pip install cuda-bindings"),
+        (made(Absent()), "no NVIDIA driver: there is no libcuda", "install NVIDIA's driver"),
         (made(Failing(NO_DEVICE)), "the NVIDIA driver finds no GPU", "nvidia-smi, CUDA_VISIBLE_DEVICES"),
         (made(Failing(999)), "the NVIDIA driver does not start: cuInit failed: CUDA_ERROR_X", "what nvidia-smi says"),
         (made(Empty()), "the NVIDIA driver finds no GPU", "nvidia-smi"),
@@ -72,7 +78,15 @@ def test_a_probe_names_every_gpu_and_makes_no_context():
 def test_a_device_is_opened_once():
     driver = made(HostDriver(devices=2))
     assert driver.open(1) is driver.open(1) and driver.open(0) is not driver.open(1)
-    assert str(driver.open(1)) == "cuda:1 (host-shim)"
+    assert str(driver.open(1).space.device) == "cuda:1 (host-shim)"
+
+
+def test_deterministic_sums_have_a_device_of_their_own():
+    driver = made(HostDriver())
+    with config.override({"cuda.deterministic": True}):
+        in_order = driver.open()
+    assert in_order is not driver.open()
+    assert not in_order.target.atomics and "float32" in driver.open().target.atomics
 
 
 def test_the_real_probe_never_raises():

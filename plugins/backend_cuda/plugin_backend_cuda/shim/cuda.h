@@ -289,4 +289,5 @@ template <class... Types> static inline void core_apply(void (*kernel)(Types...)
     core_apply(kernel, arguments, std::index_sequence_for<Types...>{});
 }
 
-#define CORE_KERNEL(name) extern "C" void core_start_##name(void **arguments) { core_apply(name, arguments); }
+#define CORE_KERNEL(name, waits) \
+    extern "C" { int core_waits_##name = waits; void core_start_##name(void **arguments) { core_apply(name, arguments); } }

@@ -15,18 +15,15 @@ from typing import Any
 
 import cffi
 
-from plugin_backend_cuda.libcuda import OUT_OF_MEMORY, CudaError, OutOfDeviceMemory
+from plugin_backend_cuda.libcuda import OUT_OF_MEMORY, Packed, failed
 
 FLAGS = ("-std=c++17", "-shared", "-fPIC", "-x", "c++", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing", "-w")
 SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ATTRIBUTES = {
     "threads_of_block": 1024,
-    "largest_grid": 2**31 - 1,
     "shared_of_block": 48 * 1024,
     "shared_of_block_optin": 227 * 1024,
-    "warp": 32,
     "multiprocessors": 4,
-    "threads_of_multiprocessor": 2048,
     "compute_major": 9,
     "compute_minor": 0,
 }
@@ -56,13 +53,13 @@ class HostCompiler:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             source, made = Path(place, "kernel.cu"), Path(place, "kernel.so")
             names = kernel_names(text)
-            starts = "".join(f"CORE_KERNEL({name})\n" for name in names)
+            starts = "".join(f"CORE_KERNEL({name}, {int(_waits(text, name))})\n" for name in names)
             source.write_text(f'{_header()}\n#line 1 "kernel.cu"\n{text}\n{starts}')
             command = ["g++", *FLAGS, *self.flags, "-o", str(made), str(source)]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace")
             if done.returncode:
                 return None, re.sub(r"kernel\.cu:(\d+)", r"kernel.cu(\1)", done.stderr)
-            return made.read_bytes(), "\n".join(name for name in names if _waits(text, name))
+            return made.read_bytes(), done.stderr
 
 
 @cache
@@ -97,7 +94,6 @@ class _Function:
     start: Any
     waits: bool
     library: Any
-    shared: int = ATTRIBUTES["shared_of_block"]
 
 
 @dataclass
@@ -140,9 +136,9 @@ class HostDriver:
 
     def allocate(self, size: int) -> int:
         if size <= 0:
-            raise CudaError(f"cuMemAlloc of {size} bytes failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
+            raise failed(f"cuMemAlloc of {size} bytes", "CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
         if size > self.memory()[0]:
-            raise OutOfDeviceMemory(f"cuMemAlloc of {size} bytes failed: CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
+            raise failed(f"cuMemAlloc of {size} bytes", "CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
         return self._block(size, 256)
 
     def _block(self, size: int, boundary: int) -> int:
@@ -150,14 +146,14 @@ class HostDriver:
         libc = ctypes.CDLL(None)
         out = ctypes.c_void_p()
         if libc.posix_memalign(ctypes.byref(out), ctypes.c_size_t(boundary), ctypes.c_size_t(size)):
-            raise OutOfDeviceMemory(f"cuMemAlloc of {size} bytes failed: CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
+            raise failed(f"cuMemAlloc of {size} bytes", "CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
         ctypes.memset(out.value, 0xA5, size)
         self._sizes[out.value] = size
         return out.value
 
     def free(self, address: int) -> None:
         if self._sizes.pop(address, None) is None:
-            raise CudaError("cuMemFree failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
+            raise failed("cuMemFree", "CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
         ctypes.CDLL(None).free(ctypes.c_void_p(address))
 
     def allocate_pinned(self, size: int) -> int:
@@ -190,13 +186,10 @@ class HostDriver:
 
     def finish(self, stream: Any) -> None:
         if stream is not None and stream.noting is not None:
-            raise CudaError("cuStreamSynchronize failed: CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", 900)
+            raise failed("cuStreamSynchronize", "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", 900)
 
     def stream_number(self, stream: Any) -> int:
         return 1
-
-    def wait_for(self, stream: Any, event: Any) -> None:
-        pass
 
     def new_event(self) -> Any:
         return object()
@@ -229,42 +222,29 @@ class HostDriver:
         try:
             address = ctypes.cast(getattr(symbols, f"core_start_{name}"), ctypes.c_void_p).value
         except AttributeError as error:
-            raise CudaError(f"cuModuleGetFunction of {name!r} failed: CUDA_ERROR_NOT_FOUND", 500) from error
+            raise failed(f"cuModuleGetFunction of {name!r}", "CUDA_ERROR_NOT_FOUND", 500) from error
         start = self._ffi.cast("void (*)(void **)", address)
-        return _Function(name, start, True, library)
-
-    def allow_shared(self, function: Any, size: int) -> None:
-        if size > ATTRIBUTES["shared_of_block_optin"]:
-            raise CudaError("cuFuncSetAttribute failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
-        function.shared = size
-
-    def pack(self, kinds: str, values: Sequence[Any]) -> Any:
-        names = {"P": "uint64_t", "q": "int64_t", "d": "double", "f": "float"}
-        kept = [self._ffi.new(f"{names[kind]} *", value) for kind, value in zip(kinds, values, strict=True)]
-        return self._ffi.new("void *[]", kept or [self._ffi.NULL]), kept
+        waits = ctypes.c_int.in_dll(symbols, f"core_waits_{name}").value
+        return _Function(name, start, bool(waits), library)
 
     def launch(self, function: Any, grid: Any, block: Any, shared: int, stream: Any, packed: Any) -> None:
         threads = block[0] * block[1] * block[2]
         if not 0 < threads <= 1024 or min(grid) < 1 or grid[0] >= 2**31 or max(grid[1:]) > 65535:
-            raise CudaError(
-                f"cuLaunchKernel of grid {grid}, block {block} failed: CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE
-            )
-        self._do(stream, lambda: self._run(function, grid, block, packed))
+            raise failed(f"cuLaunchKernel of grid {grid}, block {block}", "CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
+        given = packed.copy()  # arguments are those of now, also where the launch is noted for a graph
+        self._do(stream, lambda: self._run(function, grid, block, given))
 
-    def _run(self, function: _Function, grid: Any, block: Any, packed: Any) -> None:
-        failed = function.library.core_launch(
+    def _run(self, function: _Function, grid: Any, block: Any, packed: Packed) -> None:
+        met = function.library.core_launch(
             function.start,
             self._ffi.new("unsigned[]", grid),
             self._ffi.new("unsigned[]", block),
             function.waits,
-            packed[0],
+            self._ffi.cast("void **", packed.address),
         )
-        if failed.line:
-            raise CudaError(
-                f"{function.name}: {failed.reached} of {failed.threads} threads reached line {failed.line}, where all "
-                "must wait for each other",
-                _LAUNCH_FAILED,
-            )
+        if met.line:
+            reached = f"{met.reached} of {met.threads} threads reached line {met.line}"
+            raise failed(function.name, f"{reached}, where all must wait for each other", _LAUNCH_FAILED)
 
     # --- graphs -----------------------------------------------------------------------------------------------------
 

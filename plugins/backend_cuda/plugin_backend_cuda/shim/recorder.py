@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plugin_backend_cuda.libcuda import OUT_OF_MEMORY, CudaError, OutOfDeviceMemory
+from plugin_backend_cuda.libcuda import failed
 
 _MADE = {  # what makes a thing: its kind, and what frees it
     "allocate": ("memory", "free"),
@@ -69,5 +69,4 @@ class Recorder:
             del self._failures[name]
         else:
             self._failures[name] = (0, code, times - 1)
-        kind = OutOfDeviceMemory if code == OUT_OF_MEMORY else CudaError
-        raise kind(f"{name} failed: injected {code}", code)
+        raise failed(name, f"injected {code}", code)
