@@ -24,7 +24,7 @@ extern "C" __global__ void twice(double *__restrict__ y, const double *__restric
 }
 """
 )
-SOURCE = Source("twice", DOUBLE, (Kernel("twice", [], [], [], "y: x + x  at model.py:3"),))
+SOURCE = Source("twice", DOUBLE, ((Kernel("twice", [], [], [], "y: x + x  at model.py:3"), ()),))
 GRID = Grid((2, 1), (64, 1))
 
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from plugin_backend_cuda import cache
 from plugin_backend_cuda.dialect import CUDA
 from plugin_backend_cuda.libcuda import CudaError, Packed
-from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver, kernel_names
+from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver, kernel_names, waiting
 
 
 def run(body, out, grid=(1, 1, 1), block=(64, 1, 1), parameters="", values=()):
@@ -127,3 +127,24 @@ def test_kernels_are_found_in_a_text():
         'extern "C" __global__ void __launch_bounds__(256) a(int *x)\n{\n}\nextern "C" __global__ void b(void)\n{\n}\n'
     )
     assert kernel_names(text) == ["a", "b"]
+
+
+def test_a_kernel_waits_where_a_function_that_it_calls_does():
+    text = """static int inner(int x)
+{
+    return __shfl_xor_sync(0xffffffffu, x, 1);
+}
+static int outer(int x)
+{
+    return inner(x);
+}
+extern "C" __global__ void __launch_bounds__(256) a(int *x)
+{
+    x[0] = outer(x[0]);
+}
+extern "C" __global__ void b(int *x)
+{
+    x[0] = 1;
+}
+"""
+    assert waiting(text) == {"inner", "outer", "a"}

@@ -53,7 +53,8 @@ class HostCompiler:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             source, made = Path(place, "kernel.cu"), Path(place, "kernel.so")
             names = kernel_names(text)
-            starts = "".join(f"CORE_KERNEL({name}, {int(_waits(text, name))})\n" for name in names)
+            waits = waiting(text)
+            starts = "".join(f"CORE_KERNEL({name}, {int(name in waits)})\n" for name in names)
             source.write_text(f'{_header()}\n#line 1 "kernel.cu"\n{text}\n{starts}')
             command = ["g++", *FLAGS, *self.flags, "-o", str(made), str(source)]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -77,10 +78,17 @@ def kernel_names(text: str) -> list[str]:
     return re.findall(r"__global__[^;{]*?\b(\w+)\s*\((?!\s*\d)", text)
 
 
-def _waits(text: str, name: str) -> bool:
-    """Whether threads of a kernel wait for each other."""
-    body = re.search(rf"__global__[^;{{]*?\b{name}\s*\((?!\s*\d).*?\n}}", text, re.S)
-    return body is None or _WAITS.search(body.group(0)) is not None
+def waiting(text: str) -> set[str]:
+    """The functions of a text, kernels and others, in which threads wait for each other."""
+    heads = list(re.finditer(r"^(?:static|extern)[^;{]*?(\w+)\([^()]*\)\s*\{", text, re.M))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    words = {
+        head.group(1): set(re.findall(r"\w+", text[head.end() : end])) for head, end in zip(heads, ends, strict=True)
+    }
+    found = {name for name, used in words.items() if any(_WAITS.match(word) for word in used)}
+    while more := {name for name, used in words.items() if used & found} - found:
+        found |= more
+    return found
 
 
 @dataclass
