@@ -27,6 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import gpu_cases as cases  # noqa: E402 - beside this file
 
+SLOW_TO_START = ("compile", "jax")  # with --fast, only the cases that matter most are compiled by these
 SUITE = ["tests/tensor", "tests/test_backends_agree.py", "tests/compile/test_function.py", "plugins/backend_cuda/tests"]
 
 
@@ -149,7 +150,7 @@ def timings(only: str, peers: list[str], fast: bool) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"case": name, "bytes": case.moved}
         row["core"] = _tried(name, lambda case=case: measure(*case.core()))
         for peer in peers:
-            make = getattr(case, peer, None)
+            make = None if fast and peer in SLOW_TO_START and not case.important else getattr(case, peer, None)
             row[peer] = _tried(f"{name} on {peer}", lambda make=make: measure(*make())) if make else None
         rows.append(row)
         print(_line(row, ceiling, peers), flush=True)

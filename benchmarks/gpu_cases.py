@@ -20,7 +20,7 @@ Timed = tuple[Callable[[], Any], Callable[[Callable[[], Any], int], float]]
 
 @dataclass(frozen=True)
 class Case:
-    """``moved``: the bytes that must move; 0 where arithmetic is the limit."""
+    """``moved``: the bytes that must move; 0 where arithmetic is the limit.  ``important``: part of every sample."""
 
     moved: int
     core: Callable[[], Timed]
@@ -28,6 +28,7 @@ class Case:
     torch: Callable[[], Timed] | None = None
     compile: Callable[[], Timed] | None = None
     jax: Callable[[], Timed] | None = None
+    important: bool = False
 
 
 # --- stopwatches ------------------------------------------------------------------------------------------------------
@@ -148,6 +149,7 @@ def everywhere(
     formula: Callable[..., Any],
     data: Callable[[], list[np.ndarray]],
     torch: Callable[..., Any] | None = None,
+    important: bool = False,
 ) -> Case:
     """A formula in words that all four share; ``torch`` where PyTorch has other ones."""
     in_torch = torch or formula
@@ -159,6 +161,7 @@ def everywhere(
         lambda: on_torch(in_torch, data()),
         lambda: on_torch(in_torch, data(), compiled=True),
         lambda: on_jax(formula, data()),
+        important,
     )
 
 
@@ -322,7 +325,7 @@ def _normed_back() -> list[np.ndarray]:
 
 CASES: dict[str, Case] = {
     "add, 3 x 64M": everywhere(12 * N, lambda m, x, y: x + y, lambda: arrays((N,), (N,))),
-    "elementwise chain, 3 x 64M": everywhere(12 * N, chain, lambda: arrays((N,), (N,))),
+    "elementwise chain, 3 x 64M": everywhere(12 * N, chain, lambda: arrays((N,), (N,)), important=True),
     "Black-Scholes, 4 x 64M": everywhere(16 * N, black_scholes, lambda: arrays((N,), (N,), (N,))),
     "sum of all, 64M": everywhere(4 * M, lambda m, x: x.sum(), _matrix),
     "sum of rows, 16384 x 4096": everywhere(4 * M, lambda m, x: x.sum(1), _matrix),
@@ -332,7 +335,7 @@ CASES: dict[str, Case] = {
         8 * M, lambda m, x, b: m.tanh(x + b), lambda: arrays((ROWS, COLUMNS), (COLUMNS,))
     ),
     "transposed sum x + x.T, 8192": everywhere(12 * 8192**2, lambda m, x: x + x.T, lambda: arrays((8192, 8192))),
-    "softmax, 16384 x 4096": everywhere(8 * M, softmax, _matrix, softmax_torch),
+    "softmax, 16384 x 4096": everywhere(8 * M, softmax, _matrix, softmax_torch, important=True),
     "layer norm, 16384 x 4096": everywhere(8 * M, layer_norm, _normed, layer_norm_torch),
     "layer norm + gradients": Case(
         12 * M,
@@ -340,10 +343,11 @@ CASES: dict[str, Case] = {
         torch=lambda: on_torch(layer_norm_gradients_torch, _normed_back()),
         compile=lambda: on_torch(layer_norm_gradients_torch, _normed_back(), compiled=True),
         jax=lambda: on_jax(lambda m, *xs: layer_norm_gradients_jax(*xs), _normed_back()),
+        important=True,
     ),
     "product float32, 4096": everywhere(0, lambda m, x, y: x @ y, lambda: arrays((4096, 4096), (4096, 4096))),
     "MLP training step, 4096 x 784": Case(
-        0, _mlp_core, torch=lambda: _mlp_torch(False), compile=lambda: _mlp_torch(True), jax=_mlp_jax
+        0, _mlp_core, torch=lambda: _mlp_torch(False), compile=lambda: _mlp_torch(True), jax=_mlp_jax, important=True
     ),
     "small chain, 3 x 1024": everywhere(0, chain, lambda: arrays((1024,), (1024,))),
 }

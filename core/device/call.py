@@ -122,7 +122,7 @@ class Call:
             a, b = lengths(guard.a), lengths(guard.b)
             if not holds(guard.kind, a, b):
                 raise GuardFailed(guard, a, b)
-        prepared = Prepared()
+        prepared = Prepared(self.device)
         for _, step in stretch.steps:
             for value in step.writes:
                 self._place(prepared, value, lengths.all(self.program.shapes[value]))

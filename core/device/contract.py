@@ -145,9 +145,18 @@ class Routine(Protocol):
 
 
 class Recorder(Protocol):
-    """What a device may offer besides: queued commands of one call, recorded and replayed as a whole (CUDA graphs)."""
+    """What a device may offer besides: queued commands of one call, recorded and replayed as a whole (CUDA graphs).
 
-    def begin_recording(self) -> None: ...
+    ``records``: whether that is wanted.
+    """
+
+    records: bool
+
+    def begin_recording(self) -> None:
+        """From now on commands are noted instead of run."""
+
+    def abandon_recording(self) -> None:
+        """Forget what was noted, after a command that failed."""
 
     def end_recording(self) -> Callable[[], None]:
         """What was queued since, as a callable that queues it again with the same addresses."""

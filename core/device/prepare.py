@@ -11,6 +11,7 @@ from typing import Any
 from core.device.contract import Block, Grid, Launcher, Strided
 from core.device.lengths import Lengths
 from core.device.pool import Memory
+from core.device.replay import Replays, can_replay
 from core.device.space import Space
 from core.ir.expr import Expr
 from core.ir.launches import lane_extents, pieces
@@ -29,7 +30,8 @@ class Prepared:
     moving   values that may lie elsewhere in the next call;  checks  what is to be looked at when all is done
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: Any) -> None:
+        self._replays = Replays(device) if can_replay(device) else None
         self.commands: list[Callable[[], None]] = []
         self.memory: dict[Value, Any] = {}
         self.outputs: list[tuple[Value, tuple[int, ...]]] = []
@@ -53,6 +55,10 @@ class Prepared:
             launcher.set(position, memory.block)
 
     def queue(self) -> None:
+        """Errors: DeviceError."""
+        if self._replays is not None and len(self.commands) > 1:
+            self._replays.queue(tuple(self.memory[value].block.pointer for value in self.moving), self.commands)
+            return
         for command in self.commands:
             command()
 

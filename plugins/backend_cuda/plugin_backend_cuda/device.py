@@ -149,6 +149,11 @@ class CudaDevice:
 
     # --- graphs -----------------------------------------------------------------------------------------------------
 
+    @property
+    def records(self) -> bool:
+        """Whether repeated calls are to be replayed as graphs: the option ``cuda.graphs``."""
+        return bool(config["cuda.graphs"])
+
     def begin_recording(self) -> None:
         self._enter()
         self._driver.begin_capture(self._stream)
