@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from core import backend as backends
 from core import dtypes
 from core.compile.function import function
+from core.errors import BackendError
 from core.graph import Variable
 from core.tensor.type import TensorType, TensorVariable, as_tensor
 
@@ -34,8 +36,18 @@ def random(
 
 
 def available_backends() -> list[str]:
-    """Names of the backends that are installed and work here; "interpreter" is always there, and first."""
-    return ["interpreter", *(name for name in backends.available_names() if name != "interpreter")]
+    """Names of the backends that are installed and work here; "interpreter" is always there, and first.
+
+    Errors  BackendError when one does not work that the variable CORE_REQUIRE_DEVICE names (several with commas): tests
+            that are left out for want of a device then fail instead.
+    """
+    found = backends.available_names()
+    for name in filter(None, os.environ.get("CORE_REQUIRE_DEVICE", "").split(",")):
+        if name not in found:
+            raise BackendError(
+                f"CORE_REQUIRE_DEVICE needs backend {name!r}, which cannot be used: {backends.probe(name)}"
+            )
+    return ["interpreter", *(name for name in found if name != "interpreter")]
 
 
 def evaluate(

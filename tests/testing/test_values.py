@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core import dtypes
+from core.errors import BackendError
 from core.testing import available_backends, evaluate, random
 
 
@@ -51,6 +52,14 @@ def test_random_complex_numbers_have_both_parts_between_the_bounds():
 def test_the_interpreter_is_the_first_of_the_available_backends():
     names = available_backends()
     assert names[0] == "interpreter" and len(set(names)) == len(names)
+
+
+def test_a_device_that_is_required_must_be_there(monkeypatch):
+    monkeypatch.setenv("CORE_REQUIRE_DEVICE", "interpreter,quantum")
+    with pytest.raises(BackendError, match="CORE_REQUIRE_DEVICE needs backend 'quantum', which cannot be used"):
+        available_backends()
+    monkeypatch.setenv("CORE_REQUIRE_DEVICE", "interpreter")
+    assert available_backends()[0] == "interpreter"
 
 
 @pytest.mark.parametrize("backend", available_backends())

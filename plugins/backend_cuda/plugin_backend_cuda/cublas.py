@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
@@ -145,8 +146,12 @@ class Cublas:
 
 
 def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
-    """Queue C = A B for (..., m, k) and (..., k, n); leading axes are stacks.  Row-major C = A B is C' = B' A'."""
-    (a, b), (c,) = operands, results
+    """Queue C = A B for (..., m, k) and (..., k, n); leading axes are stacks.  Row-major C = A B is C' = B' A'.
+
+    A vector is a row on the left and a column on the right.
+    """
+    a, b = row(operands[0]), column(operands[1])
+    c = column(results[0]) if len(operands[1].shape) == 1 else row(results[0])
     (m, k), n = a.shape[-2:], b.shape[-1]
     stacks = c.shape[:-2]
     if 0 in (m, n, *stacks):
@@ -172,6 +177,19 @@ def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: S
             strides,
             config["cuda.products"],
         )
+
+
+def row(one: Strided) -> Strided:
+    """A vector as a matrix (1, n)."""
+    if len(one.shape) > 1:
+        return one
+    (n,), (step,) = one.shape, one.strides
+    return replace(one, shape=(1, n), strides=(max(n, 1), 1) if step == 1 else (1, step))
+
+
+def column(one: Strided) -> Strided:
+    """A vector as a matrix (n, 1)."""
+    return one if len(one.shape) > 1 else replace(one, shape=(*one.shape, 1), strides=(*one.strides, 1))
 
 
 def transposed(matrix: Strided) -> bool:

@@ -26,7 +26,7 @@ def strided(device, array):
 
 
 def product(device, a, b):
-    c = np.full((*a.shape[:-1], b.shape[-1]), np.nan, a.dtype)
+    c = np.full((*a.shape[:-1], *b.shape[-1:][: b.ndim - 1]), np.nan, a.dtype)
     out = strided(device, c)
     cublas.gemm(device, GEMM, [strided(device, a), strided(device, b)], [out])
     device.download(out.block, c)
@@ -65,6 +65,15 @@ def test_stacks_of_matrices_are_one_call_along_the_last_axis(device, driver):
 def test_one_matrix_serves_a_whole_stack(device):
     a, b = matrix(3, 4, 5), np.broadcast_to(matrix(5, 2, seed=1), (3, 5, 2))
     assert_allclose(product(device, a, b), a @ b)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_vector_is_a_row_on_the_left_and_a_column_on_the_right(device, step):
+    left, right = matrix(3 * step)[::step], matrix(4 * step, seed=1)[::step]
+    a = matrix(3, 4, seed=2)
+    assert_allclose(product(device, a, right), a @ right)
+    assert_allclose(product(device, a.T, left), a.T @ left)
+    assert_allclose(product(device, left, a), left @ a)
 
 
 @pytest.mark.parametrize("m, k, n", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (0, 0, 0)])
