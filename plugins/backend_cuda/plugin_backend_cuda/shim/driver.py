@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
 import tempfile
@@ -57,7 +58,8 @@ class HostCompiler:
             starts = "".join(f"CORE_KERNEL({name}, {int(name in waits)})\n" for name in names)
             source.write_text(f'{_header()}\n#line 1 "kernel.cu"\n{text}\n{starts}')
             command = ["g++", *FLAGS, *self.flags, "-o", str(made), str(source)]
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+            variables = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # a sanitizer
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=variables)
             if done.returncode:
                 return None, re.sub(r"kernel\.cu:(\d+)", r"kernel.cu(\1)", done.stderr)
             return made.read_bytes(), done.stderr

@@ -5,6 +5,9 @@
 A kernel is compiled by NVRTC when it is met, and by nvcc in batches when the tests are done, each for sm_90, where they
 are here; CORE_REQUIRE_COMPILERS=1 makes it an error when one is not.  Counts are printed at the end, with what ptxas
 said of registers and spills; the whole report goes to the file that CORE_CUDA_REPORT names.
+
+CORE_CUDA_SANITIZE=1 builds for the host with gcc's address and undefined-behaviour sanitizers instead, whose libraries
+must then be in LD_PRELOAD.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.device import pool
 from core.errors import CompileError
 from core.records import Probe
 from plugin_backend_cuda import backend, compiler, cublas, nvrtc
@@ -33,8 +37,9 @@ class Both:
     """The host's compiler; every text goes to NVRTC too."""
 
     def __init__(self) -> None:
-        self._host = HostCompiler(SANITIZE) if os.environ.get("CORE_CUDA_SANITIZE") else HostCompiler()
-        self._library, _ = nvrtc.find()
+        sanitize = bool(os.environ.get("CORE_CUDA_SANITIZE"))
+        self._host = HostCompiler(SANITIZE) if sanitize else HostCompiler()
+        self._library = None if sanitize else nvrtc.find()[0]  # NVRTC does not find its parts under a sanitizer
 
     def __str__(self) -> str:
         return str(self._host)
@@ -62,6 +67,8 @@ def use_shim() -> None:
     if _FOLDER not in os.environ:
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix="core-cuda-suite-")
     os.environ["CORE_CACHE_DIR"] = f"{os.environ[_FOLDER]}/cache"  # what is in the user's would not be compiled again
+    if os.environ.get("CORE_CUDA_SANITIZE"):
+        pool.rounded = lambda size: max(size, 1)  # type: ignore[assignment]  # so that no access past the end is hidden
     calls = HostDriver()
     both = Both()
     backend.driver.__init__(  # type: ignore[misc]

@@ -1,0 +1,90 @@
+"""Kernels on the host under gcc's address and undefined-behaviour sanitizers: none strays, and a stray one is found."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+START = """
+    from plugin_backend_cuda.shim.suite import use_shim
+    use_shim()
+    import random
+    import numpy as np
+    import core
+"""
+
+
+def library(name):
+    """The path of a sanitizer's library, or None where gcc has none."""
+    try:
+        path = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return None
+    return path if os.path.isabs(path) else None
+
+
+LIBRARIES = [library("libasan.so"), library("libubsan.so")]
+pytestmark = pytest.mark.skipif(None in LIBRARIES, reason="gcc has no sanitizers here")
+
+
+def sanitized(text):
+    """Runs a program whose kernels are watched: its exit status and all that it said."""
+    variables = {
+        "LD_PRELOAD": " ".join(LIBRARIES),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "CORE_CUDA_SANITIZE": "1",
+    }
+    program = textwrap.dedent(START) + textwrap.dedent(text)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, **variables}
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_random_graphs_stay_inside_their_arrays():
+    status, said = sanitized("""
+        from core.testing.graphs import build
+        for seed in range(25):
+            rng = random.Random(seed)
+            graph = build(seed, [rng.randrange(2**32) for _ in range(8)], ("float64", "float32", "int64", "int32"))
+            run = core.function(graph.inputs, graph.outputs, backend="cuda", on_unused_input="ignore")
+            for got, want in zip(run(*graph.arrays), graph.expected):
+                assert np.allclose(got, want, **graph.tolerance(), equal_nan=True), graph
+        print("all right")
+    """)
+    assert status == 0 and "all right" in said, said
+
+
+@pytest.mark.parametrize(
+    "body, found",
+    [
+        ("y[n] = 0;", "heap-buffer-overflow"),
+        ("y[0] = x[-1];", "heap-buffer-overflow"),
+        ("__shared__ float s[8]; s[threadIdx.x + n] = 1; y[0] = s[0];", "out of bounds"),
+        ("y[0] = ((const core_f4 *)(x + 1))[0].at[0];", "misaligned address"),
+        ("y[0] = 1 << (n + 30);", "shift exponent"),
+    ],
+    ids=["past the end", "before the start", "past shared memory", "misaligned", "undefined shift"],
+)
+def test_a_kernel_that_strays_is_found(body, found):
+    status, said = sanitized(f"""
+        from core.device.contract import Grid, Source
+        from core.ir.nodes import Kernel
+        from plugin_backend_cuda import backend
+        from plugin_backend_cuda.dialect import CUDA
+        device = backend.driver.open().space.device
+        text = CUDA.preamble + '''
+        struct __align__(16) core_f4 {{ float at[4]; }};
+        extern "C" __global__ void k(float *y, const float *x, int64_t n)
+        {{
+            {body}
+        }}
+        '''
+        code = device.build(Source("k", text, ((Kernel("k", [], [], [], "stray"), ()),)))
+        y, x = device.allocate(32), device.allocate(32)
+        device.launcher(code, "k", [y, x, 8], Grid((1, 1), (1, 1)))()
+        print("nothing was found")
+    """)
+    assert status != 0 and found in said, said
