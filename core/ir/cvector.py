@@ -38,7 +38,8 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     found = accesses(loop)
     elements = [_Piece(printer, access, width) for access in found]
     starts = " | ".join(dict.fromkeys(_closed(one.start) for one in elements if one.start != "0"))
-    count = f"({_closed(starts)} & {width - 1}) == 0 ? {n} / {width} : 0" if starts else f"{n} / {width}"
+    starts = f"({starts})" if " | " in starts else starts
+    count = f"({starts} & {width - 1}) == 0 ? {n} / {width} : 0" if starts else f"{n} / {width}"
     known, places = dict(printer.known), dict(printer.places)
     printer.known.update({one.node: f"{one.own}.at[{k}]" for one in elements if not isinstance(one.node, Store)})
     printer.places.update({id(one.node): f"{one.own}.at[{k}]" for one in elements if isinstance(one.node, Store)})
