@@ -208,7 +208,7 @@ class _Pieces:
         shared = shared_by(loop, (*self.kernel.scratch, *self.kernel.arrays))
         lets = {local: let.value for local, let in self.lets.items()}
         extent, work = resolved(loop.extent, lets), work_of(loop, lets)
-        if shared is None or not self._is_length(extent) or not self._is_length(work):
+        if shared is None or extent is NOTHING or not self._is_length(extent) or not self._is_length(work):
             return False
         if extent.is_const and work.is_const and extent.payload * work.payload < 2 * GRAIN:
             return False
