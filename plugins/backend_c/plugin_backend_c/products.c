@@ -84,16 +84,20 @@ static int is_ours(double m, double n, double k, int turned)
 #endif
 }
 
-/* How many rows (or columns) of C make one piece of work for a thread.  Of lengths alone, so that no element depends on
- * how many threads there are. */
-int64_t core_product_chunk(const core_product *p)
+/* Into what pieces C is divided for threads: sets ``columns`` and returns how many of those, or rows, make a piece.  Of
+ * lengths alone, so that no element depends on how many threads there are.  BLAS copies all of one factor for each
+ * piece, which a piece must be long enough to be worth. */
+int64_t core_product_plan(void *product)
 {
-    const int64_t length = p->columns ? p->n : p->m, other = p->columns ? p->m : p->n;
-    const double each = (double)other * p->k;
-    if (each * length < 1 << 22) return length > 0 ? length : 1;
-    const double enough = (1 << 20) / each;
-    int64_t chunk = length / 32 > 32 ? length / 32 : 32;
-    if (enough > chunk) chunk = (int64_t)enough;
-    if (chunk > length / 2) chunk = (length + 1) / 2;
-    return (chunk + 7) / 8 * 8;
+    core_product *p = product;
+    enum { LONG = 512, MOST = 64 };
+    p->columns = p->n > p->m;
+    const int64_t length = p->columns ? p->n : p->m;
+    const double work = (double)p->m * p->n * p->k;
+    if (work < 1 << 22) return length > 0 ? length : 1;
+    int64_t pairs = (length + LONG - 1) / LONG; /* of pieces: two threads are the most common number */
+    if (pairs > work / (1 << 21)) pairs = work / (1 << 21);
+    if (pairs > MOST / 2) pairs = MOST / 2;
+    const int64_t piece = (length + 2 * pairs - 1) / (2 * pairs);
+    return (piece + 15) / 16 * 16;
 }

@@ -63,14 +63,14 @@ def _library(builder: compiler.Compiler) -> ctypes.CDLL:
 
 
 def address(function: str) -> int:
-    """Where a function of BLAS, or ``sproduct`` or ``dproduct`` of products.c, is."""
+    """Where a function of BLAS or of products.c is."""
     if function not in _OWN:
         return blas.address(function)
     return ctypes.cast(getattr(library(), f"core_{function}"), ctypes.c_void_p).value or 0
 
 
 def _gemm(call: Call) -> Iterator[str]:
-    """One product: what it is made of, and all of its rows.  A vector is a row on the left, a column on the right."""
+    """One product: what it is made of, and its pieces.  A vector is a row on the left, a column on the right."""
     a, b, *more = call.operands
     (c,), start, factor = call.outputs, more[0].pointer if more else "0", repr(call.attributes.get("alpha", 1.0))
     if len(more) > 1:
@@ -81,9 +81,14 @@ def _gemm(call: Call) -> Iterator[str]:
     columns, b_steps = (c.shape[-1], b.strides) if len(b.shape) == 2 else ("1", (*b.strides, "1"))
     sizes = [rows, columns, a.shape[-1], *a_steps, *b_steps, columns]
     yield f"core_product core_p = {{{', '.join([*pointers, *sizes, factor])}, 0}};"
-    yield f"{call.function(f'{letter}product')}(&core_p, 0, {rows}, 0);"
+    yield f"const int64_t core_piece = {call.function('product_plan')}(&core_p);"
+    task, length = f"(core_task){call.address(f'{letter}product')}", "core_p.columns ? core_p.n : core_p.m"
+    yield f"core_parallel(call, {task}, &core_p, {length}, core_piece);"
 
 
-_OWN = {f"{letter}product": "void {}(void *, int64_t, int64_t, int64_t)" for letter in LETTERS.values()}
+_OWN = {
+    **{f"{letter}product": "void {}(void *, int64_t, int64_t, int64_t)" for letter in LETTERS.values()},
+    "product_plan": "int64_t {}(void *)",
+}
 _PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers={"core_product": STRUCTURE})
 ROUTINES = dict.fromkeys(("gemm", "gemv", "gemm_add"), _PRODUCT)

@@ -20,7 +20,7 @@ DECLARATIONS = """
 void core_sproduct(void *, int64_t, int64_t, int64_t);
 void core_dproduct(void *, int64_t, int64_t, int64_t);
 void core_product_threads(int (*)(void), void (*)(int));
-int64_t core_product_chunk(const core_product *);
+int64_t core_product_plan(void *);
 """
 
 
@@ -103,16 +103,31 @@ def test_a_product_may_be_done_in_pieces(own, columns, shape):
     assert_allclose(multiply(own, a, b, columns=columns, pieces=pieces), a @ b, rtol=1e-11, atol=1e-11)
 
 
-def test_pieces_depend_on_lengths_alone_and_cover_whatever_is_large(own):
+def pieces_of(own, m, n, k):
+    """Whether a product is divided by columns, and how long a piece is."""
     ffi, library = own
+    p = ffi.new("core_product *", {"m": m, "n": n, "k": k})
+    piece = library.core_product_plan(p)
+    return bool(p.columns), piece
 
-    def chunk(m, n, k, columns=0):
-        fields = {"m": m, "n": n, "k": k, "columns": columns}
-        return library.core_product_chunk(ffi.new("core_product *", fields))
 
-    assert chunk(64, 64, 64) == 64 and chunk(0, 3, 3) == 1
-    assert chunk(64, 500, 784) == 32 and chunk(1, 4096, 4096, columns=1) < 4096
-    assert chunk(4096, 4096, 4096) == 128
+def test_pieces_depend_on_lengths_alone_and_divide_what_is_large(own):
+    assert pieces_of(own, 64, 64, 64) == (False, 64) and pieces_of(own, 0, 0, 3) == (False, 1)
+    assert pieces_of(own, 64, 500, 784) == (True, 256)
+    assert pieces_of(own, 512, 512, 512) == (False, 256)
+    assert pieces_of(own, 1, 4096, 4096) == (True, 256)
+    assert pieces_of(own, 10**6, 8, 8)[1] >= 10**6 / 64
+
+
+@pytest.mark.parametrize("shape", [(300, 200, 120), (64, 500, 784), (2048, 1, 2100), (1, 2100, 2048)])
+def test_the_pieces_of_a_product_are_the_product(own, shape):
+    m, n, k = shape
+    columns, piece = pieces_of(own, *shape)
+    length = n if columns else m
+    pieces = [(first, min(first + piece, length)) for first in range(0, length, piece)]
+    assert len(pieces) > 1
+    a, b = random((m, k)), random((k, n), seed=1)
+    assert_allclose(multiply(own, a, b, columns=columns, pieces=pieces), a @ b, rtol=1e-10, atol=1e-10)
 
 
 def test_blas_works_with_one_thread_for_us_and_with_as_many_as_before_for_others(own):
