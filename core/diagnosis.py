@@ -25,6 +25,7 @@ from core.op import Op
 from core.options import config
 from core.records import Backend, Probe, load
 from core.registry import Entry, winner
+from core.threads import get_num_threads
 
 PROBLEMS = (State.BROKEN, State.INCOMPATIBLE, State.CONFLICT)
 
@@ -106,6 +107,7 @@ def doctor() -> list[Finding]:
         Finding("python", f"{platform.python_version()} ({platform.python_implementation()}) {sys.executable}"),
         Finding("numpy", np.__version__),
         Finding("platform", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPUs"),
+        Finding("threads", f"{get_num_threads()} for a call; CORE_NUM_THREADS or core.num_threads(n) limits them"),
         *_compilers(),
         *_backends(),
         _cache(),

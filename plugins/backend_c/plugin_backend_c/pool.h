@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
@@ -18,7 +19,7 @@
 #define PAUSE() ((void)0)
 #endif
 
-enum { MOST_WORKERS = 255, SPINS = 4000, LAST_SPINS = 1000 };
+enum { MOST_WORKERS = 255, SPINS = 4000, LAST_SPINS = 1000, MOST_ALONE = 64 };
 
 typedef void (*Task)(void *arguments, int64_t first, int64_t last, int64_t worker);
 
@@ -37,7 +38,9 @@ static _Alignas(64) _Atomic uint32_t generation; /* of jobs; workers look for it
 static _Atomic uint32_t joined;                  /* workers of this job so far: gives them their numbers */
 static _Atomic int sleeping;                     /* workers that wait to be woken */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
-static int workers; /* that were started; who holds ``busy`` may read and write it */
+/* Who holds ``busy`` may read and write these. */
+static int workers;            /* that were started */
+static int alone, penalty = 1; /* jobs to run without workers; how many such the next disappointment brings */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t new_job = PTHREAD_COND_INITIALIZER, job_done = PTHREAD_COND_INITIALIZER;
 
@@ -121,7 +124,8 @@ static void after_fork(void)
 {
     atomic_store(&state, 0);
     atomic_store(&sleeping, 0);
-    workers = 0;
+    workers = alone = 0;
+    penalty = 1;
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&new_job, NULL);
     pthread_cond_init(&job_done, NULL);
@@ -160,6 +164,26 @@ static void wake(int count)
     pthread_mutex_unlock(&lock);
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A caller that waited longer than it worked would have been quicker alone: other programs hold the cores.  It goes
+ * without workers once, then for two jobs, for four, ... until having them pays again.
+ */
+static void learn(int64_t worked, int64_t waited)
+{
+    if (waited <= worked)
+        penalty = 1;
+    else {
+        alone = penalty;
+        penalty = penalty < MOST_ALONE ? 2 * penalty : MOST_ALONE;
+    }
+}
+
 static void run_alone(Task task, void *arguments, int64_t n, int64_t chunk)
 {
     for (int64_t first = 0; first < n; first += chunk)
@@ -181,6 +205,13 @@ void core_pool_run(Task task, void *arguments, int64_t n, int64_t chunk, int64_t
     }
     if (workers < helpers)
         start_workers((int)helpers);
+    if (alone > 0) {
+        alone--;
+        run_alone(task, arguments, n, chunk);
+        atomic_flag_clear_explicit(&busy, memory_order_release);
+        return;
+    }
+    const int64_t start = now_ns();
     job.task = task;
     job.arguments = arguments;
     job.n = n;
@@ -191,6 +222,8 @@ void core_pool_run(Task task, void *arguments, int64_t n, int64_t chunk, int64_t
     atomic_fetch_add(&generation, 1);
     wake((int)helpers);
     take_chunks(0);
+    const int64_t done = now_ns();
     wait_for_workers();
+    learn(done - start, now_ns() - done);
     atomic_flag_clear_explicit(&busy, memory_order_release);
 }
