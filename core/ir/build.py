@@ -11,9 +11,10 @@ from core.ir.builder import Buffer, KernelBuilder
 from core.ir.collapse import collapse
 from core.ir.expr import Expr
 from core.ir.fuse import Fused, Group, fuse
+from core.ir.in_place import work_in_place
 from core.ir.lanes import lanes
 from core.ir.lengths import computable, resolve
-from core.ir.memory import plan
+from core.ir.memory import last_uses, plan
 from core.ir.nodes import Kernel, expressions
 from core.ir.parallel import split
 from core.ir.program import (
@@ -65,6 +66,8 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset(), target: Target 
         shapes=shapes,
         host_nodes=[node for node, _, _ in resolved.host_nodes],
     )
+    if not target.is_device:
+        work_in_place(program, last_uses(program))
     plan(program)
     if VERIFY:
         verify(program)

@@ -14,7 +14,7 @@ def plan(program: Program) -> None:
 
     A slot is used again, after its value was last read, by values whose size is the same expression.
     """
-    last = _last_uses(program)
+    last = last_uses(program)
     outside = {*program.outputs, *program.inputs, *program.constants}
     homes = _homes(program, last, outside)
     free: dict[Expr, list[int]] = {}
@@ -43,9 +43,11 @@ def plan(program: Program) -> None:
 
 
 def _homes(program: Program, last: dict[Value, int], outside: set[Value]) -> dict[Value, Value]:
-    """Values that a library call overwrites, and that nobody reads afterwards: which value takes over their memory."""
+    """Values that a step overwrites, and that nobody reads afterwards: which value takes over their memory."""
     homes: dict[Value, Value] = {}
     for position, step in reversed(list(enumerate(program.steps))):
+        if isinstance(step, KernelStep):
+            homes.update({value: homes.get(target, target) for target, value in step.overwrites.items()})
         if not isinstance(step, LibraryStep):
             continue
         for output, operand in (*step.call.overwrites, *step.call.replaces):
@@ -61,7 +63,7 @@ def _is_made(program: Program, value: Value) -> bool:
     return any(value in step.writes for step in program.steps if not isinstance(step, HostStep))
 
 
-def _last_uses(program: Program) -> dict[Value, int]:
+def last_uses(program: Program) -> dict[Value, int]:
     """The step after which each value is not needed: lengths and checks may be read from memory until the end."""
     last: dict[Value, int] = {}
     for position, step in enumerate(program.steps):

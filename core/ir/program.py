@@ -205,10 +205,14 @@ class GuardFailed(Exception):
 
 @dataclass
 class KernelStep:
-    """Run the pieces of a kernel of loops, one after the other: most have one, those for threads may have more."""
+    """Run the pieces of a kernel of loops, one after the other: most have one, those for threads may have more.
+
+    overwrites  values that it writes -> those that lie in the same memory, which it reads there (core/ir/in_place.py)
+    """
 
     kernel: Kernel
     then: Sequence[Kernel] = ()
+    overwrites: dict[Value, Value] = field(default_factory=dict)
 
     @property
     def kernels(self) -> Sequence[Kernel]:
@@ -217,7 +221,8 @@ class KernelStep:
     @property
     def reads(self) -> Sequence[Value]:
         written = set(self.writes)
-        return list(dict.fromkeys(v for kernel in self.kernels for v in kernel.reads if v not in written))
+        read = [v for kernel in self.kernels for v in kernel.reads if v not in written]
+        return list(dict.fromkeys([*read, *self.overwrites.values()]))
 
     @property
     def writes(self) -> Sequence[Value]:

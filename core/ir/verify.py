@@ -5,7 +5,7 @@ Tests verify every program they compile; nothing here runs for users.  Whether t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from core.ir.axes import product
 from core.ir.combining import combining
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, make, show, walk
+from core.ir.in_place import Places
 from core.ir.memory import size_bytes
 from core.ir.nodes import (
     NOTHING,
@@ -184,8 +185,18 @@ def _check_slots(program: Program) -> None:
         for output, operand in (*step.call.overwrites, *step.call.replaces)
         if sum(each.value is step.operands[operand].value for each in step.operands) == 1
     }
+    for position, step in enumerate(program.steps):
+        if not isinstance(step, KernelStep):
+            continue
+        for target, value in step.overwrites.items():
+            makers = [kernel for kernel in step.kernels if target in kernel.writes]
+            if len(makers) != 1 or not Places(makers[0]).are_safe(target, target):
+                fail(f"step {position} of {program.name}", f"it overwrites {value} before all of it was read")
+            overwritten.add((value, target, position))
+    made_of = {(value, position): target for value, target, position in overwritten}
+    ends = {value: position for position, step in enumerate(program.steps) for value in step.reads}
     for value, home in program.kept_in.items():
-        _check_home(program, value, home, span.pop(value, [0, len(program.steps)]), overwritten)
+        _check_home(program, value, home, span.pop(value, [0, len(program.steps)])[1], made_of, ends)
     users: dict[int, list[Value]] = {}
     for value in span:
         slot = program.slots.get(value)
@@ -201,16 +212,21 @@ def _check_slots(program: Program) -> None:
                 fail(program.name, f"{before} and {after} are needed at the same time but share slot {slot}")
 
 
-def _check_home(program: Program, value: Value, home: Value, span: list[int], overwritten: set) -> None:
+def _check_home(
+    program: Program,
+    value: Value,
+    home: Value,
+    end: int,
+    made_of: Mapping[tuple[Value, int], Value],
+    ends: Mapping[Value, int],
+) -> None:
     """A value may lie in the memory of an output of its size that is made of it, in place, when it is last read."""
-    end, others = span[1], [value]
-    while others[-1] is not home:
-        after = next((b for a, b, position in overwritten if a is others[-1] and position == end), None)
+    now = value
+    while now is not home:
+        after = made_of.get((now, end))
         if after is None or size_bytes(after, program) is not size_bytes(value, program):
             fail(program.name, f"{value} is kept in {home}, which is not made of it in place")
-        others.append(after)
-        reads = [position for position, step in enumerate(program.steps) if after in step.reads]
-        end = max(reads, default=end)
+        now, end = after, ends.get(after, end)
     if home not in program.outputs:
         fail(program.name, f"{value} is kept in {home}, which is no output")
 

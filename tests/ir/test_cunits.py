@@ -31,11 +31,11 @@ def names_called(printed):
 def test_kernels_that_differ_in_names_are_one_function(compiled):
     program = compiled([a, b], [cut(ct.exp(cut(a)) + 1), cut(ct.exp(cut(b)) + 1)]).program
     functions = Functions(program, C)
-    assert len(program.steps) == 6 and len(functions.all) == 2  # cumsum, exp(x) + 1
+    assert len(program.steps) == 6 and len(functions.all) == 3  # cumsum of an argument, exp(x) + 1, cumsum in place
     names = [functions.called[kernel.name].name for kernel in kernels_of(program)]
-    assert sorted(names) == [names[0]] * 4 + [names[1]] * 2
+    assert sorted(map(names.count, set(names))) == [2, 2, 2]
     printed = print_program(program, C)
-    assert len(names_called(printed)) == 6 and printed.count("static void k") == 2
+    assert len(names_called(printed)) == 6 and printed.count("static void k") == 3
 
 
 def test_a_shared_function_says_what_else_it_computes(compiled):
