@@ -34,16 +34,16 @@ class Settings:
     quota_s    who has needed more to compile those so far is left out of the rest
     """
 
-    rounds: int = 21
+    rounds: int = 15
     fewest: int = 5
     round_s: float = 0.008
-    budget_s: float = 4.0
+    budget_s: float = 3.0
     slow_s: float = 0.2
     prepare_s: float = 60.0
     quota_s: float = 420.0
 
 
-QUICK = Settings(rounds=9, fewest=3, round_s=0.005, budget_s=1.5, slow_s=0.1, prepare_s=20.0, quota_s=50.0)
+QUICK = Settings(rounds=9, fewest=3, round_s=0.005, budget_s=1.5, slow_s=0.1, prepare_s=20.0, quota_s=60.0)
 
 
 def run(

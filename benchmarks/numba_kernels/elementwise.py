@@ -107,6 +107,14 @@ def _chain(real: type, jit: Callable[[Any], Any]) -> dict[str, Any]:
     half, quarter, eighth, one, more = real(0.5), real(0.25), real(0.125), real(1), real(1.5)
 
     @jit
+    def maximum(a, b):
+        return a if a > b or a != a else b  # as NumPy's: NaN if one is
+
+    @jit
+    def minimum(a, b):
+        return a if a < b or a != a else b
+
+    @jit
     def chain(xs, ys):
         out = np.empty_like(xs)
         for i in prange(xs.size):
@@ -115,8 +123,8 @@ def _chain(real: type, jit: Callable[[Any], Any]) -> dict[str, Any]:
             t = abs(t * t - x) + one
             u = math.sqrt(t) * y - t * quarter
             v = u / t
-            v = max(v * v + x, y) * more - u
-            w = min(v, t)
+            v = maximum(v * v + x, y) * more - u
+            w = minimum(v, t)
             out[i] = w * w + v * eighth
         return out
 
@@ -132,8 +140,8 @@ def _chain(real: type, jit: Callable[[Any], Any]) -> dict[str, Any]:
             u = root * y - t * quarter
             v1 = u / t
             v2 = v1 * v1 + x
-            v = max(v2, y) * more - u
-            gw = (one + one) * min(v, t) * g
+            v = maximum(v2, y) * more - u
+            gw = (one + one) * minimum(v, t) * g
             gv = eighth * g + (gw if v < t else real(0))
             gt = real(0) if v < t else gw
             gv2 = more * gv if v2 > y else real(0)
