@@ -75,11 +75,11 @@ def grid_of(kernel: Kernel, target: Target, warp: int, lengths: Lengths) -> Grid
     if loop.kind is LoopKind.ITEMS:
         count = lengths(pieces(loop))
         lanes = _power_of_two(min(count, target.lanes), warp)
-        return Grid((min(-(-count // lanes), target.units), 1), (lanes, 1))
+        return Grid((min(-(-count // lanes), target.units * target.waves), 1), (lanes, 1))
     wanted = max((_at_most(extent, lengths, target.lanes) for extent in lane_extents(kernel)), default=target.lanes)
     if wanted <= 1:
         rows = _power_of_two(min(count, target.lanes), warp)
-        return Grid((1, min(-(-count // rows), target.units)), (1, rows))
+        return Grid((1, min(-(-count // rows), target.units * target.waves, _LARGEST_Y)), (1, rows))
     lanes = min(_power_of_two(wanted, warp), target.lanes)
     return Grid((1, min(count, _LARGEST_Y)), (lanes, 1))
 

@@ -13,6 +13,8 @@ class Target:
                 host itself, whose threads core/ir/parallel.py takes care of
     lanes       work-items of the largest group that kernels use.  1: there are no groups to speak of (a CPU as a
                 device), so each work-item takes a contiguous piece and nothing waits for anything
+    waves       how many times ``units`` groups are worth starting where the work is cut into equal shares: with several
+                waves of them, the last ones leave less of the hardware idle
     piece       how many elements are worth a work-item of their own
     has_float64 whether sums of float32 may be taken in float64
     threads     whether chunks of a loop may run at once on the host (core/ir/parallel.py)
@@ -20,6 +22,7 @@ class Target:
     """
 
     units: int = 0
+    waves: int = 1
     lanes: int = 1
     piece: int = 1024
     has_float64: bool = True

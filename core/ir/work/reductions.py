@@ -43,10 +43,13 @@ class _Reduction:
 
     # --- how much goes into a part ----------------------------------------------------------------------------------
 
-    def _parts(self, along: Expr, wanted: Expr, least: Expr | int) -> tuple[Expr, Expr]:
-        """How many parts of ``along`` iterations, and how long each is; ``wanted`` of ``least`` at least."""
+    def _parts(self, along: Expr, wanted: Expr, least: Expr | int, multiple: int = 1) -> tuple[Expr, Expr]:
+        """How many parts of ``along`` iterations, and how long each is; ``wanted`` of ``least`` at least.
+
+        The length is a multiple of ``multiple``, so that each part starts on as good a boundary as the first.
+        """
         count = maximum(minimum(wanted, ceil_div(along, least)), 1)
-        size = ceil_div(along, count)
+        size = ceil_div(ceil_div(along, count), multiple) * multiple
         return maximum(ceil_div(along, maximum(size, 1)), 1), size
 
     def _memory(self, parts: Expr) -> dict[Item, Value]:
@@ -64,8 +67,8 @@ class _Reduction:
 
     def by_group(self) -> list[Loop]:
         lanes = self.target.lanes
-        wanted = const(self.target.units) // maximum(self.results, 1)
-        parts, size = self._parts(self.elements, wanted, max(lanes, self.target.piece))
+        wanted = const(self.target.units * self.target.waves) // maximum(self.results, 1)
+        parts, size = self._parts(self.elements, wanted, max(lanes, self.target.piece), lanes)
         launch = Launch(self.work)
         memory = self._memory(parts)
         group = launch.open("g", parts * self.results)

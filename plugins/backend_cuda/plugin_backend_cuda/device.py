@@ -26,6 +26,7 @@ from plugin_backend_cuda.libcuda import CudaError, Packed
 
 PIECE = 4 << 20  # bytes of one piece of pinned memory
 BLOCKS_A_MULTIPROCESSOR = 8  # of LARGEST_BLOCK threads: as many as a multiprocessor holds at once
+WAVES = 8  # kernels with many registers have fewer blocks at once, and then one more wave that is nearly empty
 
 
 class Code:
@@ -60,7 +61,7 @@ class CudaDevice:
         }
         self.architecture = 10 * attribute["compute_major"] + attribute["compute_minor"]
         units = BLOCKS_A_MULTIPROCESSOR * attribute["multiprocessors"]
-        target = Target(units=units, lanes=LARGEST_BLOCK, atomics=atomics())
+        target = Target(units=units, waves=WAVES, lanes=LARGEST_BLOCK, atomics=atomics())
         memory_bytes = driver.memory()[1]
         name = driver.device_name(number)
         self.facts = Facts(name, target, CUDA, memory_bytes=memory_bytes, largest_bytes=memory_bytes)

@@ -18,7 +18,10 @@ import cffi
 
 from plugin_backend_cuda.libcuda import OUT_OF_MEMORY, Packed, failed
 
-FLAGS = ("-std=c++17", "-shared", "-fPIC", "-x", "c++", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing", "-w")
+FLAGS = (
+    *("-std=c++17", "-shared", "-fPIC", "-x", "c++", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing", "-w"),
+    *("-U_FORTIFY_SOURCE", "-fcf-protection=none"),  # which some systems turn on: both forbid jumps between stacks
+)
 SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 ATTRIBUTES = {
     "threads_of_block": 1024,
