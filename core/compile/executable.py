@@ -18,6 +18,7 @@ from core.ir.build import build
 from core.ir.expr import Expr
 from core.ir.program import Guard, GuardFailed, LibraryStep, Program
 from core.ir.target import HOST
+from core.options import config
 from core.records import Backend
 
 
@@ -31,6 +32,7 @@ class Dispatcher:
         start = time.perf_counter()
         driver = driver.open(device) if hasattr(driver, "open") else driver
         self._graph, self._driver, self._device = graph, driver, device
+        self._options = dict(config.affecting_code())  # programs that are made later are of the same kind
         self._lowered = lower(graph, driver.dialect_table)
         self._hosts = host_calls(self._lowered, perform_node)
         self._variants: dict[frozenset[Expr], Any] = {}
@@ -48,7 +50,8 @@ class Dispatcher:
         return program
 
     def _compiled(self, ones: frozenset[Expr], program: Program) -> Any:
-        run = self._variants[ones] = self._driver.compile(program, self._device)
+        with config.override(self._options):
+            run = self._variants[ones] = self._driver.compile(program, self._device)
         for name, text in run.sources.items():
             self.sources[name] = text
         return run

@@ -127,5 +127,8 @@ def _unit(
     declared_types = [line for name, line in types.items() if name in used]
     defined = [text for name, text in helpers.items() if name in used]
     used.update(re.findall(r"\w+", " ".join(defined)))
+    for name, text in reversed(list(dialect.declarations.items())):  # what these use stands before them
+        if name in used:
+            used.update(re.findall(r"\w+", text))
     declared = [line for name, line in dialect.declarations.items() if name in used]
     return "\n".join([dialect.preamble, *declared, "", head, *declared_types, *defined, "", body, ""])

@@ -118,14 +118,18 @@ class Softmax(_OverAxes):
     """
 
     @staticmethod
+    def _shift(largest: Expr) -> Expr:
+        return largest
+
+    @staticmethod
     def _of(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         largest, total = _numpy_parts(x, axes, finite=False)
         return np.exp(x - largest) / total
 
     def lower(self, node: Apply, x: View) -> View:
         def at(index: tuple[Expr, ...]) -> Expr:
-            largest, total = self._parts(node, x, index, lambda m: m)
-            value = Call("exp", cast(x.at(index), largest.dtype) - largest) / total
+            largest, total = self._parts(node, x, index, self._shift)
+            value = Call("exp", cast(x.at(index), largest.dtype) - largest) * (1 / total)  # 1 <= total: no overflow
             return cast(value, node.out.dtype)
 
         return View(node.out.dtype, x.shape, at)
@@ -142,6 +146,22 @@ class Softmax(_OverAxes):
     def _along(self, x: TensorVariable, v: TensorVariable) -> TensorVariable:
         s = self(x)
         return s * (v - sum_along(s * v, axis=self.axis, keepdims=True))
+
+
+class _Shares(Softmax):
+    """Softmax from the very parts that LogSumExp is made of, so that a value and its derivative share exponentials.
+
+    It differs from Softmax on a line with inf: what is finite there gets 0.
+    """
+
+    @staticmethod
+    def _shift(largest: Expr) -> Expr:
+        return _finite(largest)
+
+    @staticmethod
+    def _of(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        largest, total = _numpy_parts(x, axes, finite=True)
+        return np.exp(x - largest) / total
 
 
 class LogSoftmax(_OverAxes):
@@ -206,16 +226,12 @@ class LogSumExp(_OverAxes):
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """The derivative is softmax(x)."""
         (x,), (g,) = inputs, output_grads
-        return [input_gradient(x, self._softmax(x) * self._put_back(g))]
+        return [input_gradient(x, _Shares(self.axis)(x) * self._put_back(g))]
 
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """sum(softmax(x) dx)."""
         (x,), (dx,) = inputs, eval_points
-        return [None if dx is None else sum_along(self._softmax(x) * dx, axis=self.axis)]
-
-    def _softmax(self, x: TensorVariable) -> TensorVariable:
-        """From what this op computes anyway, so that its largest element and its sum are shared."""
-        return exp(x - self._put_back(self(x)))
+        return [None if dx is None else sum_along(_Shares(self.axis)(x) * dx, axis=self.axis)]
 
     def _put_back(self, out: TensorVariable) -> TensorVariable:
         return expand_dims(out, self.axis) if self.axis else out

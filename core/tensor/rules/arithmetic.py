@@ -238,7 +238,7 @@ def root_of_square_is_absolute(x):
 
 @specialize.node_rule(power)
 def small_integer_power_is_product(graph: FunctionGraph, node: Apply) -> TensorVariable | None:
-    """x**n -> products, n = 3 ... 8, and 1 over them for -n.  Integers: exact.  Floats: within n ulp of pow.
+    """x**n -> products, n = 3 ... 16, and 1 over them for -n.  Integers: exact.  Floats: within n ulp of pow.
 
     For -n the quotient may be 0 or inf where x**-n is not far from the smallest or largest number.
     """
@@ -248,9 +248,9 @@ def small_integer_power_is_product(graph: FunctionGraph, node: Apply) -> TensorV
     n = exponent.data.item()
     if isinstance(n, complex) or not math.isfinite(n) or n != int(n):
         return None
-    if 3 <= n <= 8:
+    if 3 <= n <= 16:
         return _product(x, int(n))
-    return 1 / _product(x, -int(n)) if -8 <= n <= -2 and x.dtype in dtypes.FLOATS else None
+    return 1 / _product(x, -int(n)) if -16 <= n <= -2 and x.dtype in dtypes.FLOATS else None
 
 
 def _product(x: TensorVariable, n: int) -> TensorVariable:

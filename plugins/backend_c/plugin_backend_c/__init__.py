@@ -23,4 +23,13 @@ def libraries() -> list[Library]:
 
 @hookimpl
 def options() -> list[Option]:
-    return [Option("c.launcher", bool, True, help="call C through an extension module that is built once; else cffi")]
+    return [
+        Option("c.launcher", bool, True, help="call C through an extension module that is built once; else cffi"),
+        Option(
+            "c.precise_math",
+            bool,
+            False,
+            affects_code=True,
+            help="exp, log, ... of math.h, one element at a time: more digits, several times slower",
+        ),
+    ]

@@ -6,12 +6,14 @@ from typing import Any
 
 from core.errors import BackendError
 from core.ir.centry import functions_of
+from core.ir.cfamily import Dialect
 from core.ir.cunits import print_units
 from core.ir.program import Program
 from core.ir.target import Target
+from core.options import config
 from core.records import Probe
 from plugin_backend_c import cache, compiler, launcher
-from plugin_backend_c.dialect import C
+from plugin_backend_c.dialect import C_PRECISE, C_WITHOUT_LIBMVEC, C
 from plugin_backend_c.executable import Executable
 
 REMEDY = "install one (Debian: apt-get install gcc; macOS: xcode-select --install) or `pip install ziglang`"
@@ -41,9 +43,16 @@ class Driver:
         found, why = compiler.find()
         if found is None:
             raise BackendError(f"backend 'c' needs a C compiler: {why}; {REMEDY}")
-        library, sources = cache.load(print_units(program, C), found)
+        library, sources = cache.load(print_units(program, _dialect(found)), found)
         routines = [routine.address(name) for name, routine in functions_of(program).items()]
         return Executable(program, library, sources, routines, found, launcher.module(found))
+
+
+def _dialect(found: compiler.Compiler) -> Dialect:
+    """The functions of mathematics that are asked for, or the quickest that the compiler has."""
+    if config["c.precise_math"]:
+        return C_PRECISE
+    return C if found.has_libmvec else C_WITHOUT_LIBMVEC
 
 
 driver = Driver()

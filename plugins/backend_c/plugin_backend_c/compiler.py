@@ -73,6 +73,11 @@ class Compiler:
         return self.version
 
     @property
+    def has_libmvec(self) -> bool:
+        """Whether loops may call the vector versions of glibc's functions."""
+        return "-DCORE_LIBMVEC" in self.flags
+
+    @property
     def identity(self) -> str:
         """Changes when other code would come out: command, version, flags, processor."""
         return "\n".join([*self.command, self.version, *_ALWAYS, *self.flags, *self.linker, processor()])

@@ -1,6 +1,9 @@
 """C11 as GCC and Clang take it: a table.  No header is needed, which halves the time that a small unit compiles."""
 
+from dataclasses import replace
+
 from core.ir.cfamily import Dialect
+from plugin_backend_c import vectormath
 
 _UNARY = """exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
 floor ceil trunc rint fabs erf erfc tgamma lgamma""".split()
@@ -12,18 +15,19 @@ exp2 expm1 log2 log10 log1p tan asin acos atan sinh cosh tanh asinh acosh atanh 
 VECTOR_BINARY = "pow atan2 hypot".split()
 
 
-def _prototypes() -> dict[str, str]:
-    """A declaration for each function of math.h, by its name."""
+def _prototypes(vectors: bool) -> dict[str, str]:
+    """A declaration for each function of math.h, by its name; with ``vectors`` as one that has vector versions."""
     lines = {}
     for kind, suffix in (("double", ""), ("float", "f")):
         for name in (*_UNARY, *_BINARY):
-            vector = "CORE_VECTOR " if name in VECTOR_UNARY or name in VECTOR_BINARY else ""
+            has_vectors = vectors and (name in VECTOR_UNARY or name in VECTOR_BINARY)
             parameters = f"{kind}, {kind}" if name in _BINARY else kind
-            lines[f"{name}{suffix}"] = f"{vector}extern {kind} {name}{suffix}({parameters});"
+            lines[f"{name}{suffix}"] = (
+                f"{'CORE_VECTOR ' if has_vectors else ''}extern {kind} {name}{suffix}({parameters});"
+            )
     return lines
 
 
-# CORE_ONCE: no loop is in the entry function; at -O1 it compiles in half the time
 PREAMBLE = """\
 typedef __INT8_TYPE__ int8_t;
 typedef __INT16_TYPE__ int16_t;
@@ -46,9 +50,11 @@ typedef __SIZE_TYPE__ size_t;
 #endif
 """
 
+_BUILT_IN = {("signbit", "float32"): "__builtin_signbit", ("signbit", "float64"): "__builtin_signbit"}
+
 C = Dialect(
     "c",
-    calls={("signbit", "float32"): "__builtin_signbit", ("signbit", "float64"): "__builtin_signbit"},
+    calls={**_BUILT_IN, **vectormath.BEYOND_LIBMVEC},
     kernel="static __attribute__((noinline)) void",
     shared_kernel='__attribute__((visibility("hidden"))) void',
     entry="CORE_ONCE ",
@@ -57,5 +63,9 @@ C = Dialect(
     infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},
     nan='__builtin_nan("")',
     preamble=PREAMBLE,
-    declarations=_prototypes(),
+    declarations={**_prototypes(vectors=True), **vectormath.definitions()},
 )
+# for a compiler or a C library without vector functions
+C_WITHOUT_LIBMVEC = replace(C, calls={**_BUILT_IN, **vectormath.CALLS})
+# each function as math.h has it, one element at a time: with glibc mostly within half a unit in the last place
+C_PRECISE = replace(C, calls=_BUILT_IN, declarations=_prototypes(vectors=False))
