@@ -33,6 +33,7 @@ from core.ir.program import (
     expressions_of,
     with_rows_merged,
 )
+from core.ir.ranges import cut
 from core.ir.rebuild import loads_in
 from core.ir.schedule import Scheduler, scatter_kernel
 from core.ir.target import HOST, Target
@@ -113,7 +114,7 @@ class _Steps:
         On a device, it asks the checks that must come before it itself.
         """
         if not self.target.is_device:
-            kernel = widen(lanes(collapse(kernel), self.shapes, self._kept), self.shapes)
+            kernel = widen(lanes(collapse(cut(kernel)), self.shapes, self._kept), self.shapes)
             kernel = with_arrays(kernel, self.shapes)
         kernel = self._with_lengths(kernel)
         if self.target.is_device:

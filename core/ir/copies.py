@@ -12,8 +12,8 @@ from core.ir.rebuild import rebuild
 class Copy:
     """Writes statements anew with each key of ``mapping`` (a loop variable, what reads a local) replaced.
 
-    Locals that the statements declare get fresh ones, named like the old ones with ``suffix``; so do the variables of
-    loops among them.
+    With a ``suffix``, locals that the statements declare become fresh ones of that name.  A local that turns out to be
+    constant is not declared.
     """
 
     def __init__(self, mapping: Mapping[Expr, Expr], suffix: str = ""):
@@ -30,11 +30,14 @@ class Copy:
         return rebuild(root, lambda node, args: None, self._memo)
 
     def body(self, body: Iterable[Statement]) -> list[Statement]:
-        return [self._one(statement) for statement in body]
+        return [new for statement in body if (new := self._one(statement)) is not None]
 
-    def _one(self, s: Statement) -> Statement:
+    def _one(self, s: Statement) -> Statement | None:
         if isinstance(s, Let):
             value = self.expr(s.value)
+            if value.is_const and s.constant:
+                self._memo[s.local.expr] = value
+                return None
             if self._suffix:
                 self.rename(s.local, Local(f"{s.local.name}{self._suffix}", s.local.dtype))
             return Let(self._locals.get(s.local, s.local), value, s.constant)

@@ -57,6 +57,9 @@ def _linear(e: Expr, wanted: frozenset[Expr], parts: dict[Expr, Linear | None]) 
         return Linear({}, e)
     if e.code is Code.INDEX:
         return Linear({e: (1, ())}, const(0))
+    if e.code is Code.NEG:
+        inner = parts[e.args[0]]
+        return inner and Linear({v: (-n, f) for v, (n, f) in inner.strides.items()}, -inner.rest)
     if e.code not in (Code.ADD, Code.SUB, Code.MUL):
         return None
     a, b = (parts[arg] for arg in e.args)

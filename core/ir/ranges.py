@@ -1,0 +1,142 @@
+"""Ranges: a loop is cut where a condition on its variable changes, so that no element asks which side it is on.
+
+Padding, joining, and what writes into a slice read memory under such conditions.  The loop of ``y[i] = a[i] if i < m
+else b[i - m]`` becomes one up to m and one from there on; the condition is known in each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.ir.copies import Copy
+from core.ir.expr import HOLDS_GUARD, Code, Expr, const, index, maximum, minimum, walk
+from core.ir.nodes import Kernel, Let, Loop, Statement, expressions
+from core.ir.strides import linear
+
+MOST_PIECES = 5  # that one loop becomes
+LARGEST = 300  # nodes of a loop's body: it is written once for every piece
+
+
+def cut(kernel: Kernel) -> Kernel:
+    """``kernel`` with its loops in ranges, outer ones first."""
+    return replace(kernel, body=_visit(kernel.body))
+
+
+def _visit(body: list[Statement]) -> list[Statement]:
+    new: list[Statement] = []
+    for s in body:
+        if isinstance(s, Loop):
+            new += [replace(piece, body=_visit(piece.body)) for piece in _pieces(s, MOST_PIECES)]
+        else:
+            new.append(s)
+    return new
+
+
+def _pieces(loop: Loop, most: int) -> list[Loop]:
+    """``loop`` as loops one after the other, at most so many."""
+    found = None if loop.reverse or most < 2 else _condition(loop)
+    if found is None:
+        return [loop]
+    condition, place, holds_before = found
+    border, start, left = _within(place, loop.extent)
+    later = index(loop.variable.payload)
+    before = Copy({condition: const(holds_before, "bool")}).body(loop.body)
+    after = Copy({condition: const(not holds_before, "bool"), loop.variable: start + later}).body(loop.body)
+    rest = replace(loop, variable=later, extent=left, body=after)
+    if border is const(0):
+        return _pieces(rest, most)
+    if left is const(0):
+        return _pieces(replace(loop, body=before), most)
+    last = _pieces(rest, most - 1)  # mostly the longer one
+    return [*_pieces(replace(loop, extent=border, body=before), most - len(last)), *last]
+
+
+def _within(place: Expr, extent: Expr) -> tuple[Expr, Expr, Expr]:
+    """How many values lie before ``place``, where the others start, and how many those are."""
+    if place.is_const and place.payload < 0:
+        place = const(0)
+    parts, whole = _terms(place), _terms(extent)
+    if parts is not None and whole is not None:
+        left = list(whole)
+        for part in parts:
+            if part not in left:
+                break
+            left.remove(part)
+        else:
+            total = const(0)
+            for part in left:
+                total = total + part
+            return place, place, total
+    if _never_negative(place):
+        return minimum(place, extent), place, maximum(extent - place, const(0))
+    border = minimum(maximum(place, const(0)), extent)
+    return border, border, extent - border
+
+
+def _never_negative(e: Expr) -> bool:
+    if e.code in (Code.ADD, Code.MIN):
+        return all(map(_never_negative, e.args))
+    if e.code is Code.MAX:
+        return any(map(_never_negative, e.args))
+    return e.code is Code.LENGTH or (e.is_const and e.payload >= 0)
+
+
+def _terms(e: Expr) -> list[Expr] | None:
+    """The lengths that ``e`` is the sum of, none of them negative; None where it is no such sum."""
+    terms, pending = [], [e]
+    while pending:
+        part = pending.pop()
+        if part.code is Code.ADD:
+            pending.extend(part.args)
+        elif part.code is Code.LENGTH or (part.is_const and part.payload > 0):
+            terms.append(part)
+        elif part is not const(0):
+            return None
+    return terms
+
+
+def _condition(loop: Loop) -> tuple[Expr, Expr, bool] | None:
+    """A comparison that guards memory, the first value of the variable at which it changes, whether it holds before."""
+    roots = [root for root in expressions(loop.body) if root.marks & HOLDS_GUARD]
+    if not roots or len(walk(expressions(loop.body))) > LARGEST:
+        return None
+    inside = {s.variable for s in _loops(loop.body)}
+    named = {s.local.expr: s.value for s in loop.body if isinstance(s, Let) and s.constant}
+    for guard in reversed(walk(roots)):
+        for e in _compared(guard.args[0], named) if guard.code is Code.GUARDED else ():
+            change = _change(e, loop.variable) if loop.variable in e.free and not inside & e.free else None
+            if change is not None:
+                return e, *change
+    return None
+
+
+def _compared(condition: Expr, named: dict[Expr, Expr]) -> list[Expr]:
+    """The comparisons that a condition is made of; ``named`` says what locals stand for."""
+    found, pending = [], [condition]
+    while pending:
+        e = pending.pop()
+        e = named.get(e, e)
+        if e.code in (Code.AND, Code.OR):
+            pending.extend(reversed(e.args))
+        elif e.code in (Code.LT, Code.LE):
+            found.append(e)
+    return found
+
+
+def _change(comparison: Expr, variable: Expr) -> tuple[Expr, bool] | None:
+    """Where ``a < b`` or ``a <= b`` changes as ``variable`` grows by one, and whether it holds before."""
+    a, b = comparison.args
+    form = linear(a - b, (variable,)) if a.dtype == variable.dtype else None
+    if form is None or any(e.code in (Code.LOAD, Code.LOCAL) for e in walk([form.rest])):
+        return None
+    equal = 1 if comparison.code is Code.LE else 0
+    if form.stride(variable) == (1, ()):  # v + rest < 0
+        return -form.rest + equal, True
+    if form.stride(variable) == (-1, ()):  # rest - v < 0
+        return form.rest + (1 - equal), False
+    return None
+
+
+def _loops(body: list[Statement]) -> list[Loop]:
+    found = [s for s in body if isinstance(s, Loop)]
+    return [*found, *(inner for loop in found for inner in _loops(loop.body))]

@@ -1,0 +1,89 @@
+"""Ranges: loops are cut where a guard on their variable changes."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import core.tensor as ct
+from core.gradient import grad
+from core.ir.expr import Code, walk
+from core.ir.nodes import expressions
+from core.testing import random
+
+x, y = ct.matrix("x"), ct.matrix("y")
+a, b, i = ct.vector("a"), ct.vector("b"), ct.lvector("i")
+
+
+def guards(kernel):
+    return [e for root in expressions(kernel.body) for e in walk([root]) if e.code is Code.GUARDED]
+
+
+def test_joined_vectors_are_copied_one_after_the_other(compiled, kernels, loops):
+    f = compiled([a, b], ct.exp(ct.concatenate([a, b, a])))
+    (kernel,) = kernels(f)
+    assert not guards(kernel)
+    assert [str(loop.extent) for loop in loops(kernel)] == ["a.shape[0]", "b.shape[0]", "a.shape[0]"]
+    A, B = random((3,)), random((2,))
+    assert_allclose(f(A, B), np.exp(np.concatenate([A, B, A])))
+
+
+def test_matrices_joined_by_rows_are_two_loops_without_a_gap(compiled, kernels, loops):
+    (kernel,) = kernels(compiled([x, y], ct.concatenate([x, y], axis=0)))
+    assert not guards(kernel)
+    assert len(loops(kernel)) == 2
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 6])
+@pytest.mark.parametrize("key", [slice(2, 4), slice(1, None), slice(None, -1), slice(-2, None), slice(-3, -1)])
+def test_what_is_written_into_a_slice_of_any_length_is_right_at_both_ends(compiled, kernels, n, key):
+    value = ct.vector("value")
+    f = compiled([a, value], [ct.set_subtensor(a[key], value), ct.inc_subtensor(a[key], value)])
+    assert not any(guards(kernel) for kernel in kernels(f))
+    A = random((n,))
+    V = random((len(A[key]),), seed=1)
+    put, added = A.copy(), A.copy()
+    put[key] = V
+    added[key] += V
+    for got, wanted in zip(f(A, V), [put, added], strict=True):
+        assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (4, 3)])
+def test_a_block_of_a_matrix_is_cut_out_of_both_loops(compiled, kernels, shape):
+    f = compiled([x, y], ct.set_subtensor(x[1:, :-1], y))
+    assert not any(guards(kernel) for kernel in kernels(f))
+    X = random(shape)
+    Y = random(X[1:, :-1].shape, seed=1)
+    wanted = X.copy()
+    wanted[1:, :-1] = Y
+    assert_array_equal(f(X, Y), wanted)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_the_gradient_of_products_of_neighbours(compiled, n):
+    f = compiled([a], grad((a[1:] * a[:-1]).sum(), a))
+    A, wanted = random((n,)), np.zeros(n)
+    wanted[1:] += A[:-1]
+    wanted[:-1] += A[1:]
+    assert_allclose(f(A), wanted)
+
+
+def test_a_sum_over_what_is_joined_takes_both_ranges_into_one_register(compiled, kernels):
+    f = compiled([a, b], ct.concatenate([a, b]).sum())
+    assert not guards(kernels(f)[0])
+    assert_allclose(f([1.0, 2.0], [4.0]), 7)
+    assert f(np.zeros(0), np.zeros(0)) == 0
+
+
+def test_a_step_other_than_one_keeps_its_guard(compiled, kernels):
+    f = compiled([a, b], ct.set_subtensor(a[::2], b))
+    assert any(guards(kernel) for kernel in kernels(f))
+    assert_array_equal(f(np.zeros(5), [1.0, 2.0, 3.0]), [1, 0, 2, 0, 3])
+
+
+def test_a_body_that_is_long_is_not_written_several_times(compiled, kernels, loops):
+    out = ct.concatenate([a, b])
+    for _ in range(80):
+        out = ct.sin(out) * out + ct.cos(out)
+    kernel = kernels(compiled([a, b], out))[0]
+    assert len(loops(kernel)) == 1 or not guards(kernel)
