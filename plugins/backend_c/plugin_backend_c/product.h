@@ -7,5 +7,5 @@ typedef struct {
     void *c;
     int64_t m, n, k, a_row, a_column, b_row, b_column, c_row;
     double alpha;
-    int32_t columns; /* that C is divided along n, not m */
+    int32_t columns, symmetric; /* that C is divided along n, not m; that it is symmetric */
 } core_product;

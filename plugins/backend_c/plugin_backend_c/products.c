@@ -76,22 +76,32 @@ static int is_ours(double m, double n, double k, int turned)
 {
     const double work = m * n * k;
     if (m == 1 || n == 1 || work <= 1 << 12) return 1;
-    if (n <= 32 && work > 1 << 18) return 1;
 #ifdef WIDE
+    if (n <= 32 && work > 1e6) return 1;
     return !turned && m <= 96 && work >= 1 << 20;
 #else
+    if (n <= 32 && work > 1 << 18) return 1;
     return work <= 1 << 20 && !(turned && m > 4 && m < 8);
 #endif
 }
 
-/* Into what pieces C is divided for threads: sets ``columns`` and returns how many of those, or rows, make a piece.  Of
- * lengths alone, so that no element depends on how many threads there are.  BLAS copies all of one factor for each
- * piece, which a piece must be long enough to be worth. */
+/* Whether C is X' X or X X', so large that its upper half is made alone, and copied to the lower one. */
+static int is_symmetric(const core_product *p)
+{
+    return p->a == p->b && p->a_row == p->b_column && p->a_column == p->b_row && p->m == p->n && !p->start
+        && p->m >= 192 && p->k >= 64;
+}
+
+/* Into what pieces C is divided for threads: sets ``columns`` and ``symmetric``, and returns how many columns, or rows,
+ * make a piece.  Of lengths alone, so that no element depends on how many threads there are.  BLAS copies all of one
+ * factor for each piece, which a piece must be long enough to be worth. */
 int64_t core_product_plan(void *product)
 {
     core_product *p = product;
-    enum { LONG = 512, MOST = 64 };
+    enum { LONG = 512, MOST = 64, OF_A_HALF = 96 };
     p->columns = p->n > p->m;
+    p->symmetric = is_symmetric(p);
+    if (p->symmetric) return p->m / MOST > OF_A_HALF ? p->m / MOST : OF_A_HALF;
     const int64_t length = p->columns ? p->n : p->m;
     const double work = (double)p->m * p->n * p->k;
     if (work < 1 << 22) return length > 0 ? length : 1;

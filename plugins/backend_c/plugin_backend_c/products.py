@@ -80,7 +80,7 @@ def _gemm(call: Call) -> Iterator[str]:
     rows, a_steps = (c.shape[0], a.strides) if len(a.shape) == 2 else ("1", ("0", *a.strides))
     columns, b_steps = (c.shape[-1], b.strides) if len(b.shape) == 2 else ("1", (*b.strides, "1"))
     sizes = [rows, columns, a.shape[-1], *a_steps, *b_steps, columns]
-    yield f"core_product core_p = {{{', '.join([*pointers, *sizes, factor])}, 0}};"
+    yield f"core_product core_p = {{{', '.join([*pointers, *sizes, factor])}, 0, 0}};"
     yield f"const int64_t core_piece = {call.function('product_plan')}(&core_p);"
     task, length = f"(core_task){call.address(f'{letter}product')}", "core_p.columns ? core_p.n : core_p.m"
     yield f"core_parallel(call, {task}, &core_p, {length}, core_piece);"

@@ -210,20 +210,38 @@ static void NAME(by_blas)(const core_product *p, int64_t rows, int64_t columns, 
     count_calls(-1);
 }
 
-/* Rows (or columns) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
-void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
+static void NAME(part)(const core_product *p, int64_t m, int64_t n, const T *a, const T *b, const T *start, T *c)
 {
-    const core_product *p = product;
-    const int64_t m = p->columns ? p->m : last - first, n = p->columns ? last - first : p->n;
-    const int64_t at = p->columns ? first : first * p->c_row;
-    const T *a = p->a, *b = p->b, *start = p->start ? (const T *)p->start + at : 0;
-    T *c = (T *)p->c + at;
-    (void)worker;
     if (m <= 0 || n <= 0) return;
-    if (p->columns) b += first * p->b_column;
-    else a += first * p->a_row;
     if (is_ours(m, n, p->k, p->b_column != 1) || is_long(p))
         NAME(own)(m, n, p->k, a, p->a_row, p->a_column, b, p->b_row, p->b_column, start, c, p->c_row, p->alpha);
     else
         NAME(by_blas)(p, m, n, a, b, start, c);
+}
+
+/* Rows ``first`` to ``last`` of a symmetric C from the diagonal on, and what they say of the rows below. */
+static void NAME(half)(const core_product *p, int64_t first, int64_t last)
+{
+    const T *a = p->a, *b = p->b;
+    T *c = p->c;
+    NAME(part)(p, last - first, p->n - first, a + first * p->a_row, b + first * p->b_column, 0, c + first * p->c_row + first);
+    for (int64_t i = first; i < p->n; i++)
+        for (int64_t j = first; j < last && j < i; j++) c[i * p->c_row + j] = c[j * p->c_row + i];
+}
+
+/* Rows (or columns) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
+void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
+{
+    const core_product *p = product;
+    const T *a = p->a, *b = p->b, *start = p->start;
+    T *c = p->c;
+    (void)worker;
+    if (p->symmetric) {
+        NAME(half)(p, first, last);
+    } else if (p->columns) {
+        NAME(part)(p, p->m, last - first, a, b + first * p->b_column, start ? start + first : 0, c + first);
+    } else {
+        const int64_t at = first * p->c_row;
+        NAME(part)(p, last - first, p->n, a + first * p->a_row, b, start ? start + at : 0, c + at);
+    }
 }

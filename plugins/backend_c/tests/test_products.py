@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import core
+import core.tensor as ct
 from core.testing import random
 from plugin_backend_c import blas, cache, compiler, products
 
@@ -106,7 +108,7 @@ def test_a_product_may_be_done_in_pieces(own, columns, shape):
 def pieces_of(own, m, n, k):
     """Whether a product is divided by columns, and how long a piece is."""
     ffi, library = own
-    p = ffi.new("core_product *", {"m": m, "n": n, "k": k})
+    p = ffi.new("core_product *", {"a": ffi.cast("void *", 64), "m": m, "n": n, "k": k})
     piece = library.core_product_plan(p)
     return bool(p.columns), piece
 
@@ -130,6 +132,21 @@ def test_the_pieces_of_a_product_are_the_product(own, shape):
     assert_allclose(multiply(own, a, b, columns=columns, pieces=pieces), a @ b, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(300, 192), (64, 500), (100, 191), (65, 257)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_matrix_times_itself_transposed_is_symmetric(dtype, shape, turned):
+    x = ct.tensor("x", dtype=dtype, ndim=2)
+    f = core.function([x], x @ x.T if turned else x.T @ x, backend="c")
+    a = random(shape[::-1] if turned else shape, dtype)
+    got = f(a)
+    assert_allclose(got, a @ a.T if turned else a.T @ a, rtol=DTYPES[dtype], atol=100 * DTYPES[dtype])
+    assert np.array_equal(got, got.T)
+    a[3, 5], a[5, 4] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        assert_allclose(f(a), a @ a.T if turned else a.T @ a, rtol=DTYPES[dtype], atol=100 * DTYPES[dtype])
+
+
 def test_blas_works_with_one_thread_for_us_and_with_as_many_as_before_for_others(own):
     ffi, library = own
     seen, threads = [], [4]
@@ -148,3 +165,18 @@ def test_blas_works_with_one_thread_for_us_and_with_as_many_as_before_for_others
         assert seen == [1, 4]
     finally:
         library.core_product_threads(ffi.NULL, ffi.NULL)
+
+
+@pytest.mark.parametrize("shape", [(300, 200, 120), (64, 500, 784), (700, 600, 40)])
+def test_a_product_does_not_depend_on_how_many_threads_there_are(shape):
+    m, n, k = shape
+    x, y = ct.dmatrix("x"), ct.dmatrix("y")
+    f = core.function([x, y], [ct.exp(x @ y), x.T @ x], backend="c")
+    a, b = random((m, k)), random((k, n), seed=1)
+    results = []
+    for threads in (1, 2, 3):
+        with core.num_threads(threads):
+            results.append(f(a, b))
+    assert_allclose(results[0][0], np.exp(a @ b), rtol=1e-10)
+    for other in results[1:]:
+        assert all(np.array_equal(one, same) for one, same in zip(results[0], other, strict=True))
