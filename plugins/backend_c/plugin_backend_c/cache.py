@@ -10,13 +10,12 @@ import ctypes
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.errors import CompileError
-from plugin_backend_c.compiler import Compiler
-from plugin_backend_c.folder import folders
+from plugin_backend_c.compiler import Compiler, first_line
+from plugin_backend_c.folder import folders, unfinished
 
 
 def load(units: Sequence[str], compiler: Compiler) -> tuple[ctypes.CDLL, dict[str, str]]:
@@ -69,7 +68,7 @@ def intact(binary: Path) -> bool:
 
 def build(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> None:
     """Compile in a folder beside the goal, then put the result in place at once.  Errors: CompileError, OSError."""
-    with tempfile.TemporaryDirectory(prefix="build", dir=binary.parent, ignore_cleanup_errors=True) as folder:
+    with unfinished(binary.parent) as folder:
         sources = [Path(folder, name) for name in texts]
         for source, text in zip(sources, texts.values(), strict=True):
             source.write_text(text, encoding="utf-8")
@@ -77,7 +76,7 @@ def build(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> None:
         done = compiler.build([str(source) for source in sources], str(made))
         guilty = next((source for source in sources if f"{source}:" in done.stderr), None)
         if done.returncode != 0 and guilty is None:  # not about the text: no space, no linker, ...
-            raise OSError((done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0])
+            raise OSError(first_line(done))
         for source in sources:
             os.replace(source, binary.parent / source.name)
         if done.returncode != 0 and guilty is not None:

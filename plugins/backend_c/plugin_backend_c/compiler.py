@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from core.errors import CompileError
-from plugin_backend_c.folder import folders
+from plugin_backend_c.folder import folders, unfinished
 
 TIMEOUT_S = 600
 _ALWAYS = (
@@ -254,12 +254,12 @@ def _trial(ways: Sequence[Compiler], place: Path) -> tuple[Compiler | None, str]
     """The first of ``ways``, which differ in how they link, whose library can be loaded; or what is wrong."""
     said = ""
     try:
-        with tempfile.TemporaryDirectory(prefix="trial", dir=place) as folder:
+        with unfinished(place) as folder:
             source, made = f"{folder}/trial.c", f"{folder}/trial.o"
             Path(source).write_text(_TRIAL)
             compiled = _run(ways[0]._compiling(source, made), TIMEOUT_S)
             if compiled.returncode != 0:
-                return None, _first_line(compiled)
+                return None, first_line(compiled)
             for number, way in enumerate(ways):  # a name of its own each: a library is loaded once under one name
                 said = _linked(way, made, f"{folder}/trial{number}.so")
                 if not said:
@@ -274,15 +274,19 @@ def _linked(compiler: Compiler, made: str, binary: str) -> str:
     try:
         done = compiler.link([made], binary)
         if done.returncode != 0:
-            return _first_line(done)
+            return first_line(done)
         ctypes.CDLL(binary, mode=os.RTLD_NOW)
     except OSError as error:
         return str(error)
     return ""
 
 
-def _first_line(done: Finished) -> str:
-    return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[0]
+def first_line(done: Finished) -> str:
+    """What a command that failed said first, or how it ended."""
+    said = done.stderr.strip()
+    if done.returncode < 0:  # by the system when memory runs out, as a rule
+        return f"killed by signal {-done.returncode}"
+    return said.splitlines()[0] if said else f"exit status {done.returncode}"
 
 
 def _write_quietly(path: Path, content: bytes) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core import cachedir
@@ -27,3 +30,24 @@ def temporary() -> Path:
     if _temporary is None or not Path(_temporary.name).is_dir():
         _temporary = tempfile.TemporaryDirectory(prefix="core-c-", ignore_cleanup_errors=True)
     return Path(_temporary.name)
+
+
+_ABANDONED_S = 3600  # a compiler is given less time
+
+
+@contextmanager
+def unfinished(place: Path) -> Iterator[str]:
+    """A folder in ``place`` for what is being built, which goes in the end.  What killed processes left goes too.
+
+    Errors: OSError where nothing can be written.
+    """
+    base = place / "unfinished"
+    base.mkdir(exist_ok=True)
+    for left in base.iterdir():
+        try:
+            if left.stat().st_mtime < time.time() - _ABANDONED_S:
+                shutil.rmtree(left)
+        except OSError:  # another process was quicker, or it is somebody else's
+            pass
+    with tempfile.TemporaryDirectory(dir=base, ignore_cleanup_errors=True) as folder:
+        yield folder

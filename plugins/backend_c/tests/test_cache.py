@@ -143,14 +143,14 @@ def test_a_cache_that_cannot_be_written_is_still_read(cache, monkeypatch):
 
 
 def _refuse_writing(monkeypatch, cache):
-    real = libraries.tempfile.mkdtemp
+    real = folder.tempfile.mkdtemp
 
     def mkdtemp(suffix=None, prefix=None, dir=None):
         if str(dir).startswith(str(cache)):
             raise PermissionError(13, "Permission denied", str(dir))
         return real(suffix, prefix, dir)
 
-    monkeypatch.setattr(libraries.tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(folder.tempfile, "mkdtemp", mkdtemp)
 
 
 @pytest.mark.parametrize("module, call", [(os, "replace"), (Path, "write_text")], ids=["replace", "write"])
@@ -249,6 +249,37 @@ def test_a_process_that_is_stopped_while_it_compiles_leaves_no_half_library(pyth
     if how == "send_signal":  # an interrupt also takes its unfinished files away
         assert not made(tmp_path / "cache") and not made(tmp_path / "cache", ".c")
     assert python(USE, CC=mine) == "fine\n"
+
+
+def test_what_a_killed_process_left_is_swept_when_it_is_old(cache):
+    doubled(15.0)
+    base = cache / "c" / "unfinished"
+    assert not any(base.iterdir())
+    for name, age_s in (("old", 7200), ("new", 60)):
+        (base / name).mkdir()
+        (base / name / "half.so").write_bytes(b"half")
+        os.utime(base / name, (time.time() - age_s,) * 2)
+    doubled(17.0)
+    assert [one.name for one in base.iterdir()] == ["new"]
+
+
+def test_a_compiler_that_is_killed_is_said_so_and_leaves_nothing(cache, fake, monkeypatch):
+    killed = 'case "$*" in *trial*|*--version*) exec "$REAL" "$@";; *) kill -9 $$;; esac'
+    monkeypatch.setenv("CC", fake("mine", killed))
+    with pytest.raises(CompileError, match=r"could not build [0-9a-f]{40}\.c: killed by signal 9"):
+        doubled()
+    assert not [one for one in cache.rglob("*") if one.suffix in (".c", ".o", ".so")]
+
+
+def test_machines_with_other_processors_may_share_a_folder(cache, monkeypatch):
+    doubled()
+    (mine,) = made(cache)
+    monkeypatch.setattr(compiler, "processor", lambda: "x86_64 without AVX2")
+    assert doubled()(np.ones(1)) == 2
+    assert len(made(cache)) == 2 and mine in made(cache)
+    monkeypatch.undo()
+    before = mine.stat().st_mtime_ns
+    assert doubled()(np.ones(1)) == 2 and len(made(cache)) == 2 and mine.stat().st_mtime_ns == before
 
 
 # --- text that a compiler refuses -------------------------------------------------------------------------------------
