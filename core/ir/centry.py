@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,7 +69,8 @@ def functions_of(program: Program) -> dict[str, Routine]:
     return {name: routine for routine in program.routines.values() for name in routine.functions}
 
 
-_WORTH_A_NAME = 4  # from this cost on, a length has a name
+_WORTH_A_NAME = 4  # from this cost on, a length that is read twice has a name
+_LONG = 60  # characters, from which on any has
 _ON_STACK = 4096  # bytes of a slot that needs no arena
 _HARDLY_ANY = 1600  # work that is not worth a line: 100 ns
 
@@ -95,6 +97,7 @@ class Entry:
         self.names = Names([program.name, *_OWN_NAMES, *functions, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
+        self._heading: str | None = None
         self.made = program.made
         self._ready: set[Value] = {*program.inputs, *program.constants}
         self._known: set[Expr] = set()
@@ -112,13 +115,17 @@ class Entry:
 
     def text(self) -> str:
         self._arguments()
+        self._paragraph("what the lengths must be")
         self._check_guards()
+        self._paragraph("memory for what is needed in between")
         self._arena()
         for position, step in enumerate(self.program.steps):
+            self._paragraph()
             self._allocate(step)
             self._run(position, step)
             self._ready.update(step.writes)
             self._check_guards()
+        self._paragraph("what was made")
         self._hand_over()
         return "\n".join(self._framed())
 
@@ -131,15 +138,17 @@ class Entry:
         late = [f"void *{name} = 0;" for name in self._late_slots.values()]
         prologue = ["int32_t status = 0;", "char *arena = 0;", "int64_t arena_size = 0;", *late]
         prologue.append("if (!call->memory) call->memory = core_own_memory;")
-        prologue += [f"outputs[{k}] = 0;" for k in range(len(self.made))]
+        count = len(self.made)
+        each, k = (f"for (int k = 0; k < {count}; k++) ", "k") if count > 1 else ("", "0")
+        prologue += [f"{each}outputs[{k}] = 0;"] if self.made else []
         free_late = [f"free({name});" for name in self._late_slots.values()]
-        failed = [f"free(outputs[{k}]); outputs[{k}] = 0;" for k in range(len(self.made))]
+        failed = [f"{each}{{ free(outputs[{k}]); outputs[{k}] = 0; }}"] if self.made else []
         return [
             head,
             "{",
             *(f"    {line}" for line in prologue),
             "    {",
-            *(f"        {line}" for line in self.lines),
+            *(f"        {line}" if line else "" for line in self.lines),
             "    }",
             "    goto done;",
             "failed:",
@@ -152,7 +161,15 @@ class Entry:
         ]
 
     def _say(self, line: str) -> None:
+        if self._heading is not None:
+            self.lines += [""] if self.lines else []
+            self.lines += [f"/* {self._heading} */"] if self._heading else []
+            self._heading = None
         self.lines.append(line)
+
+    def _paragraph(self, heading: str = "") -> None:
+        """An empty line and perhaps a comment before the next line, if there is one in this paragraph."""
+        self._heading = heading
 
     def _fail(self, status: Status, *report: str) -> str:
         said = " ".join(f"report[{k}] = {value};" for k, value in enumerate(report))
@@ -207,11 +224,14 @@ class Entry:
         for part in walk([n], into=lambda e: e not in known):
             if part.code is Code.LOCAL and part not in known:
                 self._divide(self._splits[part.payload])
-        for part in walk([n], into=lambda e: e not in known):
+        parts = walk([n], into=lambda e: e not in known)
+        readers = Counter(arg for part in parts if part not in known for arg in part.args)
+        for part in parts:
             if part not in known and part.args and part.dtype == INDEX_DTYPE and part.cost >= _WORTH_A_NAME:
                 text = self.printer.expr(part)
-                known[part] = self.names.of(part, "n")
-                self._say(f"const int64_t {known[part]} = {text};")
+                if readers[part] > 1 or len(text) > _LONG:
+                    known[part] = self.names.of(part, "n")
+                    self._say(f"const int64_t {known[part]} = {text};")
         return self.printer.expr(n)
 
     def _computable(self, roots: Iterable[Expr]) -> bool:
@@ -416,7 +436,11 @@ def _said_of(split: Split | None) -> tuple[Expr, ...]:
 
 
 def _violated(guard: Guard, a: str, b: str) -> str:
+    a, b = (f"({n})" if set(n) & _LOOSE else n for n in (a, b))
     if guard.kind == "range":
-        return f"({a}) < -({b}) || ({a}) >= ({b})"
+        return f"{a} < -({b}) || {a} >= {b}"
     signs = {"positive": "<=", "within": ">"}
-    return f"({a}) {signs.get(guard.kind, '!=')} ({b})"
+    return f"{a} {signs.get(guard.kind, '!=')} {b}"
+
+
+_LOOSE = frozenset("?<>=!&|^")  # operators that bind no tighter than a comparison

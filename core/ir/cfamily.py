@@ -18,7 +18,7 @@ from core.errors import BackendError
 from core.ir.cparens import is_bare
 from core.ir.cvector import wide_loop
 from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
-from core.ir.expr import COMPARISONS, Code, Combine, Expr, make, walk
+from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 
 _TYPES = {
@@ -320,6 +320,8 @@ def _closes_at_end(text: str) -> bool:
 
 def _infix(printer: Printer, e: Expr, args: list[str]) -> str:
     text = f"({args[0]} {e.code.value} {args[1]})"
+    if e.code is Code.ADD and e.args[1].is_const and e.dtype in dtypes.INTEGERS and e.args[1].payload < 0:
+        text = f"({args[0]} - {printer.const(const(-e.args[1].payload, e.dtype))})"  # the least is its own opposite
     small = e.dtype in ("int8", "int16", "uint8", "uint16")  # C computes these in int
     return f"(({printer.type(e.dtype)}){text})" if small else text
 

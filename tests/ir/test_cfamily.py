@@ -213,3 +213,22 @@ def test_a_program_reports_what_stopped_it(compiled):
     assert f"status = {int(Status.MEMORY)};" in printed
     b = ct.vector("b")
     assert f"status = {int(Status.GUARD)};" in print_program(compiled([a, b], a + b).program, C)
+
+
+def test_the_entry_function_is_in_paragraphs(compiled):
+    a, b = ct.vector("a"), ct.vector("b")
+    printed = print_program(compiled([a, b], [ct.cumsum(a * b), a + b]).program, C)
+    entry = printed[printed.index("int32_t run(") :]
+    order = ["a_n0 = lengths[0];", "/* what the lengths must be */", "if (a_n0 != b_n0) {", "/* what was made */"]
+    places = [entry.index(part) for part in order]
+    assert places == sorted(places) and "\n\n        /* what the lengths must be */\n" in entry
+
+
+def test_a_length_has_a_name_where_it_is_read_twice_or_is_long(compiled):
+    a = ct.vector("a")
+    x = a
+    for _ in range(8):
+        x = ct.cumsum(ct.concatenate([x, x[1:]]))
+    printed = print_program(compiled([a], x).program, C)
+    lines = [line for line in printed.splitlines() if "const int64_t n" in line]
+    assert lines and max(map(len, lines)) < 200

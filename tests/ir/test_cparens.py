@@ -33,6 +33,7 @@ S = load(Value("s", "int8"), (AT,), "int8")
         (A - -B, "a[i] - (-b[i])"),
         (A - const(-1.0, "float64"), "a[i] - (-1.0)"),
         (const(-1.0, "float64") * A, "-1.0 * a[i]"),
+        (AT + J * 2 - 3, "i + j * 2 - 3"),
         (-NEGATIVE, "-(-a[i])"),
         (Call("exp", A - B), "exp(a[i] - b[i])"),
         (A + B < D * 2.0, "a[i] + b[i] < d[i] * 2.0"),
@@ -50,7 +51,7 @@ S = load(Value("s", "int8"), (AT,), "int8")
         (cast(A - B, "bool"), "a[i] - b[i] != 0"),
         (Call("isnan", A + B), "a[i] + b[i] != a[i] + b[i]"),
         (unravel(AT + J, (N, N + 1))[0] * 2, "((i + j) / ((n + 1))) * 2"),
-        (AT * (J + -(2**63)), "i * (j + (-9223372036854775807LL - 1))"),
+        (AT * (J + -(2**63)), "i * (j - (-9223372036854775807LL - 1))"),
     ],
 )
 def test_an_expression_has_the_parentheses_that_it_needs(e, expected):
