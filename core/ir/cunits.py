@@ -21,7 +21,7 @@ from core.ir.ctasks import Tasks
 from core.ir.nodes import Kernel
 from core.ir.program import Program
 
-MOST_LOOPS = 12  # in one unit: about 0.15 s of a C compiler's time, four times what it takes to start one
+MOST_CHARACTERS = 5000  # of kernels in a unit: about 0.15 s of a C compiler's time, six times what it takes to start
 
 
 @dataclass
@@ -31,10 +31,6 @@ class Function:
     comments: list[str]
     text: str
     also: list[str] = field(default_factory=list)
-
-    @property
-    def loops(self) -> int:
-        return self.text.count("for (")
 
     @property
     def head(self) -> str:
@@ -77,15 +73,15 @@ class Functions:
 
 def print_program(program: Program, dialect: Dialect) -> str:
     """A program as one translation unit."""
-    (text,) = print_units(program, dialect, math.inf)
+    (text,) = print_units(program, dialect, most=math.inf)
     return text
 
 
-def print_units(program: Program, dialect: Dialect, most_loops: float = MOST_LOOPS) -> list[str]:
-    """The translation units of a program, the entry function in the first; one, unless there are many loops."""
+def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTERS) -> list[str]:
+    """The translation units of a program, the entry function in the first; one, unless the kernels are long."""
     functions = Functions(program, dialect)
     entry = [*(task.text for task in functions.tasks.all.values()), Entry(program, dialect, functions.called).text()]
-    groups = _dealt(functions.all, most_loops)
+    groups = _dealt(functions.all, most)
     if len(groups) < 2 or not dialect.shared_kernel:
         return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), *entry])]
     prototypes = "\n".join(f"{dialect.shared_kernel} {one.head};" for one in functions.all)
@@ -100,17 +96,17 @@ def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
     return _unit(dialect, parts, helpers, library_types(routines), f"{HEAD}\n{THREADS}")
 
 
-def _dealt(functions: Sequence[Function], most_loops: float) -> list[list[Function]]:
-    """Functions in their order, in as few groups as can be, all of about the same number of loops."""
-    total = sum(one.loops for one in functions)
-    share = total / max(round(total / most_loops), 1)
+def _dealt(functions: Sequence[Function], most: float) -> list[list[Function]]:
+    """Functions in their order, in as few groups as can be, all of about the same length."""
+    total = sum(len(one.text) for one in functions)
+    share = total / max(round(total / most), 1)
     groups: list[list[Function]] = [[]]
-    loops = 0
+    done = 0
     for one in functions:
-        if groups[-1] and loops + one.loops / 2 > share * len(groups):
+        if groups[-1] and done + len(one.text) / 2 > share * len(groups):
             groups.append([])
         groups[-1].append(one)
-        loops += one.loops
+        done += len(one.text)
     return groups
 
 

@@ -266,7 +266,7 @@ def test_sanitizers_find_nothing(case, sanitizing, tmp_path):
 def test_a_large_program_is_several_files_and_gives_the_same_numbers():
     x = ct.dvector("x")
     state, want, at = x, np.linspace(0, 1, 7), np.linspace(0, 1, 7)
-    for k in range(30):
+    for k in range(60):
         state, want = ct.cumsum(ct.tanh(state * (k + 0.5))), np.cumsum(np.tanh(want * (k + 0.5)))
     f = core.function([x], state, backend="c")
     first, *others = f.sources
