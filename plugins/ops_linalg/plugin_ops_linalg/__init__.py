@@ -18,7 +18,7 @@ def ops() -> list[OpPack]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    provided = ("potrf", "trtrs", "potrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
+    provided = ("potrf", "potrf_gradient", "trtrs", "potrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
     return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 

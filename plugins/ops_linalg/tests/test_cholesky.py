@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+import core
 import plugin_ops_linalg as linalg
 from core.testing import check_derivatives, check_shapes, evaluate
+from plugin_ops_linalg.families.cholesky import CholeskyGradient
 
 SHAPES = [(0, 0), (1, 1), (5, 5), (3, 4, 4)]
 
@@ -46,6 +48,24 @@ def test_integers_are_computed_with_as_float64():
 @pytest.mark.parametrize("shape", [(1, 1), (4, 4), (2, 3, 3)])
 def test_derivatives_of_cholesky(make, shape, lower):
     check_derivatives(lambda a: linalg.cholesky(a, lower=lower), make.positive(*shape), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 3, 47, 48, 49, 100])
+def test_the_gradient_is_that_of_its_formula(make, backend, n):
+    factor, g = np.tril(make.triangular(n, n) / n) + 2 * np.eye(n), make.general(n, n)
+    expected = evaluate(CholeskyGradient.formula, factor, g)
+    for views in (lambda x: x, lambda x: x.T.copy().T):
+        got = evaluate(CholeskyGradient(), views(factor), g, backend=backend)
+        np.testing.assert_allclose(got, expected, atol=1e-12 * max(1, np.abs(expected).max()))
+    got = evaluate(lambda f, g: CholeskyGradient()(f.T, g), factor.T.copy(), g, backend=backend)
+    np.testing.assert_allclose(got, expected, atol=1e-12 * max(1, np.abs(expected).max()))
+
+
+def test_second_derivatives(make):
+    def gradient(a):
+        return core.grad((linalg.cholesky(a) ** 2).sum() + linalg.cholesky(a)[1, 0] ** 3, a)
+
+    check_derivatives(gradient, make.positive(3, 3), rtol=1e-5)
 
 
 @pytest.mark.parametrize("lower", [True, False])

@@ -22,6 +22,7 @@ _WORDS["s"].update(LOG="__builtin_logf", MAGNITUDE="__builtin_fabsf")
 _WORDS["d"].update(LOG="__builtin_log", MAGNITUDE="__builtin_fabs")
 _ARGUMENTS = {  # a function without its letter -> its arguments: c text, i integer, r numbers, R numbers it only reads
     "potrf": "cirii",
+    "gemm": "cciiiRRiRiRri",
     "trsm": "cccciiRRiri",
     "trsv": "ccciRiri",
     "getrf": "iiriii",
@@ -32,7 +33,7 @@ _ARGUMENTS = {  # a function without its letter -> its arguments: c text, i inte
     "gelqf": "iirirrii",
     "orglq": "iiirirrii",
 }
-_IN_BLAS = ("trsm", "trsv")
+_IN_BLAS = ("gemm", "trsm", "trsv")
 HERE = Path(__file__).parent
 
 
@@ -138,6 +139,20 @@ def _potrf(call: Call) -> Iterator[str]:
     )
 
 
+def _potrf_gradient(call: Call) -> Iterator[str]:
+    factor, (out,) = call.operands[0], call.outputs
+    letter = LETTERS[out.dtype]
+    yield from _square(call, factor)
+    yield from _right_hand_side(call)
+    functions = f"{call.function(f'{letter}gemm')}, {call.function(f'{letter}trsm')}"
+    yield from _guarded(
+        call,
+        f"core_{letter}cholesky_gradient({functions}, {call.integer(factor.shape[0])}, {_matrix(call, factor)}, "
+        f"{out.pointer})",
+        (out,),
+    )
+
+
 def _right_hand_side(call: Call) -> Iterator[str]:
     """Put b where x is to be, unless it is there already."""
     b, x = call.operands[1], call.outputs[0]
@@ -223,6 +238,7 @@ _EIGH = {**_helpers("eigh", "eigh"), **_helpers("eigenvalues", "eigh")}
 
 ROUTINES = {
     "potrf": _routine(("potrf",), _potrf, _helpers("cholesky", "cholesky")),
+    "potrf_gradient": _routine(("gemm", "trsm"), _potrf_gradient, _helpers("cholesky_gradient", "cholesky_gradient")),
     "trtrs": _routine(
         _TRIANGULAR,
         _system("solve_triangular", _TRIANGULAR, "lower", "transposed", "unit_diagonal", "check_finite"),
