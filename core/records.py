@@ -89,6 +89,8 @@ class Rewrite:
     dialects       the dialects that it is meant for; () for all
     tags           words that a backend can need or forbid
     optional       left out unless the backend needs one of its tags
+    about          a module with the ops that it is about, by name: left out, and not looked up, while nothing has
+                   imported that, for no graph can hold them
     """
 
     name: str
@@ -100,6 +102,7 @@ class Rewrite:
     dialects: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     optional: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -280,7 +281,8 @@ def with_records(
 ) -> list[RuleSet]:
     """New stages for one backend: the rules in ``stages`` and in ``records``, pairs of a plugin's name and its record.
 
-    Records for other dialects, with a forbidden tag, or optional and not needed are left out before they are looked up.
+    Records for other dialects, with a forbidden tag, optional and not needed, or about ops of a module that nobody has
+    imported are left out before they are looked up.
     Errors: RewriteError for an unknown stage, naming the plugin.
     """
     sets = {rules.name: rules.for_backend(dialect, forbids) for rules in stages}
@@ -292,7 +294,8 @@ def with_records(
                 f"{', '.join(sets)}.{did_you_mean(record.stage, sets)}"
             )
         wanted = not getattr(record, "optional", False) or set(record.tags) & set(needs)
-        if wanted and _is_for(record, dialect, forbids):
+        about = getattr(record, "about", "")
+        if wanted and _is_for(record, dialect, forbids) and (not about or about in sys.modules):
             extra[record.stage].extend(rules_from_record(record, plugin))
     return [rules.extended(extra[name]).for_backend(dialect, forbids) for name, rules in sets.items()]
 

@@ -360,6 +360,15 @@ def test_records_that_do_not_concern_a_backend_are_not_looked_up():
     assert len(stage) == 0
 
 
+def test_a_record_about_ops_of_a_module_waits_until_that_is_imported():
+    absent = Rewrite("c", "stabilize", fn="no.such.module:rule", about="no.such.module")
+    (stage,) = with_records([RuleSet("stabilize")], [("p", absent)])
+    assert len(stage) == 0
+    present = Rewrite("c", "stabilize", fn=lambda graph, node: None, on=exp, about="core.tensor")
+    (stage,) = with_records([RuleSet("stabilize")], [("p", present)])
+    assert [rule.name for rule in stage] == ["c"]
+
+
 def test_an_optional_record_comes_when_its_tag_is_needed():
     record = Rewrite("c", "stabilize", fn=lambda graph, node: None, on=exp, tags=("blocked",), optional=True)
     (stage,) = with_records([RuleSet("stabilize")], [("p", record)], needs=("blocked",))
