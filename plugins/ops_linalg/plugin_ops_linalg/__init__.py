@@ -4,16 +4,25 @@ Only what plugins must say is here.  The functions, ``plugin_ops_linalg.cholesky
 those of plugin_ops_linalg/names.py, imported when the first of them is used.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
 from core.markers import hookimpl
-from core.records import Library, OpPack, Option
+from core.records import Library, OpPack, Option, Rewrite
 
 
 @hookimpl
 def ops() -> list[OpPack]:
-    return [OpPack("linalg", "plugin_ops_linalg", help="decompositions, solvers and functions of matrices")]
+    return [OpPack("linalg", "plugin_ops_linalg.names", help="decompositions, solvers and functions of matrices")]
+
+
+@hookimpl
+def rewrites() -> list[Rewrite]:
+    return [
+        Rewrite("linalg", stage, fn=f"plugin_ops_linalg.rules:{stage}", about="plugin_ops_linalg.batched")
+        for stage in ("stabilize", "specialize", "fuse")
+    ]
 
 
 @hookimpl
@@ -40,4 +49,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *import_module("plugin_ops_linalg.names").__all__})
+    """What is here by now: a plugin is looked through when it is registered, and that must import nothing."""
+    names = sys.modules.get("plugin_ops_linalg.names")
+    return sorted({*globals(), *(names.__all__ if names is not None else ())})

@@ -3,6 +3,7 @@
 from core.tensor import matmul, tensordot, vecdot
 from plugin_ops_linalg.errors import LinAlgError
 from plugin_ops_linalg.families.assembled import block_diag, circulant, kron, toeplitz
+from plugin_ops_linalg.families.assumptions import assume
 from plugin_ops_linalg.families.cholesky import cho_factor, cho_solve, cholesky
 from plugin_ops_linalg.families.determinant import adjugate, det, inv, slogdet
 from plugin_ops_linalg.families.eigen import eig, eigh, eigvals, eigvalsh
@@ -34,6 +35,7 @@ from plugin_ops_linalg.matrices import matrix_transpose
 __all__ = [
     "LinAlgError",
     "adjugate",
+    "assume",
     "block_diag",
     "cho_factor",
     "cho_solve",

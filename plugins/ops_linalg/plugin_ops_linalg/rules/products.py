@@ -1,0 +1,96 @@
+"""Rules for products: inverses that become systems, diagonals and traces of products, products with diagonals."""
+
+from __future__ import annotations
+
+from core.graph import Apply, FunctionGraph, Variable
+from core.tensor import Diagonal, DimShuffle, Dot, FromDiagonal, MatMul, expand_dims, squeeze
+from core.tensor import sum as sum_along
+from core.tensor.rules.lengths import lengths
+from plugin_ops_linalg.families.assumptions import Assume
+from plugin_ops_linalg.families.determinant import Inv
+from plugin_ops_linalg.families.solve import Solve
+from plugin_ops_linalg.matrices import matrix_transpose
+from plugin_ops_linalg.rules.sets import fuse, specialize, stabilize
+from plugin_ops_linalg.structure import factors, transposed
+
+
+def _inverse(x: Variable) -> tuple[Variable, Solve] | None:
+    """The matrix that ``x`` is the inverse of, and what solves with it, or None; inv(a).T is the inverse of a.T."""
+    inner = transposed(x)
+    node = x.owner if inner is None else inner.owner
+    if node is None or not isinstance(node.op, Inv):
+        return None
+    a = node.inputs[0] if inner is None else matrix_transpose(node.inputs[0])
+    return a, Solve("gen", False, node.op.check_finite, node.op.on_error)
+
+
+@stabilize.node_rule(Dot, MatMul, reads=(Inv, DimShuffle))
+def inverse_times_is_solve(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """inv(a) @ b -> solve(a, b), and b @ inv(a) -> solve(a.T, b.T).T.  Fewer operations, and backward stable, which a
+    product with an inverse is not: Higham (2002), section 14.1.
+    """
+    x, y = node.inputs
+    left, right = _inverse(x), _inverse(y)
+    if left is not None:
+        a, solve = left
+        return squeeze(solve(a, expand_dims(y, 1)), 1) if y.type.ndim == 1 else solve(a, y)
+    if right is None:
+        return None
+    a, solve = matrix_transpose(right[0]), right[1]
+    if x.type.ndim == 1:
+        return squeeze(solve(a, expand_dims(x, 1)), 1)
+    return matrix_transpose(solve(a, matrix_transpose(x)))
+
+
+@stabilize.node_rule(Diagonal, reads=(Dot, MatMul))
+def diagonal_of_product_is_sums_of_products(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """diag(x @ y) -> sum(x * y.T, axis=-1), so that trace(x @ y) needs no product: n^2 operations where it took n^3.
+
+    For products that nobody else reads and that are surely square.
+    """
+    pair = factors(node.inputs[0])
+    if pair is None or node.op.offset != 0 or len(graph.clients[node.inputs[0]]) > 1:
+        return None
+    x, y = pair
+    if lengths(graph, x)[-2] != lengths(graph, y)[-1] or x.type.ndim != y.type.ndim or x.type.dtype != y.type.dtype:
+        return None
+    return sum_along(x * matrix_transpose(y), axis=-1, dtype=x.type.dtype)
+
+
+def _diagonal_of(x: Variable) -> Variable | None:
+    """The diagonal that ``x`` was laid out from, square, or None."""
+    node = x.owner
+    if (
+        node is None
+        or not isinstance(node.op, FromDiagonal)
+        or node.op.offset != 0
+        or node.inputs[1] is not node.inputs[2]
+    ):
+        return None
+    return node.inputs[0]
+
+
+@specialize.node_rule(Dot, MatMul, reads=(FromDiagonal,))
+def product_with_diagonal_is_elementwise(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """diag(d) @ x -> d[:, None] * x and x @ diag(d) -> x * d.  n^2 operations; 0 * inf, which a product meets off the
+    diagonal, does not arise.
+    """
+    x, y = node.inputs
+    d = _diagonal_of(x)
+    if d is not None and d.type.dtype == y.type.dtype and _same_stack(d, y):
+        return d * y if y.type.ndim == 1 else expand_dims(d, -1) * y
+    d = _diagonal_of(y)
+    if d is not None and d.type.dtype == x.type.dtype and _same_stack(d, x):
+        return x * d if x.type.ndim == 1 else x * expand_dims(d, -2)
+    return None
+
+
+def _same_stack(d: Variable, x: Variable) -> bool:
+    """Whether a product of vectors and matrices is meant, without leading axes, which may broadcast otherwise."""
+    return d.type.ndim == 1 and x.type.ndim in (1, 2)
+
+
+@fuse.node_rule(Assume)
+def a_promise_is_its_matrix(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """assume(x) -> x, once all rules have read what was promised."""
+    return node.inputs[0]
