@@ -135,5 +135,7 @@ CASES = [
     Case(MIXTURE, VALUE_AND_GRADIENT, "float64", (20000, 8, 4), quick=True),
     Case(MIXTURE, VALUE_AND_GRADIENT, "float32", (20000, 8, 4)),
     Case(PROCESS, VALUE_AND_GRADIENT, "float64", (50, 3)),
+    Case(PROCESS, VALUE_AND_GRADIENT, "float64", (100, 3)),
     Case(PROCESS, VALUE_AND_GRADIENT, "float64", (500, 3), quick=True),
+    Case(PROCESS, VALUE_AND_GRADIENT, "float64", (2000, 3)),
 ]

@@ -154,7 +154,10 @@ class BatchedOp(Op):
         }
         sizes.update(self.lengths(sizes))
         lead = _broadcast([s for s, _ in split_shapes])
-        inferred = [[*lead, *(sizes[letter] for letter in letters)] for letters in gives]
+        whole = {letters: core for letters, (_, core) in zip(takes, split_shapes, strict=True)}
+        if self.works_in is not None:  # the output is where that input was, also if that turns out not to be square
+            whole[takes[self.works_in[1]]] = split_shapes[self.works_in[1]][1]
+        inferred = [[*lead, *whole.get(letters, [sizes[letter] for letter in letters])] for letters in gives]
         return [
             tuple(n if k is None else k for k, n in zip(out.type.shape, shape, strict=True))
             for out, shape in zip(node.outputs, inferred, strict=True)

@@ -118,6 +118,16 @@ def test_what_others_read_is_not_overwritten(make):
         np.testing.assert_array_equal(value, before)
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (30, 2)])
+@pytest.mark.parametrize("op", [linalg.cholesky, linalg.inv, linalg.eigh])
+def test_what_works_in_place_checks_that_matrices_are_square_before_it_writes(op, shape):
+    x = ct.matrix("x")
+    out = op(2 * x)
+    f = core.function([x], list(out) if isinstance(out, (list, tuple)) else out, backend="c")
+    with pytest.raises(linalg.LinAlgError, match="needs square matrices"):
+        f(np.ones(shape))
+
+
 @pytest.mark.parametrize("n", [3, 30])
 def test_errors_name_op_number_shape_place_and_line(make, n):
     x = ct.tensor3("x")

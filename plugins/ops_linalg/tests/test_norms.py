@@ -16,7 +16,7 @@ VECTOR_ORDERS = [None, 0, 1, 2, 3, -1, -2, 0.5, np.inf, -np.inf]
 
 @pytest.mark.parametrize("ord", MATRIX_ORDERS)
 @pytest.mark.parametrize("keepdims", [True, False])
-@pytest.mark.parametrize("axis", [(-2, -1), (0, 2), (2, 1)])
+@pytest.mark.parametrize("axis", [(-2, -1), (2, 0)])
 def test_norms_of_matrices_are_numpys(make, backend, dtype, tol, ord, keepdims, axis):
     x = make.general(2, 3, 4, dtype=dtype)
     got = evaluate(lambda x: linalg.norm(x, ord, axis, keepdims), x, backend=backend)

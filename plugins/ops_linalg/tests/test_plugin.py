@@ -14,7 +14,7 @@ import core
 import core.tensor as ct
 import plugin_ops_linalg as linalg
 from core.errors import ArgumentError, DTypeError, ShapeError
-from core.testing import evaluate
+from core.testing import available_backends, evaluate
 from plugin_ops_linalg import names
 from plugin_ops_linalg.families.cholesky import Cholesky
 
@@ -116,11 +116,18 @@ def test_shared_variables_stay_as_they_were(make, backend, fortran):
     np.testing.assert_array_equal(value, before)
 
 
-def test_the_pages_of_the_readme_run(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", ["plugins/ops_linalg/README.md", "docs/linear-algebra.md"])
+def test_the_python_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     namespace = {"__name__": "__page__"}
     for block in blocks:
-        exec(block, namespace)
+        exec(compile(block, page, "exec"), namespace)
     assert blocks
+
+
+@pytest.mark.parametrize("name", [name for name in available_backends() if name not in ("interpreter", "c")])
+def test_other_backends_go_back_to_python(make, name):
+    a = make.positive(2, 3, 3)
+    np.testing.assert_allclose(evaluate(linalg.cholesky, a, backend=name), np.linalg.cholesky(a))

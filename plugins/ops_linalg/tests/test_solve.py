@@ -29,7 +29,7 @@ def full(assume_a, a, lower):
     }[assume_a]
 
 
-@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (5, 5), (2, 3, 3)])
+@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (2, 5, 5)])
 @pytest.mark.parametrize("assume_a", STRUCTURES)
 @pytest.mark.parametrize("lower", [True, False])
 def test_solve_matches_numpy_on_the_matrix_that_is_meant(agree, make, backend, dtype, tol, shape, assume_a, lower):

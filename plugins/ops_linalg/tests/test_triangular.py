@@ -10,8 +10,8 @@ from core.errors import ArgumentError
 from core.testing import check_derivatives, check_shapes, evaluate
 
 
-@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (5, 5), (2, 3, 3)])
-@pytest.mark.parametrize("columns", [0, 1, 4])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5, 5)])
+@pytest.mark.parametrize("columns", [0, 3])
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("trans", [0, 1, 2])
 def test_solve_triangular_matches_scipy(agree, make, backend, dtype, tol, shape, columns, lower, trans):
