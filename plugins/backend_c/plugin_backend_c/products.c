@@ -45,7 +45,8 @@ void core_product_threads(int (*get)(void), void (*set)(int))
 static void count_calls(int change)
 {
     if (!get_threads) return;
-    while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
+    /* a process that was forked meanwhile finds it busy for ever: then nobody else is there to wait for */
+    for (int tries = 0; __atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE) && tries < 1 << 20; tries++) {
     }
     if (change > 0 && calls == 0) {
         threads_before = get_threads();
