@@ -11,6 +11,7 @@ written once) at the speed of a copy within the device, or the product alone on 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -39,9 +40,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--peers", default="cupy,torch,compile,jax", help="which to time beside")
     parser.add_argument("--graphs", type=int, default=0, help="only run so many random graphs, here")
+    parser.add_argument("--set", action="append", default=[], help="try a constant: core.ir.vector_access.KEPT_BYTES=0")
     parser.add_argument("--json", help="a file for the results")
     options = parser.parse_args()
-    found: dict[str, Any] = {"device": describe()}
+    for setting in options.set:
+        place, _, value = setting.partition("=")
+        module, _, name = place.rpartition(".")
+        setattr(importlib.import_module(module), name, int(value))
+    found: dict[str, Any] = {"device": describe(), "set": options.set}
     print(found["device"])
     failed = 0
     if options.graphs:

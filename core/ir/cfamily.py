@@ -16,7 +16,7 @@ import numpy as np
 from core import dtypes
 from core.errors import BackendError
 from core.ir.cparens import is_bare
-from core.ir.cvector import wide_loop
+from core.ir.cvector import keep_rows, wide_loop
 from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
@@ -134,6 +134,7 @@ class Printer:
         self.dialect, self.names = dialect, names
         self.known: dict[Expr, str] = {}  # expressions that have a name here
         self.places: dict[int, str] = {}  # where else than into memory some stores go, by their id
+        self.kept: dict[tuple, tuple[str, bool]] = {}  # registers that hold loads between loops, see cvector.keep_rows
 
     def expr(self, root: Expr) -> str:
         text: dict[Expr, str] = {}
@@ -276,7 +277,15 @@ class Printer:
             if loop.width > 1 and self.dialect.work.wide:
                 return [*wide_loop(self, loop, indent), *self._met(loop, indent)]
             head = self.dialect.work.head(loop.kind, index, i, n)
-            return [indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}", *self._met(loop, indent)]
+            rows = loop.kind is LoopKind.GROUPS and self.dialect.work.wide
+            declared = keep_rows(self, loop, indent + "    ") if rows else []
+            return [
+                indent + head,
+                *declared,
+                *self.lines(loop.body, indent + "    "),
+                f"{indent}}}",
+                *self._met(loop, indent),
+            ]
         out = []
         if loop.kind is LoopKind.SIMD and self.dialect.simd:
             out.append(indent + self.dialect.simd.format(clauses=self._clauses(loop)).rstrip())

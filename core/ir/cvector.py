@@ -6,7 +6,7 @@ from typing import Any
 
 from core import dtypes
 from core.ir.nodes import Loop, Store
-from core.ir.vector_access import ACCESS_BYTES, Access, accesses
+from core.ir.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept
 
 
 def piece_type(dtype: str, width: int) -> str:
@@ -25,46 +25,74 @@ def declared(text: str, template: str, types: dict[str, str]) -> list[str]:
     return found
 
 
+def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
+    """Registers for what several loops over the lanes of a group load; from now on ``printer`` knows of them."""
+    lines = []
+    for (buffer, start), loops in kept(loop).items():
+        name = printer.names.of((loop.variable, buffer, start), f"{buffer}_kept")
+        lines.append(f"{indent}{piece_type(buffer.dtype, loops[0].width)} {name}[{KEPT_PIECES}];")
+        for lanes in loops:
+            printer.kept[id(lanes), buffer, start] = (name, lanes is loops[0])
+    return lines
+
+
 def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     """The two loops, in a block, by a Printer of core.ir.cfamily.
 
-    A piece is read, its elements are computed side by side, and it is written.
+    A piece is read, its elements are computed side by side, and it is written.  Where registers hold pieces from one
+    loop to the next, the first pieces of each work-item have a loop of their own, which is unrolled.
     """
     work, index, width = printer.dialect.work, printer.type("int64"), loop.width
     assert work is not None
-    wholes, piece, k = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "k"))
+    wholes, piece, r = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "r"))
     i, n = printer.names.of(loop.variable, loop.variable.payload), _closed(printer.expr(loop.extent))
     first, step = work.spread(loop.kind)
-    found = accesses(loop)
-    elements = [_Piece(printer, access, width) for access in found]
-    starts = " | ".join(dict.fromkeys(_closed(one.start) for one in elements if one.start != "0"))
+    pieces = [_Piece(printer, access, width) for access in accesses(loop)]
+    starts = " | ".join(dict.fromkeys(_closed(one.start) for one in pieces if one.start != "0"))
     starts = f"({starts})" if " | " in starts else starts
     count = f"({starts} & {width - 1}) == 0 ? {n} / {width} : 0" if starts else f"{n} / {width}"
-    known, places = dict(printer.known), dict(printer.places)
-    printer.known.update({one.node: f"{one.own}.at[{k}]" for one in elements if not isinstance(one.node, Store)})
-    printer.places.update({id(one.node): f"{one.own}.at[{k}]" for one in elements if isinstance(one.node, Store)})
-    wide = printer.lines(loop.body, indent + " " * 12)
-    printer.known, printer.places = known, places
-    lines = [
-        f"const {index} {wholes} = {count};",
-        f"for ({index} {piece} = {first}; {piece} < {wholes}; {piece} += {step}) {{",
-        *(f"    {one.begin(piece)}" for one in elements),
-        "    #pragma unroll",
-        f"    for (int {k} = 0; {k} < {width}; {k}++) {{",
-        f"        const {index} {i} = {piece} * {width} + {k};",
-    ]
-    middle = ["    }", *(f"    {one.end(piece)}" for one in elements if isinstance(one.node, Store)), "}"]
-    rest = f"for ({index} {i} = {wholes} * {width} + {first}; {i} < {n}; {i} += {step}) {{"
     inner = indent + "    "
-    return [
-        f"{indent}{{",
-        *(inner + line for line in lines),
-        *wide,
-        *(inner + line for line in [*middle, rest]),
-        *printer.lines(loop.body, inner + "    "),
-        f"{inner}}}",
-        f"{indent}}}",
-    ]
+    lines = [f"{indent}{{", f"{inner}const {index} {wholes} = {count};"]
+    held = {one: printer.kept[id(loop), *one.place] for one in pieces if (id(loop), *one.place) in printer.kept}
+    begin = first
+    if held:
+        lines += [f"{inner}#pragma unroll", f"{inner}for (int {r} = 0; {r} < {KEPT_PIECES}; {r}++) {{"]
+        lines.append(f"{inner}    const {index} {piece} = {first} + {r} * (int64_t){step};")
+        lines.append(f"{inner}    if ({piece} < {wholes}) {{")
+        registers = {one: (f"{name}[{r}]", is_first) for one, (name, is_first) in held.items()}
+        lines += _one_piece(printer, loop, pieces, registers, inner + "        ")
+        lines += [f"{inner}    }}", f"{inner}}}"]
+        begin = f"{first} + {KEPT_PIECES} * (int64_t){step}"
+    lines.append(f"{inner}for ({index} {piece} = {begin}; {piece} < {wholes}; {piece} += {step}) {{")
+    lines += [*_one_piece(printer, loop, pieces, {}, inner + "    "), f"{inner}}}"]
+    lines.append(f"{inner}for ({index} {i} = {wholes} * {width} + {first}; {i} < {n}; {i} += {step}) {{")
+    return [*lines, *printer.lines(loop.body, inner + "    "), f"{inner}}}", f"{indent}}}"]
+
+
+def _one_piece(
+    printer: Any, loop: Loop, pieces: list[_Piece], registers: dict[_Piece, tuple[str, bool]], indent: str
+) -> list[str]:
+    """Reading, computing and writing one piece.  ``registers``: where some of them lie, and whether they are read."""
+    index, width = printer.type("int64"), loop.width
+    piece, k = (printer.names.of((word, loop.variable), word) for word in ("piece", "k"))
+    i = printer.names.of(loop.variable, loop.variable.payload)
+    known, places, lines = dict(printer.known), dict(printer.places), []
+    for one in pieces:
+        own, is_read = registers.get(one, (one.own, True))
+        if isinstance(one.node, Store):
+            printer.places[id(one.node)] = f"{own}.at[{k}]"
+            lines.append(f"{indent}{one.kind} {own};")
+            continue
+        printer.known[one.node] = f"{own}.at[{k}]"
+        if is_read:
+            lines.append(
+                f"{indent}{'' if one in registers else f'const {one.kind} '}{own} = {one.at(piece, 'const ')};"
+            )
+    lines += [f"{indent}#pragma unroll", f"{indent}for (int {k} = 0; {k} < {width}; {k}++) {{"]
+    lines.append(f"{indent}    const {index} {i} = {piece} * {width} + {k};")
+    lines += [*printer.lines(loop.body, indent + "    "), f"{indent}}}"]
+    printer.known, printer.places = known, places
+    return [*lines, *(f"{indent}{one.at(piece)} = {one.own};" for one in pieces if isinstance(one.node, Store))]
 
 
 def _closed(text: str) -> str:
@@ -73,24 +101,17 @@ def _closed(text: str) -> str:
 
 
 class _Piece:
-    """Neighbouring elements of one buffer, in registers."""
+    """Neighbouring elements of one buffer: ``kind`` is their type, ``own`` a name for them."""
 
     def __init__(self, printer: Any, access: Access, width: int):
-        self.node, self.start = access.node, printer.expr(access.start)
-        self._kind = piece_type(access.buffer.dtype, width)
+        self.node, self.start, self.place = access.node, printer.expr(access.start), (access.buffer, access.start)
+        self.kind = piece_type(access.buffer.dtype, width)
         self._name = printer.names.of(access.buffer, str(access.buffer))
         self.own = printer.names.of(access, f"{self._name}_{width}")
         assert printer.dialect.work is not None
         self._pointer = printer.dialect.work.pointer
 
-    def _at(self, piece: str, qualifier: str = "") -> str:
+    def at(self, piece: str, qualifier: str = "") -> str:
+        """The piece in memory."""
         address = self._name if self.start == "0" else f"({self._name} + {_closed(self.start)})"
-        return f"(({qualifier}{self._pointer}{self._kind} *){address})[{piece}]"
-
-    def begin(self, piece: str) -> str:
-        if isinstance(self.node, Store):
-            return f"{self._kind} {self.own};"
-        return f"const {self._kind} {self.own} = {self._at(piece, 'const ')};"
-
-    def end(self, piece: str) -> str:
-        return f"{self._at(piece)} = {self.own};"
+        return f"(({qualifier}{self._pointer}{self.kind} *){address})[{piece}]"

@@ -18,6 +18,9 @@ from core.ir.rebuild import unconditional
 ACCESS_BYTES = 16
 MOST_ELEMENTS = 4
 LARGEST_BODY = 150  # nodes: a body is written out once for each element, and all of them need registers
+KEPT_PIECES = 4  # of a row, that one work-item holds between loops: with 256 lanes, rows of 4096 elements fit
+KEPT_BYTES = 64  # of all that it holds: more registers mean fewer groups at once
+LARGEST_KEEPING_BODY = 60  # nodes: it is written out once more for each piece
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,33 @@ def accesses(loop: Loop) -> list[Access]:
         if isinstance(statement, Store) and alone and start is not None:
             found.append(Access(statement.buffer, start, statement))
     return found
+
+
+def kept(loop: Loop) -> dict[tuple[Any, Expr], list[Loop]]:
+    """Loads that several of the loops over lanes in ``loop`` make in the same places: buffer and start, and the loops.
+
+    The first of the loops can hold what it loads in registers for the others.  All of them go the same way: extent,
+    width and the starts that decide whether elements are taken together are the same.
+    """
+    written = {s.buffer for s in statements(loop.body) if isinstance(s, (Store, Atomic))}
+    found: dict[tuple, list[Loop]] = {}
+    for lanes in loop.body:
+        if not isinstance(lanes, Loop) or lanes.kind is not LoopKind.LANES or lanes.width == 1:
+            continue
+        if len(walk(_roots(lanes.body))) > LARGEST_KEEPING_BODY:
+            continue
+        every = accesses(lanes)
+        way = (lanes.extent, lanes.width, frozenset(access.start for access in every))
+        for access in every:
+            if not isinstance(access.node, Store) and access.buffer not in written:
+                found.setdefault((access.buffer, access.start, way), []).append(lanes)
+    out, size = {}, 0
+    for (buffer, start, way), loops in found.items():
+        size_bytes = KEPT_PIECES * way[1] * dtypes.size_bytes(buffer.dtype)
+        if len(loops) > 1 and (buffer, start) not in out and size + size_bytes <= KEPT_BYTES:
+            out[buffer, start] = loops
+            size += size_bytes
+    return out
 
 
 def _roots(body: list[Statement]) -> list[Expr]:

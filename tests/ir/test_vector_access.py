@@ -7,7 +7,7 @@ from core.ir.cwork import WorkItems
 from core.ir.expr import Combine, cast, const, guarded, index, length, load
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import Value
-from core.ir.vector_access import accesses, widen
+from core.ir.vector_access import accesses, kept, widen
 
 WORK = WorkItems("item", "items", "row", "rows", "lane", "lanes", "meet;", "local ", "", wide="struct {name};")
 X, Y, Z = (Value(name, "float32") for name in "xyz")
@@ -130,3 +130,38 @@ def test_a_language_without_such_types_takes_one_by_one():
     _, kernel = looped(Store(Y, i, at(X, i)))
     plain = WorkItems("item", "items", "row", "rows", "lane", "lanes", "meet;", "local ", "")
     assert "piece" not in print_kernel(kernel, Dialect("test", work=plain))[0]
+
+
+def rows(*stages, written=()):
+    """A loop over groups with a loop over lanes for each stage, whose only load is at ``start + lane``."""
+    start = Local("start", "int64")
+    loops, lanes = [], []
+    for value in stages:
+        k = index("k")
+        total = Local("total", "float32")
+        loops.append(Loop(k, n, [Assign(total, total.expr + at(value, start.expr + k))], LoopKind.LANES))
+        lanes.append(loops[-1])
+    loops += [Loop(index("once"), const(1), [Store(value, const(0), const(0.0, "float32"))]) for value in written]
+    loop = Loop(j, n, [Let(start, j * n), *loops], LoopKind.GROUPS)
+    widen([loop])
+    return loop, lanes, start.expr
+
+
+def test_what_several_stages_of_a_row_load_is_kept():
+    loop, lanes, start = rows(X, X, Z)
+    assert kept(loop) == {(X, start): lanes[:2]}
+
+
+def test_what_a_row_writes_in_between_is_not_kept():
+    assert kept(rows(X, X, written=[X])[0]) == {}
+
+
+def test_no_more_is_kept_than_registers_hold():
+    loop, _, start = rows(X, Z, X, Z)
+    assert list(kept(loop)) == [(X, start)]
+
+
+def test_loops_of_other_extents_keep_nothing_for_each_other():
+    loop, lanes, _ = rows(X, X)
+    lanes[1].extent = n - 1
+    assert kept(loop) == {}
