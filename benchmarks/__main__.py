@@ -69,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(peers.NAMES)}", file=sys.stderr)
             return 2
         results = _begun(asked)
-        _measure(asked, results, cases, starts, limits)
+        try:
+            _measure(asked, results, cases, starts, limits)
+        except KeyboardInterrupt:
+            print("interrupted" + (f"; --resume goes on with {asked.json}" if asked.json else ""), file=sys.stderr)
+            return 130
     _write(asked, results)
     return 0
 

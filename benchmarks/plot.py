@@ -31,9 +31,7 @@ def draw(verdicts: Sequence[Verdict], file: Path) -> None:
     axes.set_yticks(range(len(shown)), [v.name for v in shown], fontsize=5.5)
     axes.set_ylim(-1, len(shown))
     axes.grid(axis="x", which="major", linewidth=0.4)
-    axes.set_xlabel(
-        "core's time / best peer's: dots, red where a goal is missed;  / C by hand: bars.  Left of 1 is faster."
-    )
+    axes.set_xlabel("our time over the best peer's (dots; red: a goal is missed), over C by hand (bars)", fontsize=7)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     figure.tight_layout()
