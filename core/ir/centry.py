@@ -71,7 +71,7 @@ def functions_of(program: Program) -> dict[str, Routine]:
 
 _WORTH_A_NAME = 4  # from this cost on, a length that is read twice has a name
 _LONG = 60  # characters, from which on any has
-_ON_STACK = 4096  # bytes of a slot that needs no arena
+_ON_STACK, _ALL_ON_STACK = 4096, 32768  # bytes of a slot that needs no arena, and of all these together
 _HARDLY_ANY = 1600  # work that is not worth a line: 100 ns
 
 
@@ -256,8 +256,8 @@ class Entry:
     def _arena(self) -> None:
         """One allocation for every slot whose size is known before the first step."""
         sizes = self.program.slot_sizes
-        stack = [k for k in range(len(sizes)) if self._on_stack(k)]
-        for k in stack:
+        stack = self._stack
+        for k in sorted(stack):
             self._say(f"_Alignas(64) char slot{k}[{max(sizes[k].payload, 1)}];")
         early = [k for k, size in enumerate(sizes) if k not in stack and self._computable([size])]
         self._late_slots = {k: f"slot{k}" for k in range(len(sizes)) if k not in early and k not in stack}
@@ -274,9 +274,15 @@ class Entry:
         no_memory = self._fail(Status.MEMORY, "-1", "arena_size")
         self._say(f"if (arena_size && !(arena = call->memory(call, 0, arena_size))) {no_memory}")
 
-    def _on_stack(self, slot: int) -> bool:
-        size = self.program.slot_sizes[slot]
-        return size.is_const and size.payload <= _ON_STACK
+    @cached_property
+    def _stack(self) -> set[int]:
+        """Slots that are arrays of the function itself: small ones, as many as there is room for."""
+        chosen, room = set(), _ALL_ON_STACK
+        for slot, size in enumerate(self.program.slot_sizes):
+            if size.is_const and size.payload <= min(_ON_STACK, room):
+                chosen.add(slot)
+                room -= max(size.payload, 64)
+        return chosen
 
     def _check_fit(self, value: Value) -> None:
         """Refuse negative lengths, and a size that no machine has or no integer holds, before it is computed."""
@@ -315,7 +321,7 @@ class Entry:
             self._say(f"if (!{name} && !({name} = call->memory(call, 0, {size}))) {self._no_memory(value)}")
             self._pointer(value, name)
         else:
-            self._pointer(value, f"(void *)slot{slot}" if self._on_stack(slot) else f"(void *)(arena + at{slot})")
+            self._pointer(value, f"(void *)slot{slot}" if slot in self._stack else f"(void *)(arena + at{slot})")
 
     def _hand_over(self) -> None:
         position = 0

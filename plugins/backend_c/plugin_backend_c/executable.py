@@ -63,7 +63,8 @@ class _Foreign:
     def offer(self) -> Any:
         """What a call offers to its program; cffi lets other Python threads run meanwhile in any case."""
         offer = self.ffi.new("core_call *")
-        offer.python, offer.busy, offer.threads = self.host, self.busy, 1
+        offer.python, offer.busy = self.host, self.busy
+        offer.threads = get_num_threads() if self.busy else 1
         return offer
 
 
@@ -166,7 +167,7 @@ class Executable:
         """What C calls before long work."""
         run = pool.address_of_run(self._compiler)
         if run:
-            offer.run, offer.threads = foreign_functions().cast(_RUN, run), get_num_threads()
+            offer.run = foreign_functions().cast(_RUN, run)
 
     # --- results ----------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ typedef struct {
 typedef struct {
     CoreCall offered; /* stands first: a program gives it back */
     PyThreadState *released;
+    PyObject *error, *about, *trace; /* what went wrong while threads were counted: raised when the program is done */
 } Offer;
 
 static PyObject *count_threads; /* a callable: how many threads a call may use now */
@@ -56,15 +57,17 @@ static void *call_memory(CoreCall *call, void *block, int64_t size)
 /* Much work follows: others need not wait for it. */
 static void call_busy(CoreCall *call)
 {
+    Offer *offer = (Offer *)call;
     if (count_threads) {
         PyObject *count = PyObject_CallNoArgs(count_threads);
         const long threads = count ? PyLong_AsLong(count) : -1;
         Py_XDECREF(count);
-        PyErr_Clear(); /* the option was checked when it was set; what cannot be read here only costs time */
-        if (threads > 0)
+        if (PyErr_Occurred())
+            PyErr_Fetch(&offer->error, &offer->about, &offer->trace);
+        else if (threads > 0)
             call->threads = threads;
     }
-    ((Offer *)call)->released = PyEval_SaveThread();
+    offer->released = PyEval_SaveThread();
 }
 
 /* An array that owns ``block``; NULL with an exception, and then the block is given back. */
@@ -214,12 +217,16 @@ static PyObject *launch(const Call *self, const Program *program, PyObject *cons
         pointers[k] = PyArray_DATA(array);
         inputs[held++] = Py_NewRef(item); /* another thread may replace a cell's value meanwhile */
     }
-    Offer offer = {{call_memory, NULL, call_busy, core_pool_run, 0, 1}, NULL};
+    Offer offer = {.offered = {call_memory, NULL, call_busy, core_pool_run, 0, 1}};
     const int32_t status = program->entry(
         pointers, lengths, program->constants, program->routines, blocks, lengths_out, report, &offer.offered);
     if (offer.released)
         PyEval_RestoreThread(offer.released);
-    if (status == 0)
+    if (offer.error) {
+        for (Py_ssize_t k = 0; k < program->n_made; k++)
+            free(blocks[k]);
+        PyErr_Restore(offer.error, offer.about, offer.trace);
+    } else if (status == 0)
         result = finished(self, program, inputs, blocks, lengths_out);
 done:
     forget(inputs, held);

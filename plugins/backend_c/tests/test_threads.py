@@ -154,6 +154,21 @@ def test_the_environment_sets_the_number_of_threads(python):
     assert python("import core; print(core.get_num_threads())", CORE_NUM_THREADS="3") == "3\n"
 
 
+def test_a_number_of_threads_that_makes_no_sense_is_an_error_of_the_call_that_needs_it(launcher, monkeypatch):
+    f, value = large()
+    monkeypatch.setenv("CORE_NUM_THREADS", "many")
+    for _ in range(3):
+        with pytest.raises(core.errors.OptionError, match="CORE_NUM_THREADS must be a value of type int"):
+            f(value)
+    monkeypatch.delenv("CORE_NUM_THREADS")
+    assert f(value)[2] == value.max()
+
+
+def test_num_threads_needs_at_least_one():
+    with pytest.raises(core.errors.OptionError, match="num_threads needs 1 or more, got 0"), core.num_threads(0):
+        pass
+
+
 def test_without_a_pool_calls_run_on_one_thread(cache, monkeypatch):
     f, value = large()
     expected = f(value)
