@@ -16,8 +16,8 @@ np.testing.assert_allclose(core.function([x], x @ x.T, backend="c")(a), a @ a.T)
 
 
 def test_routines_are_addresses():
-    functions = [(routine, name) for routine in products.ROUTINES.values() for name in routine.functions]
-    assert len({routine.address(name) for routine, name in functions}) == len(functions)
+    functions = {name: routine for routine in products.ROUTINES.values() for name in routine.functions}
+    assert len({routine.address(name) for name, routine in functions.items()}) == len(functions)
 
 
 def test_threads_of_blas_can_be_counted_and_set():
