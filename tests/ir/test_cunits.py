@@ -76,7 +76,7 @@ def test_long_kernels_are_dealt_out_to_units_of_about_one_size(compiled):
     main, *others = print_units(compiled([a], [steps(20)]).program, C, most=1000)
     assert "int32_t run(" in main and not any("int32_t run(" in unit for unit in others)
     lengths = [len(unit[unit.index("extern void k") :]) for unit in others]
-    assert len(others) > 2 and max(lengths) < 1500 and min(lengths) > 500
+    assert len(others) > 2 and max(lengths) < 1800 and min(lengths) > 500
     defined = [name for unit in others for name in re.findall(r"^extern void (k\w+)\(.*\)$", unit, re.MULTILINE)]
     declared = re.findall(r"^extern void (k\w+)\(.*\);$", main, re.MULTILINE)
     assert sorted(defined) == sorted(declared) and set(names_called(main)) == set(declared)
