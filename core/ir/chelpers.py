@@ -52,8 +52,8 @@ def _floating(dtype: str) -> dict[str, str]:
     const {t} whole = floor{f}(q);
     return q - whole > ({t})0.5 ? whole + 1 : whole;
 }}""",
-        "min": "{ return a < b || a != a ? a : b; }",
-        "max": "{ return a > b || a != a ? a : b; }",
+        "min": f"{{ const {t} least = a < b ? a : b; return a != a ? a : least; }}",
+        "max": f"{{ const {t} most = a > b ? a : b; return a != a ? a : most; }}",
     }
     name = f"core_to_uint64_{dtype}"
     body = "{ return a < 0 ? (uint64_t)(int64_t)a : (uint64_t)a; }"
