@@ -117,3 +117,20 @@ def product(factors: Iterable[Expr]) -> Expr:
 
 def _is_one(n: Expr) -> bool:
     return n.is_const and n.payload == 1
+
+
+def stride_of(position: Expr, variable: Expr) -> Expr | None:
+    """By how much a position grows with a loop variable; None where it is no multiple of it."""
+    if variable not in position.free:
+        return const(0)
+    if position is variable:
+        return const(1)
+    parts = [stride_of(arg, variable) for arg in position.args]
+    if position.code not in (Code.ADD, Code.SUB, Code.MUL) or None in parts:
+        return None
+    a, b = parts
+    assert a is not None and b is not None
+    if position.code is Code.MUL:
+        moving, factor = (a, position.args[1]) if variable in position.args[0].free else (b, position.args[0])
+        return moving * factor if variable not in factor.free else None
+    return a + b if position.code is Code.ADD else a - b

@@ -17,6 +17,8 @@ from core import dtypes
 from core.errors import BackendError
 from core.ir.cparens import is_bare
 from core.ir.cvector import keep_rows, wide_loop
+from core.ir.csimd import vector_loop
+from core.ir.cvector import wide_loop
 from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
@@ -42,6 +44,7 @@ class Dialect:
     declarations  of functions, by name: those that a unit uses stand at its beginning
     function   qualifiers of the small functions that kernels use
     reserved   words that cannot be names, besides C's
+    vectors    dtype -> the type to which a number of lanes is added, for a vector of them; see csimd.py.  Empty: none
     lacks      dtypes that the device does not have, each with what to say of it and what to do
     work       how work-items are spelled; None where kernels are called like any function
     """
@@ -64,6 +67,7 @@ class Dialect:
     float_suffix: str = "f"  # of C99's functions of float32
     long_suffix: str = "LL"  # of constants of int64
     reserved: frozenset[str] = frozenset()
+    vectors: Mapping[str, str] = field(default_factory=dict)
     lacks: Mapping[str, str] = field(default_factory=dict)
     work: WorkItems | None = None
 
@@ -286,6 +290,11 @@ class Printer:
                 f"{indent}}}",
                 *self._met(loop, indent),
             ]
+            return [indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}", *self._met(loop, indent)]
+        if loop.kind is LoopKind.SIMD and self.dialect.vectors:
+            lines = vector_loop(self, loop, indent)
+            if lines is not None:
+                return lines
         out = []
         if loop.kind is LoopKind.SIMD and self.dialect.simd:
             out.append(indent + self.dialect.simd.format(clauses=self._clauses(loop)).rstrip())

@@ -24,17 +24,34 @@ def build(context: Any, device: Any, facts: Facts, source: Source) -> Any:
     if facts.stored:
         options.append("-cl-single-precision-constant")
     file = _file(device, source.text, options)
-    program = None if file is None else _from_binary(context, device, file)
+    program = None if file is None else _from_binary(context, device, file, source)
     if program is not None:
         return program
-    program = cl.Program(context, source.text)
-    try:
-        program.build(options=options, devices=[device], cache_dir=False)
-    except cl.RuntimeError as error:
-        raise _refused(facts, source, str(error)) from error
+    for again in ("", "\n/* built again */\n"):
+        program = cl.Program(context, source.text + again)
+        try:
+            program.build(options=options, devices=[device], cache_dir=False)
+        except cl.RuntimeError as error:
+            raise _refused(facts, source, str(error)) from error
+        if _is_whole(program, source):
+            break
     if file is not None:
         _keep(program, file)
     return program
+
+
+def _is_whole(program: Any, source: Source) -> bool:
+    """Whether all kernels are there.
+
+    PoCL keeps a cache of its own, and makes a program without kernels of an entry that a process left unfinished when
+    it was killed; another text is another entry.
+    """
+    try:
+        for kernel, _ in source.kernels:
+            cl.Kernel(program, kernel.name)
+    except cl.Error:
+        return False
+    return True
 
 
 def _file(device: Any, text: str, options: list[str]) -> Path | None:
@@ -47,7 +64,8 @@ def _file(device: Any, text: str, options: list[str]) -> Path | None:
         return None
 
 
-def _from_binary(context: Any, device: Any, file: Path) -> Any:
+def _from_binary(context: Any, device: Any, file: Path, source: Source) -> Any:
+    """The program of a binary, or None where it cannot be used."""
     try:
         content = file.read_bytes()
     except OSError:
@@ -56,7 +74,8 @@ def _from_binary(context: Any, device: Any, file: Path) -> Any:
     if hashlib.sha256(binary).digest() != digest:
         return None
     try:
-        return cl.Program(context, [device], [binary]).build()
+        program = cl.Program(context, [device], [binary]).build()
+        return program if _is_whole(program, source) else None
     except (cl.Error, cl.RuntimeError):  # the driver has changed in a way that it does not say
         return None
 

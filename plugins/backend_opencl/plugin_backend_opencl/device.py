@@ -14,7 +14,7 @@ from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
 from core.ir.target import Target
 from plugin_backend_opencl import building
-from plugin_backend_opencl.dialect import NEEDS_64_BITS, OPENCL
+from plugin_backend_opencl.dialect import NEEDS_64_BITS, OPENCL, VECTORS
 
 _PIECES = 4  # work-items for each compute unit of a CPU, so that one that is late holds up few
 _GROUPS = 8  # groups for each compute unit of a GPU
@@ -159,7 +159,12 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
         name=name,
         target=target,
         dialect=replace(
-            OPENCL, types=types, lacks=lacks, preamble=preamble, work=replace(OPENCL.work, atomics=atomics)
+            OPENCL,
+            types=types,
+            lacks=lacks,
+            preamble=preamble,
+            vectors={dtype: VECTORS[dtype] for dtype in types if dtype not in stored} if is_cpu else {},
+            work=replace(OPENCL.work, atomics=atomics),
         ),
         stored=stored,
         memory_bytes=device.global_mem_size,

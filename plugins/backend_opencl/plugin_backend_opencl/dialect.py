@@ -11,7 +11,13 @@ RESERVED = frozenset(
         *"""bool event_t sampler_t image1d_t image2d_t image3d_t queue_t pipe uniform read_only write_only read_write
         __kernel __global __local __private __constant intptr_t uintptr_t ptrdiff_t size_t quad complex imaginary
         global_id local_id M_E M_PI HUGE_VAL MAXFLOAT any all select min max clamp mix step sign abs dot cross length
-        distance normalize barrier printf vec_step isequal isless""".split(),
+        distance normalize barrier printf vec_step isequal isless isgreater isnan isinf isfinite signbit ordered
+        unordered shuffle async_work_group_copy prefetch mad mad24 mul24 mul_hi hadd rhadd rotate clz popcount upsample
+        add_sat sub_sat fma fmax fmin fdim fract frexp ilogb ldexp logb maxmag minmag modf nan pown powr remainder
+        remquo rootn round rsqrt sincos sinpi cospi tanpi asinpi acospi atanpi degrees radians smoothstep
+        atomic_add atomic_cmpxchg atom_add atom_cmpxchg get_global_id get_global_size get_local_id get_local_size
+        get_group_id get_num_groups""".split(),
+        *(f"{word}{n}" for word in ("vload", "vstore") for n in (2, 3, 4, 8, 16)),
     ]
 )
 
@@ -87,6 +93,20 @@ WORK = WorkItems(
     atomics=ATOMICS,
     helpers=HELPERS,
 )
+
+VECTORS = {
+    "bool": "uchar",
+    "int8": "char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long",
+    "uint8": "uchar",
+    "uint16": "ushort",
+    "uint32": "uint",
+    "uint64": "ulong",
+    "float32": "float",
+    "float64": "double",
+}
 
 OPENCL = Dialect(
     "opencl",
