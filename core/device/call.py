@@ -266,6 +266,12 @@ class Call:
             for array, value in zip(self._results, self.program.outputs, strict=True)
         ]
 
+    def close(self) -> None:
+        """Let go of everything: what asks for lengths leads back here, and memory must not wait for garbage."""
+        self._lengths = None
+        self._used.clear()
+        self.memory.clear()
+
 
 def _what(value: Value) -> str:
     """How messages call a value."""

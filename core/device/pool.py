@@ -101,5 +101,5 @@ class Pool:
 def rounded(size_bytes: int) -> int:
     """The size of the block that serves: one of few, so that blocks fit again, and at most an eighth too large."""
     size = max(size_bytes, 1)
-    step = max(_STEP, 1 << max((size - 1).bit_length() - 3, 0))
+    step = max(_STEP, 1 << max((size - 1).bit_length() - 4, 0))
     return -(-size // step) * step

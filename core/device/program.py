@@ -47,9 +47,12 @@ class DeviceProgram:
     def run(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
         """The outputs: where ``fetched``, as NumPy arrays, else as arrays on this device."""
         call = Call(self, arrays, fetched)
-        with self.device.lock:
-            call.queue()
-        return call.results()
+        try:
+            with self.device.lock:
+                call.queue()
+            return call.results()
+        finally:
+            call.close()
 
     def keep(self, key: Any, size_bytes: int, who: Callable[[], str]) -> Memory:
         """Memory that the next call uses again: for one key, as much as was ever asked for."""

@@ -19,25 +19,8 @@ def same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
     """Whether two positions belong to one value of ``variable``, for all one sees: equal strides, no known distance."""
     if read is written:
         return True
-    stride, distance = _stride(read, variable), read - written
-    return stride is not None and stride is _stride(written, variable) and not distance.is_const
-
-
-def _stride(position: Expr, variable: Expr) -> Expr | None:
-    """By how much a position grows with a loop variable; None where it is no multiple of it."""
-    if variable not in position.free:
-        return const(0)
-    if position is variable:
-        return const(1)
-    parts = [_stride(arg, variable) for arg in position.args]
-    if position.code not in (Code.ADD, Code.SUB, Code.MUL) or None in parts:
-        return None
-    a, b = parts
-    assert a is not None and b is not None
-    if position.code is Code.MUL:
-        moving, factor = (a, position.args[1]) if variable in position.args[0].free else (b, position.args[0])
-        return moving * factor if variable not in factor.free else None
-    return a + b if position.code is Code.ADD else a - b
+    stride, distance = stride_of(read, variable), read - written
+    return stride is not None and stride is stride_of(written, variable) and not distance.is_const
 
 
 # --- one expression ------------------------------------------------------------------------------------------------

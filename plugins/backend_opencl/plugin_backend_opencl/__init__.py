@@ -19,6 +19,14 @@ def options() -> list[Option]:
             "opencl.device", str, None, help="number or name of the device for backend='opencl'; None: PYOPENCL_CTX"
         ),
         Option(
+            "opencl.schedule",
+            str,
+            "auto",
+            choices=("auto", "pieces", "groups"),
+            affects_code=True,
+            help="pieces: few work-items and vectors; groups: lanes that share rows; auto: pieces on a CPU",
+        ),
+        Option(
             "opencl.float64",
             str,
             "error",

@@ -147,12 +147,16 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
             )
     assert OPENCL.work is not None
     atomics = {key: word for key, word in OPENCL.work.atomics.items() if key[1] not in missing}
-    lanes = 1 if is_cpu else min(_LANES, device.max_work_group_size)
+    schedule = options["opencl.schedule"]
+    in_pieces = schedule == "pieces" or (schedule == "auto" and is_cpu)
+    lanes = 1 if in_pieces else min(_LANES, device.max_work_group_size)
     target = Target(
-        units=device.max_compute_units * (_PIECES if is_cpu else _GROUPS),
+        units=device.max_compute_units * (_PIECES if in_pieces else _GROUPS),
         lanes=lanes,
         has_float64=has_float64,
-        atomics=frozenset() if is_cpu or options["opencl.deterministic"] else frozenset(dtype for _, dtype in atomics),
+        atomics=frozenset()
+        if in_pieces or options["opencl.deterministic"]
+        else frozenset(dtype for _, dtype in atomics),
     )
     preamble = PRAGMAS.format(int64="" if missing & {"int64"} else INT64) + OPENCL.preamble
     return Facts(
@@ -163,7 +167,7 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
             types=types,
             lacks=lacks,
             preamble=preamble,
-            vectors={dtype: VECTORS[dtype] for dtype in types if dtype not in stored} if is_cpu else {},
+            vectors={dtype: VECTORS[dtype] for dtype in types if dtype not in stored} if in_pieces else {},
             work=replace(OPENCL.work, atomics=atomics),
         ),
         stored=stored,

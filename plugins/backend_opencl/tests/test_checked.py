@@ -1,0 +1,40 @@
+"""A sample of kernels, on the device at hand and under oclgrind: no bad access, no race, no read of what was not set."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+OCLGRIND = next((str(path) for path in Path("/usr/lib/oclgrind").glob("liboclgrind-rt-icd.so")), None)
+
+
+def run(schedule, **environment):
+    return subprocess.run(
+        [sys.executable, str(HERE / "checked.py"), schedule],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+        timeout=600,
+    )
+
+
+def test_the_sample_is_right_on_the_device_at_hand():
+    done = run("auto")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("as it should be") == 9
+
+
+@pytest.mark.skipif(OCLGRIND is None, reason="oclgrind is not installed (Debian: apt-get install oclgrind)")
+@pytest.mark.parametrize("schedule", ["pieces", "groups"])
+def test_oclgrind_finds_nothing_in_the_sample(schedule, tmp_path):
+    (tmp_path / "oclgrind.icd").write_text(f"{OCLGRIND}\n")
+    log = tmp_path / "log"
+    checks = {"OCLGRIND_DATA_RACES": "1", "OCLGRIND_UNINITIALIZED": "1", "OCLGRIND_LOG": str(log)}
+    done = run(schedule, OCL_ICD_VENDORS=str(tmp_path), CORE_CACHE_DIR=str(tmp_path / "cache"), **checks)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("as it should be") == 9
+    assert not log.exists() or log.read_text() == ""
