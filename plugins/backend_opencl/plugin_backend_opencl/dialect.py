@@ -37,12 +37,12 @@ typedef ulong uint64_t;
 
 
 def _added(name: str, kind: str, word: str, compare: str, back: str, forth: str) -> str:
-    """An atomic addition by comparing and exchanging."""
+    """An atomic addition by comparing and exchanging; the first look is an exchange too, of 0 for 0."""
     return f"""\
 static inline void {name}(volatile __global {kind} *place, {kind} value)
 {{
     volatile __global {word} *const bits = (volatile __global {word} *)place;
-    {word} old = *bits, seen;
+    {word} old = {compare}(bits, 0, 0), seen;
     while ((seen = {compare}(bits, old, {back}({forth}(old) + value))) != old) old = seen;
 }}"""
 

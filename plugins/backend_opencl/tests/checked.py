@@ -1,6 +1,6 @@
 """Runs functions on the OpenCL device at hand and compares them with the interpreter: `python checked.py pieces`.
 
-Under oclgrind, which simulates a device and watches every access, this is the sample that CI takes; see test_checked.py.
+Under oclgrind, which simulates a device and watches every access, this is the sample that CI takes: test_checked.py.
 """
 
 import sys
