@@ -6,7 +6,8 @@ from typing import NoReturn
 
 from core import dtypes
 from core.errors import VerifyError
-from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, const, show, walk
+from core.ir.axes import stride_of
+from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, show, walk
 
 _NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
 _SAME_DTYPE = frozenset(
