@@ -16,9 +16,8 @@ import numpy as np
 from core import dtypes
 from core.errors import BackendError
 from core.ir.cparens import is_bare
-from core.ir.cvector import keep_rows, wide_loop
 from core.ir.csimd import vector_loop
-from core.ir.cvector import wide_loop
+from core.ir.cvector import keep_rows, wide_loop
 from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
@@ -290,7 +289,6 @@ class Printer:
                 f"{indent}}}",
                 *self._met(loop, indent),
             ]
-            return [indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}", *self._met(loop, indent)]
         if loop.kind is LoopKind.SIMD and self.dialect.vectors:
             lines = vector_loop(self, loop, indent)
             if lines is not None:
