@@ -38,7 +38,8 @@ class _Scalar(Exception):
 
 def vector_loop(printer: Any, loop: Loop, indent: str) -> list[str] | None:
     """The lines of a loop, by a Printer of core.ir.cfamily; None where it must stay as it is."""
-    if not all(isinstance(statement, (Let, Assign, Store)) for statement in loop.body):
+    plain = all(isinstance(statement, (Let, Assign, Store)) for statement in loop.body)
+    if not plain or loop.start is not const(0):
         return None
     try:
         return _Vectors(printer, loop, *_lanes(loop)).lines(indent)

@@ -6,6 +6,7 @@ What is independent is spread out; the rest runs in the order of the program, in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from core.ir.accumulators import combined
 from core.ir.axes import product
@@ -119,8 +120,6 @@ def renamed(body: Sequence[Statement], where: Mapping[Expr, Expr]) -> list[State
             return If(new(statement.condition), [*map(one, statement.body)], [*map(one, statement.orelse)])
         assert isinstance(statement, Loop)
         inside = [*map(one, statement.body)]
-        return Loop(
-            statement.variable, new(statement.extent), inside, statement.kind, statement.reverse, statement.reductions
-        )
+        return replace(statement, start=new(statement.start), extent=new(statement.extent), body=inside)
 
     return [*map(one, body)]
