@@ -176,7 +176,7 @@ class _Vectors:
             return [f"vstore{self.lanes}({text}, 0, {name} + {self._scalar(store.offset)});"]
         if not self._can_shift(store.offset):
             raise _Scalar
-        moved = self.printer.names.of((store, "lanes"), "lanes")
+        moved = self.printer.names.of(("lanes", id(store), self.copy), "lanes")
         lines = [f"const {self._type(dtype)} {moved} = {text};"]
         for k in range(self.lanes):
             lines.append(f"{name}[{self._shifted(store.offset, k)}] = {moved}.s{_LANES[k]};")

@@ -72,3 +72,10 @@ def test_transposed_and_gathered_elements_come_one_by_one():
     got, want, _ = both(lambda x, i: [x.T * 2, x[i] + 1, x[:, ::-2] - 1, x[i, 0] * 3], x, i)
     for one, other in zip(got, want, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_results_that_lie_apart_are_stored_one_by_one():
+    x = np.arange(70.0).reshape(7, 10)
+    got, want, _ = both(lambda x: [ct.concatenate([x, x * 2], axis=0), ct.concatenate([x.T, x.T], axis=1)[2:]], x)
+    for one, other in zip(got, want, strict=True):
+        assert np.array_equal(one, other)
