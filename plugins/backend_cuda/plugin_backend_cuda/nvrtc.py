@@ -29,6 +29,8 @@ class Nvrtc:
         self._api = api
         major, minor = self._call("nvrtcVersion")
         self.version = f"NVRTC {major}.{minor}"
+        # with a driver it has a cache of its own, whose code comes without ptxas's report; NVRTC 12 lacks the option
+        self._always = ("--no-cache",) if major >= 13 else ()
 
     def __str__(self) -> str:
         return self.version
@@ -37,7 +39,7 @@ class Nvrtc:
         """The machine code of a text, None when it is refused, and what the compiler said."""
         program = self._call("nvrtcCreateProgram", text.encode(), name.encode(), 0, [], [])
         try:
-            given = [option.encode() for option in options]
+            given = [option.encode() for option in (*options, *self._always)]
             (code,) = self._api.nvrtcCompileProgram(program, len(given), given)
             log = bytearray(self._call("nvrtcGetProgramLogSize", program))
             self._call("nvrtcGetProgramLog", program, log)
