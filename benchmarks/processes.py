@@ -93,9 +93,9 @@ class Worker:
 
     def ask(self, do: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for the answer.  A process that dies or is late is ended, and the answer says so."""
-        if not self.alive:
+        if self._process is None:
             return {"status": "failed", "why": "its process has ended"}
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
             self._process.stdin.flush()

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,16 @@ class Worker:
 
     def __init__(self, peer: str, threads: int, clock: str = "wall"):
         self.peer, self.threads, self.clock = peer, threads, CLOCKS[clock]
-        self.module: Any = None
         self.run: Run | None = None
+
+    @cached_property
+    def module(self) -> Any:
+        """What knows the library; its import is the library's.  Errors: ImportError, each time, where it is absent."""
+        return peers.module(self.peer)
 
     def hello(self) -> dict[str, Any]:
         """Import the library."""
         start = time.perf_counter()
-        self.module = peers.module(self.peer)
         return {
             "version": self.module.version(peers.variant(self.peer)),
             "import_s": time.perf_counter() - start,

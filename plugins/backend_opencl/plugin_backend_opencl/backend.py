@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from threading import Lock
 from typing import Any
 
@@ -64,15 +65,24 @@ class Driver:
 
 
 def devices() -> list[Any]:
-    """Every device of every platform.  Errors: BackendError where OpenCL itself cannot be used."""
+    """Every device that can be used.  Errors: BackendError where OpenCL cannot, or what its driver needs is missing."""
     try:
         import pyopencl as cl
     except Exception as error:  # no loader, or one that does not fit
         raise BackendError(f"pyopencl cannot be used: {type(error).__name__}: {error}") from error
     try:
-        return [device for platform in cl.get_platforms() for device in _devices_of(platform)]
+        found = [device for platform in cl.get_platforms() for device in _devices_of(platform)]
     except cl.Error:  # the loader says so when it finds no platform
         return []
+    usable = [device for device in found if not _lacks_a_linker(device)]
+    if found and not usable:
+        raise BackendError("PoCL needs the linker 'ld', which is not on the PATH (Debian: apt-get install binutils)")
+    return usable
+
+
+def _lacks_a_linker(device: Any) -> bool:
+    """PoCL (3.0) ends the whole process at the first kernel where it finds no linker, so it must not come to that."""
+    return device.platform.name.strip() == "Portable Computing Language" and shutil.which("ld") is None
 
 
 def _devices_of(platform: Any) -> list[Any]:

@@ -1,5 +1,7 @@
 """Which devices there are, which one is meant, and what is known of one."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,13 @@ class Without:
 
     def __getattr__(self, name):
         return self._changed[name] if name in self._changed else getattr(self._device, name)
+
+
+def test_pocl_without_a_linker_is_not_used(device, monkeypatch):  # it would end the process
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    found = driver.probe()
+    assert not any("Portable Computing Language" in name for name in found.devices)
+    assert found.works or "needs the linker 'ld', which is not on the PATH" in found.reason
 
 
 def test_the_probe_names_devices_with_their_memory_and_floats(device):
