@@ -82,7 +82,7 @@ def check(fast: bool) -> dict[str, int]:
         "-m",
         "pytest",
         "-q",
-        "-x" if fast else "-q",
+        *(["-x"] if fast else []),
         *workers,
         "-k",
         "cuda",
