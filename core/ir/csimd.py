@@ -12,6 +12,7 @@ from typing import Any
 
 from core import dtypes
 from core.ir.axes import stride_of
+from core.ir.cwork import COMBINED
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, Code, Combine, Expr, const, walk
 from core.ir.nodes import Assign, Let, Local, Loop, Statement, Store
 
@@ -22,14 +23,6 @@ _LANES = "0123456789abcdef"
 _REGISTER_BYTES = 32
 _SIDE_BY_SIDE = 4  # registers of one sum: an addition waits for the one before it
 _SMALL_BODY = 24  # nodes: of a larger one, several of each would not stay in registers
-_FOLDED = {
-    Combine.ADD: "{a} + {b}",
-    Combine.MUL: "{a} * {b}",
-    Combine.MAX: "{a} < {b} ? {b} : {a}",
-    Combine.MIN: "{b} < {a} ? {b} : {a}",
-    Combine.OR: "{a} | {b}",
-    Combine.AND: "{a} & {b}",
-}
 
 
 class _Scalar(Exception):
@@ -144,8 +137,8 @@ class _Vectors:
             pairs = list(zip(parts[:half], parts[half:], strict=True))
             parts = [f"{name}{half}_{k}" for k in range(half)]
             for part, (a, b) in zip(parts, pairs, strict=True):
-                out.append(f"const {kind} {part} = {_FOLDED[combine].format(a=a, b=b)};")
-        return [*out, f"{total} = {_FOLDED[combine].format(a=total, b=parts[0])};"]
+                out.append(f"const {kind} {part} = {COMBINED[combine].format(a=a, b=b)};")
+        return [*out, f"{total} = {COMBINED[combine].format(a=total, b=parts[0])};"]
 
     # --- statements -------------------------------------------------------------------------------------------------
 

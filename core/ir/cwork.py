@@ -79,7 +79,7 @@ def lane_reductions(body: Iterable[Statement]) -> dict[tuple[Combine, str], None
     }
 
 
-_COMBINED = {
+COMBINED = {
     Combine.ADD: "{a} + {b}",
     Combine.MUL: "{a} * {b}",
     Combine.MAX: "{a} < {b} ? {b} : {a}",
@@ -94,7 +94,7 @@ def group_text(combine: Combine, dtype: str, ctype: str, function: str, work: Wo
     name = group_function(combine, dtype)
 
     def taken(a: str, b: str) -> str:
-        return f"({ctype})({_COMBINED[combine].format(a=a, b=b)})"
+        return f"({ctype})({COMBINED[combine].format(a=a, b=b)})"
 
     head = f"{function} {ctype} {name}({ctype} value, {work.local_pointer}{ctype} *memory)\n{{"
     body = _by_shuffles(ctype, work, taken) if work.shuffle else _by_halves(work, taken)
