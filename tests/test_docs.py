@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import core
+from core.testing.pages import blocks_of, needs_of, run_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -18,38 +19,20 @@ MODULES = sorted(
 )
 
 
-def blocks_of(page):
-    """(line, text) of every block that begins with ```python."""
-    text = page.read_text(encoding="utf-8")
-    return [
-        (text[: found.start(1)].count("\n"), found[1])
-        for found in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    ]
-
-
-def needs_of(page):
-    """Modules that a page about a plugin needs, as its first line says: ``<!-- needs: plugin_ops_linalg -->``."""
-    found = re.match(r"<!-- needs: (.*?) -->", page.read_text(encoding="utf-8"))
-    return re.split(r",\s*", found[1]) if found else []
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
+def test_python_blocks_of_a_page_run_in_order(page, tmp_path):
     for name in needs_of(page):
         pytest.importorskip(name, reason=f"{page.name} is about a plugin, whose environments run it")
-    monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "__page__"}
-    blocks = blocks_of(page)
-    for line, text in blocks:
-        exec(compile("\n" * line + text, str(page), "exec"), namespace)
-    assert blocks or "```python" not in page.read_text(encoding="utf-8")
+    ran = run_page(page, tmp_path)
+    assert ran or "```python" not in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PLUGIN_PAGES, ids=lambda page: page.parent.name)
 def test_python_blocks_of_a_plugin_compile(page):
     """They run in the plugin's own tests, where what they need is installed."""
-    for line, text in blocks_of(page):
-        compile("\n" * line + text, str(page), "exec")
+    for block in blocks_of(page):
+        if block.language == "python":
+            compile("\n" * block.line + block.text, str(page), "exec")
 
 
 @pytest.mark.parametrize("page", [*PAGES, *PLUGIN_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
