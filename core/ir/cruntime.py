@@ -36,13 +36,14 @@ static void *core_own_memory(core_call *call, void *block, int64_t size)
 
 static inline int core_fits(int64_t itemsize, int ndim, const int64_t *lengths)
 {
-    int64_t bytes = itemsize, empty = 0;
+    double bytes = (double)itemsize; /* exact as far as it matters, and it cannot overflow */
+    int64_t empty = 0;
     for (int axis = 0; axis < ndim; axis++) {
         if (lengths[axis] < 0) return 0;
         if (lengths[axis] == 0) empty = 1;
-        else if (__builtin_mul_overflow(bytes, lengths[axis], &bytes)) return 0;
+        else bytes *= (double)lengths[axis];
     }
-    return empty || bytes <= (int64_t)1 << 48;
+    return bytes <= (double)((int64_t)1 << (empty ? 62 : 48));
 }
 
 void core_release(void *memory)
