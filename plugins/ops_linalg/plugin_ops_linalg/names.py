@@ -4,6 +4,7 @@ from core.tensor import matmul, tensordot, vecdot
 from plugin_ops_linalg.errors import LinAlgError
 from plugin_ops_linalg.families.assembled import block_diag, circulant, kron, toeplitz
 from plugin_ops_linalg.families.assumptions import assume
+from plugin_ops_linalg.families.banded import solve_banded
 from plugin_ops_linalg.families.cholesky import cho_factor, cho_solve, cholesky
 from plugin_ops_linalg.families.determinant import adjugate, det, inv, slogdet
 from plugin_ops_linalg.families.eigen import eig, eigh, eigvals, eigvalsh
@@ -14,6 +15,7 @@ from plugin_ops_linalg.families.equations import (
     solve_sylvester,
 )
 from plugin_ops_linalg.families.functions import expm, logm, sqrtm
+from plugin_ops_linalg.families.householder import householder_product
 from plugin_ops_linalg.families.lu import lu, lu_factor, lu_solve, pivot_to_permutation
 from plugin_ops_linalg.families.norms import cond, matrix_norm, matrix_rank, norm, null_space, trace, vector_norm
 from plugin_ops_linalg.families.products import (
@@ -27,6 +29,9 @@ from plugin_ops_linalg.families.products import (
 )
 from plugin_ops_linalg.families.pseudoinverse import lstsq, pinv
 from plugin_ops_linalg.families.qr import qr
+from plugin_ops_linalg.families.qz import ordqz, qz
+from plugin_ops_linalg.families.schur import schur
+from plugin_ops_linalg.families.shifts import solve_circulant, solve_toeplitz
 from plugin_ops_linalg.families.solve import solve
 from plugin_ops_linalg.families.svd import svd, svdvals
 from plugin_ops_linalg.families.triangular import solve_triangular
@@ -49,6 +54,7 @@ __all__ = [
     "eigvals",
     "eigvalsh",
     "expm",
+    "householder_product",
     "inv",
     "kron",
     "logm",
@@ -65,16 +71,22 @@ __all__ = [
     "multi_dot",
     "norm",
     "null_space",
+    "ordqz",
     "outer",
     "pinv",
     "pivot_to_permutation",
     "qr",
+    "qz",
+    "schur",
     "slogdet",
     "solve",
+    "solve_banded",
+    "solve_circulant",
     "solve_continuous_lyapunov",
     "solve_discrete_are",
     "solve_discrete_lyapunov",
     "solve_sylvester",
+    "solve_toeplitz",
     "solve_triangular",
     "sqrtm",
     "svd",

@@ -22,6 +22,7 @@ from core.tensor import (
     shape_i,
     shape_of,
     take,
+    zeros,
 )
 from core.tensor import sum as sum_along
 from plugin_ops_linalg.batched import BatchedOp
@@ -174,7 +175,7 @@ def block_diag(*arrs: Any) -> TensorVariable:
 def toeplitz(c: Any, r: Any = None) -> TensorVariable:
     """t[..., i, j] = c[..., i - j] on and below the diagonal, r[..., j - i] above it; r is conj(c) unless given.
 
-    c: (..., m), r: (..., n), whose first element is not read.      Output  (..., m, n).
+    c: (..., m), r: (..., n), whose first element is not read; leading axes broadcast.      Output  (..., m, n).
     """
     c = as_tensor(c)
     r = conjugate(c) if r is None else as_tensor(r)
@@ -182,9 +183,18 @@ def toeplitz(c: Any, r: Any = None) -> TensorVariable:
         if x.ndim < 1:
             raise ShapeError(f"toeplitz needs ndim >= 1, but {x} has ndim=0", blame=x)
     m, n = shape_i(c, -1), shape_i(r, -1)
+    c, r = of_one_stack(c, r)
     values = concatenate([flip(r[..., 1:], axis=-1), c], axis=-1)
     places = expand_dims(arange(m), 1) - expand_dims(arange(n), 0) + (n - 1)
     return take(values, places, axis=-1)
+
+
+def of_one_stack(*vectors: TensorVariable) -> list[TensorVariable]:
+    """Vectors in the last axis, each repeated along the leading axes of the others."""
+    if all(x.ndim == 1 for x in vectors):
+        return list(vectors)
+    leads = [expand_dims(zeros(shape_of(x)[:-1], dtype=x.dtype), -1) for x in vectors]
+    return [total([x, *(lead for lead in leads if lead is not own)]) for x, own in zip(vectors, leads, strict=True)]
 
 
 def circulant(c: Any) -> TensorVariable:
