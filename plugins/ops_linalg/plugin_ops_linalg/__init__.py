@@ -27,7 +27,8 @@ def rewrites() -> list[Rewrite]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    provided = ("potrf", "potrf_gradient", "trtrs", "potrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
+    cholesky = ("potrf", "potrf_gradient", "potri", "potrs")
+    provided = (*cholesky, "trtrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
     return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 

@@ -7,7 +7,7 @@ import scipy.linalg
 import core
 import plugin_ops_linalg as linalg
 from core.testing import check_derivatives, check_shapes, evaluate
-from plugin_ops_linalg.families.cholesky import CholeskyGradient
+from plugin_ops_linalg.families.cholesky import CholeskyGradient, CholeskyInverse, GramGradient
 
 SHAPES = [(0, 0), (1, 1), (5, 5), (3, 4, 4)]
 
@@ -134,3 +134,44 @@ def test_a_singular_factor_is_named(make):
     factor = np.diag([1.0, 0.0, 2.0])
     with pytest.raises(linalg.LinAlgError, match="element 1 of its diagonal is 0"):
         evaluate(lambda c, b: linalg.cho_solve((c, True), b), factor, np.ones(3))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 9, 40])
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_inverse_from_a_factor(make, backend, dtype, tol, n, lower, whole):
+    a = make.positive(2, n, n, dtype=dtype) + n * np.eye(n, dtype=dtype)
+    factor = np.linalg.cholesky(a)
+    factor = factor if lower else factor.conj().swapaxes(-1, -2)
+    rubbish = np.triu(np.ones((n, n), dtype), 1) if lower else np.tril(np.ones((n, n), dtype), -1)
+    got = evaluate(CholeskyInverse(lower, whole), factor + rubbish, backend=backend)
+    expected = np.linalg.inv(a)
+    if not whole:
+        expected = np.tril(expected) if lower else np.triu(expected)
+    np.testing.assert_allclose(got, expected, rtol=tol, atol=tol)
+
+
+@pytest.mark.parametrize("n", [3, 20])
+def test_the_inverse_from_a_singular_factor_is_an_error(backend, n):
+    factor = np.diag(np.arange(n, 0.0, -1))
+    factor[1, 1] = 0
+    with pytest.raises(linalg.LinAlgError, match="element 1 of its diagonal is 0"):
+        evaluate(CholeskyInverse(), factor, backend=backend)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_derivatives_of_what_is_made_of_factors(make, adjoint_holds, lower):
+    factor, g = make.triangular(3, 3), make.general(2, 3, 3, seed=1)
+    check_derivatives(GramGradient(lower), factor, g)
+    complex_factor = make.triangular(3, 3, dtype="complex128")
+    adjoint_holds(GramGradient(lower), complex_factor, make.general(3, 3, dtype="complex128"))
+    for whole in (True, False):
+        check_derivatives(CholeskyInverse(lower, whole), make.triangular(2, 3, 3), rtol=1e-5)
+
+
+def test_the_gradient_of_a_gram_matrix_is_that_of_its_formula(make, dtype, tol):
+    factor, g = make.triangular(2, 4, 4, dtype=dtype), make.general(4, 4, dtype=dtype, seed=1)
+    for lower in (True, False):
+        op = GramGradient(lower)
+        got, formula = (evaluate(f, factor, g, mode="none") for f in (op, op.formula))
+        np.testing.assert_allclose(got, formula, rtol=tol, atol=tol)

@@ -329,3 +329,81 @@ def test_functions_without_these_ops_do_not_import_the_rules():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- gradients through Cholesky factors ------------------------------------------------------------------------------
+
+
+def logp_of(k, y, lower=True, factor=None):
+    factor = linalg.cholesky(k, lower=lower) if factor is None else factor
+    return -0.5 * y @ linalg.cho_solve((factor, lower), y) - ct.log(ct.diag(factor)).sum()
+
+
+THROUGH = "gradient_through_factor_is_that_of_its_matrix"
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_the_gradient_of_a_likelihood_needs_an_inverse_and_no_gradient_of_its_factor(make, lower):
+    def gradients(k, y):
+        logp = 3 * logp_of(k, y, lower)
+        return [logp, *core.grad(logp, [k, y])]
+
+    values = make.positive(5, 5), make.general(5)
+    f = check(gradients, *values, fires=[THROUGH], without=["CholeskyGradient", "GramGradient"])
+    assert all(ops_of(f).count(name) == 1 for name in ("CholeskyInverse", "Cholesky", "Dot"))
+
+
+def test_gradients_of_stacks_of_likelihoods_keep_their_weights(make):
+    def gradient(k, y, w):
+        factor = linalg.cholesky(k)
+        logs = ct.log(ct.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+        forms = (y * linalg.cho_solve((factor, True), y)).sum(axis=(-2, -1))
+        return core.grad((w * (logs - forms)).sum(), k)
+
+    arrays = make.positive(3, 4, 4), make.general(3, 4, 2), make.general(3)
+    check(gradient, *arrays, fires=[THROUGH], without=["CholeskyGradient", "GramGradient"])
+
+
+def test_what_else_reads_the_factor_is_differentiated_through_it(make):
+    def gradient(k, y):
+        factor = linalg.cholesky(k)
+        return core.grad(logp_of(k, y, factor=factor) + (factor @ y).sum(), k)
+
+    values = make.positive(5, 5), make.general(5)
+    holds = ["CholeskyGradient"]
+    check(gradient, *values, fires=[THROUGH], holds=holds, without=["CholeskyInverse", "GramGradient"])
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda factor, y: (factor @ y).sum(),
+        lambda factor, y: (y * ct.log(ct.diag(factor))).sum(),  # a weight for each
+        lambda factor, y: ct.log(factor[0]).sum() + (factor**2).sum(),
+    ],
+)
+def test_other_gradients_of_a_factor_stay(make, cost):
+    f = check(
+        lambda k, y: core.grad(cost(linalg.cholesky(k), y), k),
+        make.positive(5, 5) + 3,
+        make.general(5),
+        holds=["CholeskyGradient"],
+        without=["CholeskyInverse"],
+    )
+    assert THROUGH not in {entry.rule for entry in f.rewrites}
+
+
+def test_second_derivatives_of_a_likelihood_are_kept(make):
+    def curvature(k, y):
+        slope = core.grad(logp_of(k, y), k)
+        return core.grad((slope * slope).sum(), [k, y])
+
+    check(curvature, make.positive(4, 4), make.general(4), tol=1e-8)
+
+
+def test_a_product_of_a_column_and_a_row_is_elementwise(make):
+    rule = "product_of_column_and_row_is_elementwise"
+    a, b = make.general(4, 1), make.general(1, 3)
+    check(lambda a, b: a @ b, a, b, static=True, fires=[rule], without=["Dot"])
+    f = check(lambda a, b: a @ b, a, b, holds=["Dot"])  # other lengths may come
+    assert rule not in {entry.rule for entry in f.rewrites}

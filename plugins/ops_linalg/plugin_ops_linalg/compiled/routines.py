@@ -22,6 +22,7 @@ _WORDS["s"].update(LOG="__builtin_logf", MAGNITUDE="__builtin_fabsf")
 _WORDS["d"].update(LOG="__builtin_log", MAGNITUDE="__builtin_fabs")
 _ARGUMENTS = {  # a function without its letter -> its arguments: c text, i integer, r numbers, R numbers it only reads
     "potrf": "cirii",
+    "potri": "cirii",
     "gemm": "cciiiRRiRiRri",
     "trsm": "cccciiRRiri",
     "trsv": "ccciRiri",
@@ -153,6 +154,14 @@ def _potrf_gradient(call: Call) -> Iterator[str]:
     )
 
 
+def _potri(call: Call) -> Iterator[str]:
+    (a,), (out,) = call.operands, call.outputs
+    letter = LETTERS[out.dtype]
+    yield from _square(call, a)
+    given = f"{call.integer(a.shape[0])}, {out.pointer}, {_flag(call, 'lower')}, {_flag(call, 'whole')}"
+    yield from _guarded(call, f"core_{letter}cholesky_inverse({call.function(f'{letter}potri')}, {given})", (out,))
+
+
 def _right_hand_side(call: Call) -> Iterator[str]:
     """Put b where x is to be, unless it is there already."""
     b, x = call.operands[1], call.outputs[0]
@@ -239,6 +248,7 @@ _EIGH = {**_helpers("eigh", "eigh"), **_helpers("eigenvalues", "eigh")}
 ROUTINES = {
     "potrf": _routine(("potrf",), _potrf, _helpers("cholesky", "cholesky")),
     "potrf_gradient": _routine(("gemm", "trsm"), _potrf_gradient, _helpers("cholesky_gradient", "cholesky_gradient")),
+    "potri": _routine(("potri",), _potri, _helpers("cholesky_inverse", "cholesky_inverse")),
     "trtrs": _routine(
         _TRIANGULAR,
         _system("solve_triangular", _TRIANGULAR, "lower", "transposed", "unit_diagonal", "check_finite"),

@@ -21,11 +21,21 @@ from plugin_ops_linalg.matrices import (
     hermitian,
     hermitian_transposed,
     matrix_transpose,
+    product,
     total,
     without_column,
 )
 
-__all__ = ["CholeskySolve", "Cholesky", "cho_factor", "cho_solve", "cholesky"]
+__all__ = [
+    "Cholesky",
+    "CholeskyGradient",
+    "CholeskyInverse",
+    "CholeskySolve",
+    "GramGradient",
+    "cho_factor",
+    "cho_solve",
+    "cholesky",
+]
 
 
 class Cholesky(BatchedOp):
@@ -123,6 +133,97 @@ class CholeskyGradient(BatchedOp):
         return [Rop(self.formula(*inputs), [x for x, _ in moving], [dx for _, dx in moving])]
 
 
+class GramGradient(BatchedOp):
+    """The gradient of a triangular factor, L or U, from that of a = L L^H, or of a = U^H U.
+
+    Inputs  factor, of which the triangle that ``lower`` names is read, and g: (..., n, n).
+    Output  (..., n, n), 0 in the other triangle.
+    Source  gL = (g + g^H) conj(L), gU = conj(U) (g + g^H), on the triangle.  It is undone by CholeskyGradient, and an op
+            of its own so that a rule sees this; what remains becomes the formula.
+    """
+
+    __props__ = ("lower", "on_error")
+    signature = "(n,n),(n,n)->(n,n)"
+    needs_finite = False
+
+    def __init__(self, lower: bool = True, on_error: str | None = None):
+        super().__init__(on_error)
+        self.lower = bool(lower)
+
+    def compute(self, factor: np.ndarray, g: np.ndarray) -> np.ndarray:
+        both = g + g.conj().T
+        return np.tril(both @ np.tril(factor).conj()) if self.lower else np.triu(np.triu(factor).conj() @ both)
+
+    def formula(self, factor: TensorVariable, g: TensorVariable) -> TensorVariable:
+        """The same, as a graph of products."""
+        mask = SolveTriangular(self.lower).triangle
+        both, factor = g + adjoint(g), conjugate(mask(factor))
+        return mask(matmul(both, factor) if self.lower else matmul(factor, both))
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
+    ) -> Sequence[Any]:
+        """That of ``formula``."""
+        return Lop(self.formula(*inputs), list(inputs), grads[0])
+
+    def pushforward(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
+    ) -> Sequence[Any]:
+        """That of ``formula``."""
+        moving = [(x, dx) for x, dx in zip(inputs, tangents, strict=True) if dx is not None]
+        return [Rop(self.formula(*inputs), [x for x, _ in moving], [dx for _, dx in moving])]
+
+
+class CholeskyInverse(BatchedOp):
+    """The inverse of a, from its Cholesky factor; only the triangle of it that ``lower`` names is read.
+
+    Input   factor: (..., n, n).
+    Output  (..., n, n): a^-1 where ``whole``, else its triangle that ``lower`` names, and 0 in the other.
+    Errors  LinAlgError naming the first element of the factor's diagonal that is 0.
+    Source  LAPACK potri, 2/3 n^3 operations: Higham (2002), section 14.4.
+    """
+
+    __props__ = ("lower", "whole", "on_error")
+    signature = "(n,n)->(n,n)"
+    routine, works_in = "potri", (0, 0)
+    needs_finite = False
+
+    def __init__(self, lower: bool = True, whole: bool = True, on_error: str | None = None):
+        super().__init__(on_error)
+        self.lower, self.whole = bool(lower), bool(whole)
+
+    def compute(self, factor: np.ndarray) -> np.ndarray:
+        inverse, info = routine("potri", factor)(factor, lower=self.lower)
+        if info > 0:
+            raise LinAlgError(self.why(info))
+        triangle = np.tril(inverse) if self.lower else np.triu(inverse)
+        return triangle + np.tril(triangle, -1).conj().T + np.triu(triangle, 1).conj().T if self.whole else triangle
+
+    def why(self, number: int) -> str:
+        return f"the factor is singular: element {number - 1} of its diagonal is 0"
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
+    ) -> Sequence[Any]:
+        """The gradient of a is -y^T g y^T; see GramGradient."""
+        y, g = matrix_transpose(self._inverse(inputs[0])), grads[0]
+        g = g if self.whole else SolveTriangular(self.lower).triangle(g)
+        return [GramGradient(self.lower, self.on_error)(inputs[0], -product(y, g, y))]
+
+    def pushforward(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
+    ) -> Sequence[Any]:
+        """dy = -y da y, da = dL L^H + L dL^H."""
+        mask, y = SolveTriangular(self.lower).triangle, self._inverse(inputs[0])
+        factor, df = mask(inputs[0]), mask(tangents[0])
+        half = matmul(df, adjoint(factor)) if self.lower else matmul(adjoint(df), factor)
+        dy = -product(y, half + adjoint(half), y)
+        return [dy if self.whole else mask(dy)]
+
+    def _inverse(self, factor: TensorVariable) -> TensorVariable:
+        return CholeskyInverse(self.lower, True, self.on_error)(factor)
+
+
 class CholeskySolve(BatchedOp):
     """x with a x = b, where ``factor`` is the Cholesky factor of a; only the triangle that ``lower`` names is read.
 
@@ -152,16 +253,10 @@ class CholeskySolve(BatchedOp):
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
     ) -> Sequence[Any]:
-        """a = L L^H: gb = a^-T g = conj(a^-1 conj(g)), gS = -gb x^T is the gradient of a, gL = (gS + gS^H) conj(L)."""
+        """gb = a^-T g = conj(a^-1 conj(g)), and -gb x^T is the gradient of a; see GramGradient."""
         (factor, _), (x,), (g,) = inputs, outputs, grads
         gb = conjugate(self(factor, conjugate(g)))
-        of_matrix = -matmul(gb, matrix_transpose(x))
-        both = of_matrix + adjoint(of_matrix)
-        mask = SolveTriangular(self.lower).triangle
-        factor = mask(factor)
-        if self.lower:
-            return [mask(matmul(both, conjugate(factor))), gb]
-        return [mask(matmul(conjugate(factor), both)), gb]  # a = U^H U
+        return [GramGradient(self.lower, self.on_error)(factor, -matmul(gb, matrix_transpose(x))), gb]
 
     def pushforward(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]

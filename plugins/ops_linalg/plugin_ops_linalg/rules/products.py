@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core import dtypes
 from core.graph import Apply, FunctionGraph, Variable
 from core.tensor import Diagonal, DimShuffle, Dot, FromDiagonal, MatMul, expand_dims, squeeze
 from core.tensor import sum as sum_along
@@ -83,6 +84,15 @@ def product_with_diagonal_is_elementwise(graph: FunctionGraph, node: Apply) -> V
     if d is not None and d.type.dtype == x.type.dtype and _same_stack(d, x):
         return x * d if x.type.ndim == 1 else x * expand_dims(d, -2)
     return None
+
+
+@specialize.node_rule(Dot, MatMul)
+def product_of_column_and_row_is_elementwise(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """x @ y -> x * y for a column x and a row y of floats: what reads it reads two vectors, not a matrix.  Exact."""
+    x, y = node.inputs
+    if x.type.ndim != 2 or y.type.ndim != 2 or x.type.shape[-1] != 1 or y.type.shape[-2] != 1:
+        return None
+    return x * y if x.type.dtype == y.type.dtype and x.type.dtype in dtypes.CONTINUOUS else None
 
 
 def _same_stack(d: Variable, x: Variable) -> bool:

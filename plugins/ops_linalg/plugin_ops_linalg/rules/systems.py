@@ -6,7 +6,7 @@ from core import dtypes
 from core.graph import Apply, FunctionGraph, Variable
 from core.tensor import cast, expand_dims, matmul
 from plugin_ops_linalg.families.assembled import BlockDiagonal, Kron
-from plugin_ops_linalg.families.cholesky import Cholesky, CholeskySolve
+from plugin_ops_linalg.families.cholesky import Cholesky, CholeskyInverse, CholeskySolve
 from plugin_ops_linalg.families.determinant import Inv
 from plugin_ops_linalg.families.eigen import Eig, Eigh, Eigvals, Eigvalsh
 from plugin_ops_linalg.families.solve import Solve
@@ -86,7 +86,7 @@ def inverse_of_inverse_is_itself(graph: FunctionGraph, node: Apply) -> Variable 
 @specialize.node_rule(Inv)
 def inverse_of_known_kind_is_simpler(graph: FunctionGraph, node: Apply) -> Variable | None:
     """inv(a) -> a.H for an orthogonal a, 1 / its diagonal for a diagonal one, solve_triangular(a, I) for a triangular
-    one, cho_solve(cholesky(a), I) for a positive definite one.
+    one, and from cholesky(a) for a positive definite one.
     """
     (a,), op = node.inputs, node.op
     known = kinds(a)
@@ -99,7 +99,7 @@ def inverse_of_known_kind_is_simpler(graph: FunctionGraph, node: Apply) -> Varia
             solve = SolveTriangular(triangle == "lower_triangular", "N", False, op.check_finite, op.on_error)
             return solve(a, identity_like(a))
     if "positive_definite" in known:
-        return _by_cholesky(Solve("pos", True, op.check_finite, op.on_error), a, identity_like(a))
+        return CholeskyInverse(True, True, op.on_error)(Cholesky(True, op.check_finite, op.on_error)(a))
     return None
 
 
