@@ -138,8 +138,8 @@ class GramGradient(BatchedOp):
 
     Inputs  factor, of which the triangle that ``lower`` names is read, and g: (..., n, n).
     Output  (..., n, n), 0 in the other triangle.
-    Source  gL = (g + g^H) conj(L), gU = conj(U) (g + g^H), on the triangle.  It is undone by CholeskyGradient, and an op
-            of its own so that a rule sees this; what remains becomes the formula.
+    Source  gL = (g + g^H) conj(L), gU = conj(U) (g + g^H), on the triangle.  CholeskyGradient undoes it; it is an op of
+            its own so that a rule sees this, and becomes the formula where none does.
     """
 
     __props__ = ("lower", "on_error")

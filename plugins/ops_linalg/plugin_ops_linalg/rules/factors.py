@@ -22,11 +22,11 @@ from plugin_ops_linalg.structure import transposed
 
 @stabilize.node_rule(CholeskyGradient)
 def gradient_through_factor_is_that_of_its_matrix(graph: FunctionGraph, node: Apply) -> Variable | None:
-    """The gradient of a matrix a through its Cholesky factor, part by part: what a system that is solved with the factor
-    gives is the gradient of a already, and what sum(log(diag(factor))) gives is inv(a) / 2, by potri.
+    """The gradient of a matrix a through its Cholesky factor, part by part: what a system that is solved with it gives
+    is the gradient of a already, and what sum(log(diag(factor))) gives is inv(a) / 2, by potri.
 
-    n^2 operations and 2/3 n^3, where a product of whole matrices and two systems take 2 n^3 and 2/3 n^3: the pullback of
-    a = L L^H and that of the factorisation undo each other, and log det a = 2 sum(log(diag(L))).
+    n^2 and 2/3 n^3 operations, where a product of whole matrices and the gradient of the factor take 2 n^3 and 2/3 n^3:
+    the pullbacks of a = L L^H and of the factorisation undo each other, and log det a = 2 sum(log(diag(L))).
     """
     factor, g = node.inputs
     if is_complex(factor):
