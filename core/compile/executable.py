@@ -1,10 +1,15 @@
-"""A compiled graph that serves every shape: one program for the common case, more where lengths turn out to be 1."""
+"""A compiled graph that serves every shape: one program for the common case, more for other shapes and layouts.
+
+Another one is made for lengths that turn out to be 1, and for arguments that do not lie row by row, once it would have
+taken longer to copy those that came so far.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,10 +21,18 @@ from core.errors import CoreError, IndexOutOfBounds, PluginError, ShapeError
 from core.graph import FunctionGraph
 from core.ir.build import build
 from core.ir.expr import Expr
-from core.ir.program import Guard, GuardFailed, LibraryStep, Program
+from core.ir.layouts import Layout, layout_of
+from core.ir.program import Guard, GuardFailed, LibraryStep, Lowered, Program
 from core.ir.target import HOST
 from core.options import config
 from core.records import Backend
+
+SMALL = 1 << 14  # bytes: arrays up to this size are copied, which takes no longer than reading them in another order
+WORTH_A_PROGRAM = 1 << 27  # bytes: to copy so many takes about as long as to compile another program
+MOST_LAYOUTS = 8  # combinations of layouts that have programs
+MOST_AT_HAND = 4  # programs that a call tries before it looks for another one
+
+Layouts: TypeAlias = tuple[Layout | None, ...]  # one for each argument; none at all where all lie row by row
 
 
 class Dispatcher:
@@ -33,34 +46,53 @@ class Dispatcher:
         driver = driver.open(device) if hasattr(driver, "open") else driver
         self._graph, self._driver, self._device = graph, driver, device
         self._options = dict(config.affecting_code())  # programs that are made later are of the same kind
-        self._lowered = lower(graph, driver.dialect_table)
-        self._hosts = host_calls(self._lowered, perform_node)
-        self._variants: dict[frozenset[Expr], Any] = {}
+        self._target = getattr(driver, "target", HOST)
+        self._lowered: dict[Layouts, Lowered] = {(): lower(graph, driver.dialect_table)}
+        self._copied: Counter[Layouts] = Counter()  # bytes, of arguments that lay like that
+        self._variants: dict[tuple[Layouts, frozenset[Expr]], Any] = {}
+        self._made_for: dict[Any, Layouts] = {}
         self.sources: dict[str, str] = {}
         self.times = {"lower": 0.0}
-        self.program = self._build(frozenset())
+        self.program = self._build((), frozenset())
         self.times["lower"] = time.perf_counter() - start
-        self._main = self._compiled(frozenset(), self.program)
-        self._current = [self._main]  # a cell: bound calls hold it too
+        self._main = self._compiled((), frozenset(), self.program)
+        self._current = [self._main]  # those used last; bound calls hold it too
 
-    def _build(self, ones: frozenset[Expr]) -> Program:
-        program = build(self._lowered, ones, getattr(self._driver, "target", HOST))
-        program.host_calls = self._hosts
+    def _build(self, layouts: Layouts, ones: frozenset[Expr]) -> Program:
+        lowered = self._lowered[layouts]
+        program = build(lowered, ones, self._target)
+        program.host_calls = host_calls(lowered, perform_node)
         program.routines = _routines(program, self._driver.dialect)
         return program
 
-    def _compiled(self, ones: frozenset[Expr], program: Program) -> Any:
+    def _compiled(self, layouts: Layouts, ones: frozenset[Expr], program: Program) -> Any:
         with config.override(self._options):
-            run = self._variants[ones] = self._driver.compile(program, self._device)
+            run = self._variants[layouts, ones] = self._driver.compile(program, self._device)
+        self._made_for[run] = layouts
         for name, text in run.sources.items():
             self.sources[name] = text
         return run
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        try:
-            return self._current[0](arrays)
-        except GuardFailed:
-            return self._other(arrays, lambda run: run(arrays))
+        layouts, run = self._layouts(arrays), self._current[0]
+        if self._made_for[run] == layouts:
+            try:
+                return run(arrays)
+            except GuardFailed:
+                pass
+        return self._other(layouts, arrays, lambda run: run(arrays))
+
+    def _layouts(self, arrays: Sequence[np.ndarray]) -> Layouts:
+        """The layouts for which the program is to be made that runs; arrays of another one are copied."""
+        if not self._target.layouts or all(array.flags.c_contiguous for array in arrays):
+            return ()
+        layouts = tuple(layout_of(array) if array.nbytes > SMALL else None for array in arrays)
+        if layouts not in self._lowered and any(layouts):
+            copied = sum(array.nbytes for array, layout in zip(arrays, layouts, strict=True) if layout is not None)
+            self._copied[layouts] += copied
+            if self._copied[layouts] >= WORTH_A_PROGRAM and len(self._lowered) <= MOST_LAYOUTS:
+                self._lowered[layouts] = lower(self._graph, self._driver.dialect_table, layouts=layouts)
+        return layouts if layouts in self._lowered else ()
 
     @property
     def on_device(self) -> Any:
@@ -72,7 +104,7 @@ class Dispatcher:
         try:
             return self._current[0].run(arrays, fetched)
         except GuardFailed:
-            return self._other(arrays, lambda run: run.run(arrays, fetched))
+            return self._other((), arrays, lambda run: run.run(arrays, fetched))
 
     def place(self, array: np.ndarray) -> Any:
         return self._main.place(array)
@@ -80,11 +112,11 @@ class Dispatcher:
     def holds(self, value: Any) -> bool:
         return self._main.holds(value)
 
-    def _other(self, arrays: Sequence[Any], start: Callable[[Any], list[Any]]) -> list[Any]:
+    def _other(self, layouts: Layouts, arrays: Sequence[Any], start: Callable[[Any], list[Any]]) -> list[Any]:
         """Start from the common case and take each length for 1 that a guard found to be 1.  Errors: ShapeError."""
         ones: frozenset[Expr] = frozenset()
         while True:
-            run = self._variants.get(ones) or self._compiled(ones, self._build(ones))
+            run = self._variants.get((layouts, ones)) or self._compiled(layouts, ones, self._build(layouts, ones))
             try:
                 results = start(run)
             except GuardFailed as failed:
@@ -93,12 +125,13 @@ class Dispatcher:
                     return self._interpreted(arrays, _explained(failed.guard, failed.a, failed.b))
                 ones |= {one}
             else:
-                self._current[0] = run
+                others = [other for other in self._current if other is not run]
+                self._current[:] = [run, *others[: MOST_AT_HAND - 1]]
                 return results
 
     def _interpreted(self, arrays: Sequence[Any], error: Exception) -> list[np.ndarray]:
         """Raise ``error``, unless it is premature: a length that Python makes may be 1, which guards cannot see."""
-        if not self._lowered.host_nodes:
+        if not self.program.host_nodes:
             raise error from None
         try:
             return Interpreted(self._graph)([on_host(array) for array in arrays])
@@ -115,8 +148,8 @@ class Dispatcher:
     ) -> Callable[..., Any] | None:
         """A quicker way to call, where the backend has one: see Caller.fastest.
 
-        An executable of a backend may have a ``bind`` that takes one more argument before these: the cell of the
-        executable to run, which is another one after lengths were met for which this one was not made.
+        An executable of a backend may have a ``bind`` that takes one more argument before these: a list of the
+        executables to try, which changes after arguments were met for which none of them was made.
         """
         bind = getattr(self._main, "bind", None)
         return None if bind is None else bind(self._current, reads, writes, layout, lengths, slow_path)

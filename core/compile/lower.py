@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from core.ir.accumulate import ROUTINE as ACCUMULATING
 from core.ir.axes import same_length
 from core.ir.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
+from core.ir.layouts import Layout
 from core.ir.operands import merged, operand, stacked
 from core.ir.program import (
     Definition,
@@ -43,9 +45,12 @@ from core.tensor.type import TensorType
 _warned: set[tuple[str, str]] = set()  # ops of which it was said that Python computes them
 
 
-def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run") -> Lowered:
-    """The graph as values with definitions.  Errors: BackendError for a variable that is no tensor."""
-    lowering = _Lowering(graph, dialect)
+def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run", layouts: Sequence[Layout | None] = ()) -> Lowered:
+    """The graph as values with definitions; ``layouts`` of its inputs, where not all lie row by row.
+
+    Errors: BackendError for a variable that is no tensor.
+    """
+    lowering = _Lowering(graph, dialect, layouts)
     for node in graph.toposort():
         lowering.node(node)
     outputs = [lowering.output(variable) for variable in graph.outputs]
@@ -59,6 +64,7 @@ def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run") -> Lowered:
         lowering.constants,
         lowering.host_nodes,
         provided=provided,
+        layouts=lowering.layouts,
     )
 
 
@@ -86,15 +92,19 @@ def how(node: Apply, dialect: Dialect) -> str:
 class _Lowering:
     """One graph on its way: ``values`` says what each variable became, ``views`` how others read it."""
 
-    def __init__(self, graph: FunctionGraph, dialect: Dialect):
+    def __init__(self, graph: FunctionGraph, dialect: Dialect, layouts: Sequence[Layout | None] = ()):
         self.dialect = dialect
+        self.layouts: dict[Value, Layout] = {}
         self.definitions: dict[Value, Definition] = {}
         self.constants: dict[Value, np.ndarray] = {}
         self.host_nodes: list[tuple[Any, tuple[Value, ...], tuple[Value, ...]]] = []
         self._values: dict[Variable, Value] = {}
         self._views: dict[Variable, View] = {}
         self._names: dict[str, int] = {}
-        self.inputs = [self._given(variable) for variable in graph.inputs]
+        self.inputs = [
+            self._given(variable) if layout is None else self._laid_out(variable, layout)
+            for variable, layout in zip_longest(graph.inputs, layouts)
+        ]
 
     # --- values -----------------------------------------------------------------------------------------------------
 
@@ -114,6 +124,18 @@ class _Lowering:
         shape = tuple(length(value, axis) if n is None else const(n) for axis, n in enumerate(kind.shape))
         self.definitions[value] = Given(shape, _axes(shape))
         self._values[variable] = value
+        return value
+
+    def _laid_out(self, variable: Variable, layout: Layout) -> Value:
+        """An input that does not lie row by row: others read it through a view of what lies in memory."""
+        value = self._given(variable)
+        definition, moves = self.definitions[value], [length(value, layout.ndim + k) for k in range(layout.extras)]
+        rows, at = layout.position(definition.shape, definition.axes, moves)
+        self.definitions[value] = Given(rows, _axes(rows))
+        view = self._new(f"{value}_view", value.dtype)
+        self.definitions[view] = Pointwise(definition.shape, definition.axes, load(value, at, value.dtype))
+        self._values[variable] = view
+        self.layouts[value] = layout
         return value
 
     def _constant(self, variable: Constant) -> Value:

@@ -66,6 +66,7 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset(), target: Target 
         guards=[replace(g, a=plain(g.a), b=plain(g.b), symbols=(g.a, g.b)) for g in fused.guards],
         shapes=shapes,
         host_nodes=[node for node, _, _ in resolved.host_nodes],
+        layouts=resolved.layouts,
     )
     if not target.is_device:
         work_in_place(program, last_uses(program))

@@ -3,9 +3,9 @@
     int32_t NAME(void **inputs, const int64_t *lengths, void **constants, void **routines, void **outputs,
                  int64_t *output_lengths, int64_t *report, core_call *call)
 
-``lengths`` holds the shapes of the inputs one after the other.  ``outputs`` are those that steps write
-(``Program.made``); they belong to the caller, their shapes go to ``output_lengths``.  Returns 0, or a Status;
-``report`` then says what was met, and there are no outputs.  ``call`` is what the caller offers:
+``lengths`` holds the shapes of the inputs one after the other, each with what its layout passes besides.  ``outputs``
+are those that steps write (``Program.made``); they belong to the caller, their shapes go to ``output_lengths``.
+Returns 0, or a Status; ``report`` then says what was met, and there are no outputs.  The caller offers ``call``:
 
     memory(call, block, size)  ``size`` bytes on a boundary of 64, or NULL, when ``block`` is NULL; else it takes back a
                                block of that size, which may also go to ``free``.  NULL: that of the C library
@@ -188,9 +188,9 @@ class Entry:
         for k, value in enumerate(self.program.inputs):
             if value in self._used:
                 self._pointer(value, f"inputs[{k}]")
-            for axis in range(len(self.program.shapes[value])):
-                self._know(length(value, axis), f"lengths[{first + axis}]")
-            first += len(self.program.shapes[value])
+            for number in range(self.program.passed_with(value)):
+                self._know(length(value, number), f"lengths[{first + number}]")
+            first += self.program.passed_with(value)
         for k, value in enumerate(self.program.constants):
             if value in self._used:
                 self._pointer(value, f"constants[{k}]")

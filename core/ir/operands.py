@@ -76,9 +76,14 @@ def _core_strides(strides: Sequence[Expr | None], shape: Sequence[Expr]) -> list
     return [rows, columns]
 
 
-def _moved(i: Expr, axis: Expr) -> tuple[Expr, int] | None:
+def _is_step(n: Expr) -> bool:
+    """Whether an axis that moves by so many elements goes forwards: a number, or what a layout passes."""
+    return n.payload > 0 if n.is_const else n.code is Code.LENGTH
+
+
+def _moved(i: Expr, axis: Expr) -> tuple[Expr, Expr] | None:
     """``start`` and ``step`` of ``i = start + step * axis``; None where it is nothing like that, or goes backwards."""
-    start, step = const(0), 1
+    start, step = const(0), const(1)
     while i is not axis:
         if i.code is Code.ADD and axis not in i.args[1].free:
             i, start = i.args[0], start + i.args[1] * step
@@ -86,10 +91,10 @@ def _moved(i: Expr, axis: Expr) -> tuple[Expr, int] | None:
             i, start = i.args[1], start + i.args[0] * step
         elif i.code is Code.SUB and axis not in i.args[1].free:
             i, start = i.args[0], start - i.args[1] * step
-        elif i.code is Code.MUL and i.args[1].is_const and i.args[1].payload > 0:
-            i, step = i.args[0], step * i.args[1].payload
-        elif i.code is Code.MUL and i.args[0].is_const and i.args[0].payload > 0:
-            i, step = i.args[1], step * i.args[0].payload
+        elif i.code is Code.MUL and _is_step(i.args[1]):
+            i, step = i.args[0], step * i.args[1]
+        elif i.code is Code.MUL and _is_step(i.args[0]):
+            i, step = i.args[1], step * i.args[0]
         else:
             return None
     return start, step

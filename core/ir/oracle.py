@@ -126,7 +126,8 @@ def _index(node: Expr, args: Sequence[Any], scope: _Scope) -> Any:
 
 def _length(node: Expr, args: Sequence[Any], scope: _Scope) -> Any:
     value, axis = node.payload
-    return np.int64(_array(value, scope).shape[axis])
+    array = _array(value, scope)
+    return np.int64(getattr(scope.inputs[value], "passed", array.shape)[axis])
 
 
 def _local(node: Expr, args: Sequence[Any], scope: _Scope) -> Any:

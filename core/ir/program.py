@@ -10,6 +10,7 @@ import numpy as np
 
 from core.ir.axes import product
 from core.ir.expr import Combine, Expr, const, show
+from core.ir.layouts import Layout
 from core.ir.nodes import Kernel
 from core.ir.rebuild import loads_in
 
@@ -304,8 +305,10 @@ class Program:
     """An ordered list of steps over planned buffers.
 
     Each value that is stored is an argument, an output, a constant, made by a host step, or has a slot of the arena.
-    ``guards`` hold before the first step.  ``slots[v]`` is the slot of a value; ``slot_sizes`` are in bytes.  A value
-    may be ``kept_in`` the memory of an output that a library call later makes of it.
+    Of an input in ``layouts``, ``shapes`` says what lies in memory, and the lengths that come with it are those of the
+    array, then ``Layout.moves``.  ``guards`` hold before the first step.  ``slots[v]`` is the slot of a value;
+    ``slot_sizes`` are in bytes.  A value may be ``kept_in`` the memory of an output that a library call later makes of
+    it.
     """
 
     name: str
@@ -321,6 +324,12 @@ class Program:
     slots: dict[Value, int] = field(default_factory=dict)
     slot_sizes: list[Expr] = field(default_factory=list)
     kept_in: dict[Value, Value] = field(default_factory=dict)
+    layouts: dict[Value, Layout] = field(default_factory=dict)
+
+    def passed_with(self, value: Value) -> int:
+        """How many integers come with an input."""
+        layout = self.layouts.get(value)
+        return len(self.shapes[value]) if layout is None else layout.ndim + layout.extras
 
     @property
     def made(self) -> list[Value]:
@@ -364,6 +373,7 @@ class Lowered:
     checks: dict[Value, str] = field(default_factory=dict)  # 0-d bool values that must be false, and the error's text
     requires: dict[Value, list[Value]] = field(default_factory=dict)  # which checks come before a value is computed
     provided: frozenset[str] = frozenset()  # routines that passes may call, because some library has them
+    layouts: dict[Value, Layout] = field(default_factory=dict)  # of inputs that do not lie row by row
 
 
 def expressions_of(definition: Definition) -> tuple[Expr, ...]:

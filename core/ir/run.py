@@ -14,6 +14,7 @@ from core.errors import BackendError, IndexOutOfBounds
 from core.ir.axes import product
 from core.ir.cfamily import Dialect
 from core.ir.expr import Code, Expr, walk
+from core.ir.layouts import Layout, layout_of, passed, window
 from core.ir.memory import size_bytes
 from core.ir.nodes import Kernel, Local, Split
 from core.ir.oracle import evaluate_at, evaluate_lengths, run_kernel
@@ -78,7 +79,9 @@ class _Call:
         self._homes: dict[Value, np.ndarray] = {}  # outputs that hold other values before they are made
         self._guards = list(program.guards)
         for value, array in [*zip(program.inputs, arrays, strict=True), *program.constants.items()]:
-            self.arrays[value] = _read_only(array)
+            self.arrays[value] = (
+                _placed(array, program.layouts[value]) if value in program.layouts else _read_only(array)
+            )
         self._check_guards()
 
     def step(self, step: Step) -> None:
@@ -217,6 +220,21 @@ def holds(kind: str, a: int, b: int) -> bool:
     if kind == "within":
         return a <= b
     return a > 0 if kind == "positive" else a == b
+
+
+class _Placed(np.ndarray):
+    """The memory of an array that does not lie row by row; ``passed`` are the integers that come with it."""
+
+    passed: list[int]
+
+
+def _placed(array: np.ndarray, layout: Layout) -> np.ndarray:
+    """Errors: BackendError for an array that does not lie like that."""
+    if layout_of(array) != layout:
+        raise BackendError(f"the program is for an array that lies as {layout}, not as {layout_of(array)}")
+    placed = _read_only(window(array)).view(_Placed)
+    placed.passed = passed(array, layout)
+    return placed
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

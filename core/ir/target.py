@@ -18,6 +18,7 @@ class Target:
     piece       how many elements are worth a work-item of their own
     has_float64 whether sums of float32 may be taken in float64
     threads     whether chunks of a loop may run at once on the host (core/ir/parallel.py)
+    layouts     whether a program may be made for arguments that do not lie row by row (core/ir/layouts.py)
     atomics     dtypes in which a scatter adds atomically, in any order; the others add in the order of the program
     """
 
@@ -27,6 +28,7 @@ class Target:
     piece: int = 1024
     has_float64: bool = True
     threads: bool = False
+    layouts: bool = False
     atomics: frozenset[str] = frozenset()
 
     @property

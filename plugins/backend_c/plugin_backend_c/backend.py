@@ -25,7 +25,7 @@ class Driver:
     name = "c"
     dialect = "c"
     dialect_table = C
-    target = Target(threads=True)
+    target = Target(threads=True, layouts=True)
 
     def probe(self) -> Probe:
         """The compiler, or why there is none.  What it can do is tried once, and remembered in the cache."""

@@ -17,6 +17,7 @@ from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
 from core.ir.centry import Status, kernels_of, report_length
 from core.ir.clibrary import read_failure
+from core.ir.layouts import first_address, passed
 from core.ir.program import GuardFailed, LibraryStep, Program, Value
 from core.threads import get_num_threads
 from plugin_backend_c import launcher, pool
@@ -90,6 +91,7 @@ class Executable:
 
     sources   file name -> C text;  program  what it was printed from
     compiler  builds the pool of threads, when it is first needed
+    layouts   of its arguments: None where one is to lie row by row
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Executable:
         self._made = [(v, np.dtype(v.dtype), len(program.shapes[v])) for v in program.made]
         self._lengths_out = sum(ndim for _, _, ndim in self._made)
         self._report_length = report_length(program)
+        self.layouts = [program.layouts.get(value) for value in program.inputs]
         self._plain = [value for value, _, _ in self._made] == program.outputs
         kept = (library, self._constant_pointers, self._routines)
         addresses = (self._entry_address, ctypes.addressof(self._constant_pointers), ctypes.addressof(self._routines))
@@ -133,9 +136,16 @@ class Executable:
         """Errors: GuardFailed where lengths do not fit; MemoryError, IndexOutOfBounds, what a host op raises."""
         foreign = self._through_cffi
         ffi = foreign.ffi
-        arrays = [array if array.flags.carray else _contiguous(array) for array in arrays]
-        lengths = [n for array in arrays for n in array.shape]
-        alive = [ffi.from_buffer(array) for array in arrays]
+        layouts = self.layouts
+        arrays = [
+            array if layout is not None or array.flags.carray else _contiguous(array)
+            for array, layout in zip(arrays, layouts, strict=True)
+        ]
+        lengths = [n for array, layout in zip(arrays, layouts, strict=True) for n in passed(array, layout)]
+        alive = [
+            ffi.from_buffer(array) if layout is None else ffi.cast("void *", first_address(array))
+            for array, layout in zip(arrays, layouts, strict=True)
+        ]
         inputs = ffi.new("void *[]", alive or [ffi.NULL])
         outputs = ffi.new("void *[]", max(len(self._made), 1))
         output_lengths = ffi.new("int64_t[]", max(self._lengths_out, 1))

@@ -1,7 +1,7 @@
 /* Calls compiled programs from Python without Python in between: arguments that are plain arrays, and the cells of
  * shared variables, go to a program's entry function; its outputs come back as arrays.  Whatever is unusual (keywords,
- * other types, strided arrays, a guard that fails, ...) is left to the slow path, a Python callable that gets the same
- * arguments: a program changes nothing but its own outputs, so it can be run again.
+ * other types, a layout or a guard that no program fits, ...) is left to the slow path, a Python callable that gets the
+ * same arguments: a program changes nothing but its own outputs, so it can be run again.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -17,24 +17,31 @@ _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "the entry function's length
 
 #include "launcher_memory.h"
 #include "pool.h"
+#include "launcher_layout.h"
 #include "launcher_program.h"
 
 /* --- a call ------------------------------------------------------------------------------------------------------- */
 
 typedef enum { ONE, LIST, TUPLE, NONE, DICT } Layout;
 
+enum { MOST_AT_HAND = 4, SMALL_COPY = 1 << 14 /* bytes, as core.compile.executable has them */ };
+
+typedef struct {
+    PyObject *executable;
+    Program *program; /* of ``executable``; NULL: it has none that fits */
+} Known;
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyObject *current;        /* [executable] */
+    PyObject *current;        /* [executable, ...]: the first that fits is called */
     PyObject *slow_path;      /* takes the same arguments */
     PyObject *reads, *writes; /* tuples of cells, which are lists [value] */
     PyObject *keys;           /* of a dict of outputs */
     Layout layout;
     Py_ssize_t n_args, n_results;
     npy_intp *lengths; /* of the arguments, one after the other, -1: any; NULL: any at all */
-    PyObject *executable;
-    Program *program; /* of ``executable``; NULL: it has none that fits */
+    Known known[MOST_AT_HAND]; /* of ``current`` */
 } Call;
 
 /* What a call offers to its program. */
@@ -180,7 +187,32 @@ static PyObject *finished(const Call *self, const Program *program, PyObject **i
     return all;
 }
 
-/* NULL without an exception: leave it to the slow path. */
+/* The argument as a program takes it, with its pointer and the integers that it passes: a new reference, perhaps to a
+ * copy.  NULL: it is another kind of array. */
+static inline PyObject *accepted(PyObject *item, const Kind *kind, void **pointer, int64_t **at)
+{
+    if (!PyArray_CheckExact(item))
+        return NULL;
+    PyArrayObject *array = (PyArrayObject *)item;
+    if (PyArray_DESCR(array) != kind->dtype || PyArray_NDIM(array) != kind->ndim)
+        return NULL;
+    if (kind->layout)
+        return lies_like(kind->layout, array, at, pointer) ? Py_NewRef(item) : NULL;
+    const npy_intp *dims = PyArray_DIMS(array);
+    for (int axis = 0; axis < kind->ndim; axis++)
+        *(*at)++ = dims[axis];
+    if (PyArray_CHKFLAGS(array, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED))
+        Py_INCREF(item);
+    else {
+        item = PyArray_NBYTES(array) <= SMALL_COPY ? PyArray_NewCopy(array, NPY_CORDER) : NULL;
+        if (!item)
+            return NULL;
+    }
+    *pointer = PyArray_DATA((PyArrayObject *)item);
+    return item;
+}
+
+/* NULL without an exception: leave it to another program or to the slow path. */
 static PyObject *launch(const Call *self, const Program *program, PyObject *const *args)
 {
     PyObject *inputs[program->n_inputs + 1];
@@ -200,22 +232,14 @@ static PyObject *launch(const Call *self, const Program *program, PyObject *cons
                 goto done;
             item = PyList_GET_ITEM(cell, 0);
         }
-        if (!PyArray_CheckExact(item))
+        int64_t *const dims = at;
+        if (!(inputs[held] = accepted(item, &program->inputs[k], &pointers[k], &at)))
             goto done;
-        PyArrayObject *array = (PyArrayObject *)item;
-        const Kind *kind = &program->inputs[k];
-        if (PyArray_DESCR(array) != kind->dtype || PyArray_NDIM(array) != kind->ndim
-            || !PyArray_CHKFLAGS(array, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED))
-            goto done;
-        const npy_intp *dims = PyArray_DIMS(array);
-        for (int axis = 0; axis < kind->ndim; axis++)
-            *at++ = dims[axis];
+        held++; /* another thread may replace a cell's value meanwhile */
         if (known && k < self->n_args)
-            for (int axis = 0; axis < kind->ndim; axis++, known++)
+            for (int axis = 0; axis < program->inputs[k].ndim; axis++, known++)
                 if (*known >= 0 && *known != dims[axis])
                     goto done;
-        pointers[k] = PyArray_DATA(array);
-        inputs[held++] = Py_NewRef(item); /* another thread may replace a cell's value meanwhile */
     }
     Offer offer = {.offered = {call_memory, NULL, call_busy, core_pool_run, 0, 1}};
     const int32_t status = program->entry(
@@ -233,11 +257,12 @@ done:
     return result;
 }
 
-/* The program of the executable that is now in the cell ``current``: a new reference, or NULL. */
-static Program *program_of(Call *self)
+/* The program of executable ``k`` of those that are now to be tried: a new reference, or NULL. */
+static Program *program_of(Call *self, Py_ssize_t k)
 {
-    PyObject *executable = PyList_GET_SIZE(self->current) ? PyList_GET_ITEM(self->current, 0) : NULL;
-    if (executable && executable != self->executable) {
+    PyObject *executable = PyList_GET_ITEM(self->current, k);
+    Known *known = &self->known[k];
+    if (executable != known->executable) {
         Py_INCREF(executable);
         PyObject *found = PyObject_GetAttrString(executable, "launcher");
         if (!found)
@@ -249,28 +274,28 @@ static Program *program_of(Call *self)
             program = NULL;
         if (!program)
             Py_CLEAR(found);
-        PyObject *old_executable = self->executable, *old_program = (PyObject *)self->program;
-        self->executable = executable;
-        self->program = program;
-        Py_XDECREF(old_executable);
-        Py_XDECREF(old_program);
+        const Known old = *known;
+        *known = (Known){executable, program};
+        Py_XDECREF(old.executable);
+        Py_XDECREF((PyObject *)old.program);
     }
-    return (Program *)Py_XNewRef((PyObject *)self->program);
+    return (Program *)Py_XNewRef((PyObject *)known->program);
 }
 
 static PyObject *call_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     Call *self = (Call *)callable;
     const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
-    if (n == self->n_args && (!names || PyTuple_GET_SIZE(names) == 0)) {
-        Program *program = program_of(self);
-        if (program) {
+    if (n == self->n_args && (!names || PyTuple_GET_SIZE(names) == 0))
+        for (Py_ssize_t k = 0; k < PyList_GET_SIZE(self->current) && k < MOST_AT_HAND; k++) {
+            Program *program = program_of(self, k);
+            if (!program)
+                continue;
             PyObject *result = launch(self, program, args);
             Py_DECREF(program);
             if (result || PyErr_Occurred())
                 return result;
         }
-    }
     return PyObject_Vectorcall(self->slow_path, args, (size_t)n, names);
 }
 
@@ -341,8 +366,10 @@ static int call_traverse(Call *self, visitproc visit, void *arg)
     Py_VISIT(self->reads);
     Py_VISIT(self->writes);
     Py_VISIT(self->keys);
-    Py_VISIT(self->executable);
-    Py_VISIT(self->program);
+    for (int k = 0; k < MOST_AT_HAND; k++) {
+        Py_VISIT(self->known[k].executable);
+        Py_VISIT(self->known[k].program);
+    }
     return 0;
 }
 
@@ -354,8 +381,10 @@ static void call_dealloc(Call *self)
     Py_XDECREF(self->reads);
     Py_XDECREF(self->writes);
     Py_XDECREF(self->keys);
-    Py_XDECREF(self->executable);
-    Py_XDECREF(self->program);
+    for (int k = 0; k < MOST_AT_HAND; k++) {
+        Py_XDECREF(self->known[k].executable);
+        Py_XDECREF(self->known[k].program);
+    }
     PyMem_Free(self->lengths);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }

@@ -99,14 +99,22 @@ def launchable(
     if extension is None or program.host_nodes:
         return None
 
-    def kinds(values: Sequence[Any]) -> tuple[tuple[np.dtype, int], ...]:
-        return tuple((np.dtype(value.dtype), len(program.shapes[value])) for value in values)
+    def kinds(values: Sequence[Any]) -> tuple[tuple[np.dtype, int, tuple | None], ...]:
+        return tuple((np.dtype(value.dtype), *_lying(program, value)) for value in values)
 
     inputs, made = kinds(program.inputs), kinds(program.made)
     try:
         return extension.Program(*addresses, inputs, made, _origins(program, constants), report_length(program), keep)
     except ValueError:  # too many arguments for the stack
         return None
+
+
+def _lying(program: Program, value: Any) -> tuple[int, tuple | None]:
+    """How many axes an array has, and how it lies."""
+    layout = program.layouts.get(value)
+    if layout is None:
+        return len(program.shapes[value]), None
+    return layout.ndim, (layout.order, layout.backwards, layout.is_packed, layout.is_unit)
 
 
 def _origins(program: Program, constants: dict[Any, np.ndarray]) -> tuple[tuple[int, int, np.ndarray | None], ...]:
@@ -139,7 +147,7 @@ def bound(
     lengths: Sequence[Sequence[int | None]],
     slow_path: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """A callable that runs the program of the executable ``current[0]``; see Executable.bind."""
+    """A callable that runs the program of the first of the executables ``current`` that fits; see Executable.bind."""
     keys = layout if isinstance(layout, tuple) else ()
     known = tuple(-1 if n is None else n for shape in lengths for n in shape)
     return extension.Call(

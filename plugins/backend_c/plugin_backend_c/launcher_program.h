@@ -16,6 +16,7 @@ enum { MOST_WORDS = 8192 }; /* that a call may put on the stack */
 typedef struct {
     PyArray_Descr *dtype;
     int ndim;
+    ArrayLayout *layout; /* NULL: row by row */
 } Kind;
 
 typedef enum { MADE, INPUT, EARLIER, ARRAY } Origin; /* all but MADE are copied */
@@ -39,8 +40,10 @@ typedef struct {
 
 static void program_dealloc(Program *self)
 {
-    for (Py_ssize_t k = 0; self->inputs && k < self->n_inputs; k++)
+    for (Py_ssize_t k = 0; self->inputs && k < self->n_inputs; k++) {
         Py_XDECREF(self->inputs[k].dtype);
+        PyMem_Free(self->inputs[k].layout);
+    }
     for (Py_ssize_t k = 0; self->made && k < self->n_made; k++)
         Py_XDECREF(self->made[k].dtype);
     for (Py_ssize_t k = 0; self->outputs && k < self->n_outputs; k++)
@@ -52,7 +55,7 @@ static void program_dealloc(Program *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-/* Read ((dtype, ndim), ...); returns the sum of all ndim, or -1 with an exception. */
+/* Read ((dtype, ndim, layout or None), ...); returns how many integers come with all, or -1 with an exception. */
 static Py_ssize_t read_kinds(PyObject *given, Kind **kinds, Py_ssize_t *count)
 {
     Py_ssize_t lengths = 0, n = PyTuple_GET_SIZE(given);
@@ -63,10 +66,14 @@ static Py_ssize_t read_kinds(PyObject *given, Kind **kinds, Py_ssize_t *count)
     *count = n;
     for (Py_ssize_t k = 0; k < n; k++) {
         PyArray_Descr *dtype;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, k), "O!i", &PyArrayDescr_Type, &dtype, &(*kinds)[k].ndim))
+        PyObject *layout;
+        Kind *kind = &(*kinds)[k];
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, k), "O!iO", &PyArrayDescr_Type, &dtype, &kind->ndim, &layout))
             return -1;
-        (*kinds)[k].dtype = (PyArray_Descr *)Py_NewRef((PyObject *)dtype);
-        lengths += (*kinds)[k].ndim;
+        kind->dtype = (PyArray_Descr *)Py_NewRef((PyObject *)dtype);
+        if (layout != Py_None && !(kind->layout = read_layout(layout, kind->ndim)))
+            return -1;
+        lengths += kind->ndim + (kind->layout ? layout_extras(kind->layout) : 0);
     }
     return lengths;
 }

@@ -137,16 +137,12 @@ def test_an_array_of_a_result_may_be_resized_and_pickled_into():
 @pytest.mark.parametrize(
     "argument",
     [
-        X.T.copy().T,
-        X[::2],
-        X[:, ::-1],
         X.tolist(),
         X.astype("float32"),
         X.astype(">f8"),
-        np.frombuffer(b"\0" + X.tobytes(), np.uint8)[1:].view("f8").reshape(X.shape),
         X.view(np.memmap),
     ],
-    ids=["column major", "steps", "reversed", "list", "float32", "foreign bytes", "unaligned", "subclass"],
+    ids=["list", "float32", "foreign bytes", "subclass"],
 )
 def test_arguments_that_are_no_plain_arrays_are_taken_all_the_same(argument, slow):
     f = launched([x], x + 1)
@@ -596,7 +592,13 @@ def test_a_call_that_makes_no_sense_is_refused(extension, changes, error):
 @pytest.mark.parametrize("outputs", [((0, 1, None),), ((1, 0, None),), ((2, 0, None),), ((3, 0, 1),), ((7, 0, None),)])
 def test_a_program_whose_outputs_make_no_sense_is_refused(extension, outputs):
     with pytest.raises(ValueError, match="output 0 needs an origin and an index"):
-        extension.Program(0, 0, 0, (), ((np.dtype("f8"), 1),), outputs, 4, None)
+        extension.Program(0, 0, 0, (), ((np.dtype("f8"), 1, None),), outputs, 4, None)
+
+
+@pytest.mark.parametrize("layout", [((2,), (), True, True), ((0, 1, 0), (), True, True), ((0,), (5,), True, True)])
+def test_a_program_with_a_layout_of_other_axes_is_refused(extension, layout):
+    with pytest.raises(ValueError, match="no axis . of 2"):
+        extension.Program(0, 0, 0, ((np.dtype("f8"), 2, layout),), (), (), 4, None)
 
 
 @pytest.mark.parametrize("current", [[], [None], [object()]])
