@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.compile.modes import Mode as Mode
     from core.compile.shared import SharedVariable as SharedVariable
     from core.compile.shared import shared as shared
+    from core.external import ExternalCOp as ExternalCOp
     from core.gradient import Lop as Lop
     from core.gradient import Rop as Rop
     from core.gradient import grad as grad
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from core.graph import clone_replace as clone_replace
     from core.markers import hookimpl as hookimpl
     from core.markers import hookspec as hookspec
+    from core.op import COp as COp
     from core.op import Op as Op
     from core.op import as_op as as_op
     from core.options import config as config
@@ -50,11 +52,12 @@ _HOMES = {
     "core.compile.function": ("Function", "function"),
     "core.compile.modes": ("Mode",),
     "core.compile.shared": ("SharedVariable", "shared"),
+    "core.external": ("ExternalCOp",),
     "core.gradient": ("Lop", "Rop", "grad"),
     "core.gradient.jacobian": ("hessian", "jacobian"),
     "core.graph": ("Apply", "Constant", "FunctionGraph", "Type", "Variable", "clone_replace"),
     "core.markers": ("hookimpl", "hookspec"),
-    "core.op": ("Op", "as_op"),
+    "core.op": ("COp", "Op", "as_op"),
     "core.options": ("config",),
     "core.printing.debugprint": ("debugprint",),
     "core.printing.explain": ("explain",),

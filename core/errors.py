@@ -156,6 +156,40 @@ class ComputeError(CoreError, RuntimeError):
     """An op failed while a function ran, for a reason that no other class names."""
 
 
+_compute_errors: dict[type[Exception], type[ComputeError]] = {}
+
+
+def _compute_error(kind: type[Exception]) -> type[ComputeError]:
+    """A ComputeError that is a ``kind`` too."""
+    if kind in _compute_errors:
+        return _compute_errors[kind]
+
+    def rebuild(self: Any) -> tuple:  # for pickle: the class has no name in any module
+        return _computed, (kind, self.args, self.__dict__)
+
+    made = {"__str__": BaseException.__str__, "__reduce__": rebuild, "__module__": kind.__module__}
+    _compute_errors[kind] = type(kind.__name__, (ComputeError, kind), made)
+    return _compute_errors[kind]
+
+
+def _computed(kind: type[Exception], args: tuple, state: dict[str, Any]) -> Exception:
+    error = _compute_error(kind)(*args)
+    error.__dict__.update(state)
+    return error
+
+
+def compute_error(kind: type[Exception], message: str, *, blame: Any = None) -> ComputeError:
+    """An error of an op that failed: a ComputeError, and of the type ``kind`` that was raised inside.
+
+    >>> isinstance(compute_error(ZeroDivisionError, "Ratio failed: y is 0"), ZeroDivisionError)
+    True
+    """
+    try:
+        return _compute_error(kind)(message, blame=blame)
+    except TypeError:  # it takes other arguments, or its memory is laid out in another way
+        return ComputeError(message, blame=blame)
+
+
 class CompileError(BackendError):
     """A compiler refused generated code.  ``source`` is the text, ``log`` the whole of what the compiler said."""
 

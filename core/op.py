@@ -1,6 +1,7 @@
 """The Op contract: what a class says so that core can build, run, differentiate, lower and fuse it.
 
-Needed are ``make_node`` (or ``itypes`` and ``otypes``) and one way to compute: ``perform``, ``lower`` or ``kernel``.
+Needed are ``make_node`` (or ``itypes`` and ``otypes``) and one way to compute: ``perform``, ``lower``, ``kernel`` or
+``c_code``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import Any, ClassVar
 
+from core.ccode import CCode
 from core.errors import ArgumentError, BackendError, ShapeError, attributed_to, user_line
 from core.graph import Apply, DisconnectedType, NullType, Type, Variable
 
@@ -20,11 +22,14 @@ def _parameters(method: Callable[..., Any]) -> int:
     return len(inspect.signature(method).parameters)
 
 
-class Op:
+class Op(CCode):
     """A function of variables.
 
     ``__props__`` names the attributes that define an op: two ops of one class with equal props are equal, and equal ops
     on equal inputs are merged.  Without ``__props__`` an op equals only itself.
+
+    Of the ways to compute, a backend takes the best that it has: a lowering that a plugin attached, ``library_call``,
+    ``c_code`` where functions are C, ``lower``, ``kernel``, and last ``perform``.  The interpreter prefers ``perform``.
     """
 
     __props__: ClassVar[tuple[str, ...]]
@@ -32,7 +37,6 @@ class Op:
     otypes: Sequence[Type] | None = None
     view_map: dict[int, list[int]] = {}  # output -> inputs that it may alias
     destroy_map: dict[int, list[int]] = {}  # output -> inputs that it overwrites
-    check_input: bool = True
     default_output: int | None = None
 
     # --- identity ---------------------------------------------------------------------------------------------------
@@ -167,6 +171,15 @@ def grad_undefined(op: Op, position: int, x: Variable, why: str = "") -> Variabl
 def disconnected() -> Variable:
     """The gradient for an input that the output does not depend on differentiably."""
     return DisconnectedType()()
+
+
+class COp(Op):
+    """An op whose ``c_code`` uses Python's and NumPy's C-API: ``PyArrayObject *``, ``PyErr_Format``, as in Theano.
+
+    Without ``perform`` its C is compiled for the interpreter too, where there is a compiler.
+    """
+
+    c_api = "python"
 
 
 # --- ops of plain functions -----------------------------------------------------------------------------------------

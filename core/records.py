@@ -111,16 +111,24 @@ class Lowering:
 
     op        the op class, an op, or a string that names either (looked up only once its module has been imported)
     fn        names ``fn(op, node, *views)``, which returns what ``Op.lower`` returns
+    c_code    instead of ``fn``: names a core.ccode.CCode, hand-written C for the op.  For one dialect, whose host is C
     dialect   the dialect it is meant for; None for all
     priority  the highest wins, a tie is a conflict; the op's own lowering serves where no attached one does
     when      names ``when(node) -> bool``: whether it serves this node; None: always
     """
 
     op: Reference
-    fn: Reference
+    fn: Reference = None
     dialect: str | None = None
     priority: int = 0
     when: Reference = None
+    c_code: Reference = None
+
+    def __post_init__(self) -> None:
+        if (self.fn is None) == (self.c_code is None):
+            raise PluginError(f"the Lowering of {self.op} needs either fn or c_code")
+        if self.c_code is not None and self.dialect is None:
+            raise PluginError(f'the Lowering of {self.op} needs a dialect for its c_code, such as dialect="c"')
 
 
 @dataclass(frozen=True)

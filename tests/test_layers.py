@@ -20,7 +20,8 @@ PLUGINS = REPOSITORY / "plugins"
 FLOORS = [
     ["errors", "dtypes"],
     ["graph"],
-    ["op"],
+    ["ccode"],
+    ["op", "external"],
     ["ir"],
     ["device"],
     ["rewriting"],
@@ -58,8 +59,8 @@ EXTRAS = {
 
 # What a plugin may import of core.
 PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cachedir"}
-OP_PACK = PUBLIC | {"graph", "op", "tensor", "ir", "rewriting", "gradient"}
-BACKEND = PUBLIC | {"ir", "device", "backend"}
+OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
+BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 
 
 def module_of(file: Path, root: Path) -> str:

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from core import plugins
-from core.compile.interpreter import Interpreted, perform_node
-from core.compile.lower import host_calls, lower
+from core.compile.interpreter import Interpreted, host_call
+from core.compile.lower import c_of, lower
 from core.device.array import on_host
 from core.errors import CoreError, IndexOutOfBounds, PluginError, ShapeError
-from core.graph import FunctionGraph
+from core.graph import Apply, FunctionGraph
 from core.ir.build import build
 from core.ir.expr import Expr
 from core.ir.layouts import Layout, layout_of
@@ -51,6 +51,7 @@ class Dispatcher:
         self._copied: Counter[Layouts] = Counter()  # bytes, of arguments that lay like that
         self._variants: dict[tuple[Layouts, frozenset[Expr]], Any] = {}
         self._made_for: dict[Any, Layouts] = {}
+        self._hosts: dict[Apply, Callable[[Sequence[Any]], list[Any]]] = {}
         self.sources: dict[str, str] = {}
         self.times = {"lower": 0.0}
         self.program = self._build((), frozenset())
@@ -58,10 +59,17 @@ class Dispatcher:
         self._main = self._compiled((), frozenset(), self.program)
         self._current = [self._main]  # those used last; bound calls hold it too
 
+    def _host(self, node: Apply) -> Callable[[Sequence[Any]], list[Any]]:
+        """What computes a node outside of the program: its C that needs Python's lock, or Python."""
+        if node not in self._hosts:
+            code = c_of(node, self._driver.dialect_table)
+            self._hosts[node] = host_call(node, None if code is None else self._driver.c_op(node, code))
+        return self._hosts[node]
+
     def _build(self, layouts: Layouts, ones: frozenset[Expr]) -> Program:
         lowered = self._lowered[layouts]
         program = build(lowered, ones, self._target)
-        program.host_calls = host_calls(lowered, perform_node)
+        program.host_calls = [self._host(node) for node, _, _ in lowered.host_nodes]
         program.routines = _routines(program, self._driver.dialect)
         return program
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from core.compile.instrument import watched
-from core.compile.reference import performer
-from core.errors import ComputeError, CoreError, DTypeError, IndexOutOfBounds, ShapeError
+from core.compile.reference import Perform, performer
+from core.errors import ComputeError, CoreError, DTypeError, IndexOutOfBounds, ShapeError, compute_error
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.records import Probe
 from core.tensor.type import TensorType
@@ -49,9 +49,11 @@ class Step:
 
     __slots__ = ("dead", "destroyed", "expected", "node", "perform", "reads", "writes")
 
-    def __init__(self, node: Apply, reads: Sequence[int] = (), writes: Sequence[int] = ()):
+    def __init__(
+        self, node: Apply, reads: Sequence[int] = (), writes: Sequence[int] = (), perform: Perform | None = None
+    ):
         self.node = node
-        self.perform = performer(node)
+        self.perform = performer(node) if perform is None else perform
         self.reads, self.writes = tuple(reads), tuple(writes)
         self.dead: tuple[int, ...] = ()  # slots that nobody reads later
         self.expected = [_expected(out) for out in node.outputs]
@@ -91,10 +93,20 @@ def _expected(out: Variable) -> tuple[np.dtype, int, Any] | None:
     return np.dtype(kind.dtype), kind.ndim, kind.shape if any(n is not None for n in kind.shape) else None
 
 
-def perform_node(node: Apply, inputs: Sequence[Any]) -> list[Any]:
-    """The outputs of one node.  Errors: those of ``Step.run``."""
-    with np.errstate(all="ignore"):
-        return Step(node).run(list(inputs))
+def host_call(node: Apply, perform: Perform | None = None) -> Callable[[Sequence[Any]], list[Any]]:
+    """A function from the inputs of a node to its outputs.  Errors of a call: those of ``Step.run``.
+
+    perform  does what the op's ``perform`` would do; None: that, or what stands for it
+    """
+    step: list[Step] = []
+
+    def call(inputs: Sequence[Any]) -> list[Any]:
+        if not step:
+            step.append(Step(node, perform=perform))
+        with np.errstate(all="ignore"):
+            return step[0].run(list(inputs))
+
+    return call
 
 
 def checked(node: Apply, index: int, value: Any) -> Any:
@@ -122,9 +134,11 @@ def explained(node: Apply, inputs: Sequence[Any], error: Exception) -> CoreError
     """``error``, which ``node`` raised, as one of ours that says the op, what it met, and the user's line.
 
     One of core.errors keeps its class; NumPy's ValueError about shapes becomes a ShapeError, IndexError an
-    IndexOutOfBounds, anything else a ComputeError.
+    IndexOutOfBounds; anything else becomes a ComputeError that is of its class, too.
     """
-    kind: type[CoreError] = ComputeError
+    if isinstance(error, CoreError) and str(error).startswith(f"{node.op} failed: "):
+        return error  # C has said it
+    kind: type[CoreError] | None = None
     if isinstance(error, IndexError) and not isinstance(error, CoreError):
         kind = IndexOutOfBounds
     elif type(error) is ValueError and _ABOUT_SHAPES.search(str(error)):
@@ -135,7 +149,8 @@ def explained(node: Apply, inputs: Sequence[Any], error: Exception) -> CoreError
     lines = [f"{node.op} failed: {said}"]
     for position, (variable, value) in enumerate(zip(node.inputs, inputs, strict=True)):
         lines.append(f"  input {position} ({shown_name(variable)}): {described(value)}")
-    return kind("\n".join(lines), blame=None if str(node.source) in said else node)
+    blame, message = None if str(node.source) in said else node, "\n".join(lines)
+    return compute_error(type(error), message, blame=blame) if kind is None else kind(message, blame=blame)
 
 
 def shown_name(variable: Variable) -> str:

@@ -1,30 +1,33 @@
 """From a graph to values with definitions: each node says what it computes, by the best means it and the dialect have.
 
-In this order: a lowering that a plugin attached, a library routine, the op's ``lower``, its ``kernel``, ``perform``.
+In this order: what a plugin attached (a lowering or C), a library routine, the op's ``c_code``, its ``lower``, its
+``kernel``, ``perform``.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from core import dtypes, plugins
+from core.ccode import CCode
 from core.errors import BackendError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.ir.accumulate import ROUTINE as ACCUMULATING
 from core.ir.axes import same_length
+from core.ir.ccalls import params_of
 from core.ir.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
 from core.ir.layouts import Layout
 from core.ir.operands import merged, operand, stacked
 from core.ir.program import (
     Definition,
+    FromC,
     FromLibrary,
     FromLoops,
     Given,
@@ -69,7 +72,9 @@ def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run", layouts: Se
 
 
 def how(node: Apply, dialect: Dialect) -> str:
-    """By what means ``node`` is computed: "attached", "library", "lower", "kernel" or "host".
+    """By what means ``node`` is computed: "attached", "library", "c_code", "lower", "kernel" or "host".
+
+    What is left to the host is C all the same where ``c_of`` finds some: of the C-API of Python.
 
     Errors: DTypeError for a dtype that the device lacks.
     """
@@ -81,12 +86,35 @@ def how(node: Apply, dialect: Dialect) -> str:
     if not all(isinstance(v.type, TensorType) and dialect.supports(v.type.dtype) for v in variables):
         return "host"
     registries = plugins.registries()
-    if registries.lowerings.get(node.op, dialect.name, node) is not None:
+    attached = registries.lowerings.get(node.op, dialect.name, node)
+    if attached is not None and attached.record.c_code is None:
         return "attached"
+    if attached is not None:
+        return _c_means(c_of(node, dialect))
     call = node.op.library_call(node)
     if call is not None and registries.libraries.get((call.name, dialect.name)) is not None:
         return "library"
+    code = c_of(node, dialect)
+    if code is not None:
+        return _c_means(code)
     return next((means for means in ("lower", "kernel") if node.op.defines(means)), "host")
+
+
+def c_of(node: Apply, dialect: Dialect) -> CCode | None:
+    """The C for a node that a plugin attached, or that its op has; None, too, for a dialect that takes none."""
+    if not dialect.op_function:
+        return None
+    attached = plugins.registries().lowerings.get(node.op, dialect.name, node)
+    if attached is not None:
+        return attached.load("c_code") if attached.record.c_code is not None else None
+    return node.op if node.op.defines("c_code") else None
+
+
+def _c_means(code: CCode | None) -> str:
+    assert code is not None
+    if code.c_api not in ("c", "python"):
+        raise BackendError(f'{code} needs c_api = "c" or "python", got {code.c_api!r}')
+    return "c_code" if code.c_api == "c" else "host"
 
 
 class _Lowering:
@@ -188,6 +216,8 @@ class _Lowering:
         means = how(node, self.dialect)
         if means == "host":
             self._host(node)
+        elif means == "c_code":
+            self._c_code(node)
         elif means == "kernel":
             self._kernel(node)
         elif means == "library" and self._worthwhile(node, node.op.library_call(node)):
@@ -298,6 +328,42 @@ class _Lowering:
         for value, shape in zip(outputs, shapes, strict=True):
             self.definitions[value] = FromLoops(shape, _axes(shape), inputs, outputs, node.op.kernel)
 
+    def _c_code(self, node: Apply) -> None:
+        """Errors: BackendError without ``infer_shape``, or where a destroyed input is not of its output's type."""
+        code: Any = c_of(node, self.dialect)
+        if node.outputs and not node.op.defines("infer_shape"):
+            raise BackendError(
+                f"c_code of {node.op} needs infer_shape: the memory of its outputs is there before it runs.  Where the "
+                f'shape depends on values, c_api = "python" lets the code allocate',
+                blame=node,
+            )
+        for out, positions in node.op.destroy_map.items():
+            for position in positions:
+                kinds = node.inputs[position].type, node.outputs[out].type
+                if len(positions) > 1 or kinds[0].dtype != kinds[1].dtype or kinds[0].ndim != kinds[1].ndim:
+                    raise BackendError(
+                        f"c_code of {node.op} can overwrite one input for each output, of its dtype and ndim; "
+                        f"destroy_map has output {out} ({kinds[1]}) overwrite {positions}",
+                        blame=node,
+                    )
+        inputs = tuple(self.value(variable) for variable in node.inputs)
+        packed = params_of(node, code)
+        if packed is not None:
+            inputs += (self._bytes("params", packed),)
+        shapes, outputs = self._inferred(node), self._outputs(node)
+        for variable, value, inferred in zip(node.outputs, outputs, shapes, strict=True):
+            shape = _with_known(variable, inferred)
+            self.definitions[value] = FromC(shape, _axes(shape), inputs, outputs, code)
+
+    def _bytes(self, wish: str, data: np.ndarray) -> Value:
+        """A constant that holds the bytes of ``data``."""
+        raw = np.frombuffer(data.tobytes(), "uint8")
+        value = self._new(wish, "uint8")
+        shape = (const(raw.size),)
+        self.definitions[value] = Given(shape, _axes(shape))
+        self.constants[value] = raw
+        return value
+
     def _inferred(self, node: Apply) -> list[tuple[Expr, ...]]:
         """The shapes of a node's outputs as its ``infer_shape`` has them."""
         shapes = node.op.shapes(None, node, [self.definitions[self.value(x)].shape for x in node.inputs])
@@ -310,7 +376,15 @@ class _Lowering:
         return outputs
 
     def _host(self, node: Apply) -> None:
-        """Leave a node to Python; said once for each op, and an error where ``strict`` asks for that."""
+        """Leave a node to Python, or to C that needs Python's lock.  Errors: see ``_say_that_python_computes``."""
+        if c_of(node, self.dialect) is None:
+            self._say_that_python_computes(node)
+        inputs = tuple(self.value(variable) for variable in node.inputs)
+        outputs = tuple(self._given(variable, node) for variable in node.outputs)
+        self.host_nodes.append((node, inputs, outputs))
+
+    def _say_that_python_computes(self, node: Apply) -> None:
+        """Said once for each op.  Errors: BackendError where ``strict`` asks for that."""
         pack = type(node.op).__module__.partition(".")[0]
         types = ", ".join(str(x.type) for x in node.inputs)
         why = f"{node.op} of {pack!r} on {types} has no code for the {self.dialect.name} backend"
@@ -319,9 +393,6 @@ class _Lowering:
         if (pack, str(node.op)) not in _warned:
             _warned.add((pack, str(node.op)))
             warnings.warn(f"{why}: Python computes it, which is slow", CoreWarning, stacklevel=2)
-        inputs = tuple(self.value(variable) for variable in node.inputs)
-        outputs = tuple(self._given(variable, node) for variable in node.outputs)
-        self.host_nodes.append((node, inputs, outputs))
 
 
 def _with_known(variable: Variable, shape: Sequence[Expr]) -> tuple[Expr, ...]:
@@ -355,10 +426,3 @@ def _uniform(data: np.ndarray) -> bool:
     """Whether all elements are the same bits."""
     raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8).reshape(data.size, -1)
     return bool((raw == raw[0]).all())
-
-
-def host_calls(
-    lowered: Lowered, perform: Callable[[Apply, Sequence[Any]], list[Any]]
-) -> list[Callable[[Sequence[Any]], list]]:
-    """For each node that is left to Python: a function of its inputs."""
-    return [partial(perform, node) for node, _, _ in lowered.host_nodes]

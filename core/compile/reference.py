@@ -1,13 +1,13 @@
-"""An op without ``perform``, computed from what it says of its loops, by the slow evaluator of the loop IR."""
+"""An op without ``perform``, computed from what else it says: its loops, by the slow evaluator of the IR, or its C."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from core.errors import BackendError
+from core.compile.alone import Perform, in_c
+from core.errors import BackendError, CompileError
 from core.graph import Apply, Variable
 from core.ir.builder import Buffer, KernelBuilder
 from core.ir.expr import Expr, as_expr, length, load
@@ -18,15 +18,17 @@ from core.op import Op
 from core.tensor.type import TensorType
 
 
-def performer(node: Apply) -> Callable[[Apply, Sequence[Any], Sequence[list]], None]:
-    """``perform`` of the node's op, or what does the same by the op's ``lower`` or ``kernel``.
+def performer(node: Apply) -> Perform:
+    """``perform`` of the node's op, or what does the same by the op's ``lower``, ``kernel`` or ``c_code``.
 
-    Errors: BackendError when the op has none of these, or no perform and a variable that is no tensor.
+    Errors: BackendError when the op has none of these, or no perform and a variable that is no tensor, or C alone and
+    no compiler is there; CompileError.
     """
     op = node.op
     if getattr(op.perform, "__func__", None) is not Op.perform:
         return op.perform
-    if not any(op.defines(means) for means in ("lower", "kernel")):
+    loops = any(op.defines(means) for means in ("lower", "kernel"))
+    if not loops and not op.defines("c_code"):
         raise BackendError(
             f"{op} has neither perform nor lower nor kernel, so the interpreter cannot compute it", blame=node
         )
@@ -35,7 +37,16 @@ def performer(node: Apply) -> Callable[[Apply, Sequence[Any], Sequence[list]], N
             raise BackendError(
                 f"{op} has no perform, so its variables must be tensors; {variable} is of {variable.type}", blame=node
             )
-    return _perform_loops
+    if loops:
+        return _perform_loops
+    try:
+        perform = in_c(node)
+    except BackendError as error:
+        if isinstance(error, CompileError):
+            raise
+        raise BackendError(f"{op} has no perform, so its C must be compiled: {error}") from error
+    assert perform is not None
+    return perform
 
 
 def _perform_loops(node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:

@@ -19,12 +19,14 @@ from core.ir.nodes import Kernel, expressions
 from core.ir.parallel import split
 from core.ir.program import (
     CheckStep,
+    FromC,
     FromLibrary,
     FromLoops,
     HostStep,
     KernelStep,
     LibraryStep,
     Lowered,
+    OpCall,
     Operand,
     Program,
     Scattering,
@@ -99,6 +101,10 @@ class _Steps:
             shapes = [with_rows_merged(self.shapes[value], definition.merged) for value in definition.outputs]
             results = tuple(map(Operand.whole, definition.outputs, shapes))
             self.done.append(LibraryStep(definition.call, operands, results))
+        elif isinstance(definition, FromC):
+            node, n = first.value.node, len(first.value.node.inputs)
+            params = definition.inputs[n] if len(definition.inputs) > n else None
+            self.done.append(OpCall(node, definition.write, definition.inputs[:n], definition.outputs, params))
         elif isinstance(definition, FromLoops):
             self._launch(self._own_loops(definition, first.value), group)
         elif isinstance(definition, Scattering):

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from core import dtypes
+from core.ir import ccalls
 from core.ir.cfamily import Dialect, Names, Printer
 from core.ir.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.ctasks import Task
@@ -31,7 +32,7 @@ from core.ir.effort import library_work, total_work
 from core.ir.expr import INDEX_DTYPE, Code, Expr, length, walk
 from core.ir.memory import size_bytes
 from core.ir.nodes import Kernel, Split
-from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, Program, Step, Value
+from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
 
 
@@ -45,12 +46,14 @@ class Status(enum.IntEnum):
     CHECK = 4  # number of the step
     LIBRARY = 5  # number of the step; a length that is too long for the library's integers
     ROUTINE = 6  # number of the step; what clibrary.read_failure reads
+    OP = 7  # number of the step; what ccalls.read_error reads
 
 
 def report_length(program: Program) -> int:
     """How many integers ``report`` has room for."""
     shapes = [len(shape) for shape in program.shapes.values()]
     failures = [failure_length(step) for step in program.steps if isinstance(step, LibraryStep)]
+    failures += [ccalls.REPORT_LENGTH for step in program.steps if isinstance(step, OpCall)]
     return 4 + max([0, *shapes, *failures])
 
 
@@ -94,11 +97,13 @@ class Entry:
         functions = [one.name for one in called.values()] + [
             f"{one.task.name}_task" for one in called.values() if one.task
         ]
+        functions += [name for name, _ in ccalls.calls_of(program)]
         self.names = Names([program.name, *_OWN_NAMES, *functions, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
         self._heading: str | None = None
         self.made = program.made
+        self._op_functions = {id(step): name for name, step in ccalls.calls_of(program)}
         self._ready: set[Value] = {*program.inputs, *program.constants}
         self._known: set[Expr] = set()
         self._guards = list(enumerate(program.guards))
@@ -338,6 +343,8 @@ class Entry:
                 self._kernel(kernel)
         elif isinstance(step, LibraryStep):
             self._library(position, step)
+        elif isinstance(step, OpCall):
+            self._op_call(position, step)
         elif isinstance(step, HostStep):
             self._host(step)
         elif isinstance(step, CheckStep):
@@ -409,6 +416,14 @@ class Entry:
             failed=lambda report: self._fail(Status.ROUTINE, where, *report),
         )
         for line in call_lines(step, self.program.routines[step.call.name], hooks):
+            self._say(line)
+
+    def _op_call(self, position: int, step: OpCall) -> None:
+        """Call an op's own C.  How long that takes nobody knows: other threads need not wait for it."""
+        lengths = {v: list(map(self._text, self.program.shapes[v])) for v in (*step.inputs, *step.outputs)}
+        failed = self._fail(Status.OP, str(position))
+        self._say("core_busy(call);")
+        for line in ccalls.call_lines(self._op_functions[id(step)], step, self._name, lengths, failed):
             self._say(line)
 
     def _host(self, step: HostStep) -> None:

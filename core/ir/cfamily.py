@@ -37,6 +37,7 @@ class Dialect:
     types      dtype -> type; a dtype that is missing is not supported
     kernel, shared_kernel  what stands before a kernel's name: in the unit that calls it, in another; "" for never
     entry      what stands before the function that calls the kernels
+    op_function  what stands before a function that is an op's own ``c_code``; "" where that is not understood
     calls      (function, dtype) -> name, where it is not C99's (sin, sinf)
     simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
     preamble   text that every translation unit starts with
@@ -54,6 +55,7 @@ class Dialect:
     kernel: str = "static void"
     shared_kernel: str = ""
     entry: str = ""
+    op_function: str = ""
     pointer: str = ""
     restrict: str = "restrict"
     simd: str = ""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from core.ir import ccalls
 from core.ir.centry import Called, Entry, kernels_of
 from core.ir.cfamily import Dialect, Names, print_kernel
 from core.ir.chelpers import HELPERS
@@ -21,6 +22,7 @@ from core.ir.ctasks import Tasks
 from core.ir.nodes import Kernel
 from core.ir.program import Program
 
+INITIALIZE = "core_initialize"  # the function of a library that runs ``c_init_code``, if it calls ops
 MOST_CHARACTERS = 5000  # of kernels in a unit: about 0.15 s of a C compiler's time, six times what it takes to start
 
 
@@ -80,7 +82,11 @@ def print_program(program: Program, dialect: Dialect) -> str:
 def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTERS) -> list[str]:
     """The translation units of a program, the entry function in the first; one, unless the kernels are long."""
     functions = Functions(program, dialect)
-    entry = [*(task.text for task in functions.tasks.all.values()), Entry(program, dialect, functions.called).text()]
+    entry = [
+        *(task.text for task in functions.tasks.all.values()),
+        *_ops(program, dialect),
+        Entry(program, dialect, functions.called).text(),
+    ]
     groups = _dealt(functions.all, most)
     if len(groups) < 2 or not dialect.shared_kernel:
         return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), *entry])]
@@ -93,7 +99,22 @@ def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
     """The unit with the entry function, which may call library routines and their helpers."""
     routines = program.routines.values()
     helpers = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
-    return _unit(dialect, parts, helpers, library_types(routines), f"{HEAD}\n{THREADS}")
+    calls = ccalls.calls_of(program)
+    head = f"{HEAD}\n{THREADS}\n{ccalls.HEAD}" if calls else f"{HEAD}\n{THREADS}"
+    include = ccalls.needs_of([(step.node, step.code) for _, step in calls]).include
+    return include + _unit(dialect, parts, helpers, library_types(routines), head)
+
+
+def _ops(program: Program, dialect: Dialect) -> list[str]:
+    """The functions of ops that say themselves in C what they compute, what these call, and how that begins."""
+    calls = ccalls.calls_of(program)
+    if not calls:
+        return []
+    named = [(name, step.node, step.code) for name, step in calls]
+    once = ["    static int begun;", "    if (begun++) return;"]
+    begin = [f"void {INITIALIZE}(void)", "{", *once, *ccalls.init_of(named), "}"]
+    functions = [ccalls.function(name, step, dialect) for name, step in calls]
+    return [*ccalls.support_of(named), *functions, "\n".join(begin)]
 
 
 def _dealt(functions: Sequence[Function], most: float) -> list[list[Function]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core import dtypes
 from core.ir.axes import product
 from core.ir.expr import Expr
-from core.ir.program import HostStep, KernelStep, LibraryStep, Program, Value
+from core.ir.program import HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
 from core.ir.rebuild import loads_in
 
 
@@ -48,15 +48,23 @@ def _homes(program: Program, last: dict[Value, int], outside: set[Value]) -> dic
     for position, step in reversed(list(enumerate(program.steps))):
         if isinstance(step, KernelStep):
             homes.update({value: homes.get(target, target) for target, value in step.overwrites.items()})
-        if not isinstance(step, LibraryStep):
-            continue
-        for output, operand in (*step.call.overwrites, *step.call.replaces):
-            value, target = step.operands[operand].value, step.outputs[output]
+        for value, target, alone in taken_over(step):
             alike = value.dtype == target.dtype and program.shapes[value] == program.shapes[target]
-            alone = sum(each.value is value for each in step.operands) == 1
             if alike and alone and value not in outside and _is_made(program, value) and last[value] == position:
                 homes[value] = homes.get(target, target)
     return homes
+
+
+def taken_over(step: Step) -> list[tuple[Value, Value, bool]]:
+    """Values that a library routine or an op's C may find in, or leave to, the memory of an output, that output, and
+    whether the step reads the value only once."""
+    if isinstance(step, LibraryStep):
+        pairs, read = (*step.call.overwrites, *step.call.replaces), [operand.value for operand in step.operands]
+    elif isinstance(step, OpCall):
+        pairs, read = step.overwrites, list(step.inputs)
+    else:
+        return []
+    return [(read[k], step.outputs[output], read.count(read[k]) == 1) for output, k in pairs]
 
 
 def _is_made(program: Program, value: Value) -> bool:

@@ -164,6 +164,14 @@ class FromLoops:
     write: Callable[..., None]
 
 
+@dataclass(frozen=True, eq=False)
+class FromC(FromLoops):
+    """One output of an op whose author says in C what it computes; ``write`` is the core.ccode.CCode that does.
+
+    Its inputs are those of the op, and then, if it has any, its parameters: a constant of bytes.
+    """
+
+
 Definition: TypeAlias = Given | Pointwise | Reduction | Scattering | FromLibrary | FromLoops
 
 
@@ -264,6 +272,34 @@ class LibraryStep:
 
 
 @dataclass
+class OpCall:
+    """Call what the author of an op wrote in C.
+
+    code     the core.ccode.CCode that says it;  params  a constant that holds its parameters, as bytes
+    """
+
+    node: Any
+    code: Any
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    params: Value | None = None
+
+    @property
+    def reads(self) -> Sequence[Value]:
+        params = () if self.params is None else (self.params,)
+        return list(dict.fromkeys([*self.inputs, *params]))
+
+    @property
+    def writes(self) -> Sequence[Value]:
+        return self.outputs
+
+    @property
+    def overwrites(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of (output, input): the code finds the elements of that input in the memory of that output."""
+        return tuple((out, position) for out, positions in self.node.op.destroy_map.items() for position in positions)
+
+
+@dataclass
 class HostStep:
     """Call back into Python for an op that only has ``perform``."""
 
@@ -297,7 +333,7 @@ class CheckStep:
         return []
 
 
-Step: TypeAlias = KernelStep | LibraryStep | HostStep | CheckStep
+Step: TypeAlias = KernelStep | LibraryStep | OpCall | HostStep | CheckStep
 
 
 @dataclass
@@ -352,6 +388,8 @@ def _shown(step: Step) -> list[str]:
     if isinstance(step, LibraryStep):
         outputs, operands = ", ".join(map(str, step.outputs)), ", ".join(map(str, step.operands))
         return [f"{outputs} = {step.call.name}({operands})"]
+    if isinstance(step, OpCall):
+        return [f"{', '.join(map(str, step.outputs))} = c_code of {step.node.op}({', '.join(map(str, step.inputs))})"]
     if isinstance(step, HostStep):
         return [f"{', '.join(map(str, step.outputs))} = host call {step.index}({', '.join(map(str, step.inputs))})"]
     return [f"stop if {step.value}: {step.message}"]

@@ -24,6 +24,7 @@ from core.ir.program import (
     HostStep,
     KernelStep,
     LibraryStep,
+    OpCall,
     Operand,
     Program,
     Step,
@@ -45,7 +46,8 @@ class Driver:
     name = "ir"
 
     def __init__(self, dialect: str = "c", target: Target = HOST, chunk: int | None = None):
-        self.dialect, self.dialect_table, self.target, self.chunk = dialect, Dialect(dialect), target, chunk
+        table = Dialect(dialect, op_function="" if target.is_device else "static int32_t")
+        self.dialect, self.dialect_table, self.target, self.chunk = dialect, table, target, chunk
 
     def compile(self, program: Program, device: Any = None) -> Run:
         """Errors: VerifyError for a program that is not legal."""
@@ -98,6 +100,8 @@ class _Call:
                     run_kernel(kernel, self.arrays, self.takes)
         elif isinstance(step, LibraryStep):
             self._library(step)
+        elif isinstance(step, OpCall):
+            self._op_call(step)
         elif isinstance(step, HostStep):
             results = self.program.host_calls[step.index]([self.arrays[value] for value in step.inputs])
             for value, array in zip(step.outputs, results, strict=True):
@@ -172,6 +176,23 @@ class _Call:
             if result.shape != evaluate_lengths(placed.shape, self.arrays):
                 raise BackendError(f"{step.call.name} of {value} needs shape {shape}, got {result.shape}")
             self.arrays[value][...] = result.reshape(shape)
+
+    def _op_call(self, step: OpCall) -> None:
+        """What an op's C computes: its ``perform`` says it."""
+        if not step.node.op.defines("perform"):
+            raise BackendError(f"the oracle runs no C, and {step.node.op} has no perform", blame=step.node)
+        inputs = [np.array(self.arrays[value]) for value in step.inputs]
+        storage: list[list] = [[None] for _ in step.outputs]
+        step.node.op.perform(step.node, inputs, storage)
+        for value, (result,) in zip(step.outputs, storage, strict=True):
+            memory = self._memory(value)
+            if np.shape(result) != memory.shape:
+                raise BackendError(
+                    f"infer_shape of {step.node.op} gives {memory.shape}, but perform made {np.shape(result)}",
+                    blame=step.node,
+                )
+            memory[...] = result
+            self.arrays[value] = memory
 
     def _operand(self, operand: Operand) -> np.ndarray:
         """The elements that a library call reads.  Errors: IndexOutOfBounds where some lie outside the array."""

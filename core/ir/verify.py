@@ -14,7 +14,7 @@ from core.ir.axes import product
 from core.ir.combining import combining
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, make, show, walk
 from core.ir.in_place import Places
-from core.ir.memory import size_bytes
+from core.ir.memory import size_bytes, taken_over
 from core.ir.nodes import (
     NOTHING,
     Assign,
@@ -31,7 +31,7 @@ from core.ir.nodes import (
     Store,
 )
 from core.ir.parallel import shared_by
-from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Operand, Program, Step, Value
+from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, OpCall, Operand, Program, Step, Value
 from core.ir.rebuild import loads_in
 from core.ir.verify_expr import check_types, fail, same_lane
 from core.ir.verify_work import verify_work
@@ -99,6 +99,8 @@ class _Steps:
             self._lengths([e for e in roots if e.code is Code.LENGTH], where)
         elif isinstance(step, LibraryStep):
             self._library(step, where)
+        elif isinstance(step, OpCall):
+            self._op_call(step, where)
         elif isinstance(step, CheckStep) and (step.value.dtype != "bool" or self.program.shapes[step.value]):
             fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
         self.known.update(step.writes)
@@ -116,6 +118,16 @@ class _Steps:
         for output, operand in (*step.call.overwrites, *step.call.replaces):
             if step.operands[operand] != Operand.whole(step.operands[operand].value, step.results[output].shape):
                 fail(where, f"{step.outputs[output]} can only start as a whole value of its own shape")
+
+    def _op_call(self, step: OpCall, where: str) -> None:
+        """What it overwrites is of the type of the output that takes its place."""
+        self._lengths([n for value in step.reads for n in self.program.shapes[value]], where)
+        for value, target, _ in taken_over(step):
+            ndims = len(self.program.shapes[value]), len(self.program.shapes[target])
+            if value.dtype != target.dtype or ndims[0] != ndims[1]:
+                fail(where, f"{target} cannot lie where {value} does, which is of another type")
+        if step.params is not None and step.params not in self.program.constants:
+            fail(where, f"the parameters {step.params} must be a constant")
 
     def _lengths(self, roots: Iterable[Expr], where: str, locals: Collection[Local] = ()) -> None:
         """Lengths are int64, and made of what is there by now; ``locals`` say how loops are divided."""
@@ -179,11 +191,10 @@ def _check_slots(program: Program) -> None:
         if e.payload in span:
             span[e.payload][1] = len(program.steps)
     overwritten = {
-        (step.operands[operand].value, step.outputs[output], position)
+        (value, target, position)
         for position, step in enumerate(program.steps)
-        if isinstance(step, LibraryStep)
-        for output, operand in (*step.call.overwrites, *step.call.replaces)
-        if sum(each.value is step.operands[operand].value for each in step.operands) == 1
+        for value, target, alone in taken_over(step)
+        if alone
     }
     for position, step in enumerate(program.steps):
         if not isinstance(step, KernelStep):

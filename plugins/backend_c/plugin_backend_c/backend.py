@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from core.errors import BackendError
+from core.ccode import CCode
+from core.errors import BackendError, CompileError
+from core.ir.ccalls import calls_of, needs_of
 from core.ir.centry import functions_of
 from core.ir.cfamily import Dialect
-from core.ir.cunits import print_units
+from core.ir.cunits import INITIALIZE, print_units
 from core.ir.program import Program
 from core.ir.target import Target
 from core.options import config
@@ -15,6 +18,7 @@ from core.records import Probe
 from plugin_backend_c import cache, compiler, launcher
 from plugin_backend_c.dialect import C_PRECISE, C_WITHOUT_LIBMVEC, C
 from plugin_backend_c.executable import Executable
+from plugin_backend_c.python_op import PythonOp, with_line
 
 REMEDY = "install one (Debian: apt-get install gcc; macOS: xcode-select --install) or `pip install ziglang`"
 
@@ -40,12 +44,29 @@ class Driver:
 
     def compile(self, program: Program, device: Any = None) -> Executable:
         """Errors: CompileError when the compiler refuses the text, BackendError without a compiler."""
-        found, why = compiler.find()
-        if found is None:
-            raise BackendError(f"backend 'c' needs a C compiler: {why}; {REMEDY}")
-        library, sources = cache.load(print_units(program, _dialect(found)), found)
+        found = _compiler()
+        calls = calls_of(program)
+        needs = needs_of([(step.node, step.code) for _, step in calls])
+        builder = found.serving(needs) if calls else found
+        try:
+            library, sources = cache.load(print_units(program, _dialect(found)), builder, needs.kept)
+        except CompileError as error:
+            raise with_line(error, [step.node for _, step in calls]) from None
+        if calls:
+            getattr(library, INITIALIZE)()
         routines = [routine.address(name) for name, routine in functions_of(program).items()]
         return Executable(program, library, sources, routines, found, launcher.module(found))
+
+    def c_op(self, node: Any, code: CCode) -> Callable[..., None]:
+        """What does the same as ``perform`` of a node by its C for Python's C-API.  Errors: as of ``compile``."""
+        return PythonOp(node, code, _compiler())
+
+
+def _compiler() -> compiler.Compiler:
+    found, why = compiler.find()
+    if found is None:
+        raise BackendError(f"backend 'c' needs a C compiler: {why}; {REMEDY}")
+    return found
 
 
 def _dialect(found: compiler.Compiler) -> Dialect:

@@ -15,18 +15,19 @@ from pathlib import Path
 
 from core.errors import CompileError
 from plugin_backend_c.compiler import Compiler, first_line
-from plugin_backend_c.folder import folders, unfinished
+from plugin_backend_c.folder import folders, temporary, unfinished
 
 
-def load(units: Sequence[str], compiler: Compiler) -> tuple[ctypes.CDLL, dict[str, str]]:
+def load(units: Sequence[str], compiler: Compiler, kept: bool = True) -> tuple[ctypes.CDLL, dict[str, str]]:
     """The library of some translation units, built unless it is there, and their texts by the names of their files.
 
+    kept    whether it may be found again by other processes
     Errors  CompileError with the compiler's message, the line and the op it belongs to.
     """
     key = hashlib.sha256("\0".join([compiler.identity, *units]).encode()).hexdigest()[:40]
     texts = dict(zip(_names(key, len(units)), units, strict=True))
     problem: OSError | None = None
-    for place in folders():
+    for place in folders() if kept else [temporary()]:
         try:
             return loaded(texts, place / f"{key}.so", compiler), texts
         except OSError as error:  # a read-only folder, a full disk, a file system that nothing may be run from
@@ -94,11 +95,15 @@ def _refused(compiler: Compiler, log: str, text: str, source: Path) -> CompileEr
     place = re.search(r":(\d+):(?:\d+:)? ", first)
     number = int(place.group(1)) if place else 0
     code = lines[number - 1].strip() if 0 < number <= len(lines) else "(no line given)"
-    above = (line for line in reversed(lines[:number]) if line.startswith("/* "))
-    comment = next(above, "/* the entry function */")
+    above = [line for line in reversed(lines[:number]) if line.startswith("/* ")]
+    inside = next((line for line in above if re.match(r"/\* (end of )?c_code ", line)), "")
+    if inside.startswith("/* c_code "):  # what an author wrote may hold comments, too
+        above = [inside]
+    comment = above[0] if above else "/* the entry function */"
     message = first.partition(" error: ")[2] or first
+    place_in_graph = comment[3:-3] if comment is inside else f"the loops of {comment[3:-3]}"
     return CompileError(
-        f"{compiler} refused generated code: {message}\n  {source}:{number}: {code}\n  in the loops of {comment[3:-3]}",
+        f"{compiler} refused generated code: {message}\n  {source}:{number}: {code}\n  in {place_in_graph}",
         source_code=text,
         log=log,
     )

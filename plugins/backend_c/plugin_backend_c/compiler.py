@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from core.errors import CompileError
+from core.ir.ccalls import Needs
 from plugin_backend_c.folder import folders, unfinished
 
 TIMEOUT_S = 600
@@ -68,6 +69,9 @@ class Compiler:
     version: str
     flags: tuple[str, ...] = ()
     linker: tuple[str, ...] = LINKERS[-1]
+    own: tuple[str, ...] = ()  # arguments that ops want, for compiling and linking
+    without: tuple[str, ...] = ()  # arguments that ops forbid
+    libraries: tuple[str, ...] = ()  # arguments that ops want, for linking
 
     def __str__(self) -> str:
         return self.version
@@ -80,7 +84,16 @@ class Compiler:
     @property
     def identity(self) -> str:
         """Changes when other code would come out: command, version, flags, processor."""
-        return "\n".join([*self.command, self.version, *_ALWAYS, *self.flags, *self.linker, processor()])
+        wanted = [*self.own, *(f"not {one}" for one in self.without), *self.libraries]
+        return "\n".join([*self.command, self.version, *_ALWAYS, *self.flags, *self.linker, *wanted, processor()])
+
+    def serving(self, needs: Needs) -> Compiler:
+        """The same with what ops need.  What only its command knows how to link, it links itself."""
+        own = (*(f"-I{folder}" for folder in needs.header_dirs), *needs.compile_args)
+        folders = [word for folder in needs.lib_dirs for word in (f"-L{folder}", f"-Wl,-rpath,{folder}")]
+        libraries = (*folders, *(f"-l{name}" for name in needs.libraries))
+        linker = LINKERS[-1] if libraries or needs.compile_args else self.linker
+        return replace(self, own=own, without=needs.no_compile_args, libraries=libraries, linker=linker)
 
     def build(self, sources: Sequence[str], binary: str) -> Finished:
         """Compile each of ``sources``, several at once, and link them to the shared library ``binary``.
@@ -101,12 +114,14 @@ class Compiler:
                 Path(made).unlink(missing_ok=True)
 
     def _compiling(self, source: str, made: str) -> list[str]:
-        return [*self.command, *_ALWAYS, *self.flags, "-c", source, "-o", made]
+        flags = [flag for flag in (*_ALWAYS, *self.flags) if flag not in self.without]
+        return [*self.command, *flags, *self.own, "-c", source, "-o", made]
 
     def link(self, objects: Sequence[str], binary: str) -> Finished:
         head = [part for word in self.linker for part in (self.command if word == "{compiler}" else (word,))]
         libraries = next((words for flag, words in _LIBRARIES.items() if flag in self.flags), ("-lm",))
-        return _run([*head, *objects, "-o", binary, *libraries], TIMEOUT_S)
+        own = self.own if self.linker == LINKERS[-1] else ()
+        return _run([*head, *own, *objects, "-o", binary, *self.libraries, *libraries], TIMEOUT_S)
 
 
 Finished: TypeAlias = "subprocess.CompletedProcess[str]"

@@ -58,6 +58,7 @@ C = Dialect(
     kernel="static __attribute__((noinline)) void",
     shared_kernel='__attribute__((visibility("hidden"))) void',
     entry="CORE_ONCE ",
+    op_function="static __attribute__((noinline)) int32_t",
     simd="#pragma omp simd {clauses}",
     reduction_clause="reduction({sign}:{names})",
     infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.errors import BackendError, IndexOutOfBounds, ShapeError
+from core.errors import BackendError, IndexOutOfBounds, ShapeError, compute_error
+from core.ir import ccalls
 from core.ir.centry import Status, kernels_of, report_length
 from core.ir.clibrary import read_failure
 from core.ir.layouts import first_address, passed
-from core.ir.program import GuardFailed, LibraryStep, Program, Value
+from core.ir.program import GuardFailed, LibraryStep, OpCall, Program, Value
 from core.threads import get_num_threads
 from plugin_backend_c import launcher, pool
 from plugin_backend_c.compiler import Compiler
@@ -263,8 +264,15 @@ class Executable:
             )
         if status == Status.ROUTINE:
             raise self._routine_failed(self.program.steps[report[0]], list(report)[1:])
+        if status == Status.OP:
+            raise self._op_failed(self.program.steps[report[0]], list(report)[1 : 1 + ccalls.REPORT_LENGTH - 1])
         assert call is not None and call.error is not None
         raise call.error
+
+    def _op_failed(self, step: OpCall, report: Sequence[int]) -> Exception:
+        """What an op's own C said, as an exception of that type."""
+        kind, message = ccalls.read_error(report)
+        return compute_error(kind, f"{step.node.op} failed: {message}", blame=step.node)
 
     def _routine_failed(self, step: LibraryStep, report: Sequence[int]) -> Exception:
         node, routine, failure = step.outputs[0].node, self.program.routines[step.call.name], read_failure(step, report)

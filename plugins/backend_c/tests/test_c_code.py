@@ -1,0 +1,593 @@
+"""Ops whose author wrote plain C: ``c_code`` and its companions, in the unit of their neighbours."""
+
+import gc
+import pickle
+import threading
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import core
+import core.tensor as ct
+from core.ccode import CCode
+from core.compile.lower import lower
+from core.errors import BackendError, CompileError, ComputeError, CoreWarning, PluginError
+from core.ir.build import build
+from core.ir.cfamily import Dialect
+from core.ir.program import OpCall
+from core.ir.run import Driver as Oracle
+from core.markers import hookimpl
+from core.records import Lowering
+from plugin_backend_c.dialect import C
+
+
+class Times(core.Op):
+    """x * a for a vector and a scalar, in plain C."""
+
+    __props__ = ()
+
+    def make_node(self, x, a):
+        x, a = ct.as_tensor(x), ct.as_tensor(a)
+        return core.Apply(self, [x, a], [x.type()])
+
+    def infer_shape(self, node, input_shapes):
+        return [input_shapes[0]]
+
+    def perform(self, node, inputs, output_storage):
+        if inputs[1] == 0:
+            raise ValueError("a must not be 0")
+        output_storage[0][0] = inputs[0] * inputs[1]
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x, a), (y,) = inputs, outputs
+        return f"""
+            if (*{a} == 0) {{
+                core_error(ValueError, "a must not be 0, x has length %lld", (long long){x}_shape[0]);
+                {sub["fail"]}
+            }}
+            for (int64_t i = 0; i < {x}_shape[0]; i++) {y}[i] = {x}[i] * *{a};
+        """
+
+
+X, A = ct.dvector("x"), ct.dscalar("a")
+
+
+def compiled(op, inputs=(X, A), make=lambda y: y, **how):
+    return core.function(list(inputs), make(op(*inputs)), backend="c", **how)
+
+
+def op_calls(f):
+    return [step for step in f.program.steps if isinstance(step, OpCall)]
+
+
+def test_c_code_is_called_in_the_unit_of_its_neighbours():
+    f = core.function([X, A], 2 * Times()(X + 1, A) - 1, backend="c")
+    assert_array_equal(f([1.0, 2.0], 3.0), [11, 17])
+    assert len(op_calls(f)) == 1 and not f.program.host_nodes
+    (text,) = f.sources.values()
+    assert "op1_Times" in text and "Python.h" not in text
+
+
+@pytest.mark.parametrize("x", [np.ones(0), np.arange(1.0), np.arange(9.0)[::2], np.arange(9.0)[::-1]], ids=len)
+def test_inputs_are_in_row_major_order_whatever_the_caller_gives(x):
+    assert_array_equal(compiled(Times())(x, 2.0), 2 * x)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "float32", "bool"])
+def test_types_are_those_of_the_inputs(dtype):
+    class Twice(core.Op):
+        __props__ = ()
+
+        def make_node(self, x):
+            return core.Apply(self, [x], [x.type()])
+
+        def infer_shape(self, node, input_shapes):
+            return input_shapes
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            (x,), (y,) = inputs, outputs
+            size = "ITEMSIZE_INPUT_0 == sizeof(DTYPE_OUTPUT_0)"
+            return f"DTYPE_INPUT_0 *end = {y} + {x}_shape[0] * {x}_shape[1]; if ({size}) while (end > {y}) *--end = 1;"
+
+    x = ct.matrix("x", dtype=dtype)
+    out = core.function([x], Twice()(x), backend="c")(np.zeros((2, 3), dtype))
+    assert_array_equal(out, np.ones((2, 3), dtype))
+    assert out.dtype == dtype
+
+
+def test_shapes_and_strides_are_there_for_inputs_and_outputs():
+    class Shapes(core.Op):
+        __props__ = ()
+
+        def make_node(self, x):
+            return core.Apply(self, [x], [ct.TensorType("int64", 1)])
+
+        def infer_shape(self, node, input_shapes):
+            return [(6,)]
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            (x,), (y,) = inputs, outputs
+            parts = [f"{x}_shape[{axis}]" for axis in range(3)] + [f"{x}_strides[{axis}]" for axis in range(3)]
+            return "".join(f"{y}[{k}] = {part} * {y}_strides[0];" for k, part in enumerate(parts))
+
+    x = ct.tensor("x", ndim=3)
+    f = core.function([x], Shapes()(x), backend="c")
+    assert_array_equal(f(np.ones((2, 3, 4))), [2, 3, 4, 12, 4, 1])
+
+
+def test_what_c_raises_arrives_as_that_exception_with_the_op_and_the_users_line():
+    f = compiled(Times())
+    for kind in (ValueError, ComputeError):
+        with pytest.raises(kind, match=r"Times failed: a must not be 0, x has length 2\n(.|\n)*test_c_code.py:\d+: "):
+            f([1.0, 2.0], 0.0)
+    assert_array_equal(f([1.0], 2.0), [2])
+
+
+def test_an_error_of_c_can_be_pickled():
+    with pytest.raises(ValueError) as caught:
+        compiled(Times())([1.0], 0.0)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(copy, ValueError) and isinstance(copy, ComputeError) and str(copy) == str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [IndexError, KeyError, OverflowError, MemoryError, OSError, NotImplementedError])
+def test_other_types_of_exceptions_arrive_too(kind):
+    class Fails(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f'core_error({kind.__name__}, "%s", "it had to"); {sub["fail"]}'
+
+    with pytest.raises(kind, match="Fails failed: it had to"):
+        compiled(Fails())([1.0], 1.0)
+
+
+def test_a_failure_without_a_message_is_a_runtime_error():
+    class Fails(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return sub["fail"]
+
+    with pytest.raises(RuntimeError, match="Fails failed: it does not say why"):
+        compiled(Fails())([1.0], 1.0)
+
+
+def test_a_long_message_is_cut():
+    class Fails(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f'core_error(ValueError, "%2000d", 1); {sub["fail"]}'
+
+    with pytest.raises(ValueError, match="Fails failed:  "):
+        compiled(Fails())([1.0], 1.0)
+
+
+def test_without_infer_shape_it_says_what_to_do():
+    class NoShape(Times):
+        infer_shape = core.Op.infer_shape
+
+    with pytest.raises(BackendError, match="c_code of NoShape needs infer_shape(.|\n)*test_c_code.py"):
+        compiled(NoShape())
+
+
+def test_the_c_api_in_plain_c_says_what_to_do():
+    class Wrong(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f"PyArray_DIMS({inputs[0]});"
+
+    with pytest.raises(
+        BackendError, match="Wrong is plain C, but it uses PyArray_DIMS of the C-API: derive the op from"
+    ):
+        compiled(Wrong())
+
+
+def test_an_unknown_flavour_is_refused():
+    class Wrong(Times):
+        c_api = "c++"
+
+    with pytest.raises(BackendError, match=r"needs c_api = \"c\" or \"python\", got 'c\+\+'"):
+        compiled(Wrong())
+
+
+def test_a_compiler_that_refuses_is_told_in_three_lines_with_the_op_and_the_users_line():
+    class Wrong(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return "/* a comment */\n/* of mine */ undeclared = 3;"
+
+    with pytest.raises(CompileError) as caught:
+        compiled(Wrong())
+    first, place, where, line = str(caught.value).splitlines()
+    assert "undeclared" in first and place.endswith("/* of mine */ undeclared = 3;")
+    assert where == "  in c_code of Wrong" and "test_c_code.py" in line
+    assert "undeclared" in caught.value.log and "undeclared" in caught.value.source_code
+
+
+# --- companions -------------------------------------------------------------------------------------------------------
+
+
+class Companions(Times):
+    """Takes from each companion what it needs."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "own.h").write_text("#define OWN 100.0\n")
+
+    def c_headers(self):
+        return ["<math.h>", "<stdint.h>", "<string.h>", "own.h"]
+
+    def c_header_dirs(self):
+        return [str(self.folder)]
+
+    def c_compile_args(self):
+        return ["-DARGUMENT=1000.0"]
+
+    def c_no_compile_args(self):
+        return ["-ffp-contract=off"]
+
+    def c_libraries(self):
+        return ["m"]
+
+    def c_lib_dirs(self):
+        return [str(self.folder)]
+
+    def c_support_code(self):
+        return "static double started;\nstatic double support(double x) { return floor(x) + started; }"
+
+    def c_support_code_apply(self, node, name):
+        return f"static double mine_{name}(DTYPE_INPUT_0 x) {{ return support(x) + OWN; }}"
+
+    def c_init_code(self):
+        return ["started += 10;"]
+
+    def c_init_code_apply(self, node, name):
+        return "started += 20;"
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        return f"{outputs[0]}[0] = mine_{name}({inputs[0]}[0]) + ARGUMENT;"
+
+    def c_code_cleanup(self, node, name, inputs, outputs, sub):
+        return f"{outputs[0]}[0] += 10000;"
+
+
+def test_every_companion_is_used_once(tmp_path):
+    f = compiled(Companions(tmp_path))
+    assert f([1.5], 0.0) == [1 + 30 + 100 + 1000 + 10000]
+    assert compiled(Companions(tmp_path))([1.5], 0.0) == [11131]  # the library that is loaded already begins once
+
+
+def test_a_changed_header_is_compiled_anew(tmp_path):
+    assert compiled(Companions(tmp_path))([1.5], 0.0) == [11131]
+    op = Companions(tmp_path)
+    (tmp_path / "own.h").write_text("#define OWN 200.0\n")
+    assert compiled(op)([1.5], 0.0) == [11231]
+
+
+def test_two_nodes_of_one_op_share_support_code():
+    class Supported(Times):
+        def c_support_code(self):
+            return "static double support(double x) { return -x; }"
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f"{outputs[0]}[0] = support({inputs[0]}[0]);"
+
+    f = compiled(Supported(), make=lambda y: Supported()(y + 1, A))
+    assert f([1.0], 1.0) == [0]
+
+
+def test_cleanup_runs_after_a_failure_too():
+    class Counts(Times):
+        def c_support_code(self):
+            return "static int cleaned;"
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f"{outputs[0]}[0] = cleaned; if (*{inputs[1]} == 0) {sub['fail']}"
+
+        def c_code_cleanup(self, node, name, inputs, outputs, sub):
+            return "cleaned++;"
+
+    f = compiled(Counts())
+    before = float(f([0.0], 1.0)[0])
+    with pytest.raises(RuntimeError):
+        f([0.0], 0.0)
+    assert f([0.0], 1.0)[0] >= before + 2
+
+
+@pytest.mark.parametrize("companion", ["c_support_code_struct", "c_init_code_struct", "c_cleanup_code_struct"])
+def test_state_needs_the_c_api(companion):
+    class Stateful(Times):
+        pass
+
+    setattr(Stateful, companion, lambda self, *args: "int state;")
+    with pytest.raises(BackendError, match=f"{companion} of Stateful needs the GIL"):
+        compiled(Stateful())
+
+
+# --- parameters -------------------------------------------------------------------------------------------------------
+
+
+class Affine(core.Op):
+    """a x + b with both handed over at run time."""
+
+    __props__ = ("a", "b")
+    params_type = {"a": "float64", "b": "float32", "weights": ("int16", (3,))}
+    weights = (1, 2, 3)
+
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+
+    def make_node(self, x):
+        return core.Apply(self, [ct.as_tensor(x)], [x.type()])
+
+    def infer_shape(self, node, input_shapes):
+        return input_shapes
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (y,), p = inputs, outputs, sub["params"]
+        return f"for (int64_t i = 0; i < {x}_shape[0]; i++) {y}[i] = {p}->a * {x}[i] + {p}->b * {p}->weights[2];"
+
+
+def test_parameters_are_handed_over_at_run_time_and_compile_nothing():
+    f, g = (core.function([X], Affine(*ab)(X), backend="c") for ab in ((2, 0.5), (3, 1.5)))
+    assert_array_equal(f([1.0, 2.0]), [3.5, 5.5])
+    assert_array_equal(g([1.0, 2.0]), [7.5, 10.5])
+    assert f.sources == g.sources
+
+
+def test_parameters_may_come_from_get_params():
+    class Given(Affine):
+        def get_params(self, node):
+            return {"a": 1, "b": 0, "weights": np.zeros(3)}
+
+    assert_array_equal(core.function([X], Given(5, 5)(X), backend="c")([2.0]), [2])
+
+
+def test_parameters_that_do_not_fit_are_told():
+    class Lacks(Affine):
+        params_type = {"c": "float64"}
+
+    with pytest.raises(BackendError, match="the parameters of Lacks.* do not fit .*'c'"):
+        core.function([X], Lacks(1, 2)(X), backend="c")
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+class AddOne(core.Op):
+    """x + 1 in place, where nobody needs x any more."""
+
+    __props__ = ()
+    destroy_map = {0: [0]}
+
+    def make_node(self, x):
+        return core.Apply(self, [ct.as_tensor(x)], [x.type()])
+
+    def infer_shape(self, node, input_shapes):
+        return input_shapes
+
+    def perform(self, node, inputs, output_storage):
+        inputs[0] += 1
+        output_storage[0][0] = inputs[0]
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (y,) = inputs, outputs
+        return f"if ({x} != {y}) {sub['fail']} for (int64_t i = 0; i < {x}_shape[0]; i++) {x}[i] += 1;"
+
+
+def test_an_input_that_is_overwritten_lies_where_the_output_does():
+    x = np.arange(3.0)
+    f = core.function([X], AddOne()(X), backend="c")
+    assert_array_equal(f(x), [1, 2, 3])
+    assert_array_equal(x, [0, 1, 2])
+
+
+def test_what_is_overwritten_is_copied_where_somebody_else_reads_it():
+    doubled = 2 * X
+    f = core.function([X], [AddOne()(doubled), doubled], backend="c")
+    assert [list(out) for out in f([1.0, 2.0])] == [[3, 5], [2, 4]]
+
+
+def test_what_is_overwritten_for_the_last_time_is_not_copied():
+    f = core.function([X], 3 * AddOne()(2 * X), backend="c")
+    assert_array_equal(f([1.0, 2.0]), [9, 15])
+    (step,) = op_calls(f)
+    program = f.program
+    assert program.slots.get(step.inputs[0]) == program.slots.get(step.outputs[0])
+
+
+def test_an_output_of_another_type_cannot_overwrite():
+    class Wrong(AddOne):
+        def make_node(self, x):
+            return core.Apply(self, [x], [ct.TensorType("float32", 1)])
+
+    with pytest.raises(BackendError, match="can overwrite one input for each output, of its dtype and ndim"):
+        core.function([X], Wrong()(X), backend="c")
+
+
+def test_an_output_of_another_shape_cannot_overwrite():
+    class Wrong(AddOne):
+        def infer_shape(self, node, input_shapes):
+            return [(2,)]
+
+    f = core.function([X], Wrong()(X), backend="c")
+    assert_array_equal(f([1.0, 2.0]), [2, 3])
+    with pytest.raises(ValueError, match="destroy_map needs output 0 to have the shape of input 0"):
+        f([1.0, 2.0, 3.0])
+
+
+def test_several_outputs():
+    class Both(core.Op):
+        __props__ = ()
+
+        def make_node(self, x):
+            return core.Apply(self, [x], [ct.TensorType("float64", 0), x.type()])
+
+        def infer_shape(self, node, input_shapes):
+            return [(), input_shapes[0]]
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            (x,), (total, negative) = inputs, outputs
+            return f"""
+                *{total} = 0;
+                for (int64_t i = 0; i < {x}_shape[0]; i++) {{ *{total} += {x}[i]; {negative}[i] = -{x}[i]; }}
+            """
+
+    total, negative = Both()(X)
+    f = core.function([X], [total + 1, negative], backend="c")
+    first, second = f([1.0, 2.0])
+    assert first == 4 and list(second) == [-1, -2]
+
+
+# --- threads, other backends, other authors ---------------------------------------------------------------------------
+
+
+def test_it_runs_without_the_gil():
+    class Waits(Times):
+        """Two calls end only if they run at the same time."""
+
+        def c_support_code(self):
+            return "static int arrived;"
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f"""
+                __atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
+                for (int64_t i = 0; i < 20000000000 && __atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < 2; i++);
+                {outputs[0]}[0] = arrived;
+            """
+
+    f = compiled(Waits())
+    seen = []
+    threads = [threading.Thread(target=lambda: seen.append(float(f([1.0], 1.0)[0]))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [2, 2]
+
+
+def test_the_interpreter_prefers_perform_and_compiles_the_c_where_there_is_none():
+    class OnlyC(Times):
+        perform = core.Op.perform
+
+    f = core.function([X, A], OnlyC()(X + 1, A), backend="interpreter")
+    assert_array_equal(f([1.0, 2.0], 3.0), [6, 9])
+    with pytest.raises(ValueError, match=r"OnlyC failed: a must not be 0, x has length 1\n  OnlyC was made at "):
+        f([1.0], 0.0)
+    with pytest.raises(ValueError, match="Times failed: a must not be 0\n  input 0"):
+        core.function([X, A], Times()(X, A), backend="interpreter")([1.0], 0.0)
+
+
+def test_the_c_of_an_op_serves_constants_and_repeated_inputs():
+    class OnlyC(Times):
+        perform = core.Op.perform
+
+    f = core.function([X], OnlyC()(X, 3.0), backend="interpreter")
+    assert_array_equal(f([1.0, 2.0]), [3, 6])
+
+
+def test_the_oracle_runs_perform_in_its_place():
+    f = core.function([X, A], Times()(X, A) + 1, backend=Oracle())
+    assert len(op_calls(f)) == 1
+    assert_array_equal(f([1.0, 2.0], 3.0), [4, 7])
+    g = core.function([X], AddOne()(2 * X), backend=Oracle())
+    assert_array_equal(g([1.0, 2.0]), [3, 5])
+
+
+def test_a_dialect_that_takes_no_c_leaves_it_to_python_and_says_so_once():
+    class Elsewhere(Times):
+        pass
+
+    driver = Oracle()
+    driver.dialect, driver.dialect_table = "opencl", Dialect("opencl")
+    with pytest.warns(CoreWarning, match="Elsewhere of .* has no code for the opencl backend: Python computes it"):
+        f = core.function([X, A], Elsewhere()(X, A), backend=driver)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        core.function([X, A], Elsewhere()(X, A), backend=driver)
+    assert f.program.host_nodes
+    assert_array_equal(f([1.0, 2.0], 3.0), [3, 6])
+
+
+class Negated(core.Op):
+    """An op of somebody else, with perform alone."""
+
+    __props__ = ()
+
+    def make_node(self, x):
+        return core.Apply(self, [ct.as_tensor(x)], [x.type()])
+
+    def infer_shape(self, node, input_shapes):
+        return input_shapes
+
+    def perform(self, node, inputs, output_storage):
+        output_storage[0][0] = -inputs[0]
+
+
+class NegatedInC(CCode):
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (y,) = inputs, outputs
+        return f"for (int64_t i = 0; i < {x}_shape[0]; i++) {y}[i] = -{x}[i];"
+
+
+def test_c_can_be_attached_to_an_op_of_somebody_else():
+    class Pack:
+        @hookimpl
+        def lowerings(self):
+            return [Lowering(Negated, c_code=NegatedInC(), dialect="c")]
+
+    core.plugins.register(Pack(), name="negated-in-c")
+    try:
+        f = core.function([X], Negated()(X) + 1, backend="c")
+    finally:
+        core.plugins.unregister("negated-in-c")
+    assert_array_equal(f([1.0, 2.0]), [0, -1])
+    assert len(op_calls(f)) == 1 and not f.program.host_nodes
+
+
+def test_a_lowering_needs_one_way_and_a_dialect_for_c():
+    with pytest.raises(PluginError, match="needs either fn or c_code"):
+        Lowering(Negated)
+    with pytest.raises(PluginError, match='needs a dialect for its c_code, such as dialect="c"'):
+        Lowering(Negated, c_code=NegatedInC())
+
+
+# --- the cache --------------------------------------------------------------------------------------------------------
+
+
+def test_version_none_is_never_kept_on_disk(tmp_path):
+    class Unkept(Times):
+        def c_code_cache_version(self):
+            return None
+
+    with core.config.override(cache_dir=str(tmp_path)):
+        assert_array_equal(compiled(Unkept())([1.0], 3.0), [3])
+        assert not list(tmp_path.rglob("*.so"))
+        compiled(Times())
+        assert list(tmp_path.rglob("*.so"))
+
+
+def test_another_version_is_another_text():
+    class Versioned(Times):
+        __props__ = ("version",)
+
+        def __init__(self, version):
+            self.version = version
+
+        def c_code_cache_version(self):
+            return (self.version,)
+
+    first, same, other = (compiled(Versioned(version)).sources for version in (1, 1, 2))
+    assert first == same != other
+
+
+def test_functions_with_c_are_given_back():
+    f = compiled(Times())
+    f([1.0], 2.0)
+    alive = weakref.ref(f)
+    del f
+    gc.collect()
+    assert alive() is None
+
+
+def test_building_an_op_call_needs_no_backend():
+    graph = core.FunctionGraph([X, A], [Times()(X, A)])
+    program = build(lower(graph, C))
+    assert "c_code of Times" in str(program)
