@@ -190,6 +190,10 @@ def compute_error(kind: type[Exception], message: str, *, blame: Any = None) -> 
         return ComputeError(message, blame=blame)
 
 
+class ContractError(CoreError, AssertionError):
+    """An op does something else than it says: mode "debug" found that."""
+
+
 class CompileError(BackendError):
     """A compiler refused generated code.  ``source`` is the text, ``log`` the whole of what the compiler said."""
 

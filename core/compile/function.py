@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from core import backend as backends
 from core.compile.arguments import Signature
 from core.compile.calling import Caller
+from core.compile.debug import Checked
 from core.compile.executable import compile_for
 from core.compile.instrument import instrumented
 from core.compile.modes import Mode, mode_of, stages_for
@@ -51,7 +52,8 @@ def function(
     updates   ``{shared: expression}`` or pairs: the new values of shared variables, all computed from the old ones, and
               put in place together once nothing can fail any more
     givens    ``{variable: expression}`` or pairs: what to read in the place of a variable
-    mode      how much is rewritten: "fast_run" (the default), "fast_compile", "none", or a Mode
+    mode      how much is rewritten: "fast_run" (the default), "fast_compile", "none", or a Mode; "debug" runs node by
+              node and holds each op to what it says of itself (ContractError)
     name      for messages and generated code
     backend   a name ("c", "cuda:1", "interpreter") or an object; None: the best that works here
     on_unused_input       "raise", "warn" or "ignore"
@@ -122,7 +124,10 @@ class Function:
         """The executable: a callable from arrays to arrays, with ``sources``."""
         start = time.perf_counter()
         with config.override(strict=self._recipe.options["strict"] or config.strict):
-            if choice.record.dialect is None:
+            run: Any
+            if self._recipe.options["mode"].debug:
+                run = Checked(self.graph)
+            elif choice.record.dialect is None:
                 run = choice.driver.compile_graph(self.graph)
             else:
                 run = compile_for(self.graph, choice.record, choice.driver, choice.device)

@@ -183,13 +183,18 @@ class Interpreted:
 
         self.sources: dict[str, str] = {}
         self._watchers: list[Any] = []
-        self._steps = [Step(node, [slot(x) for x in node.inputs], [slot(x) for x in node.outputs]) for node in nodes]
+        self._steps = [
+            self._step(node, [slot(x) for x in node.inputs], [slot(x) for x in node.outputs]) for node in nodes
+        ]
         self._outputs = [slot(variable) for variable in graph.outputs]
         self._start: list[Any] = [None] * len(slots)
         for k, value in constants.items():
             self._start[k] = value
         self._inputs, self._constants = len(graph.inputs), [id(value) for value in constants.values()]
         _mark_dead(self._steps, {*range(self._inputs), *constants, *self._outputs})
+
+    def _step(self, node: Apply, reads: Sequence[int], writes: Sequence[int]) -> Step:
+        return Step(node, reads, writes)
 
     def watch(self, watchers: Sequence[Any]) -> None:
         """Tell ``watchers`` of each node when it is entered and left."""

@@ -12,10 +12,14 @@ from core.rewriting import STAGES, RuleSet, with_records
 
 @dataclass(frozen=True)
 class Mode:
-    """Which stages run, in the order of ``core.rewriting.STAGES``, and which rules are left out of them."""
+    """Which stages run, in the order of ``core.rewriting.STAGES``, and which rules are left out of them.
+
+    debug  whether the function runs node by node, each held to what its op says of itself: see core/compile/debug.py
+    """
 
     stages: tuple[str, ...]
     without: tuple[str, ...] = ()
+    debug: bool = False
 
     def excluding(self, *rules: str) -> Mode:
         """The same without the rules of these names."""
@@ -25,7 +29,8 @@ class Mode:
 FAST_RUN = Mode(tuple(stage.name for stage in STAGES))
 FAST_COMPILE = Mode(("canonicalize",))
 NO_REWRITES = Mode(())
-_NAMED = {"fast_run": FAST_RUN, "fast_compile": FAST_COMPILE, "none": NO_REWRITES}
+DEBUG = replace(FAST_RUN, debug=True)
+_NAMED = {"fast_run": FAST_RUN, "fast_compile": FAST_COMPILE, "none": NO_REWRITES, "debug": DEBUG}
 
 
 def mode_of(mode: Mode | str | None) -> Mode:

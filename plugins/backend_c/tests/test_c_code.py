@@ -14,7 +14,7 @@ import core
 import core.tensor as ct
 from core.ccode import CCode
 from core.compile.lower import lower
-from core.errors import BackendError, CompileError, ComputeError, CoreWarning, PluginError
+from core.errors import BackendError, CompileError, ComputeError, ContractError, CoreWarning, PluginError
 from core.ir.build import build
 from core.ir.cfamily import Dialect
 from core.ir.program import OpCall
@@ -591,3 +591,32 @@ def test_building_an_op_call_needs_no_backend():
     graph = core.FunctionGraph([X, A], [Times()(X, A)])
     program = build(lower(graph, C))
     assert "c_code of Times" in str(program)
+
+
+# --- mode "debug" -----------------------------------------------------------------------------------------------------
+
+
+def debugged(op, x=(1.0, 2.0)):
+    return core.function([X, A], op(X, A), mode="debug", backend="c")(np.array(x), 3.0)
+
+
+def test_the_debug_mode_compares_c_with_perform():
+    class Wrong(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return super().c_code(node, name, inputs, outputs, sub) + f"{outputs[0]}[1] += 1;"
+
+    assert_array_equal(debugged(Times()), [3, 6])
+    with pytest.raises(
+        ContractError, match=r"c_code of Wrong makes 7\.0 at \(1,\) for output 0, but perform makes 6\.0"
+    ):
+        debugged(Wrong())
+
+
+def test_the_debug_mode_finds_c_that_overwrites_its_input():
+    class Wrong(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return super().c_code(node, name, inputs, outputs, sub) + f"((double *){inputs[0]})[0] = -1;"
+
+    with pytest.raises(ContractError, match="c_code of Wrong overwrites its input 0, but destroy_map does not say so"):
+        debugged(Wrong())
+    assert_array_equal(core.function([X], AddOne()(X), mode="debug", backend="c")([1.0]), [2])

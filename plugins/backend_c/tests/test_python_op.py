@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 import core
 import core.tensor as ct
 from core.compile.alone import in_c
-from core.errors import ArgumentError, BackendError, CompileError, ComputeError
+from core.errors import ArgumentError, BackendError, CompileError, ComputeError, ContractError
 from plugin_backend_c import python_op
 
 X, A = ct.dvector("x"), ct.dscalar("a")
@@ -474,3 +474,70 @@ def test_without_headers_of_python_it_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(python_op.sysconfig, "get_path", lambda name: str(tmp_path))
     with pytest.raises(BackendError, match=r"Times needs Python's headers, and there is no .*; install them"):
         compiled(Times())
+
+
+# --- mode "debug" -----------------------------------------------------------------------------------------------------
+
+
+class InPlace(core.COp):
+    """x + 1 in the memory of x."""
+
+    __props__ = ()
+    destroy_map = {0: [0]}
+
+    def make_node(self, x):
+        return core.Apply(self, [x], [x.type()])
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (y,) = inputs, outputs
+        return f"""
+            for (npy_intp i = 0; i < PyArray_DIM({x}, 0); i++) *(double *)PyArray_GETPTR1({x}, i) += 1;
+            Py_XDECREF({y});
+            Py_INCREF({x});
+            {y} = {x};
+        """
+
+
+class Undeclared(InPlace):
+    destroy_map = {}
+
+
+class View(core.COp):
+    """The first two elements, in the memory of x."""
+
+    __props__ = ()
+    view_map = {0: [0]}
+    make_node = InPlace.make_node
+
+    def c_code(self, node, name, inputs, outputs, sub):
+        (x,), (y,) = inputs, outputs
+        return f"""
+            Py_XDECREF({y});
+            {y} = (PyArrayObject *)PySequence_GetSlice((PyObject *){x}, 0, 2);
+            if (!{y}) {sub["fail"]}
+        """
+
+
+class UndeclaredView(View):
+    view_map = {}
+
+
+@pytest.mark.parametrize("op, expected", [(InPlace(), [2, 3, 4]), (View(), [1, 2])])
+def test_an_op_that_says_what_it_does_passes_the_debug_mode(backend, op, expected):
+    x = np.arange(1.0, 4.0)
+    for mode in ("debug", "fast_run"):
+        f = core.function([X], [op(X), X + 0], mode=mode, backend=backend)
+        out, same = f(x)
+        assert_array_equal(out, expected)
+        assert_array_equal(same, [1, 2, 3])
+        assert_array_equal(x, [1, 2, 3])
+
+
+def test_the_debug_mode_finds_an_input_that_is_overwritten():
+    with pytest.raises(ContractError, match="c_code of Undeclared overwrites its input 0, but destroy_map"):
+        core.function([X], Undeclared()(X), mode="debug", backend="c")([1.0, 2.0])
+
+
+def test_the_debug_mode_finds_a_view():
+    with pytest.raises(ContractError, match="c_code of UndeclaredView returns memory of its input 0 as output 0"):
+        core.function([X], UndeclaredView()(X), mode="debug", backend="c")([1.0, 2.0])
