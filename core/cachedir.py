@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def subfolder(name: str) -> Path:
             f"compiled code cannot be kept in {base}: {error}; set CORE_CACHE_DIR to a folder that can be written"
         ) from error
     return base / name
+
+
+def put(file: Path, content: bytes) -> None:
+    """Put a file in place at once: who reads it meanwhile gets the old one or the new.  Errors: OSError."""
+    handle, unfinished = tempfile.mkstemp(dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.replace(unfinished, file)
+    finally:
+        Path(unfinished).unlink(missing_ok=True)
 
 
 def files() -> list[Path]:

@@ -69,13 +69,20 @@ def kernels_of(program: Program) -> list[Kernel]:
 
 def functions_of(program: Program) -> dict[str, Routine]:
     """The C functions whose addresses the entry function takes in ``routines``, in that order, and whose each is."""
-    return {name: routine for routine in program.routines.values() for name in routine.functions}
+    found: dict[str, Routine] = {}
+    for step in program.steps:
+        if isinstance(step, LibraryStep):
+            routine = program.routines[step.call.name]
+            names = routine.functions if routine.asked is None else routine.asked(step)
+            found.update(dict.fromkeys(names, routine))
+    return found
 
 
 _WORTH_A_NAME = 4  # from this cost on, a length that is read twice has a name
 _LONG = 60  # characters, from which on any has
 _ON_STACK, _ALL_ON_STACK = 4096, 32768  # bytes of a slot that needs no arena, and of all these together
 _HARDLY_ANY = 1600  # work that is not worth a line: 100 ns
+LONG_ENTRY = 400  # lines from which on an entry function is a long one: a C compiler's time for it is quadratic
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,8 @@ class Entry:
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
         self._heading: str | None = None
-        self.made = program.made
         self._op_functions = {id(step): name for name, step in ccalls.calls_of(program)}
+        self.made = {value: k for k, value in enumerate(program.made)}
         self._ready: set[Value] = {*program.inputs, *program.constants}
         self._known: set[Expr] = set()
         self._guards = list(enumerate(program.guards))
@@ -111,6 +118,9 @@ class Entry:
         self._numbers = {value: k for k, value in enumerate(program.shapes)}
         self._fitting = {(program.shapes[value], dtypes.size_bytes(value.dtype)) for value in program.inputs}
         self._late_slots: dict[int, str] = {}
+        self._chunks: dict[str, str] = {}  # how loops are divided: the names of their chunks
+        self._taken = {local for kernel in self.kernels for local in kernel.takes}
+        self._functions = {name: k for k, name in enumerate(functions_of(program))}
         self._splits = {
             local: kernel
             for kernel in self.kernels
@@ -136,7 +146,7 @@ class Entry:
 
     def _framed(self) -> list[str]:
         head = (
-            f"{self.dialect.entry}int32_t {self.program.name}(\n"
+            f"{self._qualifiers()}int32_t {self.program.name}(\n"
             "    void **inputs, const int64_t *lengths, void **constants, void **routines,\n"
             "    void **outputs, int64_t *output_lengths, int64_t *report, core_call *call)"
         )
@@ -164,6 +174,10 @@ class Entry:
             "    return status;",
             "}",
         ]
+
+    def _qualifiers(self) -> str:
+        is_long = len(self.lines) > LONG_ENTRY and self.dialect.long_entry
+        return self.dialect.long_entry if is_long else self.dialect.entry
 
     def _say(self, line: str) -> None:
         if self._heading is not None:
@@ -316,7 +330,7 @@ class Entry:
         self._check_fit(value)
         size = self._text(size_bytes(value, self.program))
         if value in self.made:
-            k = self.made.index(value)
+            k = self.made[value]
             self._say(f"if (!(outputs[{k}] = call->memory(call, 0, {size}))) {self._no_memory(value)}")
             self._pointer(value, f"outputs[{k}]")
             return
@@ -390,14 +404,17 @@ class Entry:
         assert split is not None
         known = self.printer.known
         extent, work, least = (self._text(e) for e in _said_of(split))
-        if not split.work.is_const:
+        if not split.work.is_const and split.work not in known:
             known[split.work] = self.names.of((split, "work"), f"{kernel.name}_work")
             self._say(f"const int64_t {known[split.work]} = {work};")
             work = known[split.work]
-        known[split.chunk.expr] = chunk = self.names.of(split.chunk, f"{kernel.name}_chunk")
-        self._say(f"const int64_t {chunk} = core_chunk({extent}, {work}, {least}, {split.multiple});")
+        division = f"core_chunk({extent}, {work}, {least}, {split.multiple})"
+        if division not in self._chunks:
+            self._chunks[division] = self.names.of(split.chunk, f"{kernel.name}_chunk")
+            self._say(f"const int64_t {self._chunks[division]} = {division};")
+        known[split.chunk.expr] = chunk = self._chunks[division]
         known[split.count.expr] = self.names.of(split.count, f"{kernel.name}_chunks")
-        if split.parts or any(split.count in other.takes for other in self.kernels):
+        if split.parts or split.count in self._taken:
             self._say(f"const int64_t {known[split.count.expr]} = core_chunks({extent}, {chunk});")
         known[split.workers.expr] = self.names.of(split.workers, f"{kernel.name}_workers")
         if split.private:
@@ -406,12 +423,11 @@ class Entry:
     def _library(self, position: int, step: LibraryStep) -> None:
         self._say(f"core_work(call, {self._text(library_work(step))});")
         where = str(position)
-        functions = list(functions_of(self.program))
         hooks = Hooks(
             types=self.dialect.types,
             pointer=self._name,
             length=self._text,
-            address=lambda name: f"routines[{functions.index(name)}]",
+            address=lambda name: f"routines[{self._functions[name]}]",
             too_long=lambda length: self._fail(Status.LIBRARY, where, length),
             failed=lambda report: self._fail(Status.ROUTINE, where, *report),
         )

@@ -36,8 +36,8 @@ class Dialect:
 
     types      dtype -> type; a dtype that is missing is not supported
     kernel, shared_kernel  what stands before a kernel's name: in the unit that calls it, in another; "" for never
-    entry      what stands before the function that calls the kernels
     op_function  what stands before a function that is an op's own ``c_code``; "" where that is not understood
+    entry      what stands before the function that calls the kernels; ``long_entry``, before one with many steps
     calls      (function, dtype) -> name, where it is not C99's (sin, sinf)
     simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
     preamble   text that every translation unit starts with
@@ -56,6 +56,7 @@ class Dialect:
     shared_kernel: str = ""
     entry: str = ""
     op_function: str = ""
+    long_entry: str = ""
     pointer: str = ""
     restrict: str = "restrict"
     simd: str = ""

@@ -26,6 +26,7 @@ class Routine:
     write      gets a Call, returns the lines of C that make it
     failed     gets the node and a Failure, returns the exception to raise; None: BackendError
     helpers    C functions that ``write`` may call, by name: text, after what it needs itself
+    asked      gets a LibraryStep, returns those of ``functions`` that its call asks for; None: all may be
     """
 
     functions: Mapping[str, str]
@@ -33,6 +34,7 @@ class Routine:
     write: Callable[[Call], Iterable[str]]
     failed: Callable[[Any, Failure], Exception] | None = None
     helpers: Mapping[str, str] = field(default_factory=dict)
+    asked: Callable[[LibraryStep], Iterable[str]] | None = None
 
 
 @dataclass(frozen=True)

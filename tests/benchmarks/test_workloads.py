@@ -1,10 +1,13 @@
 """Every workload means what its reference says: in core on both backends, and in C by hand."""
 
 from dataclasses import replace
+from importlib.util import cache_from_source
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import core
 from benchmarks import cold, graphs, workloads
 from benchmarks.peers import c_peer, core_peer, numpy_peer
 from benchmarks.peers.base import Unsupported
@@ -97,6 +100,13 @@ def test_names_select_workloads():
 
 def test_models_that_are_compiled_cold_are_workloads():
     assert set(cold.MODELS.values()) <= set(workloads.BY_NAME)
+
+
+def test_cores_modules_are_bytecode_before_a_start_is_timed():
+    module = Path(cache_from_source(core.__file__))
+    module.unlink(missing_ok=True)
+    cold.Starts(["core"], cold.QUICK, 1, None, {}, print)
+    assert module.exists()
 
 
 # --- the guard: what is wrong is not timed ----------------------------------------------------------------------------

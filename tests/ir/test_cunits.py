@@ -1,9 +1,10 @@
 """Programs as translation units: equal kernels are one function, many loops are several units."""
 
 import re
+from dataclasses import replace
 
 import core.tensor as ct
-from core.ir.centry import kernels_of
+from core.ir.centry import LONG_ENTRY, kernels_of
 from core.ir.cfamily import Dialect, Names
 from core.ir.cunits import Functions, print_program, print_units
 
@@ -36,6 +37,13 @@ def test_kernels_that_differ_in_names_are_one_function(compiled):
     assert sorted(map(names.count, set(names))) == [2, 2, 2]
     printed = print_program(program, C)
     assert len(names_called(printed)) == 6 and printed.count("static void k") == 3
+
+
+def test_only_an_entry_function_of_many_steps_is_a_long_one(compiled):
+    dialect = replace(C, entry="ONCE ", long_entry="LONG ")
+    assert print_program(compiled([a], steps(3)).program, dialect).count("ONCE int32_t") == 1
+    printed = print_program(compiled([a], steps(LONG_ENTRY // 2)).program, dialect)
+    assert printed.count("LONG int32_t") == 1 and "ONCE" not in printed
 
 
 def test_a_shared_function_says_what_else_it_computes(compiled):

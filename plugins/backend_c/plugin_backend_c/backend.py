@@ -16,6 +16,7 @@ from core.ir.target import Target
 from core.options import config
 from core.records import Probe
 from plugin_backend_c import cache, compiler, launcher
+from plugin_backend_c.aside import Aside
 from plugin_backend_c.dialect import C_PRECISE, C_WITHOUT_LIBMVEC, C
 from plugin_backend_c.executable import Executable
 from plugin_backend_c.python_op import PythonOp, with_line
@@ -48,18 +49,24 @@ class Driver:
         calls = calls_of(program)
         needs = needs_of([(step.node, step.code) for _, step in calls])
         builder = found.serving(needs) if calls else found
-        try:
-            library, sources = cache.load(print_units(program, _dialect(found)), builder, needs.kept)
-        except CompileError as error:
-            raise with_line(error, [step.node for _, step in calls]) from None
-        if calls:
-            getattr(library, INITIALIZE)()
-        routines = [routine.address(name) for name, routine in functions_of(program).items()]
-        return Executable(program, library, sources, routines, found, launcher.module(found))
+        # both may take a compiler's time of their own, the first time on a machine
+        with Aside(launcher.module, found) as extension, Aside(_addresses, program) as routines:
+            try:
+                library, sources = cache.load(print_units(program, _dialect(found)), builder, needs.kept)
+            except CompileError as error:
+                raise with_line(error, [step.node for _, step in calls]) from None
+            if calls:
+                getattr(library, INITIALIZE)()
+            return Executable(program, library, sources, routines.result(), found, extension.result())
 
     def c_op(self, node: Any, code: CCode) -> Callable[..., None]:
         """What does the same as ``perform`` of a node by its C for Python's C-API.  Errors: as of ``compile``."""
         return PythonOp(node, code, _compiler())
+
+
+def _addresses(program: Program) -> list[int]:
+    """Of the C functions that a program calls, in the order in which it numbers them."""
+    return [routine.address(name) for name, routine in functions_of(program).items()]
 
 
 def _compiler() -> compiler.Compiler:

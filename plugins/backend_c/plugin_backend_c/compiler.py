@@ -8,22 +8,20 @@ import os
 import platform
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
 
+from core import cachedir
 from core.errors import CompileError
 from core.ir.ccalls import Needs
 from plugin_backend_c.folder import folders, unfinished
+from plugin_backend_c.processes import Finished, run, run_all
 
 TIMEOUT_S = 600
 _ALWAYS = (
@@ -104,7 +102,7 @@ class Compiler:
         objects = [f"{source}.o" for source in sources]
         pairs = zip(sources, objects, strict=True)
         try:
-            done = _run_all([self._compiling(source, made) for source, made in pairs], TIMEOUT_S)
+            done = run_all([self._compiling(source, made) for source, made in pairs], TIMEOUT_S)
             bad = next((one for one in done if one.returncode != 0), None)
             return bad or self.link(objects, binary)
         except subprocess.TimeoutExpired as error:
@@ -121,73 +119,7 @@ class Compiler:
         head = [part for word in self.linker for part in (self.command if word == "{compiler}" else (word,))]
         libraries = next((words for flag, words in _LIBRARIES.items() if flag in self.flags), ("-lm",))
         own = self.own if self.linker == LINKERS[-1] else ()
-        return _run([*head, *own, *objects, "-o", binary, *self.libraries, *libraries], TIMEOUT_S)
-
-
-Finished: TypeAlias = "subprocess.CompletedProcess[str]"
-
-
-def _run(command: list[str], timeout_s: float) -> Finished:
-    return _run_all([command], timeout_s)[0]
-
-
-def _run_all(commands: Sequence[list[str]], timeout_s: float) -> list[Finished]:
-    """Run commands, as many at once as there are processors.
-
-    When one takes too long, or this is interrupted, what they have started ends with them.
-    """
-    waiting = list(commands)[::-1]
-    running: list[_Process] = []
-    done: list[Finished] = []
-    deadline = time.monotonic() + timeout_s
-    try:
-        while waiting or running:
-            while waiting and len(running) < _processors():
-                running.append(_Process(waiting.pop()))
-            done.append(running[0].finished(deadline - time.monotonic()))
-            del running[0]
-    finally:
-        for process in running:
-            process.stop()
-    return done
-
-
-class _Process:
-    """A command at work, in a group of its own.  What it says goes to files: a pipe that nobody reads stops it."""
-
-    def __init__(self, command: list[str]):
-        with ExitStack() as files:
-            self._out, self._err = (
-                files.enter_context(tempfile.TemporaryFile(mode="w+", errors="replace")) for _ in range(2)
-            )
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=self._out,
-                stderr=self._err,
-                env={**os.environ, "LC_ALL": "C"},
-                start_new_session=True,
-            )
-            self._files = files.pop_all()
-
-    def finished(self, timeout_s: float) -> Finished:
-        """Wait for its end.  Errors: TimeoutExpired, and it goes on."""
-        self._process.wait(max(timeout_s, 0))
-        with self._files:
-            self._out.seek(0)
-            self._err.seek(0)
-            return subprocess.CompletedProcess(
-                self._process.args, self._process.returncode, self._out.read(), self._err.read()
-            )
-
-    def stop(self) -> None:
-        with self._files, suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return run([*head, *own, *objects, "-o", binary, *self.libraries, *libraries], TIMEOUT_S)
 
 
 def candidates() -> list[tuple[str, ...]]:
@@ -227,7 +159,7 @@ def version_of(command: tuple[str, ...]) -> str:
     if shutil.which(command[0]) is None:
         raise CompileError(f"{called}: not found")
     try:
-        said = _run([*command, "--version"], 60)
+        said = run([*command, "--version"], 60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CompileError(f"{called} --version: {error}") from error
     if said.returncode != 0 or not said.stdout.strip():
@@ -252,7 +184,8 @@ def with_best_flags(compiler: Compiler) -> Compiler:
         for flags in FLAG_SETS:
             tried, said = _trial([one for one in ways.values() if one.flags == flags], place)
             if tried is not None:
-                _write_quietly(note, _noted(tried))
+                with suppress(OSError):  # a read-only cache only costs time
+                    cachedir.put(note, _noted(tried))
                 return tried
     raise CompileError(f"{shlex.join(compiler.command)} cannot build a library: {said}", log=said)
 
@@ -272,7 +205,7 @@ def _trial(ways: Sequence[Compiler], place: Path) -> tuple[Compiler | None, str]
         with unfinished(place) as folder:
             source, made = f"{folder}/trial.c", f"{folder}/trial.o"
             Path(source).write_text(_TRIAL)
-            compiled = _run(ways[0]._compiling(source, made), TIMEOUT_S)
+            compiled = run(ways[0]._compiling(source, made), TIMEOUT_S)
             if compiled.returncode != 0:
                 return None, first_line(compiled)
             for number, way in enumerate(ways):  # a name of its own each: a library is loaded once under one name
@@ -302,18 +235,6 @@ def first_line(done: Finished) -> str:
     if done.returncode < 0:  # by the system when memory runs out, as a rule
         return f"killed by signal {-done.returncode}"
     return said.splitlines()[0] if said else f"exit status {done.returncode}"
-
-
-def _write_quietly(path: Path, content: bytes) -> None:
-    """Remember something where that can be done; a read-only cache only costs time."""
-    with suppress(OSError):
-        handle, unfinished = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(unfinished, path)
-        finally:
-            Path(unfinished).unlink(missing_ok=True)
 
 
 @cache

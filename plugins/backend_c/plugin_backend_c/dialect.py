@@ -43,10 +43,15 @@ typedef __SIZE_TYPE__ size_t;
 #else
 #define CORE_VECTOR
 #endif
-#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__clang__)
+#define CORE_ONCE
+#define CORE_LONG __attribute__((noinline, optnone))
+#elif defined(__GNUC__)
 #define CORE_ONCE __attribute__((optimize("O1")))
+#define CORE_LONG __attribute__((optimize("O0")))
 #else
 #define CORE_ONCE
+#define CORE_LONG
 #endif
 """
 
@@ -59,6 +64,7 @@ C = Dialect(
     shared_kernel='__attribute__((visibility("hidden"))) void',
     entry="CORE_ONCE ",
     op_function="static __attribute__((noinline)) int32_t",
+    long_entry="CORE_LONG ",
     simd="#pragma omp simd {clauses}",
     reduction_clause="reduction({sign}:{names})",
     infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},

@@ -1,7 +1,7 @@
 /* Products of matrices: blocks of registers for what is small or narrow, BLAS for the rest.
  *
- * products.py makes one unit of this text, of product.h, and of products_of.h, once for each type; it is built once and
- * kept.  Nothing here knows Python or NumPy.
+ * products.py makes a unit of this text, of product.h, and of products_of.h for a type; it is built when a program first
+ * multiplies matrices of that type, and kept.  Nothing here knows Python or NumPy.
  */
 
 typedef __INT32_TYPE__ int32_t;
@@ -9,11 +9,9 @@ typedef __INT64_TYPE__ int64_t;
 extern void *memcpy(void *, const void *, __SIZE_TYPE__);
 
 #if defined(__AVX512F__) && defined(__AVX512VL__)
-#include <immintrin.h>
 #define WIDE 1
 enum { BYTES = 64, ROWS = 8 }; /* of a vector; of a block: 16 sums, in 32 registers */
 #elif defined(__AVX__)
-#include <immintrin.h>
 enum { BYTES = 32, ROWS = 6 }; /* 12 sums, in 16 registers */
 #else
 enum { BYTES = 16, ROWS = 6 };
@@ -30,7 +28,8 @@ enum { DEPTH = 256 }; /* of one pass over k: so many rows of two vectors of B st
 /* --- threads of BLAS -----------------------------------------------------------------------------------------------
  *
  * Products are divided by whoever calls; a library that also starts threads would only fight for the same cores.  While
- * any call of ours runs it works with one, and afterwards with as many as before. */
+ * any call of ours runs it works with one, and afterwards with as many as before.  Units of two types count apart: the
+ * one that began first puts the number back, the other found 1 and leaves it. */
 
 static int (*get_threads)(void);
 static void (*set_threads)(int);
@@ -96,7 +95,7 @@ static int is_symmetric(const core_product *p)
 /* Into what pieces C is divided for threads: sets ``columns`` and ``symmetric``, and returns how many columns, or rows,
  * make a piece.  Of lengths alone, so that no element depends on how many threads there are.  BLAS copies all of one
  * factor for each piece, which a piece must be long enough to be worth. */
-int64_t core_product_plan(void *product)
+static int64_t plan(void *product)
 {
     core_product *p = product;
     enum { LONG = 512, MOST = 64, OF_A_HALF = 96 };

@@ -1,4 +1,4 @@
-"""Products of matrices in C: products.c, built here once for each compiler, and how generated code calls it.
+"""Products of matrices in C: products.c, built here once for each compiler and type, and how generated code calls it.
 
 BLAS serves what is large; where it comes from is in blas.py.
 """
@@ -6,36 +6,41 @@ BLAS serves what is large; where it comes from is in blas.py.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from core.errors import BackendError
 from core.ir.clibrary import Call, Routine
+from core.ir.program import LibraryStep
 from plugin_backend_c import blas, compiler
 from plugin_backend_c import cache as libraries
 
 LETTERS = {"float32": "s", "float64": "d"}
+_DTYPES = {letter: dtype for dtype, letter in LETTERS.items()}
 _TYPES = {"float32": "float", "float64": "double"}
-_INTEL = {"float32": ("ps", ""), "float64": ("pd", "d")}  # how immintrin.h calls functions and vectors
 STRUCTURE = (Path(__file__).parent / "product.h").read_text()
+# GCC's and Clang's own name for what <immintrin.h> has: reading that takes them as long as a quarter of all this
+_PARTS = """
+#if defined(WIDE) && defined(__has_builtin)
+#if __has_builtin(__builtin_ia32_loadup{letter}512_mask)
+#define LOAD_PART(p, n) __builtin_ia32_loadup{letter}512_mask(p, (NAME(vector)){{0}}, (1u << (n)) - 1)
+#define STORE_PART(p, n, v) __builtin_ia32_storeup{letter}512_mask(p, v, (1u << (n)) - 1)
+#endif
+#endif"""
 
 
-def source() -> str:
-    """products.c, and products_of.h for each type: one text, as the cache wants it."""
+def source(*dtypes: str) -> str:
+    """products.c, and products_of.h for each of some types: one text, as the cache wants it."""
     here = Path(__file__).parent
     body = (here / "products_of.h").read_text()
     parts = [(here / "products.c").read_text().replace('#include "product.h"\n', STRUCTURE)]
-    for dtype, letter in LETTERS.items():
-        function, vector = _INTEL[dtype]
+    for dtype in dtypes:
+        letter = LETTERS[dtype]
         parts.append(f"""
 #define T {_TYPES[dtype]}
-#define NAME(x) core_{letter}##x
-#ifdef WIDE
-#define LOAD_PART(p, n) (NAME(vector))_mm512_maskz_loadu_{function}((1u << (n)) - 1, p)
-#define STORE_PART(p, n, v) _mm512_mask_storeu_{function}(p, (1u << (n)) - 1, (__m512{vector})(v))
-#endif
+#define NAME(x) core_{letter}##x{_PARTS.format(letter=letter)}
 {body}
 #undef T
 #undef NAME
@@ -45,17 +50,19 @@ def source() -> str:
     return "".join(parts)
 
 
-def library() -> ctypes.CDLL:
-    """The library made of it.  Errors: BackendError without a compiler, CompileError."""
+def library(dtype: str) -> ctypes.CDLL:
+    """The library for one type.  Errors: BackendError without a compiler, CompileError."""
     found, why = compiler.find()
     if found is None:
         raise BackendError(f"products need a C compiler: {why}")
-    return _library(replace(found, flags=(*found.flags, "-ffp-contract=fast")))
+    # its vectors are written as such: -O3 would only take longer
+    flags = ["-O2" if flag == "-O3" else flag for flag in found.flags]
+    return _library(dtype, replace(found, flags=(*flags, "-ffp-contract=fast")))
 
 
 @cache
-def _library(builder: compiler.Compiler) -> ctypes.CDLL:
-    made, _ = libraries.load([source()], builder)
+def _library(dtype: str, builder: compiler.Compiler) -> ctypes.CDLL:
+    made, _ = libraries.load([source(dtype)], builder)
     threads = blas.threads()
     if threads is not None:
         made.core_product_threads(*map(ctypes.c_void_p, threads))
@@ -66,7 +73,13 @@ def address(function: str) -> int:
     """Where a function of BLAS or of products.c is."""
     if function not in _OWN:
         return blas.address(function)
-    return ctypes.cast(getattr(library(), f"core_{function}"), ctypes.c_void_p).value or 0
+    return ctypes.cast(getattr(library(_DTYPES[function[0]]), f"core_{function}"), ctypes.c_void_p).value or 0
+
+
+def _asked(step: LibraryStep) -> Sequence[str]:
+    """The functions for the type that a product has."""
+    letter = LETTERS[step.outputs[0].dtype]
+    return [f"{letter}gemm", *(name for name in _OWN if name.startswith(letter))]
 
 
 def _gemm(call: Call) -> Iterator[str]:
@@ -81,14 +94,18 @@ def _gemm(call: Call) -> Iterator[str]:
     columns, b_steps = (c.shape[-1], b.strides) if len(b.shape) == 2 else ("1", (*b.strides, "1"))
     sizes = [rows, columns, a.shape[-1], *a_steps, *b_steps, columns]
     yield f"core_product core_p = {{{', '.join([*pointers, *sizes, factor])}, 0, 0}};"
-    yield f"const int64_t core_piece = {call.function('product_plan')}(&core_p);"
+    yield f"const int64_t core_piece = {call.function(f'{letter}product_plan')}(&core_p);"
     task, length = f"(core_task){call.address(f'{letter}product')}", "core_p.columns ? core_p.n : core_p.m"
     yield f"core_parallel(call, {task}, &core_p, {length}, core_piece);"
 
 
 _OWN = {
-    **{f"{letter}product": "void {}(void *, int64_t, int64_t, int64_t)" for letter in LETTERS.values()},
-    "product_plan": "int64_t {}(void *)",
+    f"{letter}{name}": prototype
+    for letter in LETTERS.values()
+    for name, prototype in (
+        ("product", "void {}(void *, int64_t, int64_t, int64_t)"),
+        ("product_plan", "int64_t {}(void *)"),
+    )
 }
-_PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers={"core_product": STRUCTURE})
+_PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers={"core_product": STRUCTURE}, asked=_asked)
 ROUTINES = dict.fromkeys(("gemm", "gemv", "gemm_add"), _PRODUCT)

@@ -229,6 +229,12 @@ static void NAME(half)(const core_product *p, int64_t first, int64_t last)
         for (int64_t j = first; j < last && j < i; j++) c[i * p->c_row + j] = c[j * p->c_row + i];
 }
 
+/* How a product is divided; see ``plan``. */
+int64_t NAME(product_plan)(void *product)
+{
+    return plan(product);
+}
+
 /* Rows (or columns) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
 void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
 {

@@ -188,12 +188,9 @@ def driver(case, program):
     if any(isinstance(step, LibraryStep) for step in program.steps):
         lines += [GEMM.format(letter=letter, type=kind) for letter, kind in (("d", "double"), ("s", "float"))]
         lines.append(
-            products.source()
-            .replace(products.STRUCTURE, "")
-            .replace("NAME(x) core_", "NAME(x) own_")
-            .replace("core_product_plan", "own_product_plan")
+            products.source(*products.LETTERS).replace(products.STRUCTURE, "").replace("NAME(x) core_", "NAME(x) own_")
         )
-        own = {name: f"own_{name}" for name in ("sproduct", "dproduct", "product_plan")}
+        own = {f"{letter}{name}": f"own_{letter}{name}" for letter in "sd" for name in ("product", "product_plan")}
         routines = ", ".join(f"(void *){own.get(name, name)}" for name in functions_of(program))
     else:
         routines = "0"

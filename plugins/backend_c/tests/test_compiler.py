@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import BackendError, CompileError
 from core.ir.program import Program
-from plugin_backend_c import compiler, folder
+from plugin_backend_c import compiler, folder, processes
 from plugin_backend_c.backend import driver
 
 PASS = 'exec "$REAL" "$@"'
@@ -241,6 +241,32 @@ def test_a_compiler_that_takes_too_long_is_stopped_with_all_it_started(fake, mon
             break
         time.sleep(0.05)
     assert not _runs(child)
+
+
+def test_a_compiler_ends_with_a_process_that_is_killed(python, fake, tmp_path):
+    slow = fake("slow", 'sh -c \'echo $$ > "$0/child"; sleep 60\' "$FOLDER"')
+    use = f"from plugin_backend_c import compiler\ncompiler.Compiler(({slow!r},), 'slow 1').build(['x.c'], 'x.so')"
+    process, child = python.start(use), tmp_path / "bin" / "child"
+    while not (child.exists() and child.read_text().strip()):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    for _ in range(200):
+        if not _runs(int(child.read_text())):
+            break
+        time.sleep(0.05)
+    assert not _runs(int(child.read_text()))
+
+
+@pytest.mark.parametrize("system_tells", [True, False])
+def test_commands_run_at_once_and_answer_in_their_order(monkeypatch, system_tells):
+    if not system_tells:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    monkeypatch.setattr(processes, "processors", lambda: 3)
+    commands = [["sh", "-c", f"sleep {pause}; echo {k}; exit {k}"] for k, pause in enumerate((0.2, 0, 0.1, 0))]
+    done = processes.run_all(commands, 60)
+    assert [(one.stdout, one.returncode) for one in done] == [(f"{k}\n", k) for k in range(4)]
 
 
 def _runs(pid):

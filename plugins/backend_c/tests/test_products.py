@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
+from core.ir.centry import functions_of
 from core.testing import random
 from plugin_backend_c import blas, cache, compiler, products
 
@@ -22,7 +23,7 @@ DECLARATIONS = """
 void core_sproduct(void *, int64_t, int64_t, int64_t);
 void core_dproduct(void *, int64_t, int64_t, int64_t);
 void core_product_threads(int (*)(void), void (*)(int));
-int64_t core_product_plan(void *);
+int64_t core_dproduct_plan(void *);
 """
 
 
@@ -33,7 +34,7 @@ def own(request):
     flags = KINDS[request.param] or found.flags
     ffi = cffi.FFI()
     ffi.cdef(products.STRUCTURE + DECLARATIONS)
-    library, _ = cache.load([products.source()], replace(found, flags=(*flags, "-ffp-contract=fast")))
+    library, _ = cache.load([products.source(*products.LETTERS)], replace(found, flags=(*flags, "-ffp-contract=fast")))
     return ffi, ffi.dlopen(library._name)
 
 
@@ -109,7 +110,7 @@ def pieces_of(own, m, n, k):
     """Whether a product is divided by columns, and how long a piece is."""
     ffi, library = own
     p = ffi.new("core_product *", {"a": ffi.cast("void *", 64), "m": m, "n": n, "k": k})
-    piece = library.core_product_plan(p)
+    piece = library.core_dproduct_plan(p)
     return bool(p.columns), piece
 
 
@@ -180,3 +181,16 @@ def test_a_product_does_not_depend_on_how_many_threads_there_are(shape):
     assert_allclose(results[0][0], np.exp(a @ b), rtol=1e-10)
     for other in results[1:]:
         assert all(np.array_equal(one, same) for one, same in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("dtype, letter", products.LETTERS.items())
+def test_a_program_asks_for_the_products_of_its_own_type_alone(dtype, letter):
+    x = ct.matrix("x", dtype=dtype)
+    program = core.function([x], x @ x.T, backend="c").program
+    assert set(functions_of(program)) == {f"{letter}{name}" for name in ("gemm", "product", "product_plan")}
+
+
+def test_loops_of_equal_length_and_work_are_divided_once():
+    x = ct.dmatrix("x")
+    text = "".join(core.function([x], ct.tanh(ct.tanh(ct.tanh(x) @ x) @ x), backend="c").sources.values())
+    assert text.count("_chunk = core_chunk(") == 1 and text.count("core_parallel(call, k") == 3

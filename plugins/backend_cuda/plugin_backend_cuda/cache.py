@@ -7,7 +7,6 @@ It holds the cubin and what the compiler said, so that the report on registers a
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -42,10 +41,10 @@ def build(text: str, compiler: Compiler, architecture: int) -> Binary:
             return Binary(*found, file)
         try:
             image, log = compiler.compile(text, architecture, folder)
-            _write(folder / file, text.encode())
+            cachedir.put(folder / file, text.encode())
             if image is None:
                 raise refused(compiler, log, text, str(folder / file))
-            _write(place, _packed(image, log))
+            cachedir.put(place, _packed(image, log))
             return Binary(image, log, file)
         except OSError as error:  # a read-only folder, a full disk: the next may serve
             problem = error
@@ -77,14 +76,3 @@ def _read(place: Path) -> tuple[bytes, str] | None:
         return None
     end = 8 + int.from_bytes(content[:8], "little")
     return content[end:], content[8:end].decode(errors="replace")
-
-
-def _write(place: Path, content: bytes) -> None:
-    """Put a file in place at once.  Errors: OSError."""
-    handle, unfinished = tempfile.mkstemp(dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(unfinished, place)
-    finally:
-        Path(unfinished).unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""Commands that are run: several at once, with a time limit, and ended with whoever started them."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from typing import TypeAlias
+
+Finished: TypeAlias = "subprocess.CompletedProcess[str]"
+
+_PAUSE_S = 0.002  # between looks at processes, where the system does not say when one ends
+
+# Reads which groups of processes are at work, a line for each change, until whoever writes is gone, even if killed.
+_WATCH = "while read -r line; do groups=$line; done; for group in $groups; do kill -9 -$group; done"
+
+
+def run(command: Sequence[str], timeout_s: float) -> Finished:
+    """Run one command.  Errors: as ``run_all``."""
+    return run_all([command], timeout_s)[0]
+
+
+def run_all(commands: Sequence[Sequence[str]], timeout_s: float) -> list[Finished]:
+    """Run commands, as many at once as there are processors.  How each ended, in their order.
+
+    When one takes too long, or this is interrupted or killed, what they have started ends with them.
+    Errors: TimeoutExpired; OSError for a command that is not there.
+    """
+    waiting = list(enumerate(commands))[::-1]
+    running: dict[_Process, int] = {}
+    done: dict[int, Finished] = {}
+    deadline = time.monotonic() + timeout_s
+    with _Watcher() as watcher:
+        try:
+            while waiting or running:
+                while waiting and len(running) < processors():
+                    number, command = waiting.pop()
+                    running[_Process(command)] = number
+                watcher.tell(running)
+                process = _first_to_end(running, deadline)
+                if process is None:
+                    raise subprocess.TimeoutExpired(next(iter(running)).command, timeout_s)
+                done[running.pop(process)] = process.finished()
+        finally:
+            for process in running:
+                process.stop()
+            watcher.tell(())
+    return [done[number] for number in range(len(commands))]
+
+
+def _first_to_end(running: Collection[_Process], deadline: float) -> _Process | None:
+    """Wait for one of them; None when none has ended by then."""
+    while time.monotonic() < deadline:
+        with suppress(AttributeError, OSError), ExitStack() as opened:  # where the system can say that a process ended
+            waiter = select.poll()
+            for process in running:
+                descriptor = os.pidfd_open(process.group)
+                opened.callback(os.close, descriptor)
+                waiter.register(descriptor, select.POLLIN)
+            waiter.poll(1000 * max(deadline - time.monotonic(), 0))
+        ended = next((process for process in running if process.has_ended()), None)
+        if ended is not None:
+            return ended
+        time.sleep(_PAUSE_S)
+    return None
+
+
+class _Process:
+    """A command at work, in a group of its own.  What it says goes to files: a pipe that nobody reads stops it."""
+
+    def __init__(self, command: Sequence[str]):
+        self.command = command
+        with ExitStack() as files:
+            self._out, self._err = (
+                files.enter_context(tempfile.TemporaryFile(mode="w+", errors="replace")) for _ in range(2)
+            )
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._out,
+                stderr=self._err,
+                env={**os.environ, "LC_ALL": "C"},
+                start_new_session=True,
+            )
+            self._files = files.pop_all()
+
+    @property
+    def group(self) -> int:
+        return self._process.pid
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def finished(self) -> Finished:
+        """How it ended."""
+        with self._files:
+            self._out.seek(0)
+            self._err.seek(0)
+            return subprocess.CompletedProcess(
+                self._process.args, self._process.wait(), self._out.read(), self._err.read()
+            )
+
+    def stop(self) -> None:
+        with self._files, suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+class _Watcher:
+    """A shell that outlives this process, to end the commands of one that was killed; without a shell, nobody does."""
+
+    def __enter__(self) -> _Watcher:
+        self._shell = None
+        with suppress(OSError):
+            self._shell = subprocess.Popen(
+                ["/bin/sh", "-c", _WATCH],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self
+
+    def tell(self, running: Iterable[_Process]) -> None:
+        """Say what is at work now."""
+        if self._shell is not None and self._shell.stdin is not None:
+            with suppress(OSError):
+                self._shell.stdin.write(f"{' '.join(str(process.group) for process in running)}\n".encode())
+                self._shell.stdin.flush()
+
+    def __exit__(self, *error: object) -> None:
+        if self._shell is not None and self._shell.stdin is not None:
+            with suppress(OSError):
+                self._shell.stdin.close()
+            self._shell.wait()
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
