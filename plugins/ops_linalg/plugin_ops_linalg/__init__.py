@@ -27,8 +27,9 @@ def rewrites() -> list[Rewrite]:
 
 @hookimpl
 def libraries() -> list[Library]:
+    lu = ("getrf", "getrs", "lu_inverse", "gesv", "getri", "determinant")
     cholesky = ("potrf", "potrf_gradient", "potri", "potrs")
-    provided = (*cholesky, "trtrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
+    provided = (*cholesky, *lu, "trtrs", "syevd", "gesdd", "geqrf")
     return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 

@@ -4,6 +4,17 @@ static int64_t core_LETTERinverse(core_LETTERgetrf getrf, core_LETTERgetri getri
 {
     if (check && !core_LETTERfinite(n, n, a, n, 1)) return CORE_NOT_FINITE(0);
     if (n == 0) return 0;
+    if (n <= SMALL) {
+        REAL f[SMALL * SMALL];
+        int32_t pivots[SMALL];
+        for (int64_t i = 0; i < n * n; i++) f[i] = a[i];
+        const int64_t zero = core_LETTERlu_small(n, f, pivots);
+        if (zero) return zero;
+        for (int64_t i = 0; i < n * n; i++) a[i] = i % (n + 1) == 0;
+        core_LETTERexchange(n, n, pivots, 1, a, 0);
+        core_LETTERlu_substitute(n, n, f, a);
+        return 0;
+    }
     const int order = (int)n, room = n < 1 << 24 ? order * 64 : order;
     int info = 0;
     REAL *work = core_LETTERscratch((int64_t)room + n, sizeof(REAL));

@@ -107,6 +107,9 @@ def _guarded(call: Call, call_text: str, outputs: tuple[Array, ...]) -> Iterator
         return
     yield call.check(f"{number} <= {NOT_SQUARE} ? {number} : 0")
     for out in outputs:
+        if out.dtype not in LETTERS:  # exchanges of rows
+            yield f"if ({number}) __builtin_memset({out.pointer}, 0, (size_t)({out.shape[0]}) * sizeof(int32_t));"
+            continue
         size = " * ".join(f"({n})" for n in out.shape) or "1"
         yield f"if ({number}) core_{LETTERS[out.dtype]}nan({size}, {out.pointer});"
 
@@ -164,7 +167,7 @@ def _potri(call: Call) -> Iterator[str]:
 
 def _right_hand_side(call: Call) -> Iterator[str]:
     """Put b where x is to be, unless it is there already."""
-    b, x = call.operands[1], call.outputs[0]
+    b, x = call.operands[-1], call.outputs[0]
     if not call.attributes["in_place"]:
         yield f"core_{LETTERS[x.dtype]}copy({', '.join(b.shape)}, {b.pointer}, {', '.join(b.strides)}, {x.pointer});"
 
@@ -196,6 +199,34 @@ def _getri(call: Call) -> Iterator[str]:
         f"core_{letter}inverse({functions}, {call.integer(a.shape[0])}, {out.pointer}, {_flag(call, 'check_finite')})"
     )
     yield from _guarded(call, text, (out,))
+
+
+def _lu_factor(call: Call) -> Iterator[str]:
+    (a,), (out, pivots) = call.operands, call.outputs
+    letter, check = LETTERS[out.dtype], _flag(call, "check_finite")
+    sizes = f"{call.integer(a.shape[0])}, {call.integer(a.shape[1])}"
+    given = f"{call.function(f'{letter}getrf')}, {sizes}, {_matrix(call, a)}, {out.pointer}, {pivots.pointer}, {check}"
+    yield from _guarded(call, f"core_{letter}lu_factor({given})", call.outputs)
+
+
+def _lu_solve(call: Call) -> Iterator[str]:
+    (f, pivots, b), (x,) = call.operands, call.outputs
+    letter = LETTERS[x.dtype]
+    yield from _square(call, f)
+    yield from _right_hand_side(call)
+    called = ", ".join(call.function(f"{letter}{name}") for name in _TRIANGULAR)
+    sizes = f"{call.integer(f.shape[0])}, {call.integer(b.shape[1])}"
+    given = f"{called}, {sizes}, {_matrix(call, f)}, {pivots.pointer}, {pivots.strides[0]}, {x.pointer}"
+    flags = f"{_flag(call, 'transposed')}, {_flag(call, 'check_finite')}"
+    yield from _guarded(call, f"core_{letter}lu_solve({given}, {flags})", (x,))
+
+
+def _lu_inverse(call: Call) -> Iterator[str]:
+    (f, pivots), (out,) = call.operands, call.outputs
+    letter = LETTERS[out.dtype]
+    yield from _square(call, f)
+    given = f"{call.integer(f.shape[0])}, {_matrix(call, f)}, {pivots.pointer}, {pivots.strides[0]}, {out.pointer}"
+    yield from _guarded(call, f"core_{letter}lu_inverse({call.function(f'{letter}getri')}, {given})", (out,))
 
 
 def _determinant(call: Call) -> Iterator[str]:
@@ -260,10 +291,15 @@ ROUTINES = {
         _helpers("solve_factored", "triangular", "solve_factored"),
     ),
     "gesv": _routine(
-        ("getrf", "getrs"), _system("solve", ("getrf", "getrs"), "check_finite"), _helpers("solve", "copied", "solve")
+        ("getrf", "getrs"),
+        _system("solve", ("getrf", "getrs"), "check_finite"),
+        _helpers("solve", "copied", "lu", "solve"),
     ),
-    "getri": _routine(("getrf", "getri"), _getri, _helpers("inverse", "inverse")),
-    "determinant": _routine(("getrf",), _determinant, _helpers("determinant", "copied", "determinant")),
+    "getri": _routine(("getrf", "getri"), _getri, _helpers("inverse", "lu", "inverse")),
+    "getrf": _routine(("getrf",), _lu_factor, _helpers("lu_factor", "lu", "lu_factor")),
+    "getrs": _routine(_TRIANGULAR, _lu_solve, _helpers("lu_solve", "lu", "triangular", "lu_solve")),
+    "lu_inverse": _routine(("getri",), _lu_inverse, _helpers("lu_inverse", "triangular", "lu_inverse")),
+    "determinant": _routine(("getrf",), _determinant, _helpers("determinant", "copied", "lu", "determinant")),
     "syevd": _routine(("syevd",), _syevd, _EIGH),
     "gesdd": _routine(("gesdd",), _gesdd, _helpers("svd", "svd")),
     "geqrf": _routine(("gelqf", "orglq"), _geqrf, _helpers("qr", "qr")),

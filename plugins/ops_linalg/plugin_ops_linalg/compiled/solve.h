@@ -6,6 +6,16 @@ static int64_t core_LETTERsolve(core_LETTERgetrf getrf, core_LETTERgetrs getrs, 
     if (check && !core_LETTERfinite(n, n, a, rows, columns)) return CORE_NOT_FINITE(0);
     if (check && !core_LETTERfinite(n, k, x, k, 1)) return CORE_NOT_FINITE(1);
     if (n == 0) return 0;
+    if (n <= SMALL) {
+        REAL own[SMALL * SMALL];
+        int32_t exchanged[SMALL];
+        core_LETTERcopy(n, n, a, rows, columns, own);
+        const int64_t zero = core_LETTERlu_small(n, own, exchanged);
+        if (zero) return zero;
+        core_LETTERexchange(n, k, exchanged, 1, x, 0);
+        core_LETTERlu_substitute(n, k, own, x);
+        return 0;
+    }
     const int order = (int)n, width = (int)k;
     const char *trans = columns == 1 ? "T" : "N";
     int info = 0, *pivots;

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
+from core.errors import ArgumentError, DTypeError
+from core.gradient import Lop, Rop
+from core.op import disconnected, grad_not_implemented
 from core.tensor import (
     TensorVariable,
     arange,
     argmax,
     as_tensor,
+    cast,
     diagonal_length,
     eye,
     matmul,
@@ -25,12 +29,22 @@ from core.tensor import (
     where,
     zeros,
 )
-from plugin_ops_linalg.batched import BatchedOp
+from plugin_ops_linalg.batched import BatchedOp, lapack_dtype, parsed
+from plugin_ops_linalg.errors import LinAlgError
 from plugin_ops_linalg.families.triangular import TRANS, SolveTriangular
 from plugin_ops_linalg.lapack import require, routine
 from plugin_ops_linalg.matrices import as_columns, matrix_transpose, without_column
 
-__all__ = ["LUFactor", "PivotToPermutation", "lu", "lu_factor", "lu_solve", "pivot_to_permutation"]
+__all__ = [
+    "LUFactor",
+    "LUInverse",
+    "LUSolve",
+    "PivotToPermutation",
+    "lu",
+    "lu_factor",
+    "lu_solve",
+    "pivot_to_permutation",
+]
 
 
 class LUFactor(BatchedOp):
@@ -44,6 +58,7 @@ class LUFactor(BatchedOp):
 
     __props__ = ("check_finite", "on_error")
     signature = "(m,n)->(m,n),(k)"
+    routine = "getrf"
 
     def __init__(self, check_finite: bool = True, on_error: str | None = None):
         super().__init__(on_error)
@@ -90,6 +105,111 @@ class LUFactor(BatchedOp):
         return [tril(of_lower, -1) + triu(of_upper), None]
 
 
+class FactoredOp(BatchedOp):
+    """What is computed from LU factors: the first input is lu, the second piv, and stays an integer.
+
+    Errors  LinAlgError naming the pivot that is exactly 0.
+    """
+
+    def operands(self, inputs: Sequence[Any]) -> list[TensorVariable]:
+        takes = parsed(self.signature)[0]
+        if len(inputs) != len(takes):
+            raise ArgumentError(f"{self} needs {len(takes)} inputs, got {len(inputs)}")
+        lu, piv, *rest = map(as_tensor, inputs)
+        dtype = lapack_dtype(self, [lu, *rest])
+        if piv.dtype not in dtypes.INTEGERS:
+            raise DTypeError(f"{self} needs integers as exchanges of rows, got {piv.dtype}", blame=piv)
+        cast_to = [x if x.dtype == dtype else cast(x, dtype) for x in (lu, *rest)]
+        return [cast_to[0], piv if piv.dtype == "int32" else cast(piv, "int32"), *cast_to[1:]]
+
+    def why(self, number: int) -> str:
+        return f"the matrix is singular: pivot {number - 1} is 0"
+
+    def require_regular(self, lu: np.ndarray) -> None:
+        """Errors: LinAlgError when a pivot is 0."""
+        zero = np.flatnonzero(lu.diagonal() == 0)
+        if zero.size:
+            raise LinAlgError(self.why(int(zero[0]) + 1))
+
+    def connection_pattern(self, node: Any) -> list[list[bool]]:
+        return [[k != 1] for k in range(len(node.inputs))]
+
+
+class LUSolve(FactoredOp):
+    """x with a x = b, a.T x = b or a.H x = b, from the LU factors of a.
+
+    Inputs  lu: (..., n, n) and piv: (..., n) as LUFactor gives them; b: (..., n, k).      Output  x: (..., n, k).
+    trans   "N", "T" or "C": which of the three systems.
+    Source  LAPACK getrs; backward stable up to the growth of the factors: Higham (2002), theorem 9.4.
+    """
+
+    __props__ = ("trans", "check_finite", "on_error")
+    signature = "(n,n),(n),(n,k)->(n,k)"
+    routine, works_in = "getrs", (0, 2)
+
+    def __init__(self, trans: str = "N", check_finite: bool = True, on_error: str | None = None):
+        super().__init__(on_error)
+        self.trans, self.check_finite = trans, bool(check_finite)
+        self.needs_finite = self.check_finite
+
+    def compute(self, lu: np.ndarray, piv: np.ndarray, b: np.ndarray) -> np.ndarray:
+        self.require_regular(lu)
+        return routine("getrs", lu)(lu, piv, b, trans="NTC".index(self.trans))[0]
+
+    def attributes(self) -> dict[str, Any]:
+        return {**super().attributes(), "transposed": self.trans != "N"}
+
+    def formula(self, lu: TensorVariable, piv: TensorVariable, b: TensorVariable) -> TensorVariable:
+        """The same by triangular systems, as a graph that can be differentiated."""
+        order = permutation_matrix(piv, shape_i(lu, -1), dtypes.real_of(lu.dtype)).astype(lu.dtype)
+        lower, upper = (
+            SolveTriangular(is_lower, self.trans, is_lower, self.check_finite, self.on_error)
+            for is_lower in (True, False)
+        )
+        if self.trans == "N":
+            return upper(lu, lower(lu, matmul(matrix_transpose(order), b)))
+        return matmul(order, lower(lu, upper(lu, b)))
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
+    ) -> Sequence[Any]:
+        """That of ``formula``."""
+        lu, piv, b = inputs
+        of_lu, of_b = Lop(self.formula(lu, piv, b), [lu, b], grads[0])
+        return [of_lu, disconnected(), of_b]
+
+    def pushforward(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
+    ) -> Sequence[Any]:
+        """That of ``formula``."""
+        moving = [(x, dx) for x, dx in zip(inputs, tangents, strict=True) if dx is not None]
+        return [Rop(self.formula(*inputs), [x for x, _ in moving], [dx for _, dx in moving])]
+
+
+class LUInverse(FactoredOp):
+    """The inverse of a from its LU factors, for the rule that shares these: its derivatives have been taken before.
+
+    Inputs  lu: (..., n, n) and piv: (..., n) as LUFactor gives them.      Output  (..., n, n).
+    Source  LAPACK getri.
+    """
+
+    __props__ = ("on_error",)
+    signature = "(n,n),(n)->(n,n)"
+    routine = "lu_inverse"
+    needs_finite = False
+
+    def compute(self, lu: np.ndarray, piv: np.ndarray) -> np.ndarray:
+        self.require_regular(lu)
+        work, _ = routine("getri_lwork", lu)(len(lu))
+        return routine("getri", lu)(lu, piv, lwork=int(1.01 * work.real))[0]
+
+    def pullback(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
+    ) -> Sequence[Any]:
+        """There is none."""
+        return [grad_not_implemented(self, 0, inputs[0], "inv(a) has one"), disconnected()]
+
+
 class PivotToPermutation(BatchedOp):
     """From row exchanges to a permutation p of m rows: L U = a[p].
 
@@ -117,6 +237,18 @@ class PivotToPermutation(BatchedOp):
 
     def compute_empty(self, outputs: Sequence[np.ndarray]) -> None:
         outputs[0][...] = np.arange(outputs[0].shape[-1])
+
+    def kernel(self, k: Any, piv: Any, row: Any, p: Any) -> None:
+        """One exchange after the other; one that is not of two rows is passed over."""
+        with k.grid(p.shape[:-1]) as stack:
+            at = stack[len(stack) - (piv.ndim - 1) :]
+            with k.loop(p.shape[-1]) as i:
+                p[(*stack, i)] = i
+            with k.loop(piv.shape[-1]) as i:
+                other, kept = k.local("int64", piv[(*at, i)]), k.local("int64", p[(*stack, i)])
+                with k.when((other.value >= 0) & (other.value < p.shape[-1])):
+                    p[(*stack, i)] = p[(*stack, other)]
+                    p[(*stack, other)] = kept
 
     def connection_pattern(self, node: Any) -> list[list[bool]]:
         return [[False], [False]]
@@ -190,16 +322,10 @@ def lu_solve(
 ) -> TensorVariable:
     """x with a x = b (trans 0), a.T x = b (1) or a.H x = b (2), given lu_factor(a).  b: (n,) or (..., n, k)."""
     factors, pivots = lu_and_piv
-    factors, (b, was_vector) = as_tensor(factors), as_columns(b)
-    order = permutation_matrix(as_tensor(pivots), shape_i(factors, -1), dtypes.real_of(factors.dtype))
-    lower, upper = (
-        SolveTriangular(is_lower, TRANS[trans], is_lower, check_finite, on_error) for is_lower in (True, False)
-    )
-    if TRANS[trans] == "N":
-        x = upper(factors, lower(factors, matmul(matrix_transpose(order), b)))
-    else:
-        x = matmul(order, lower(factors, upper(factors, b)))
-    return without_column(x, was_vector)
+    b, was_vector = as_columns(b)
+    if trans not in TRANS:
+        raise ArgumentError(f"lu_solve needs trans 0, 1, 2, 'N', 'T' or 'C', got {trans!r}")
+    return without_column(LUSolve(TRANS[trans], check_finite, on_error)(factors, pivots, b), was_vector)
 
 
 def pivot_to_permutation(piv: Any, inverse: bool = False) -> TensorVariable:
