@@ -29,7 +29,7 @@ def rewrites() -> list[Rewrite]:
 def libraries() -> list[Library]:
     lu = ("getrf", "getrs", "lu_inverse", "gesv", "getri", "determinant")
     cholesky = ("potrf", "potrf_gradient", "potri", "potrs")
-    provided = (*cholesky, *lu, "trtrs", "syevd", "gesdd", "geqrf")
+    provided = (*cholesky, *lu, "trtrs", "sysv", "gtsv", "gbsv", "syevd", "gesdd", "geqrf", "expm")
     return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import core
 import core.tensor as ct
@@ -22,6 +23,10 @@ UNARY = {
     "svdvals": (linalg.svdvals, "gesdd"),
     "qr": (linalg.qr, "gelqf"),
     "r": (lambda a: linalg.qr(a, "r"), "gelqf"),
+    "lu_factor": (linalg.lu_factor, "getrf"),
+    "expm": (linalg.expm, "getrf"),
+    "pinv": (linalg.pinv, "gesdd"),
+    "adjugate": (linalg.adjugate, "gesdd"),
 }
 BINARY = {
     "triangular": (lambda a, b: linalg.solve_triangular(a, b, lower=True), "trsm"),
@@ -29,6 +34,12 @@ BINARY = {
     "unit": (lambda a, b: linalg.solve_triangular(a, b, lower=True, unit_diagonal=True), "trsm"),
     "factored": (lambda a, b: linalg.cho_solve((a, True), b), "trsm"),
     "general": (linalg.solve, "getrs"),
+    "symmetric": (lambda a, b: linalg.solve(a, b, assume_a="sym", lower=True), "sysv"),
+    "other triangle": (lambda a, b: linalg.solve(a, b, assume_a="her"), "sysv"),
+    "tridiagonal": (lambda a, b: linalg.solve(a, b, assume_a="tridiagonal"), "gtsv"),
+    "lu_solve": (lambda a, b: linalg.lu_solve(linalg.lu_factor(a), b), "trsm"),
+    "transposed lu_solve": (lambda a, b: linalg.lu_solve(linalg.lu_factor(a), b, trans=1), "trsm"),
+    "lstsq": (lambda a, b: linalg.lstsq(a, b)[0], "gesdd"),
 }
 
 
@@ -148,7 +159,7 @@ def test_bad_input_is_an_error_with_the_same_class_on_both_backends(make, name):
     a = make.positive(10, 10)
     a[3, 4] = np.nan
     cases = [[a, np.ones((10, 2))][:count]]
-    if name not in ("svd", "svdvals", "qr", "r"):
+    if name not in ("svd", "svdvals", "qr", "r", "lu_factor", "pinv", "lstsq"):
         cases.append([np.ones((3, 4)), np.ones((4, 2))][:count])
     for arrays in cases:
         if name in ("det", "slogdet") and np.isnan(arrays[0]).any():
@@ -189,6 +200,17 @@ def test_gradients_are_computed_in_c_too(make):
     assert not f.program.host_nodes
     values = make.positive(20, 20), make.general(20)
     assert_equal([f(*values), g(*values)])
+
+
+def test_exponentials_of_every_degree_and_of_large_matrices_are_those_of_scipy(make):
+    x = ct.tensor3("x")
+    f = core.function([x], linalg.expm(x), backend="c")
+    a = make.general(9, 6, 6)
+    a /= np.abs(a).sum(axis=-1).max(axis=-1)[:, None, None]
+    a *= np.array([0, 0.01, 0.2, 0.9, 2, 5, 6, 30, 80])[:, None, None]
+    expected = np.stack([scipy.linalg.expm(one) for one in a])
+    scale = np.abs(expected).max(axis=(-2, -1), keepdims=True)
+    np.testing.assert_allclose(f(a) / scale, expected / scale, atol=1e-11)
 
 
 def test_complex_matrices_are_left_to_python(make):

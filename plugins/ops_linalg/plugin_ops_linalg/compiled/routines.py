@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from core.errors import ShapeError
 from core.ir.clibrary import Array, Call, Failure, Routine
 from plugin_ops_linalg.errors import LinAlgError
 
@@ -33,6 +34,9 @@ _ARGUMENTS = {  # a function without its letter -> its arguments: c text, i inte
     "gesdd": "ciirirriririii",
     "gelqf": "iirirrii",
     "orglq": "iiirirrii",
+    "sysv": "ciiriiririi",
+    "gtsv": "iirrrrii",
+    "gbsv": "iiiiriirii",
 }
 _IN_BLAS = ("gemm", "trsm", "trsv")
 HERE = Path(__file__).parent
@@ -80,7 +84,7 @@ def address(function: str) -> int:
 
 # --- failures --------------------------------------------------------------------------------------------------------
 
-NOT_SQUARE, NO_MEMORY = -8, -9  # as in common.h; -1 and -2 say which input is not finite
+NOT_SQUARE, NO_MEMORY, BAND = -8, -9, -10  # the first two as in common.h; -1 to -3 say which input is not finite
 
 
 def failed(node: Any, failure: Failure) -> Exception:
@@ -90,6 +94,8 @@ def failed(node: Any, failure: Failure) -> Exception:
     shapes = " and ".join(map(str, failure.shapes))
     if failure.number == NOT_SQUARE:
         return LinAlgError(f"{node.op} needs square matrices, got shape {shapes}", blame=node)
+    if failure.number == BAND:
+        return ShapeError(node.op.wrong_band(failure.shapes[0][0]), blame=node)
     if failure.number < 0:
         why = f"input {-1 - failure.number} holds NaN or an infinity, so it is not finite"
     else:
@@ -188,6 +194,26 @@ def _system(function: str, libraries: tuple[str, ...], *flags: str) -> Callable[
         )
 
     return write
+
+
+def _gbsv(call: Call) -> Iterator[str]:
+    (ab, b), (x,) = call.operands, call.outputs
+    letter = LETTERS[x.dtype]
+    yield from _right_hand_side(call)
+    below, above = (str(call.attributes[name]) for name in ("below", "above"))
+    yield call.check(f"({ab.shape[0]}) != {below} + {above} + 1 ? {BAND} : 0")
+    called = ", ".join(call.function(f"{letter}{name}") for name in ("gbsv", "gtsv"))
+    sizes = f"{call.integer(ab.shape[1])}, {call.integer(b.shape[1])}"
+    given = f"{called}, {sizes}, {_matrix(call, ab)}, {x.pointer}, {below}, {above}, {_flag(call, 'check_finite')}"
+    yield from _guarded(call, f"core_{letter}solve_banded({given})", (x,))
+
+
+def _expm(call: Call) -> Iterator[str]:
+    (a,), (out,) = call.operands, call.outputs
+    letter = LETTERS[out.dtype]
+    yield from _square(call, a)
+    called = ", ".join(call.function(f"{letter}{name}") for name in ("gemm", "getrf", "getrs"))
+    yield from _guarded(call, f"core_{letter}expm({called}, {call.integer(a.shape[0])}, {out.pointer})", (out,))
 
 
 def _getri(call: Call) -> Iterator[str]:
@@ -295,6 +321,18 @@ ROUTINES = {
         _system("solve", ("getrf", "getrs"), "check_finite"),
         _helpers("solve", "copied", "lu", "solve"),
     ),
+    "sysv": _routine(
+        ("sysv",),
+        _system("solve_symmetric", ("sysv",), "lower", "check_finite"),
+        _helpers("solve_symmetric", "copied", "solve_symmetric"),
+    ),
+    "gtsv": _routine(
+        ("gtsv",),
+        _system("solve_tridiagonal", ("gtsv",), "check_finite"),
+        _helpers("solve_tridiagonal", "tridiagonal", "solve_tridiagonal"),
+    ),
+    "gbsv": _routine(("gbsv", "gtsv"), _gbsv, _helpers("solve_banded", "tridiagonal", "solve_banded")),
+    "expm": _routine(("gemm", "getrf", "getrs"), _expm, _helpers("expm", "expm")),
     "getri": _routine(("getrf", "getri"), _getri, _helpers("inverse", "lu", "inverse")),
     "getrf": _routine(("getrf",), _lu_factor, _helpers("lu_factor", "lu", "lu_factor")),
     "getrs": _routine(_TRIANGULAR, _lu_solve, _helpers("lu_solve", "lu", "triangular", "lu_solve")),

@@ -31,7 +31,7 @@ class SolveBanded(BatchedOp):
 
     __props__ = ("below", "above", "check_finite", "on_error")
     signature = "(d,n),(n,k)->(n,k)"
-    works_in = (0, 1)
+    routine, works_in = "gbsv", (0, 1)
 
     def __init__(self, below: int, above: int, check_finite: bool = True, on_error: str | None = None):
         super().__init__(on_error)
@@ -44,9 +44,11 @@ class SolveBanded(BatchedOp):
         return node
 
     def _check(self, rows: int | None, blame: Any) -> None:
-        wanted = self.below + self.above + 1
-        if rows is not None and rows != wanted:
-            raise ShapeError(f"{self} needs ab with {wanted} rows, its diagonals, got {rows}", blame=blame)
+        if rows is not None and rows != self._count:
+            raise ShapeError(self.wrong_band(rows), blame=blame)
+
+    def wrong_band(self, rows: int) -> str:
+        return f"{self} needs ab with {self._count} rows, its diagonals, got {rows}"
 
     def perform(self, node: Any, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:
         self._check(inputs[0].shape[-2], node)

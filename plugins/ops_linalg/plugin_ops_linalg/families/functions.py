@@ -49,10 +49,11 @@ class MatrixFunction(BatchedOp):
 class Expm(MatrixFunction):
     """The exponential.
 
-    Source  Scaling and squaring: Al-Mohy, Higham (2009); backward error of the order of eps.
+    Source  Scaling and squaring, backward error of the order of eps: Al-Mohy, Higham (2009); in C Higham (2005).
     """
 
     __props__ = ("on_error",)
+    routine, works_in = "expm", (0, 0)
 
     def compute(self, a: np.ndarray) -> np.ndarray:
         return scipy_linalg().expm(a)

@@ -81,7 +81,7 @@ class Solve(BatchedOp):
 
     @property
     def routine(self) -> str | None:  # type: ignore[override]
-        return "gesv" if self.assume_a == "gen" else None
+        return {"gen": "gesv", "sym": "sysv", "her": "sysv", "tridiagonal": "gtsv"}.get(self.assume_a)
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]

@@ -11,6 +11,7 @@ from core.tensor import (
     abs,
     arange,
     expand_dims,
+    eye,
     log,
     matmul,
     maximum,
@@ -21,7 +22,7 @@ from core.tensor import (
     where,
 )
 from core.tensor import sum as sum_along
-from plugin_ops_linalg.families.determinant import Det, Inv, SLogDet
+from plugin_ops_linalg.families.determinant import Adjugate, Det, Inv, SLogDet
 from plugin_ops_linalg.families.eigen import Eigh, Eigvalsh
 from plugin_ops_linalg.families.lu import LUFactor, LUInverse, LUSolve
 from plugin_ops_linalg.families.pseudoinverse import LeastSquares, Pinv
@@ -138,6 +139,17 @@ def least_squares_are_made_of_singular_vectors(graph: FunctionGraph, node: Apply
     u, s, vh = SVD(False, True, op.on_error)(a)
     reciprocals = _reciprocals(s, _eps(s) if op.cond is None else op.cond)
     return matmul(adjoint(vh), expand_dims(reciprocals, -1).astype(a.dtype) * matmul(adjoint(u), b))
+
+
+@specialize.node_rule(Adjugate)
+def adjugate_is_made_of_singular_vectors(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """adj(a) -> det(U) det(Vh) V diag(products of the other singular values) U^H: what it is, in compiled parts."""
+    (a,), op = node.inputs, node.op
+    u, s, vh = SVD(False, True, op.on_error)(a)
+    n = shape_i(s, -1)
+    others = prod(where(eye(n, dtype="bool"), 1, expand_dims(s, -2)), axis=-1).astype(a.dtype)
+    phase = Det(op.on_error)(u) * Det(op.on_error)(vh)
+    return expand_dims(phase, (-2, -1)) * matmul(adjoint(vh) * expand_dims(others, -2), adjoint(u))
 
 
 def _reciprocals(s: TensorVariable, least: float | TensorVariable) -> TensorVariable:

@@ -1,0 +1,26 @@
+/* sysv: a symmetric system, indefinite or not; x holds b, row by row. */
+
+static int64_t core_LETTERsolve_symmetric(core_LETTERsysv sysv, int64_t n, int64_t k, const REAL *a, int64_t rows,
+    int64_t columns, REAL *x, int lower, int check)
+{
+    if (check && !core_LETTERfinite(n, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    if (check && !core_LETTERfinite(n, k, x, k, 1)) return CORE_NOT_FINITE(1);
+    if (!n || !k) return 0;
+    const int order = (int)n, width = (int)k, ask = -1;
+    int info = 0, *pivots;
+    REAL room, *f = core_LETTERcopied(n, a, rows, columns, &pivots), *t;
+    if (!f) return CORE_NO_MEMORY;
+    const char *triangle = (columns == 1) == lower ? "U" : "L";
+    sysv(triangle, &order, &width, f, &order, pivots, x, &order, &room, &ask, &info);
+    const int count = (int)room + 1;
+    if (!(t = core_LETTERscratch(n * k + count, sizeof(REAL)))) {
+        free(f);
+        return CORE_NO_MEMORY;
+    }
+    core_LETTERcopy(k, n, x, 1, k, t);
+    sysv(triangle, &order, &width, f, &order, pivots, t, &order, t + n * k, &count, &info);
+    core_LETTERcopy(n, k, t, 1, n, x);
+    free(t);
+    free(f);
+    return info;
+}
