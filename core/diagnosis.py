@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from core import backend, cachedir, ops, plugins
 from core.discovery import API_GROUP, Plugin, State
-from core.errors import ArgumentError, CoreError, did_you_mean
+from core.errors import ArgumentError, CoreError, PluginError, did_you_mean
 from core.op import Op
 from core.options import config
 from core.records import Backend, Probe, load
@@ -250,22 +251,40 @@ def why(op: Any, dialect: str | None) -> list[Candidate]:
     lowerings = plugins.registries().lowerings
     attached = lowerings.candidates(op, dialect)
     always = winner(lowerings.what, (f"{op}", dialect), [entry for entry in attached if entry.record.when is None])
-    order = [Candidate("attached lowering", f"{entry.source}", _reason(entry), entry is always) for entry in attached]
+    order = [
+        Candidate(
+            f"attached {'lowering' if entry.record.fn else 'C'}", f"{entry.source}", _reason(entry), entry is always
+        )
+        for entry in attached
+    ]
+    takes_c = _has(kind, "c_code") and _takes_c(dialect)
+    by_hand = "C written by hand" if takes_c else "C written by hand, which this dialect does not take"
     for method, way, reason in (
         ("library_call", "library routine", f"for nodes that ask for one that is provided: {_providers(dialect)}"),
+        ("c_code", "own c_code", by_hand),
         ("lower", "own lower", "what it computes, once for every dialect"),
         ("kernel", "own kernel", "explicit loops, once for every dialect"),
-        ("c_code", "own c_code", "C written by hand"),
         ("perform", "host fallback", "a call back into Python, said once in a warning"),
     ):
         if _has(kind, method):
-            wins = method != "library_call" and not any(one.wins for one in order)
+            never = method == "library_call" or (method == "c_code" and not takes_c)
+            wins = not never and not any(one.wins for one in order)
             order.append(Candidate(way, _pack(op), reason, wins))
     return order
 
 
 def _has(kind: type, method: str) -> bool:
     return getattr(kind, method, None) is not getattr(Op, method, None)
+
+
+def _takes_c(dialect: str) -> bool:
+    """Whether a backend of the dialect prints functions that ops have written in C."""
+    table_ = plugins.registries().backends
+    for entry in (entry for key in table_.keys() for entry in table_.candidates(key)):
+        with suppress(PluginError):  # a backend that is broken prints nothing
+            if entry.record.dialect == dialect and getattr(entry.load(), "dialect_table", None):
+                return bool(entry.load().dialect_table.op_function)
+    return False
 
 
 def _pack(op: Any) -> str:

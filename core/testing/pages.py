@@ -77,6 +77,9 @@ def run_page(page: Path, folder: Path) -> int:
                     ran += 1
     finally:
         sys.path.remove(str(folder))
+        for name, other in list(sys.modules.items()):  # another page may have a file of that name
+            if str(getattr(other, "__file__", None) or "").startswith(str(folder)):
+                del sys.modules[name]
         if outer is None:
             del sys.modules["__page__"]
         else:

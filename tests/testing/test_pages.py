@@ -1,5 +1,7 @@
 """Pages as tests: blocks run in order, print what the page says, and raise what it says."""
 
+import sys
+
 import pytest
 
 from core.testing.pages import blocks_of, matches, needs_of, run_page
@@ -65,6 +67,7 @@ def test_a_block_with_a_title_becomes_a_file(page):
 def test_a_file_of_the_page_can_be_imported(page):
     path = page('%%%python title="mine_of_page.py"\nX = 3\n%%%\n%%%python\nfrom mine_of_page import X\nprint(X)\n%%%\n')
     assert run(path) == 1
+    assert "mine_of_page" not in sys.modules
 
 
 def test_a_traceback_names_the_line_of_the_page(page):

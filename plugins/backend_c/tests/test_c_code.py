@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 
 import core
 import core.tensor as ct
+from core import diagnosis
 from core.ccode import CCode
 from core.compile.lower import lower
 from core.errors import BackendError, CompileError, ComputeError, ContractError, CoreWarning, PluginError
@@ -547,6 +548,13 @@ def test_a_lowering_needs_one_way_and_a_dialect_for_c():
         Lowering(Negated)
     with pytest.raises(PluginError, match='needs a dialect for its c_code, such as dialect="c"'):
         Lowering(Negated, c_code=NegatedInC())
+
+
+def test_why_tells_which_dialects_take_an_ops_c():
+    shown = [(one.way, one.wins) for one in diagnosis.why(Times(), "c")]
+    assert shown == [("own c_code", True), ("host fallback", False)]
+    first, second = diagnosis.why(Times(), "opencl")
+    assert first.reason.endswith("which this dialect does not take") and second.wins
 
 
 # --- the cache --------------------------------------------------------------------------------------------------------
