@@ -44,8 +44,9 @@ def print_device_program(program: Program, dialect: Dialect) -> Printed:
 def _helpers(body: str, kernels: list[Kernel], dialect: Dialect) -> list[str]:
     """The functions that ``body`` uses, each before those that use it."""
     assert dialect.work is not None
+    qualifiers = dialect.function if dialect.work.function is None else dialect.work.function
     groups = [
-        group_text(combine, dtype, dialect.types[dtype], dialect.function, dialect.work)
+        group_text(combine, dtype, dialect.types[dtype], qualifiers, dialect.work)
         for combine, dtype in dict.fromkeys(pair for kernel in kernels for pair in lane_reductions(kernel.body))
     ]
     own = {name: text.replace("static inline", dialect.function) for name, text in HELPERS.items()}

@@ -22,6 +22,7 @@ class WorkItems:
     wide            the definition of a type of several elements: ``{name}``, ``{type}``, ``{width}``, and
                     ``{size_bytes}``, on whose multiples it lies; "" where elements are taken one by one
     pointer         the qualifier of a pointer to such a type in the memory of the device
+    function        qualifiers of the functions in which lanes meet; None: those of every other function
     shuffle         ``{x}`` of the lane whose number differs in the bits ``{d}``, within ``warp`` lanes; "" if there
                     is none.  Then a group has 1 lane, or a multiple of ``warp``.
     atomics         (combine, dtype) -> a function of a pointer and a value; what is missing is done in order
@@ -42,6 +43,7 @@ class WorkItems:
     warp: int = 1
     wide: str = ""
     pointer: str = ""
+    function: str | None = None
     atomics: Mapping[tuple[Combine, str], str] = field(default_factory=dict)
     helpers: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,7 +98,7 @@ def group_text(combine: Combine, dtype: str, ctype: str, function: str, work: Wo
     def taken(a: str, b: str) -> str:
         return f"({ctype})({COMBINED[combine].format(a=a, b=b)})"
 
-    head = f"{function} {ctype} {name}({ctype} value, {work.local_pointer}{ctype} *memory)\n{{"
+    head = f"{function} {ctype} {name}({ctype} value, {work.local_pointer}{ctype} *memory)\n{{".lstrip()
     body = _by_shuffles(ctype, work, taken) if work.shuffle else _by_halves(work, taken)
     return "\n".join([head, *(f"    {line}" for line in body), "}"])
 
