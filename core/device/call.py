@@ -11,9 +11,11 @@ import numpy as np
 
 from core import dtypes
 from core.device.array import DeviceArray, on_host
-from core.device.contract import Block
+from core.device.edges import Wrapped
 from core.device.lengths import Lengths
 from core.device.prepare import Prepared, grid_of, library_command
+from core.device.repeat import Repeat
+from core.device.space import described, what
 from core.device.stretches import Stretch
 from core.errors import IndexOutOfBounds, ShapeError
 from core.ir.expr import Expr
@@ -21,18 +23,8 @@ from core.ir.nodes import Kernel
 from core.ir.program import CheckStep, GuardFailed, HostStep, KernelStep, LibraryStep, Value
 from core.ir.run import holds
 
-_PREPARED = 16  # sets of lengths for which a stretch stays prepared
+PREPARED = 16  # sets of lengths for which a stretch stays prepared
 _LARGEST = 1 << 48  # bytes of one array: more is a mistake, of a shape that was read from memory
-_WORTH_WRAPPING = 1 << 16  # bytes from which an array is used where it lies, on a device that can
-
-
-class _Wrapped:
-    """An array of the host as the memory of a device that shares it."""
-
-    __slots__ = ("block",)
-
-    def __init__(self, block: Block):
-        self.block = block
 
 
 class Call:
@@ -40,6 +32,7 @@ class Call:
 
     def __init__(self, owner: Any, arrays: Sequence[Any], fetched: tuple[bool, ...]):
         self.owner, self.program, self.space, self.device = owner, owner.program, owner.space, owner.device
+        self.edges = owner.edges
         self.fetched = fetched
         self.arrays = [a if type(a) is not DeviceArray or a.space is owner.space else a.numpy() for a in arrays]
         self.waits = owner.checks or True in fetched
@@ -49,7 +42,6 @@ class Call:
         self._lengths: Lengths | None = None
         self._flags: list[tuple[CheckStep, np.ndarray]] = []
         self._shapes: dict[Value, tuple[int, ...]] = {}
-        self._wrapped: list[Value] = []
         self._used: list[Prepared] = []
         self._results: list[Any] = []
 
@@ -58,7 +50,7 @@ class Call:
     def queue(self) -> None:
         """Queue everything.  Errors: GuardFailed; DeviceError, IndexOutOfBounds and what a host op raises."""
         for k, value in self.owner.staged:
-            self.memory[value] = self._staged(value, self.arrays[k])
+            self.memory[value] = self.edges.arrived(value, self.arrays[k], self.waits)
         for value, constant in self.owner.constants.items():
             self.memory[value] = constant.memory
         for stretch in self.owner.stretches:
@@ -77,30 +69,11 @@ class Call:
                 self._call_python(stretch.host)
         self._collect()
 
-    def _staged(self, value: Value, array: Any) -> Any:
-        """Where an input lies on the device, after its copy there was queued."""
-        if type(array) is DeviceArray:
-            return array.memory
-        if self.waits and self.space.facts.shares_memory and array.nbytes >= _WORTH_WRAPPING:
-            block = self._wrap(array)
-            if block is not None:
-                self._wrapped.append(value)
-                return _Wrapped(block)
-        size = array.size * dtypes.size_bytes(value.dtype)
-        memory = self.owner.keep(("input", value), size, partial(_described, value, array.shape))
-        self.space.upload(memory, array, keep=self.waits)
-        return memory
-
-    def _wrap(self, array: np.ndarray) -> Block | None:
-        if not array.flags.c_contiguous or self.space.stored_dtype(array.dtype.name) != array.dtype:
-            return None
-        return self.device.wrap(array)
-
     def _again(self, prepared: Prepared) -> None:
         """Put what this call brings where the steps look for it."""
         for value, shape in prepared.outputs:
             self._shapes[value] = shape
-            self.memory[value] = self._output(value, shape)
+            self.memory[value] = self.edges.home(value, shape, self.fetched)
         for value, home in prepared.homes:
             self.memory[value] = self.memory[home]
         self.memory.update(prepared.slots)
@@ -139,7 +112,7 @@ class Call:
                 prepared.commands.append(library_command(step, routine, self.space, prepared, lengths))
             elif isinstance(step, CheckStep):
                 prepared.checks.append(step)
-        while len(stretch.prepared) >= _PREPARED:
+        while len(stretch.prepared) >= PREPARED:
             del stretch.prepared[next(iter(stretch.prepared))]
         stretch.prepared[self.key] = prepared
         return prepared
@@ -156,31 +129,23 @@ class Call:
     def _place(self, prepared: Prepared, value: Value, shape: tuple[int, ...]) -> None:
         """Memory for a value that a step writes."""
         if any(n < 0 for n in shape):
-            raise ShapeError(f"{_what(value)} needs lengths of 0 or more, got shape {shape}", blame=value.node)
+            raise ShapeError(f"{what(value)} needs lengths of 0 or more, got shape {shape}", blame=value.node)
         size = math.prod(shape) * dtypes.size_bytes(value.dtype)
         if size > _LARGEST:
-            raise MemoryError(f"{_described(value, shape)} needs {size} bytes, more than there are")
+            raise MemoryError(f"{described(value, shape)} needs {size} bytes, more than there are")
         home = self.program.kept_in.get(value, value)
         if home in self.owner.made:
             if home not in self.memory:
                 prepared.outputs.append((home, shape))
                 self._shapes[home] = shape
-                self.memory[home] = self._output(home, shape)
+                self.memory[home] = self.edges.home(home, shape, self.fetched)
             if home is not value:
                 prepared.homes.append((value, home))
                 self.memory[value] = self.memory[home]
         else:
             slot = self.program.slots[value]
-            memory = self.owner.keep(("slot", slot), size, partial(_described, value, shape))
+            memory = self.edges.keep(("slot", slot), size, value, shape)
             prepared.slots[value] = self.memory[value] = memory
-
-    def _output(self, value: Value, shape: tuple[int, ...]) -> Any:
-        """Memory for an output: its own where it is given away, else that of the last call, or the result itself."""
-        size = math.prod(shape) * dtypes.size_bytes(value.dtype)
-        who = partial(_described, value, shape)
-        if not all(f for f, out in zip(self.fetched, self.program.outputs, strict=True) if out is value):
-            return self.space.pool.take(size, who)
-        return self.owner.keep(("output", value), size, who)
 
     # --- elements on the host ---------------------------------------------------------------------------------------
 
@@ -214,7 +179,7 @@ class Call:
             self.key += (array.shape,)
             if value in self.owner.asked:
                 size = array.size * dtypes.size_bytes(value.dtype)
-                self.memory[value] = self.space.pool.take(size, partial(_described, value, array.shape))
+                self.memory[value] = self.space.pool.take(size, partial(described, value, array.shape))
                 self.space.upload(self.memory[value], array)
 
     def _wait(self) -> None:
@@ -227,7 +192,7 @@ class Call:
     # --- results ----------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        """Queue the copies of what goes back to the host."""
+        """Queue the copies of what goes back to the host; ``_results`` are what gives it."""
         given: dict[Value, DeviceArray] = {}
         for fetched, value in zip(self.fetched, self.program.outputs, strict=True):
             if value not in self.owner.made and value not in self.owner.constants:
@@ -235,7 +200,9 @@ class Call:
                 continue
             shape, dtype, memory = self._shape(value), np.dtype(value.dtype), self.memory[value]
             if fetched:
-                self._results.append(self.space.download(memory, shape, dtype))
+                lend = value in self.owner.lent
+                leaving = self.edges.leaving(memory, shape, dtype)
+                self._results.append(partial(self.edges.left, leaving, shape, dtype, lend))
             else:
                 self._results.append(given.setdefault(value, DeviceArray(self.space, memory, shape, dtype)))
 
@@ -258,25 +225,16 @@ class Call:
         """The outputs, when they are there.  Errors: IndexOutOfBounds, DeviceError."""
         if self.waits:
             self._wait()
-        for prepared in self._used if self._wrapped else ():
-            for value in self._wrapped:  # nobody's arrays are kept
-                prepared.memory.pop(value, None)
-        return [
-            array if type(array) is DeviceArray else array.astype(value.dtype, copy=False)
-            for array, value in zip(self._results, self.program.outputs, strict=True)
-        ]
+        return [one() if type(one) is partial else one for one in self._results]
+
+    def repeat(self) -> Repeat:
+        """The next call with these lengths, of a program that can be repeated."""
+        return Repeat(self.owner, self._used[0], self.fetched, [self._shape(v) for v in self.program.outputs])
 
     def close(self) -> None:
         """Let go of everything: what asks for lengths leads back here, and memory must not wait for garbage."""
+        for prepared in self._used:
+            prepared.forget(Wrapped)  # nobody's arrays are kept
         self._lengths = None
         self._used.clear()
         self.memory.clear()
-
-
-def _what(value: Value) -> str:
-    """How messages call a value."""
-    return str(value.node.op) if value.node is not None else str(value)
-
-
-def _described(value: Value, shape: tuple[int, ...]) -> str:
-    return f"{_what(value)} of shape {shape} and dtype {value.dtype}"

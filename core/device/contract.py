@@ -23,12 +23,24 @@ Pointer: TypeAlias = Any  # what the driver takes for memory: an integer address
 
 
 class Block:
-    """Memory on a device.  ``pointer`` is the driver's own; ``size_bytes`` is what was asked for, never 0."""
+    """Memory on a device.  ``pointer`` is the driver's own; ``size_bytes`` is what was asked for, never 0.
 
-    __slots__ = ("pointer", "size_bytes", "__weakref__")
+    host  the same bytes as the host sees them, which it may touch while ``Device.idle``; None where it sees none
+    """
 
-    def __init__(self, pointer: Pointer, size_bytes: int):
-        self.pointer, self.size_bytes = pointer, size_bytes
+    __slots__ = ("host", "pointer", "size_bytes", "_view", "__weakref__")
+
+    def __init__(self, pointer: Pointer, size_bytes: int, host: np.ndarray | None = None):
+        self.pointer, self.size_bytes, self.host = pointer, size_bytes, host
+        self._view = np.empty(0, "uint8")
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """The first bytes of ``host`` as an array."""
+        view = self._view
+        if view.shape != shape or view.dtype is not dtype:
+            assert self.host is not None
+            view = self._view = np.ndarray(shape, dtype, buffer=self.host)
+        return view
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Facts:
     dialect        how its language spells things, without the dtypes that it lacks
     stored         dtypes that lie in its memory as another one: ``{"float64": "float32"}`` under a policy
     memory_bytes   all of its memory;  largest_bytes: the largest single block
-    shares_memory  its memory is the host's, so that arrays can be used where they lie (``Device.wrap``)
+    shares_memory  its memory is the host's: blocks have ``host``, and arrays can be used where they lie (``wrap``)
     """
 
     name: str
@@ -89,6 +101,10 @@ class Device(Protocol):
 
     facts: Facts
     lock: RLock
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or running, so that the host may touch memory that both see."""
 
     def build(self, source: Source) -> Any:
         """Code that ``launcher`` takes, from the driver's cache or compiled now.  Errors: CompileError."""

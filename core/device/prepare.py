@@ -54,6 +54,11 @@ class Prepared:
         for launcher, position in self._uses.get(value, ()):
             launcher.set(position, memory.block)
 
+    def forget(self, kind: type) -> None:
+        """Memory of that kind serves one call."""
+        for value in [value for value, memory in self.memory.items() if type(memory) is kind]:
+            del self.memory[value]
+
     def queue(self) -> None:
         """Errors: DeviceError."""
         if self._replays is not None and len(self.commands) > 1:

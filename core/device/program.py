@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from core.device.array import DeviceArray
-from core.device.call import Call
+from core.device.call import PREPARED, Call
 from core.device.contract import Source
-from core.device.pool import Memory
+from core.device.edges import Edges
+from core.device.repeat import Repeat, can_repeat
 from core.device.space import Space
 from core.device.stretches import split
 from core.ir.cdevice import print_device_program
@@ -37,7 +38,10 @@ class DeviceProgram:
         self.staged = [(k, value) for k, value in enumerate(program.inputs) if value in self.asked]
         self.checks = any(isinstance(step, CheckStep) for step in program.steps)
         self.stretches = split(program, self.launches)
-        self._kept: dict[Any, Memory] = {}  # slots, staged inputs, fetched outputs: the largest so far
+        self.edges = Edges(program, space)
+        self.lent = {value for value in self.made if program.outputs.count(value) == 1}
+        self._repeats: dict[tuple, Repeat] = {}
+        self._can_repeat = can_repeat(self)
         space.pool.under_pressure.add(self)
 
     def __call__(self, arrays: Sequence[Any]) -> list[np.ndarray]:
@@ -46,20 +50,36 @@ class DeviceProgram:
 
     def run(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
         """The outputs: where ``fetched``, as NumPy arrays, else as arrays on this device."""
+        repeat = self._repeats.get((fetched, *[a.shape for a in arrays]))
+        return self._first(arrays, fetched) if repeat is None else self._again(repeat, arrays)
+
+    def _again(self, repeat: Repeat, arrays: Sequence[Any]) -> list[Any]:
+        with self.device.lock:
+            if self.space.facts.shares_memory:  # results lie where the next call would write
+                try:
+                    return repeat.results(*repeat.queue(arrays))
+                finally:
+                    repeat.close()
+            queued = repeat.queue(arrays)
+        return repeat.results(*queued)
+
+    def _first(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
+        """A call with lengths that were not met, or of a program that cannot be repeated."""
         call = Call(self, arrays, fetched)
         try:
             with self.device.lock:
                 call.queue()
-            return call.results()
+                if self.space.facts.shares_memory:
+                    results = call.results()
+            if not self.space.facts.shares_memory:
+                results = call.results()
+            if self._can_repeat:
+                while len(self._repeats) >= PREPARED:
+                    del self._repeats[next(iter(self._repeats))]
+                self._repeats[call.key] = call.repeat()
+            return results
         finally:
             call.close()
-
-    def keep(self, key: Any, size_bytes: int, who: Callable[[], str]) -> Memory:
-        """Memory that the next call uses again: for one key, as much as was ever asked for."""
-        memory = self._kept.get(key)
-        if memory is None or memory.block.size_bytes < size_bytes:
-            memory = self._kept[key] = self.space.pool.take(size_bytes, who)
-        return memory
 
     def place(self, array: np.ndarray) -> DeviceArray:
         """An array on the device, for programs that will read it again."""
@@ -73,4 +93,5 @@ class DeviceProgram:
         with self.device.lock:
             for stretch in self.stretches:
                 stretch.prepared.clear()
-            self._kept.clear()
+            self._repeats.clear()
+            self.edges.free()

@@ -9,8 +9,9 @@ import numpy as np
 
 from core import dtypes
 from core.device.array import DeviceArray
-from core.device.contract import Device
+from core.device.contract import Block, Device
 from core.device.pool import Memory, Pool
+from core.ir.program import Value
 
 _KEPT_SHARE = 4  # of a device's memory, one part in so many may lie unused in the pool
 
@@ -33,14 +34,23 @@ class Space:
         return size
 
     def upload(self, memory: Memory, array: np.ndarray, keep: bool = False) -> None:
-        """Queue a copy of any array to memory that is large enough; see Device.upload."""
-        stored = self.stored_dtype(array.dtype.name)
+        """Put a copy of any array into memory that is large enough: now, or in the queue; see Device.upload."""
+        stored = array.dtype if not self.facts.stored else self.stored_dtype(array.dtype.name)
+        if memory.block.host is not None and self.device.idle:
+            np.copyto(memory.block.array(array.shape, stored), array, casting="same_kind")
+            return
         if stored != array.dtype:
             array, keep = array.astype(stored), False
         if not array.flags.c_contiguous:
             array, keep = np.ascontiguousarray(array), False
         if array.size:
             self.device.upload(memory.block, array, keep)
+
+    def wrap(self, array: np.ndarray) -> Block | None:
+        """An array of the host as a block, without a copy; None where that cannot be.  See Device.wrap."""
+        if not array.flags.c_contiguous or array.dtype.name in self.facts.stored:
+            return None
+        return self.device.wrap(array)
 
     def place(self, array: np.ndarray) -> DeviceArray:
         """A copy of an array on the device.  Errors: DeviceMemoryError."""
@@ -56,13 +66,52 @@ class Space:
             self.device.download(memory.block, array)
         return array
 
+    def seen(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """The elements of memory that the host sees, as they are now."""
+        return memory.block.array(shape, dtype if not self.facts.stored else self.stored_dtype(dtype.name))
+
+    def lent(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """The same as an array of its own, which holds the memory as long as it lives."""
+        return np.asarray(_Lent(memory, shape, self.stored_dtype(dtype.name)))
+
     def fetch(self, arrays: Sequence[DeviceArray]) -> list[np.ndarray]:
-        """Copies on the host, when everything that is queued has run."""
+        """The elements on the host, when everything that is queued has run: in place where both see them."""
         with self.device.lock:
-            found = [self.download(one.memory, one.shape, one.dtype) for one in arrays]
+            found = [
+                None if one.memory.block.host is not None else self.download(one.memory, one.shape, one.dtype)
+                for one in arrays
+            ]
         self.device.synchronize()
-        return [found_one.astype(one.dtype, copy=False) for found_one, one in zip(found, arrays, strict=True)]
+        return [
+            (self.lent(one.memory, one.shape, one.dtype) if copied is None else copied).astype(one.dtype, copy=False)
+            for copied, one in zip(found, arrays, strict=True)
+        ]
 
     def holds(self, value: Any) -> bool:
         """Whether a value is an array in this memory."""
         return type(value) is DeviceArray and value.space is self
+
+
+class _Lent:
+    """What NumPy makes an array of: memory that goes back to its pool when the last such array is gone."""
+
+    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype):
+        host = memory.block.host
+        assert host is not None
+        self.memory = memory
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (host.ctypes.data, False),
+        }
+
+
+def what(value: Value) -> str:
+    """How messages call a value."""
+    return str(value.node.op) if value.node is not None else str(value)
+
+
+def described(value: Value, shape: tuple[int, ...]) -> str:
+    """A value of a call, for messages about its memory."""
+    return f"{what(value)} of shape {shape} and dtype {value.dtype}"

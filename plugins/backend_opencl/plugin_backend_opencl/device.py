@@ -30,6 +30,7 @@ class ClDevice:
 
     def __init__(self, device: Any, options: Mapping[str, Any]):
         self.lock = RLock()
+        self.queued = self._finished = 0  # commands, so far
         self.cl_device = device
         self.facts = facts_of(device, options)
         try:
@@ -44,20 +45,37 @@ class ClDevice:
         return building.build(self._context, self.cl_device, self.facts, source)
 
     def launcher(self, code: Any, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
-        return Launcher(self._queue, cl.Kernel(code, name), arguments, grid, self.facts.name)
+        return Launcher(self, self._queue, cl.Kernel(code, name), arguments, grid)
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
     def allocate(self, size_bytes: int) -> Block:
         try:
+            host = self._shared(size_bytes) if self.facts.shares_memory else None
+            if host is not None:
+                flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+                return Block(cl.Buffer(self._context, flags, hostbuf=host), size_bytes, host)
             buffer = cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size_bytes)
             cl.enqueue_fill_buffer(self._queue, buffer, np.zeros(1, "uint8"), 0, 1)  # it may fail only at its first use
-        except cl.Error as error:
+        except (cl.Error, MemoryError) as error:
             raise named(error, self.facts.name, f"cannot give {size_bytes} bytes") from error
         return Block(buffer, size_bytes)
 
+    def _shared(self, size_bytes: int) -> np.ndarray:
+        """Memory that the host may touch whenever the device does not (OpenCL 2.0, 5.6: fine-grain buffers)."""
+        if size_bytes > self.facts.largest_bytes:
+            raise MemoryError("INVALID_BUFFER_SIZE")
+        flags = cl.svm_mem_flags.READ_WRITE | cl.svm_mem_flags.SVM_FINE_GRAIN_BUFFER
+        return cl.svm_empty(self._context, flags, size_bytes, "uint8", alignment=_BOUNDARY)
+
     def release(self, block: Block) -> None:
+        if block.host is not None and not self.idle:
+            self.synchronize()
         block.pointer.release()
+
+    @property
+    def idle(self) -> bool:
+        return self.queued == self._finished
 
     def upload(self, block: Block, array: np.ndarray, keep: bool) -> None:
         source = array if keep else array.copy()  # the copy lives as long as the event that pyopencl attaches it to
@@ -72,34 +90,38 @@ class ClDevice:
     def _copied(self, target: Any, source: Any, what: str, **how: Any) -> None:
         if "byte_count" not in how:
             how["is_blocking"] = False
+        self.queued += 1
         try:
             cl.enqueue_copy(self._queue, target, source, **how)
         except cl.Error as error:
             raise named(error, self.facts.name, what) from error
 
     def wrap(self, array: np.ndarray) -> Block | None:
-        if not self.facts.shares_memory or not array.flags.writeable or array.ctypes.data % _ALIGNED:
+        if not self.facts.shares_memory or array.ctypes.data % _ALIGNED:
             return None
-        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+        flags = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
         try:
             return Block(cl.Buffer(self._context, flags, hostbuf=array), array.nbytes)
         except cl.Error:
             return None
 
     def synchronize(self) -> None:
+        queued = self.queued
         try:
             self._queue.finish()
+            self._finished = max(self._finished, queued)
         except cl.Error as error:
             raise named(error, self.facts.name, "failed to run what was queued") from error
 
 
-_ALIGNED = 16
+_ALIGNED = 16  # bytes, of NumPy's arrays
+_BOUNDARY = 128  # bytes: the largest vector of OpenCL C, 16 doubles
 
 
 class Launcher:
     """A kernel with its arguments and its grid."""
 
-    def __init__(self, queue: Any, kernel: Any, arguments: Sequence[Block | int], grid: Grid, device: str):
+    def __init__(self, device: ClDevice, queue: Any, kernel: Any, arguments: Sequence[Block | int], grid: Grid):
         self._queue, self._kernel, self._device = queue, kernel, device
         (gx, gy), (x, y) = grid.groups, grid.group
         self._global, self._local = (gx * x, gy * y), (x, y)
@@ -113,14 +135,18 @@ class Launcher:
         self._kernel.set_arg(position, block.pointer)
 
     def __call__(self) -> None:
+        self._device.queued += 1
         try:
             cl.enqueue_nd_range_kernel(self._queue, self._kernel, self._global, self._local)
         except cl.Error as error:
-            raise named(error, self._device, f"cannot run kernel {self._kernel.function_name}") from error
+            name = self._device.facts.name
+            raise named(error, name, f"cannot run kernel {self._kernel.function_name}") from error
 
 
 def named(error: Any, device: str, what: str) -> DeviceError:
-    """An error of pyopencl as one of ours."""
+    """An error of pyopencl, or of Python for want of memory, as one of ours."""
+    if not isinstance(error, cl.Error):
+        return DeviceMemoryError(f"OpenCL device {device} {what}: {error}")
     code = cl.status_code.to_string(error.code, "error %d")
     kind = DeviceMemoryError if code in _NO_MEMORY else DeviceLost if code in _LOST else DeviceError
     return kind(f"OpenCL device {device} {what}: {code} ({error})")
@@ -173,8 +199,16 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
         stored=stored,
         memory_bytes=device.global_mem_size,
         largest_bytes=device.max_mem_alloc_size,
-        shares_memory=is_cpu and bool(device.host_unified_memory),
+        shares_memory=is_cpu and bool(device.host_unified_memory) and _is_fine_grained(device),
     )
+
+
+def _is_fine_grained(device: Any) -> bool:
+    """Whether host and device may look at one buffer without mapping it (OpenCL 2.0)."""
+    try:
+        return bool(device.svm_capabilities & cl.device_svm_capabilities.FINE_GRAIN_BUFFER)
+    except cl.Error:  # a device of OpenCL 1
+        return False
 
 
 PRAGMAS = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n{int64}"

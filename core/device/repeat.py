@@ -1,0 +1,78 @@
+"""A call with lengths that were met before: nothing is looked up or computed but where arrays lie.
+
+Only programs that are one stretch, without Python in the middle or lengths that are read from memory, are called so;
+the first call, and every call of the others, is in call.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from core.device.array import DeviceArray
+from core.device.edges import Wrapped
+from core.device.prepare import Prepared
+from core.errors import IndexOutOfBounds
+
+_BOOL = np.dtype("bool")
+
+
+def can_repeat(owner: Any) -> bool:
+    """Whether calls of a program differ in nothing but where arrays lie, once their lengths are known."""
+    (first, *rest) = owner.stretches
+    one = not rest and first.host is None and not first.reads
+    return one and all(value in owner.made and value not in owner.constants for value in owner.program.outputs)
+
+
+class Repeat:
+    """Calls of one program, for certain lengths.  ``shapes`` are those of its outputs."""
+
+    def __init__(self, owner: Any, prepared: Prepared, fetched: tuple[bool, ...], shapes: Sequence[tuple[int, ...]]):
+        self.owner, self.space, self.device, self.edges = owner, owner.space, owner.space.device, owner.edges
+        self.prepared, self.fetched = prepared, fetched
+        self.waits = owner.checks or True in fetched
+        self._results = [
+            (value, shape, np.dtype(value.dtype), goes, value in owner.lent)
+            for value, shape, goes in zip(owner.program.outputs, shapes, fetched, strict=True)
+        ]
+
+    def queue(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Queue everything: what ``results`` takes.  Errors: DeviceError."""
+        prepared, edges = self.prepared, self.edges
+        for k, value in self.owner.staged:
+            prepared.put(value, edges.arrived(value, arrays[k], self.waits))
+        for value, shape in prepared.outputs:
+            prepared.put(value, edges.home(value, shape, self.fetched))
+        for value, home in prepared.homes:
+            prepared.put(value, prepared.memory[home])
+        prepared.queue()
+        memory = prepared.memory
+        flags = [edges.leaving(memory[step.value], (), _BOOL) for step in prepared.checks]
+        leaving = [
+            edges.leaving(memory[value], shape, dtype) if goes else memory[value]
+            for value, shape, dtype, goes, _ in self._results
+        ]
+        return flags, leaving
+
+    def results(self, flags: Sequence[Any], leaving: Sequence[Any]) -> list[Any]:
+        """The outputs, when they are there.  Errors: IndexOutOfBounds, DeviceError."""
+        if self.waits:
+            self.device.synchronize()
+            for step, flag in zip(self.prepared.checks, flags, strict=True):
+                if self.edges.left(flag, (), _BOOL, False)[()]:
+                    raise IndexOutOfBounds(step.message, blame=step.node)
+        given: dict[Any, DeviceArray] = {}
+        found = []
+        for one, (value, shape, dtype, goes, lend) in zip(leaving, self._results, strict=True):
+            if goes:
+                found.append(self.edges.left(one, shape, dtype, lend))
+            else:
+                found.append(given.setdefault(value, DeviceArray(self.space, one, shape, dtype)))
+        return found
+
+    def close(self) -> None:
+        """Forget the arrays of the call."""
+        if self.space.facts.shares_memory:
+            self.prepared.forget(Wrapped)
