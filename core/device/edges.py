@@ -14,9 +14,7 @@ from core.device.pool import Memory
 from core.device.space import Space, described
 from core.ir.program import Program, Value
 
-_WORTH_SHARING = (
-    1 << 16
-)  # bytes from which an array is used where it lies, on a device that can: a copy is quicker below
+_WORTH_SHARING = 1 << 16  # bytes from which an array is used where it lies, on a device that can; else it is copied
 
 
 class Wrapped:

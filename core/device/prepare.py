@@ -82,6 +82,8 @@ def grid_of(kernel: Kernel, target: Target, warp: int, lengths: Lengths) -> Grid
         lanes = _power_of_two(min(count, target.lanes), warp)
         return Grid((min(-(-count // lanes), target.units * target.waves), 1), (lanes, 1))
     wanted = max((_at_most(extent, lengths, target.lanes) for extent in lane_extents(kernel)), default=target.lanes)
+    if wanted <= 1 and not target.packs_rows:
+        return Grid((1, min(count, _LARGEST_Y)), (1, 1))
     if wanted <= 1:
         rows = _power_of_two(min(count, target.lanes), warp)
         return Grid((1, min(-(-count // rows), target.units * target.waves, _LARGEST_Y)), (1, rows))

@@ -8,13 +8,14 @@ integers that are 0 or -1, as many bytes wide as what was compared.  What has no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from core import dtypes
 from core.ir.axes import stride_of
 from core.ir.cwork import COMBINED
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, Code, Combine, Expr, const, walk
-from core.ir.nodes import Assign, Let, Local, Loop, Statement, Store
+from core.ir.nodes import Assign, Let, Local, Loop, LoopKind, Statement, Store, statements
 
 _INTEGER_OF_SIZE = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
 _INFIX = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.AND, Code.OR, Code.XOR})
@@ -31,8 +32,7 @@ class _Scalar(Exception):
 
 def vector_loop(printer: Any, loop: Loop, indent: str) -> list[str] | None:
     """The lines of a loop, by a Printer of core.ir.cfamily; None where it must stay as it is."""
-    plain = all(isinstance(statement, (Let, Assign, Store)) for statement in loop.body)
-    if not plain or loop.start is not const(0):
+    if not _is_plain(loop.body) or loop.start is not const(0):
         return None
     try:
         return _Vectors(printer, loop, *_lanes(loop)).lines(indent)
@@ -40,15 +40,26 @@ def vector_loop(printer: Any, loop: Loop, indent: str) -> list[str] | None:
         return None
 
 
+def _is_plain(body: Sequence[Statement]) -> bool:
+    """Whether there are no conditions, and loops inside run in order, all lanes together."""
+    return all(
+        isinstance(s, (Let, Assign, Store))
+        or (isinstance(s, Loop) and s.kind is LoopKind.ORDER and not s.reverse and _is_plain(s.body))
+        for s in body
+    )
+
+
 def _lanes(loop: Loop) -> tuple[int, int]:
     """How many lanes a register has for what the loop computes, and how many registers to fill side by side.
 
     Never more than a register: PoCL on x86 passes longer vectors to functions in a way that its own code does not take.
     """
-    values = [statement.value for statement in loop.body if isinstance(statement, (Let, Assign, Store))]
+    values = [statement.value for statement in statements(loop.body) if isinstance(statement, (Let, Assign, Store))]
     parts = walk(values, into=lambda e: e.code is not Code.LOAD)
     lanes = min(_REGISTER_BYTES // max(dtypes.size_bytes(e.dtype) for e in parts), 16)
     calls = any(e.code in (Code.CALL, Code.POW) for e in parts)
+    if loop.width > 1:
+        return lanes, max(loop.width // lanes, 1)
     return lanes, _SIDE_BY_SIDE if loop.reductions and not calls and len(parts) < _SMALL_BODY else 1
 
 
@@ -59,7 +70,7 @@ class _Vectors:
         self.printer, self.loop, self.lanes, self.copies = printer, loop, lanes, copies
         self.copy = 0
         self.bases = printer.dialect.vectors
-        self.inside = {s.local: s for s in loop.body if isinstance(s, (Let, Assign))}
+        self.inside = {s.local: s for s in statements(loop.body) if isinstance(s, (Let, Assign))}
         self.masks: dict[Local, int] = {}  # locals that are truth, and how many bytes wide
         self._done: dict[Expr, tuple[str, int]] = {}
         self._named: list[str] = []  # declarations that the statement at hand needs before it
@@ -72,7 +83,7 @@ class _Vectors:
         for copy in range(self.copies):
             self.copy = copy
             starts += [self._start(combine, local) for combine, local in loop.reductions]
-            body += self._body(i)
+        body += self._block(loop.body, i)
         folds = [line for combine, local in loop.reductions for line in self._fold(combine, local)]
         rest = printer.lines(loop.body, indent + " " * 8)
         step, inner = self.lanes * self.copies, indent + "    "
@@ -90,13 +101,37 @@ class _Vectors:
             f"{indent}}}",
         ]
 
-    def _body(self, i: str) -> list[str]:
-        """The statements for one vector, ``copy`` vectors further on."""
+    def _block(self, body: Sequence[Statement], i: str) -> list[str]:
+        """Statements for all copies of the vector: what stands between loops is written for one after the other."""
+        lines: list[str] = []
+        for is_loop, group in groupby(body, key=lambda statement: isinstance(statement, Loop)):
+            if is_loop:
+                for loop in group:
+                    lines += self._inner(loop, i)  # type: ignore[arg-type]
+                continue
+            straight = list(group)
+            for copy in range(self.copies):
+                self.copy = copy
+                lines += self._body(straight, i)
+        return lines
+
+    def _inner(self, loop: Loop, i: str) -> list[str]:
+        """A loop that all lanes run together."""
+        if not self._is_uniform(loop.extent) or not self._is_uniform(loop.start) or loop.reductions:
+            raise _Scalar
+        k, index = self.printer.names.of(loop.variable, loop.variable.payload), self.printer.type(INDEX_DTYPE)
+        start, n = self._scalar(loop.start), self._scalar(loop.extent)
+        n = f"({n})" if "?" in n else n
+        body = self._block(loop.body, i)
+        return [f"for ({index} {k} = {start}; {k} < {n}; {k}++) {{", *(f"    {line}" for line in body), "}"]
+
+    def _body(self, body: Sequence[Statement], i: str) -> list[str]:
+        """Statements without loops for one vector, ``copy`` vectors further on."""
         self._done.clear()
         known, lines = self.printer.known, []
         if self.copy:
             known[self.loop.variable] = f"({i} + {self.copy * self.lanes})"
-        for statement in self.loop.body:
+        for statement in body:
             own = self._statement(statement)
             lines += [*self._named, *own]
             self._named = []

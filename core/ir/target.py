@@ -15,6 +15,8 @@ class Target:
                 device), so each work-item takes a contiguous piece and nothing waits for anything
     waves       how many times ``units`` groups are worth starting where the work is cut into equal shares: with several
                 waves of them, the last ones leave less of the hardware idle
+    packs_rows  whether a group may take several rows that need one lane each: its work-items then leave a loop at
+                different times, which compilers for CPUs as devices do not bear where the loop could have barriers
     piece       how many elements are worth a work-item of their own
     has_float64 whether sums of float32 may be taken in float64
     threads     whether chunks of a loop may run at once on the host (core/ir/parallel.py)
@@ -25,6 +27,7 @@ class Target:
     units: int = 0
     waves: int = 1
     lanes: int = 1
+    packs_rows: bool = True
     piece: int = 1024
     has_float64: bool = True
     threads: bool = False

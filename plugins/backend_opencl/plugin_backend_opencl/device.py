@@ -179,6 +179,7 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
     target = Target(
         units=device.max_compute_units * (_PIECES if in_pieces else _GROUPS),
         lanes=lanes,
+        packs_rows=bool(device.type & cl.device_type.GPU),
         has_float64=has_float64,
         atomics=frozenset()
         if in_pieces or options["opencl.deterministic"]

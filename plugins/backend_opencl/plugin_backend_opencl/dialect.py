@@ -91,7 +91,7 @@ WORK = WorkItems(
     local="__local ",
     local_pointer="__local ",
     # PoCL 3.0 compiles a static function with a barrier, called twice in a loop, to code that gives wrong numbers or
-    # crashes; the same function without "static" is right (tests/test_pocl.py)
+    # crashes; the same function without "static" is right (tests/test_pocl.py shows it)
     function="",
     atomics=ATOMICS,
     helpers=HELPERS,

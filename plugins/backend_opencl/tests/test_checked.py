@@ -22,8 +22,9 @@ def run(schedule, **environment):
     )
 
 
-def test_the_sample_is_right_on_the_device_at_hand():
-    done = run("auto")
+@pytest.mark.parametrize("schedule", ["auto", "pieces", pytest.param("groups", marks=pytest.mark.slow)])
+def test_the_sample_is_right_on_the_device_at_hand(schedule):
+    done = run(schedule)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("as it should be") == 9
 
