@@ -15,7 +15,7 @@ import numpy as np
 
 from core import plugins
 from core.compile.interpreter import Interpreted, host_call
-from core.compile.lower import c_of, lower
+from core.compile.lower import c_for_python_of, lower
 from core.device.array import on_host
 from core.errors import CoreError, IndexOutOfBounds, PluginError, ShapeError
 from core.graph import Apply, FunctionGraph
@@ -62,7 +62,7 @@ class Dispatcher:
     def _host(self, node: Apply) -> Callable[[Sequence[Any]], list[Any]]:
         """What computes a node outside of the program: its C that needs Python's lock, or Python."""
         if node not in self._hosts:
-            code = c_of(node, self._driver.dialect_table)
+            code = c_for_python_of(node, self._driver.dialect_table)
             self._hosts[node] = host_call(node, None if code is None else self._driver.c_op(node, code))
         return self._hosts[node]
 

@@ -96,7 +96,8 @@ def _expected(out: Variable) -> tuple[np.dtype, int, Any] | None:
 def host_call(node: Apply, perform: Perform | None = None) -> Callable[[Sequence[Any]], list[Any]]:
     """A function from the inputs of a node to its outputs.  Errors of a call: those of ``Step.run``.
 
-    perform  does what the op's ``perform`` would do; None: that, or what stands for it
+    perform  does what the op's ``perform`` would do; None: that, or what stands for it.  One that is given is C, and
+             trusted to leave inputs alone that ``destroy_map`` does not name: mode "debug" is there to find out
     """
     step: list[Step] = []
 
@@ -106,6 +107,7 @@ def host_call(node: Apply, perform: Perform | None = None) -> Callable[[Sequence
         with np.errstate(all="ignore"):
             return step[0].run(list(inputs))
 
+    call.leaves_inputs_alone = perform is not None
     return call
 
 

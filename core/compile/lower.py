@@ -74,7 +74,7 @@ def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run", layouts: Se
 def how(node: Apply, dialect: Dialect) -> str:
     """By what means ``node`` is computed: "attached", "library", "c_code", "lower", "kernel" or "host".
 
-    What is left to the host is C all the same where ``c_of`` finds some: of the C-API of Python.
+    What is left to the host is C all the same where ``c_for_python_of`` finds some.
 
     Errors: DTypeError for a dtype that the device lacks.
     """
@@ -108,6 +108,12 @@ def c_of(node: Apply, dialect: Dialect) -> CCode | None:
     if attached is not None:
         return attached.load("c_code") if attached.record.c_code is not None else None
     return node.op if node.op.defines("c_code") else None
+
+
+def c_for_python_of(node: Apply, dialect: Dialect) -> CCode | None:
+    """The C for a node that needs Python's lock."""
+    code = c_of(node, dialect)
+    return code if code is not None and code.c_api == "python" else None
 
 
 def _c_means(code: CCode | None) -> str:
@@ -377,7 +383,7 @@ class _Lowering:
 
     def _host(self, node: Apply) -> None:
         """Leave a node to Python, or to C that needs Python's lock.  Errors: see ``_say_that_python_computes``."""
-        if c_of(node, self.dialect) is None:
+        if c_for_python_of(node, self.dialect) is None:
             self._say_that_python_computes(node)
         inputs = tuple(self.value(variable) for variable in node.inputs)
         outputs = tuple(self._given(variable, node) for variable in node.outputs)

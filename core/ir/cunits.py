@@ -111,7 +111,7 @@ def _ops(program: Program, dialect: Dialect) -> list[str]:
     if not calls:
         return []
     named = [(name, step.node, step.code) for name, step in calls]
-    once = ["    static int begun;", "    if (begun++) return;"]
+    once = ["    static int begun;", "    if (__atomic_fetch_add(&begun, 1, __ATOMIC_SEQ_CST)) return;"]
     begin = [f"void {INITIALIZE}(void)", "{", *once, *ccalls.init_of(named), "}"]
     functions = [ccalls.function(name, step, dialect) for name, step in calls]
     return [*ccalls.support_of(named), *functions, "\n".join(begin)]

@@ -80,10 +80,10 @@ def _pointers(addresses: Sequence[int]) -> Any:
 
 
 class _Call:
-    """What one call must keep: arrays that Python made for C, and an exception on its way through C."""
+    """What one call must keep: arrays that Python was given or made for C, and an exception on its way through C."""
 
-    def __init__(self) -> None:
-        self.arrays: dict[Value, np.ndarray] = {}
+    def __init__(self, given: dict[Value, np.ndarray]) -> None:
+        self.arrays = given
         self.error: BaseException | None = None
 
 
@@ -153,7 +153,10 @@ class Executable:
         report = ffi.new("int64_t[]", self._report_length)
         call = outer = None
         if foreign.host:
-            call, outer = _Call(), getattr(self._calls, "current", None)
+            call, outer = (
+                _Call(dict(zip(self.program.inputs, arrays, strict=True))),
+                getattr(self._calls, "current", None),
+            )
             self._calls.current = call
         try:
             status = foreign.entry(
@@ -217,7 +220,8 @@ class Executable:
                 results.append(self._constants[value].copy())
             else:
                 assert call is not None
-                results.append(np.array(call.arrays[value]))
+                array = call.arrays[value]
+                results.append(array.copy() if any(array is other for other in results) else array)
         return results
 
     # --- the way back into Python -----------------------------------------------------------------------------------
@@ -227,17 +231,23 @@ class Executable:
         call = self._calls.current
         try:
             step = next(s for s in self.program.steps if getattr(s, "index", None) == number)
+            compute = self.program.host_calls[number]
+            lends = getattr(compute, "leaves_inputs_alone", False)
             arrays, first = [], 0
             for k, value in enumerate(step.inputs):
                 ndim = len(self.program.shapes[value])
                 shape = tuple(lengths[first : first + ndim])
                 first += ndim
-                array = self._array(inputs[k], np.dtype(value.dtype), shape)
-                arrays.append(array.copy())  # the op may keep it, but C frees or reuses what it was made from
-            results = self.program.host_calls[number](arrays)
+                array = call.arrays.get(value) if lends else None
+                if array is None or array.shape != shape or not array.flags.c_contiguous:
+                    # a copy: the op may change or keep it, and C frees or reuses what it is made from
+                    array = self._array(inputs[k], np.dtype(value.dtype), shape).copy()
+                arrays.append(array)
+            results = compute(arrays)
             first = 0
             for k, (value, result) in enumerate(zip(step.outputs, results, strict=True)):
-                array = np.array(result, order="C") if result.base is not None else _contiguous(result)
+                is_new = result.base is None and not any(result is array for array in arrays)
+                array = _contiguous(result) if is_new else np.array(result, order="C")
                 call.arrays[value] = array
                 outputs[k] = foreign_functions().from_buffer(array) if array.size else foreign_functions().NULL
                 for n in array.shape:

@@ -99,6 +99,20 @@ def test_types_are_those_of_the_inputs(dtype):
     assert out.dtype == dtype
 
 
+@pytest.mark.filterwarnings("ignore:Times of")
+def test_a_dtype_that_plain_c_lacks_is_left_to_perform_or_told():
+    z = ct.tensor("z", dtype="complex128", shape=(None,))
+    f = core.function([z, A], Times()(z, A), backend="c")
+    assert_array_equal(f(np.array([1j], "complex128"), 2.0), [2j])
+
+    class OnlyC(Times):
+        perform = core.Op.perform
+
+    for backend in ("c", "interpreter"):
+        with pytest.raises(BackendError, match='c_code of OnlyC needs c_api = "python" for TensorType.complex128'):
+            core.function([z, A], OnlyC()(z, A), backend=backend)(np.array([1j], "complex128"), 2.0)
+
+
 def test_shapes_and_strides_are_there_for_inputs_and_outputs():
     class Shapes(core.Op):
         __props__ = ()
@@ -390,8 +404,8 @@ def test_what_is_overwritten_for_the_last_time_is_not_copied():
     f = core.function([X], 3 * AddOne()(2 * X), backend="c")
     assert_array_equal(f([1.0, 2.0]), [9, 15])
     (step,) = op_calls(f)
-    program = f.program
-    assert program.slots.get(step.inputs[0]) == program.slots.get(step.outputs[0])
+    homes = [f.program.kept_in[value] for value in (*step.inputs, *step.outputs)]
+    assert homes == 2 * f.program.outputs
 
 
 def test_an_output_of_another_type_cannot_overwrite():
