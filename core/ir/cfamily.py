@@ -141,6 +141,7 @@ class Printer:
         self.known: dict[Expr, str] = {}  # expressions that have a name here
         self.places: dict[int, str] = {}  # where else than into memory some stores go, by their id
         self.kept: dict[tuple, tuple[str, bool]] = {}  # registers that hold loads between loops, see cvector.keep_rows
+        self.computed: dict[int, dict[Expr, tuple[str, bool]]] = {}  # and values, by the loop: likewise
 
     def expr(self, root: Expr) -> str:
         text: dict[Expr, str] = {}
@@ -430,10 +431,10 @@ def print_kernel(
     parameters = []
     for value in kernel.writes:
         name = names.of(value, str(value))
-        parameters.append(f"{dialect.pointer}{dialect.types[value.dtype]} *{_restrict(value, kernel, dialect)}{name}")
+        parameters.append(f"{dialect.pointer}{dialect.types[value.dtype]} *{dialect.restrict} {name}")
     for value in kernel.reads:
-        name, restrict = names.of(value, str(value)), _restrict(value, kernel, dialect)
-        parameters.append(f"{dialect.pointer}const {dialect.types[value.dtype]} *{restrict}{name}")
+        name = names.of(value, str(value))
+        parameters.append(f"{dialect.pointer}const {dialect.types[value.dtype]} *{dialect.restrict} {name}")
     lengths = lengths_of(kernel.body, scalars)
     for n in lengths:
         printer.known[n] = printer.length(n) if n.code is Code.LENGTH else names.of(n, "n")
@@ -443,10 +444,6 @@ def print_kernel(
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
     lines = [*_arrays(kernel, dialect, names), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
     return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
-
-
-def _restrict(value: Any, kernel: Kernel, dialect: Dialect) -> str:
-    return "" if value in kernel.shared else f"{dialect.restrict} "
 
 
 def _arrays(kernel: Kernel, dialect: Dialect, names: Names) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from core import dtypes
+from core.ir.computed_again import computed_again
+from core.ir.expr import Expr
 from core.ir.nodes import Loop, Store
 from core.ir.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept
 
@@ -27,12 +29,23 @@ def declared(text: str, template: str, types: dict[str, str]) -> list[str]:
 
 def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
     """Registers for what several loops over the lanes of a group load; from now on ``printer`` knows of them."""
-    lines = []
-    for (buffer, start), loops in kept(loop).items():
+    lines, holding = [], kept(loop)
+    for (buffer, start), loops in holding.items():
         name = printer.names.of((loop.variable, buffer, start), f"{buffer}_kept")
         lines.append(f"{indent}{piece_type(buffer.dtype, loops[0].width)} {name}[{KEPT_PIECES}];")
         for lanes in loops:
             printer.kept[id(lanes), buffer, start] = (name, lanes is loops[0])
+    for again in computed_again(loop):
+        reused = [place for place, loops in holding.items() if again.replaces(place[0], loops)]
+        if reused:
+            buffer, start = reused[0]
+            name = printer.names.of((loop.variable, buffer, start), f"{buffer}_kept")
+            del holding[reused[0]]
+        else:
+            name = printer.names.of(again, "computed")
+            lines.append(f"{indent}{piece_type(again.node.dtype, again.first.width)} {name}[{KEPT_PIECES}];")
+        for lanes, node in ((again.first, again.node), *again.later):
+            printer.computed.setdefault(id(lanes), {})[node] = (name, lanes is again.first)
     return lines
 
 
@@ -60,19 +73,29 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
         lines.append(f"{inner}    const {index} {piece} = {first} + {r} * (int64_t){step};")
         lines.append(f"{inner}    if ({piece} < {wholes}) {{")
         registers = {one: (f"{name}[{r}]", is_first) for one, (name, is_first) in held.items()}
-        lines += _one_piece(printer, loop, pieces, registers, inner + "        ")
+        values = {e: (f"{name}[{r}]", is_first) for e, (name, is_first) in printer.computed.get(id(loop), {}).items()}
+        lines += _one_piece(printer, loop, pieces, registers, values, inner + "        ")
         lines += [f"{inner}    }}", f"{inner}}}"]
         begin = f"{first} + {KEPT_PIECES} * (int64_t){step}"
     lines.append(f"{inner}for ({index} {piece} = {begin}; {piece} < {wholes}; {piece} += {step}) {{")
-    lines += [*_one_piece(printer, loop, pieces, {}, inner + "    "), f"{inner}}}"]
+    lines += [*_one_piece(printer, loop, pieces, {}, {}, inner + "    "), f"{inner}}}"]
     lines.append(f"{inner}for ({index} {i} = {wholes} * {width} + {first}; {i} < {n}; {i} += {step}) {{")
     return [*lines, *printer.lines(loop.body, inner + "    "), f"{inner}}}", f"{indent}}}"]
 
 
 def _one_piece(
-    printer: Any, loop: Loop, pieces: list[_Piece], registers: dict[_Piece, tuple[str, bool]], indent: str
+    printer: Any,
+    loop: Loop,
+    pieces: list[_Piece],
+    registers: dict[_Piece, tuple[str, bool]],
+    values: dict[Expr, tuple[str, bool]],
+    indent: str,
 ) -> list[str]:
-    """Reading, computing and writing one piece.  ``registers``: where some of them lie, and whether they are read."""
+    """Reading, computing and writing one piece.
+
+    ``registers`` says where some pieces lie, and whether they are read; ``values`` where some of what is computed
+    lies, and whether it is computed here.
+    """
     index, width = printer.type("int64"), loop.width
     piece, k = (printer.names.of((word, loop.variable), word) for word in ("piece", "k"))
     i = printer.names.of(loop.variable, loop.variable.payload)
@@ -90,6 +113,10 @@ def _one_piece(
             )
     lines += [f"{indent}#pragma unroll", f"{indent}for (int {k} = 0; {k} < {width}; {k}++) {{"]
     lines.append(f"{indent}    const {index} {i} = {piece} * {width} + {k};")
+    for e, (own, is_first) in values.items():
+        if is_first:
+            lines.append(f"{indent}    {own}.at[{k}] = {printer.expr(e)};")
+        printer.known[e] = f"{own}.at[{k}]"
     lines += [*printer.lines(loop.body, indent + "    "), f"{indent}}}"]
     printer.known, printer.places = known, places
     return [*lines, *(f"{indent}{one.at(piece)} = {one.own};" for one in pieces if isinstance(one.node, Store))]
