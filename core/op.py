@@ -105,6 +105,13 @@ class Op(CCode):
         """The named routine that computes this node (an ir.LibraryCall record), or None."""
         return None
 
+    def library_error(self, node: Apply, failure: Any) -> Exception:
+        """The error of a routine that failed on a device: an ir.clibrary.Failure says with which number, and where.
+
+        Numbers above 0 are those of LAPACK's ``info``; -1 - k: operand k is not finite; -8: a matrix is not square.
+        """
+        return BackendError(f"{self} failed with {failure.number} for shapes {failure.shapes}", blame=node)
+
     def defines(self, method: str) -> bool:
         """Whether the op's class says ``method`` itself, rather than inheriting the contract's default."""
         return getattr(type(self), method) is not getattr(Op, method)

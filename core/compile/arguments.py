@@ -10,6 +10,7 @@ import numpy as np
 
 from core.compile.shared import SharedVariable
 from core.device.array import DeviceArray
+from core.device.exchange import Foreign, is_foreign
 from core.errors import ArgumentError, CoreError, DTypeError, ShapeError, did_you_mean
 from core.graph import Constant, Variable
 from core.tensor.type import TensorType
@@ -46,6 +47,8 @@ class In:
         """``value`` as one of the variable's type.  Errors: DTypeError, ShapeError that begin with ``who``."""
         if type(value) is DeviceArray and _admits(self.variable.type, value):
             return value
+        if type(value) not in (np.ndarray, DeviceArray) and is_foreign(value):
+            return self._adopted(Foreign(value), who)
         try:
             array = self.variable.type.filter(value, strict=self.strict, allow_downcast=self.allow_downcast)
         except (DTypeError, ShapeError) as error:
@@ -54,11 +57,20 @@ class In:
             array = array.copy()
         return array
 
+    def _adopted(self, value: Foreign, who: str) -> Foreign:
+        """An array of another library, of exactly the variable's type.  Errors: DTypeError, ShapeError."""
+        kind = self.variable.type
+        if not isinstance(kind, TensorType) or value.dtype != kind.dtype:
+            raise DTypeError(f"{who}: expected {kind}, got {value}; convert it there", blame=self.variable)
+        if not _admits(kind, value):
+            raise ShapeError(f"{who}: expected {kind}, got {value}", blame=self.variable)
+        return value
+
     def __repr__(self) -> str:
         return f"In({self.variable})"
 
 
-def _admits(kind: Any, array: DeviceArray) -> bool:
+def _admits(kind: Any, array: DeviceArray | Foreign) -> bool:
     """Whether an array on a device is of a type as it is."""
     return isinstance(kind, TensorType) and kind.is_super(TensorType(array.dtype, array.shape))
 

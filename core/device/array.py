@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.device.exchange import Foreign
 from core.device.pool import Memory
 
 
@@ -49,6 +50,41 @@ class DeviceArray:
             return found.astype(dtype)
         return found.copy() if copy else found
 
+    # --- other libraries ----------------------------------------------------------------------------------------------
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A capsule of DLPack.  Who takes it must not write: the array may be the value of a shared variable.
+
+        Errors  BufferError for another device than its own, and for a copy.
+        """
+        device = self.space.device
+        if not hasattr(device, "dlpack"):
+            return self.numpy().__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
+        if copy or dl_device not in (None, device.dlpack_device):
+            raise BufferError(f"{self!r} is given away as it is, on device {device.dlpack_device}, without a copy")
+        return device.dlpack(self, stream)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Kind and number of the device, as DLPack counts them; the host where a device has no other way."""
+        return getattr(self.space.device, "dlpack_device", (1, 0))
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Version 3.  Who takes it must not write, and keep this array until its work is done.
+
+        Errors  AttributeError where the device is none of CUDA's.
+        """
+        if not hasattr(self.space.device, "interface"):
+            raise AttributeError(f"{self!r} is no array of CUDA")
+        return self.space.device.interface(self)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a 0-d array has no length")
@@ -79,4 +115,4 @@ class DeviceArray:
 
 def on_host(value: Any) -> Any:
     """A value for whoever works on the host: device arrays become NumPy arrays."""
-    return value.numpy() if type(value) is DeviceArray else value
+    return value.numpy() if type(value) in (DeviceArray, Foreign) else value

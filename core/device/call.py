@@ -12,8 +12,9 @@ import numpy as np
 from core import dtypes
 from core.device.array import DeviceArray, on_host
 from core.device.edges import Wrapped
+from core.device.exchange import Borrowed
 from core.device.lengths import Lengths
-from core.device.prepare import Prepared, grid_of, library_command
+from core.device.prepare import FailingCall, LibraryCommand, Prepared, grid_of
 from core.device.repeat import Repeat
 from core.device.space import described, what
 from core.device.stretches import Stretch
@@ -41,6 +42,7 @@ class Call:
         self.host: dict[Value, np.ndarray] = {}
         self._lengths: Lengths | None = None
         self._flags: list[tuple[CheckStep, np.ndarray]] = []
+        self._failing: list[FailingCall] = []
         self._shapes: dict[Value, tuple[int, ...]] = {}
         self._used: list[Prepared] = []
         self._results: list[Any] = []
@@ -65,6 +67,7 @@ class Call:
             prepared.queue()
             for step in prepared.checks:
                 self._flags.append((step, self.space.download(self.memory[step.value], (), np.dtype("bool"))))
+            self._failing += prepared.failing
             if stretch.host is not None:
                 self._call_python(stretch.host)
         self._collect()
@@ -108,8 +111,7 @@ class Call:
                 for kernel, needed in self.owner.launches[position]:
                     self._launch(prepared, kernel, needed)
             elif isinstance(step, LibraryStep):
-                routine = self.program.routines[step.call.name]
-                prepared.commands.append(library_command(step, routine, self.space, prepared, lengths))
+                self._library(prepared, step)
             elif isinstance(step, CheckStep):
                 prepared.checks.append(step)
         while len(stretch.prepared) >= PREPARED:
@@ -125,6 +127,17 @@ class Call:
         blocks = [self.memory[value].block for value in values]
         arguments = [*blocks, *self.lengths.all(needed)]
         prepared.use(self.device.launcher(self.owner.code, kernel.name, arguments, grid), values)
+
+    def _library(self, prepared: Prepared, step: LibraryStep) -> None:
+        routine = self.program.routines[step.call.name]
+        if not routine.fails:
+            prepared.commands.append(LibraryCommand(step, routine, self.space, prepared, self.lengths))
+            return
+        command = FailingCall(step, routine, self.space, prepared, self.lengths)
+        keep, value, shape = self.edges.keep, step.outputs[0], command.shape
+        command.scratch_from(lambda size: keep("scratch", size, value, shape))
+        prepared.commands.append(command)
+        prepared.failing.append(command)
 
     def _place(self, prepared: Prepared, value: Value, shape: tuple[int, ...]) -> None:
         """Memory for a value that a step writes."""
@@ -183,8 +196,10 @@ class Call:
                 self.space.upload(self.memory[value], array)
 
     def _wait(self) -> None:
-        """Wait for what is queued, and look whether an index was bad."""
+        """Wait for what is queued, and look whether an index was bad, or a matrix."""
         self.device.synchronize()
+        for command in self._failing:
+            command.check()
         for step, flag in self._flags:
             if flag[()]:
                 raise IndexOutOfBounds(step.message, blame=step.node)
@@ -219,7 +234,9 @@ class Call:
             array = self.arrays[self.program.inputs.index(value)]
         if fetched:
             return np.array(on_host(array), order="C")
-        return array if type(array) is DeviceArray else self.space.place(array)
+        if type(array) is not DeviceArray:
+            return self.space.place(array)
+        return self.space.copied(array) if type(array.memory) is Borrowed else array
 
     def results(self) -> list[Any]:
         """The outputs, when they are there.  Errors: IndexOutOfBounds, DeviceError."""
@@ -234,7 +251,7 @@ class Call:
     def close(self) -> None:
         """Let go of everything: what asks for lengths leads back here, and memory must not wait for garbage."""
         for prepared in self._used:
-            prepared.forget(Wrapped)  # nobody's arrays are kept
+            prepared.forget(Wrapped, Borrowed)  # nobody's arrays are kept
         self._lengths = None
         self._used.clear()
         self.memory.clear()

@@ -16,7 +16,6 @@ import numpy as np
 from core.ir.cfamily import Dialect
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel
-from core.ir.program import LibraryCall
 from core.ir.target import Target
 
 Pointer: TypeAlias = Any  # what the driver takes for memory: an integer address, a pyopencl.Buffer
@@ -150,14 +149,52 @@ class Strided:
     offset: int
 
 
-class Routine(Protocol):
+Scratch: TypeAlias = Callable[[int], Block]  # so many bytes, for all that one call needs, until what it queues has run
+
+
+@dataclass(frozen=True)
+class Routine:
     """What a ``Library`` record of a device's dialect names in ``ref``, for each routine that it provides.
 
-    Leading axes (``call.batch``) stack calls.  Outputs that overwrite an operand hold its elements already.
+    queue  ``queue(device, call, operands, results)`` queues it.  Leading axes (``call.batch``) stack calls.  Outputs
+           that overwrite an operand hold its elements already.  Errors: DeviceError, BackendError for lengths that it
+           cannot take.
+    fails  Its matrices may be such that it fails.  Then ``queue(device, call, operands, results, scratch)`` returns a
+           block of int32, one for each call that is stacked: 0, or the number that ``Op.library_error`` explains; None
+           where failures do not matter.  It raises RoutineFailed for lengths.  The call waits for these numbers, and
+           they are never part of a recording.
     """
 
-    def __call__(self, device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
-        """Queue the routine.  Errors: DeviceError, BackendError for lengths that it cannot take."""
+    queue: Callable[..., Block | None]
+    fails: bool = False
+
+
+class RoutineFailed(Exception):
+    """A routine cannot take operands of these lengths; ``number`` is for ``Op.library_error``."""
+
+    def __init__(self, number: int):
+        super().__init__(f"a routine failed with {number}")
+        self.number = number
+
+
+class Exchange(Protocol):
+    """What a device may offer besides: arrays that go to other libraries and come from them, without the host.
+
+    Queued work of both sides is ordered; nobody waits for it.
+    """
+
+    dlpack_device: tuple[int, int]
+
+    def dlpack(self, array: Any, stream: Any) -> Any:
+        """A capsule for a DeviceArray, consumed on ``stream``, as DLPack numbers it.  Errors: BufferError."""
+
+    def interface(self, array: Any) -> dict[str, Any]:
+        """Its ``__cuda_array_interface__``."""
+
+    def adopt(self, array: Any, allocate: Callable[[int], Any]) -> tuple[Any, tuple[int, ...], str]:
+        """Memory, shape and dtype of an array of another library: its own, or a copy in what ``allocate`` gives, where
+        it lies otherwise than in row-major order on a good boundary.  Errors: DeviceError for another device.
+        """
 
 
 class Recorder(Protocol):

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.device.contract import Block, Grid, Launcher, Strided
+import numpy as np
+
+from core.device.contract import Block, Grid, Launcher, Routine, RoutineFailed, Strided
 from core.device.lengths import Lengths
 from core.device.pool import Memory
 from core.device.replay import Replays, can_replay
 from core.device.space import Space
+from core.ir.clibrary import Failure
 from core.ir.expr import Expr
 from core.ir.launches import lane_extents, pieces
 from core.ir.nodes import Kernel, Loop, LoopKind
@@ -28,6 +31,7 @@ class Prepared:
     outputs  values that the function returns, with their shapes;  homes  values that lie in the memory of such a one
     slots    where other values that steps make lie
     moving   values that may lie elsewhere in the next call;  checks  what is to be looked at when all is done
+    failing  calls of routines that may fail, which note their failures when they are queued
     """
 
     def __init__(self, device: Any) -> None:
@@ -39,6 +43,7 @@ class Prepared:
         self.slots: dict[Value, Memory] = {}
         self.moving: list[Value] = []
         self.checks: list[CheckStep] = []
+        self.failing: list[FailingCall] = []
         self._uses: dict[Value, list[tuple[Launcher, int]]] = {}
 
     def use(self, launcher: Launcher, values: Sequence[Value]) -> None:
@@ -54,14 +59,14 @@ class Prepared:
         for launcher, position in self._uses.get(value, ()):
             launcher.set(position, memory.block)
 
-    def forget(self, kind: type) -> None:
-        """Memory of that kind serves one call."""
-        for value in [value for value, memory in self.memory.items() if type(memory) is kind]:
+    def forget(self, *kinds: type) -> None:
+        """Memory of these kinds serves one call."""
+        for value in [value for value, memory in self.memory.items() if type(memory) in kinds]:
             del self.memory[value]
 
     def queue(self) -> None:
         """Errors: DeviceError."""
-        if self._replays is not None and len(self.commands) > 1:
+        if self._replays is not None and len(self.commands) > 1 and not self.failing:
             self._replays.queue(tuple(self.memory[value].block.pointer for value in self.moving), self.commands)
             return
         for command in self.commands:
@@ -100,31 +105,73 @@ def _power_of_two(n: int, least: int) -> int:
     return 1 if n <= 1 else max(1 << (n - 1).bit_length(), least)
 
 
-def library_command(
-    step: LibraryStep, routine: Any, space: Space, prepared: Prepared, lengths: Lengths
-) -> Callable[[], None]:
+class LibraryCommand:
     """A library call with its lengths known; where its arrays lie is asked when it is queued."""
-    operands = [_strided(operand, lengths) for operand in step.operands]
-    results = [_strided(operand, lengths) for operand in step.results]
-    copied = [(step.operands[k].value, step.results[r].value) for r, k in step.call.overwrites]
-    device = space.device
 
-    def block(value: Value) -> Block:
-        return prepared.memory[value].block
+    def __init__(self, step: LibraryStep, routine: Routine, space: Space, prepared: Prepared, lengths: Lengths):
+        self.step, self._routine, self._space, self._memory = step, routine, space, prepared.memory
+        self._operands = [_strided(operand, lengths) for operand in step.operands]
+        self._results = [_strided(operand, lengths) for operand in step.results]
+        self._copied = [(step.operands[k].value, step.results[r].value) for r, k in step.call.overwrites]
 
-    def command() -> None:
-        for source, target in copied:
-            if block(source) is block(target):
-                continue
-            device.copy(block(source), block(target), min(block(source).size_bytes, block(target).size_bytes))
-        routine(
-            device,
-            step.call,
-            [Strided(block(value), *rest) for value, *rest in operands],
-            [Strided(block(value), *rest) for value, *rest in results],
+    def _block(self, value: Value) -> Block:
+        return self._memory[value].block
+
+    def arrays(self) -> tuple[list[Strided], list[Strided]]:
+        """Operands and results, where they lie; what is overwritten is copied there."""
+        for source, target in self._copied:
+            a, b = self._block(source), self._block(target)
+            if a is not b:
+                self._space.device.copy(a, b, min(a.size_bytes, b.size_bytes))
+        operands, results = (
+            [Strided(self._block(value), *rest) for value, *rest in found] for found in (self._operands, self._results)
         )
+        return operands, results
 
-    return command
+    def __call__(self) -> None:
+        self._routine.queue(self._space.device, self.step.call, *self.arrays())
+
+
+class FailingCall(LibraryCommand):
+    """A call that may fail: ``numbers`` holds, after the queue was waited for, how each of the stacked calls went."""
+
+    numbers: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of its first result."""
+        return self._results[0][2]
+
+    def scratch_from(self, scratch: Callable[[int], Memory]) -> None:
+        """Where the routine's own memory comes from."""
+        self._scratch = scratch
+
+    def __call__(self) -> None:
+        try:
+            block = self._routine.queue(
+                self._space.device, self.step.call, *self.arrays(), lambda size: self._scratch(size).block
+            )
+        except RoutineFailed as error:
+            raise self._error(error.number, ()) from error
+        self.numbers = None
+        if block is not None:
+            self.numbers = np.empty(self._stacked(), "int32")
+            self._space.device.download(block, self.numbers)
+
+    def _stacked(self) -> tuple[int, ...]:
+        return self.shape[: self.step.call.batch]
+
+    def check(self) -> None:
+        """Errors: what the op says of the first call that failed."""
+        numbers, self.numbers = self.numbers, None
+        if numbers is not None and numbers.any():
+            place = tuple(int(i) for i in np.argwhere(numbers)[0])
+            raise self._error(int(numbers[place]), place)
+
+    def _error(self, number: int, place: tuple[int, ...]) -> Exception:
+        node, batch = self.step.outputs[0].node, self.step.call.batch
+        shapes = tuple(shape[batch if len(shape) > batch else 0 :] for _, _, shape, *_ in self._operands)
+        return node.op.library_error(node, Failure(number, place, shapes))
 
 
 def _strided(operand: Operand, lengths: Lengths) -> tuple[Any, ...]:

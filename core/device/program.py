@@ -11,11 +11,12 @@ from core.device.array import DeviceArray
 from core.device.call import PREPARED, Call
 from core.device.contract import Source
 from core.device.edges import Edges
+from core.device.exchange import Foreign
 from core.device.repeat import Repeat, can_repeat
 from core.device.space import Space
 from core.device.stretches import split
 from core.ir.cdevice import print_device_program
-from core.ir.program import CheckStep, HostStep, Program
+from core.ir.program import CheckStep, HostStep, LibraryStep, Program
 
 
 class DeviceProgram:
@@ -36,7 +37,8 @@ class DeviceProgram:
         self.made = program.made
         self.asked = {value for step in program.steps if not isinstance(step, HostStep) for value in step.reads}
         self.staged = [(k, value) for k, value in enumerate(program.inputs) if value in self.asked]
-        self.checks = any(isinstance(step, CheckStep) for step in program.steps)
+        self.may_fail = any(isinstance(s, LibraryStep) and program.routines[s.call.name].fails for s in program.steps)
+        self.checks = self.may_fail or any(isinstance(step, CheckStep) for step in program.steps)
         self.stretches = split(program, self.launches)
         self.edges = Edges(program, space)
         self.lent = {value for value in self.made if program.outputs.count(value) == 1}
@@ -50,8 +52,19 @@ class DeviceProgram:
 
     def run(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
         """The outputs: where ``fetched``, as NumPy arrays, else as arrays on this device."""
+        if any(type(array) is Foreign for array in arrays):
+            return self._borrowing(arrays, fetched)
         repeat = self._repeats.get((fetched, *[a.shape for a in arrays]))
         return self._first(arrays, fetched) if repeat is None else self._again(repeat, arrays)
+
+    def _borrowing(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
+        """A call with arrays of other libraries, which get them back when it is over."""
+        arrays = [self.space.adopt(array) if type(array) is Foreign else array for array in arrays]
+        try:
+            return self.run(arrays, fetched)
+        finally:
+            for repeat in list(self._repeats.values()):
+                repeat.close()
 
     def _again(self, repeat: Repeat, arrays: Sequence[Any]) -> list[Any]:
         with self.device.lock:

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.device.array import DeviceArray
 from core.device.edges import Wrapped
+from core.device.exchange import Borrowed
 from core.device.prepare import Prepared
 from core.errors import IndexOutOfBounds
 
@@ -22,7 +23,7 @@ _BOOL = np.dtype("bool")
 def can_repeat(owner: Any) -> bool:
     """Whether calls of a program differ in nothing but where arrays lie, once their lengths are known."""
     (first, *rest) = owner.stretches
-    one = not rest and first.host is None and not first.reads
+    one = not rest and first.host is None and not first.reads and not owner.may_fail
     return one and all(value in owner.made and value not in owner.constants for value in owner.program.outputs)
 
 
@@ -74,5 +75,4 @@ class Repeat:
 
     def close(self) -> None:
         """Forget the arrays of the call."""
-        if self.space.facts.shares_memory:
-            self.prepared.forget(Wrapped)
+        self.prepared.forget(Wrapped, Borrowed)

@@ -10,6 +10,7 @@ import numpy as np
 from core import dtypes
 from core.device.array import DeviceArray
 from core.device.contract import Block, Device
+from core.device.exchange import Foreign
 from core.device.pool import Memory, Pool
 from core.ir.program import Value
 
@@ -20,7 +21,8 @@ class Space:
     """The memory of a device."""
 
     def __init__(self, device: Device):
-        self.device, self.facts, self.name = device, device.facts, device.facts.name
+        self.device: Any = device
+        self.facts, self.name = device.facts, device.facts.name
         self.pool = Pool(device, max(device.facts.memory_bytes // _KEPT_SHARE, 1 << 26))
 
     def stored_dtype(self, dtype: str) -> np.dtype:
@@ -86,6 +88,26 @@ class Space:
             (self.lent(one.memory, one.shape, one.dtype) if copied is None else copied).astype(one.dtype, copy=False)
             for copied, one in zip(found, arrays, strict=True)
         ]
+
+    def adopt(self, foreign: Foreign) -> DeviceArray | np.ndarray:
+        """An array of another library as one of this device, without a copy if that can be; else as one of the host.
+
+        Errors  DeviceError where it lies on another device.
+        """
+        if not hasattr(self.device, "adopt"):
+            return foreign.numpy()
+        with self.device.lock:
+            memory, shape, dtype = self.device.adopt(
+                foreign.array, lambda size: self.pool.take(size, lambda: f"a copy of {foreign}")
+            )
+        return DeviceArray(self, memory, shape, np.dtype(dtype))
+
+    def copied(self, array: DeviceArray) -> DeviceArray:
+        """A copy on the device.  Errors: DeviceMemoryError."""
+        memory = self.pool.take(array.nbytes, lambda: f"a copy of shape {array.shape}")
+        with self.device.lock:
+            self.device.copy(array.memory.block, memory.block, array.nbytes)
+        return DeviceArray(self, memory, array.shape, array.dtype)
 
     def holds(self, value: Any) -> bool:
         """Whether a value is an array in this memory."""

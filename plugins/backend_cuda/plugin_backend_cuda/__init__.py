@@ -15,8 +15,12 @@ def backends() -> list[Backend]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    ref = "plugin_backend_cuda.cublas:routines"
-    return [Library("cublas", dialect="cuda", provides=("gemm",), ref=ref, probe="plugin_backend_cuda.cublas:probe")]
+    place = "plugin_backend_cuda"
+    solved = ("potrf", "potrf_gradient", "potrs", "trtrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
+    return [
+        Library("cublas", "cuda", ("gemm", "gemm_add"), ref=f"{place}.cublas:routines", probe=f"{place}.cublas:probe"),
+        Library("cusolver", "cuda", solved, ref=f"{place}.decompositions:ROUTINES", probe=f"{place}.cusolver:probe"),
+    ]
 
 
 @hookimpl

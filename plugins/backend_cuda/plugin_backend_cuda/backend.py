@@ -13,7 +13,7 @@ from core.errors import BackendError
 from core.ir.program import Program
 from core.options import config
 from core.records import Probe
-from plugin_backend_cuda import compiler, cublas, libcuda
+from plugin_backend_cuda import compiler, cublas, cusolver, libcuda
 from plugin_backend_cuda.device import CudaDevice
 from plugin_backend_cuda.dialect import CUDA
 from plugin_backend_cuda.libcuda import NO_DEVICE, OLDEST, CudaError
@@ -25,7 +25,8 @@ class Driver:
     """Opens each device once for each setting of the options that decide about code.
 
     load      gives the driver's calls;  find: the compiler, or None and why there is none
-    products  (stream, its number, workspace) -> a library of products;  None where there is none
+    products  (stream, its number, workspace) -> a library of products;  None: cuBLAS, where it is
+    solver    (stream, its number) -> a library of decompositions;  None: cuSOLVER, where it is
     """
 
     name = "cuda"
@@ -37,8 +38,9 @@ class Driver:
         load: Callable[[], Any] = libcuda.load,
         find: Callable[[], tuple[Any, str]] = compiler.find,
         products: Callable[..., Any] | None = None,
+        solver: Callable[..., Any] | None = None,
     ):
-        self._load, self._find, self._products = load, find, products
+        self._load, self._find, self._products, self._solver = load, find, products, solver
         self._driver: Any = None
         self._opened: dict[tuple[int, bool], Opened] = {}
         self._lock = Lock()
@@ -84,7 +86,7 @@ class Driver:
                     found = self.probe()
                     if not found.works:
                         raise BackendError(f"backend 'cuda' cannot be used here: {found}")
-                device = CudaDevice(self._driver, key[0], self._find()[0], self._library())
+                device = CudaDevice(self._driver, key[0], self._find()[0], self._library(), self._decompositions())
                 self._opened[key] = Opened(self.name, Space(device))
             return self._opened[key]
 
@@ -97,6 +99,12 @@ class Driver:
             return self._products
         found, _ = cublas.find()
         return None if found is None else lambda stream, number, workspace: cublas.Cublas(number, workspace)
+
+    def _decompositions(self) -> Callable[..., Any] | None:
+        if self._solver is not None:
+            return self._solver
+        found, _ = cusolver.find()
+        return None if found is None else lambda stream, number: cusolver.Cusolver(number)
 
 
 def _release(version: int) -> str:

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 import cffi
 
 from core import dtypes
-from core.device.contract import Strided
+from core.device.contract import Block, Routine, Strided
 from core.errors import DeviceError
 from core.ir.program import LibraryCall
 from core.options import config
 from core.records import Probe
+from plugin_backend_cuda.shared_library import opened
 
 WHEELS = ("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12")
 _SYSTEM = ("libcublas.so", "libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll")
 WORKSPACE = 32 << 20  # bytes, what NVIDIA advises for Hopper; ours, so that products can be part of a graph
+FACTORS = 256  # bytes behind it, for factors that lie on the device
 _DECLARATIONS = """
 typedef int cublasStatus_t;
 typedef int cublasOperation_t;
@@ -40,48 +42,41 @@ cublasStatus_t cublasCreate_v2(cublasHandle_t *handle);
 cublasStatus_t cublasDestroy_v2(cublasHandle_t handle);
 cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream);
 cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void *workspace, size_t size);
+cublasStatus_t cublasSetPointerMode_v2(cublasHandle_t handle, int mode);
 cublasStatus_t cublasGemmStridedBatchedEx_64(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
     int64_t m, int64_t n, int64_t k, const void *alpha, const void *A, cudaDataType Atype, int64_t lda,
     long long strideA, const void *B, cudaDataType Btype, int64_t ldb, long long strideB, const void *beta, void *C,
     cudaDataType Ctype, int64_t ldc, long long strideC, int64_t batchCount, cublasComputeType_t computeType,
     cublasGemmAlgo_t algo);
+""" + "".join(
+    f"""
+cublasStatus_t cublas{letter}trsm_v2(cublasHandle_t handle, int side, int uplo, cublasOperation_t trans, int diag,
+    int m, int n, const {real} *alpha, const {real} *A, int lda, {real} *B, int ldb);
+cublasStatus_t cublas{letter}trsmBatched(cublasHandle_t handle, int side, int uplo, cublasOperation_t trans, int diag,
+    int m, int n, const {real} *alpha, const {real} *const A[], int lda, {real} *const B[], int ldb, int batchCount);
+cublasStatus_t cublas{letter}getrfBatched(cublasHandle_t handle, int n, {real} *const A[], int lda, int *P, int *info,
+    int batchSize);
+cublasStatus_t cublas{letter}getrsBatched(cublasHandle_t handle, cublasOperation_t trans, int n, int nrhs,
+    const {real} *const Aarray[], int lda, const int *devIpiv, {real} *const Barray[], int ldb, int *info,
+    int batchSize);
 """
+    for letter, real in (("S", "float"), ("D", "double"))
+)
 _DATA = {"float32": 0, "float64": 1}  # cudaDataType
+_LETTERS = {"float32": ("S", "float"), "float64": ("D", "double")}
 COMPUTE = {  # cublasComputeType_t, by the option cuda.products
     "float32": {"float32": 68, "float64": 70},
     "tf32": {"float32": 77, "float64": 70},
     "bf16": {"float32": 75, "float64": 70},
 }
 _DEFAULT_ALGORITHM = -1
-
-
-def places() -> Iterator[str]:
-    """Where the library may lie: inside a wheel that is installed, then wherever the system's loader looks."""
-    for wheel in WHEELS:
-        try:
-            files = distribution(wheel).files or ()
-        except PackageNotFoundError:
-            continue
-        for file in files:
-            if file.name.startswith(("libcublas.so", "cublas64_")):
-                yield str(file.locate())
-    yield from _SYSTEM
+_ON_HOST, _ON_DEVICE = 0, 1  # cublasPointerMode_t: where factors lie
 
 
 @cache
 def find() -> tuple[tuple[cffi.FFI, Any] | None, str]:
     """The library, or None and why there is none."""
-    why = ""
-    for place in places():
-        ffi = cffi.FFI()
-        ffi.cdef(_DECLARATIONS)
-        try:
-            library = ffi.dlopen(place)
-            library.cublasGemmStridedBatchedEx_64  # noqa: B018 - cuBLAS 11 lacks it
-            return (ffi, library), ""
-        except (OSError, AttributeError) as error:
-            why = why or str(error).splitlines()[0]
-    return None, why
+    return opened(_DECLARATIONS, WHEELS, "libcublas.so", _SYSTEM, "cublasGemmStridedBatchedEx_64")
 
 
 def probe() -> Probe:
@@ -90,6 +85,18 @@ def probe() -> Probe:
     if found is None:
         return Probe(reason=f"no cuBLAS 12 or later: {why}", remedy="pip install nvidia-cublas")
     return Probe(devices=("cublas",))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """C = alpha A B + beta C.  ``device``: where both numbers lie instead, side by side; None: they are here."""
+
+    alpha: float = 1.0
+    beta: float = 0.0
+    device: int | None = None
+
+
+ONCE = Scale()
 
 
 class Cublas:
@@ -105,10 +112,8 @@ class Cublas:
         self._handle = handle[0]
         self._call("cublasSetStream_v2", self._handle, self._ffi.cast("cudaStream_t", stream_number))
         self._call("cublasSetWorkspace_v2", self._handle, self._ffi.cast("void *", workspace), WORKSPACE)
-        self._scalars = {
-            dtype: (self._ffi.new(f"{kind} *", 1.0), self._ffi.new(f"{kind} *", 0.0))
-            for dtype, kind in (("float32", "float"), ("float64", "double"))
-        }
+        self._one = {dtype: self._ffi.new(f"{real} *", 1.0) for dtype, (_, real) in _LETTERS.items()}
+        self.scale = workspace + WORKSPACE  # memory for two factors
 
     def _call(self, name: str, *arguments: Any) -> None:
         code = getattr(self._library, name)(*arguments)
@@ -125,40 +130,121 @@ class Cublas:
         leading: tuple[int, int, int],
         strides: tuple[int, int, int],
         precision: str,
+        scale: Scale,
     ) -> None:
-        """Queue C = A B for each of a batch, in column-major order.
+        """Queue C = alpha A B + beta C for each of a batch, in column-major order.
 
         sizes       batch, m, n, k;  places: addresses of A, B, C;  leading: from one column to the next, in elements
         strides     from one matrix of the batch to the next, in elements;  precision: a key of COMPUTE
         """
         batch, m, n, k = sizes
         (a, b, c), kind = (self._ffi.cast("void *", place) for place in places), _DATA[dtype]
-        one, zero = self._scalars[dtype]
+        if scale.device is None:
+            alpha, beta = (self._ffi.new(f"{_LETTERS[dtype][1]} *", x) for x in (scale.alpha, scale.beta))
+        else:
+            alpha, beta = (
+                self._ffi.cast("void *", scale.device + place * dtypes.size_bytes(dtype)) for place in range(2)
+            )
+            self._call("cublasSetPointerMode_v2", self._handle, _ON_DEVICE)
         self._call(
             "cublasGemmStridedBatchedEx_64",
-            *(self._handle, *map(int, transposed), m, n, k, one),
-            *(a, kind, leading[0], strides[0], b, kind, leading[1], strides[1], zero),
+            *(self._handle, *map(int, transposed), m, n, k, alpha),
+            *(a, kind, leading[0], strides[0], b, kind, leading[1], strides[1], beta),
             *(c, kind, leading[2], strides[2], batch, COMPUTE[precision][dtype], _DEFAULT_ALGORITHM),
         )
+        if scale.device is not None:
+            self._call("cublasSetPointerMode_v2", self._handle, _ON_HOST)
+
+    # --- stacks of matrices, whose addresses lie on the device --------------------------------------------------------
+
+    def triangular(
+        self,
+        dtype: str,
+        shape: tuple[bool, bool, bool],
+        sizes: tuple[int, int, int],
+        places: tuple[int, int],
+        firsts: tuple[int, int],
+        leading: tuple[int, int],
+        left: bool = False,
+    ) -> None:
+        """X := X op(A)^-1, or op(A)^-1 X where ``left``, for ``count`` matrices X of (m, n).
+
+        ``shape``: whether A is upper, transposed, and has ones on its diagonal.  ``sizes``: (count, m, n).
+        ``places``: where the addresses of all A and X lie;  ``firsts``: the first of each.
+        """
+        letter, real = _LETTERS[dtype]
+        upper, transposed, unit = map(int, shape)
+        count, m, n = sizes
+        if count == 1:
+            a, x = (self._ffi.cast(kind, at) for kind, at in zip((f"const {real} *", f"{real} *"), firsts, strict=True))
+            self._call(
+                f"cublas{letter}trsm_v2",
+                *(self._handle, int(not left), upper, transposed, unit, m, n, self._one[dtype]),
+                *(a, leading[0], x, leading[1]),
+            )
+            return
+        a, x = (self._ffi.cast(kind, at) for kind, at in zip((f"const {real} **", f"{real} **"), places, strict=True))
+        self._call(
+            f"cublas{letter}trsmBatched",
+            *(self._handle, int(not left), upper, transposed, unit, m, n, self._one[dtype]),
+            *(a, leading[0], x, leading[1], count),
+        )
+
+    def getrf_stack(self, dtype: str, n: int, places: int, leading: int, pivots: int, info: int, count: int) -> None:
+        """LU in place; ``pivots`` are n ints for each matrix, ``info`` is one."""
+        letter, real = _LETTERS[dtype]
+        a = self._ffi.cast(f"{real} **", places)
+        p, numbers = self._ffi.cast("int *", pivots), self._ffi.cast("int *", info)
+        self._call(f"cublas{letter}getrfBatched", self._handle, n, a, leading, p, numbers, count)
+
+    def getrs_stack(
+        self, dtype: str, transposed: bool, sizes: tuple[int, int, int], places: tuple[int, int], pivots: int
+    ) -> None:
+        """Solve with the factors of ``getrf_stack``; ``sizes``: (count, n, k); all columns are n apart."""
+        letter, real = _LETTERS[dtype]
+        count, n, k = sizes
+        a, b = (self._ffi.cast(kind, at) for kind, at in zip((f"const {real} **", f"{real} **"), places, strict=True))
+        p, refused = self._ffi.cast("const int *", pivots), self._ffi.new("int *")
+        self._call(f"cublas{letter}getrsBatched", self._handle, int(transposed), n, k, a, n, p, b, n, refused, count)
 
     def free(self) -> None:
         self._call("cublasDestroy_v2", self._handle)
 
 
 def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
-    """Queue C = A B for (..., m, k) and (..., k, n); leading axes are stacks.  Row-major C = A B is C' = B' A'.
+    """Queue C = A B for (..., m, k) and (..., k, n); leading axes are stacks."""
+    _product(device, *operands, results[0])
 
-    A vector is a row on the left and a column on the right.
-    """
-    a, b = row(operands[0]), column(operands[1])
-    c = column(results[0]) if len(operands[1].shape) == 1 else row(results[0])
+
+def gemm_add(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
+    """Queue C = S + alpha A B, where S may lie in the place of C; perhaps times a factor that lies on the device."""
+    a, b, start, *factor = operands
+    (c,), size = results, dtypes.size_bytes(results[0].dtype)
+    source, target = start.block.pointer + start.offset * size, c.block.pointer + c.offset * size
+    if source != target and math.prod(c.shape):
+        device.copy(Block(source, 1), Block(target, 1), math.prod(c.shape) * size)
+    alpha: float | int = dict(call.attributes)["alpha"]
+    scale = None
+    if factor:
+        scale = device.products.scale
+        bits = struct.unpack("q", struct.pack("d", alpha))[0]
+        where = factor[0].block.pointer + factor[0].offset * size
+        device.matrices(c.dtype)("scaled", 1, scale, where, bits)
+    _product(device, a, b, c, Scale(alpha, 1.0, scale))
+
+
+def _product(device: Any, left: Strided, right: Strided, result: Strided, scale: Scale = ONCE) -> None:
+    """Row-major C = A B is C' = B' A'.  A vector is a row on the left and a column on the right."""
+    a, b = row(left), column(right)
+    c = column(result) if len(right.shape) == 1 else row(result)
     (m, k), n = a.shape[-2:], b.shape[-1]
     stacks = c.shape[:-2]
     if 0 in (m, n, *stacks):
         return
     size = dtypes.size_bytes(c.dtype)
     if k == 0:
-        device.fill(c.block, 0, math.prod(c.shape) * size, c.offset * size)
+        if scale.beta == 0:
+            device.fill(c.block, 0, math.prod(c.shape) * size, c.offset * size)
         return
     # one call for the innermost stack; cuBLAS has one stride for all of its matrices
     inner, outer = (stacks[-1], stacks[:-1]) if stacks else (1, ())
@@ -176,6 +262,7 @@ def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: S
             (leading(b), leading(a), leading(c)),
             strides,
             config["cuda.products"],
+            scale,
         )
 
 
@@ -203,4 +290,4 @@ def leading(matrix: Strided) -> int:
     return max(matrix.strides[-1 if turned else -2], matrix.shape[-2 if turned else -1], 1)
 
 
-routines = {"gemm": gemm}
+routines = {"gemm": Routine(gemm), "gemm_add": Routine(gemm_add)}

@@ -19,10 +19,11 @@ from core.errors import DeviceError
 from core.ir.expr import Combine
 from core.ir.target import Target
 from core.options import config
-from plugin_backend_cuda import cache, cublas
+from plugin_backend_cuda import cache, cublas, exchange
 from plugin_backend_cuda.compiler import Usage, usage
 from plugin_backend_cuda.dialect import CUDA, LARGEST_BLOCK
 from plugin_backend_cuda.libcuda import CudaError, Packed
+from plugin_backend_cuda.matrices import Kernels
 
 PIECE = 4 << 20  # bytes of one piece of pinned memory
 BLOCKS_A_MULTIPROCESSOR = 8  # of LARGEST_BLOCK threads: as many as a multiprocessor holds at once
@@ -49,10 +50,19 @@ class CudaDevice:
 
     driver    the calls: libcuda.Driver, or what stands in for it
     compiler  text to machine code;  blas: (stream, stream number, workspace) -> a library of products, or None
+    solver    (stream, stream number) -> a library of decompositions, or None
     """
 
-    def __init__(self, driver: Any, number: int, compiler: Any, blas: Callable[..., Any] | None):
-        self._driver, self.number, self._compiler, self._make_blas = driver, number, compiler, blas
+    def __init__(
+        self,
+        driver: Any,
+        number: int,
+        compiler: Any,
+        blas: Callable[..., Any] | None,
+        solver: Callable[..., Any] | None = None,
+    ):
+        self._driver, self.number, self._compiler = driver, number, compiler
+        self._make_blas, self._make_solver = blas, solver
         self.lock = RLock()
         self._context = driver.retain(number)
         self._enter()
@@ -68,7 +78,10 @@ class CudaDevice:
         self._stream = driver.new_stream()
         self._staging = Staging(driver, self._stream)
         self._blas: Any = None
-        self._launches = 0
+        self._solver: Any = None
+        self._matrices: dict[str, Kernels] = {}
+        self._event: Any = None
+        self._exchange = exchange.Exchange(self)
 
     def __str__(self) -> str:
         return f"cuda:{self.number} ({self.facts.name})"
@@ -139,9 +152,35 @@ class CudaDevice:
             if self._make_blas is None:
                 raise DeviceError(f"{self} has no library of products")
             self._enter()
-            workspace = self._driver.allocate(cublas.WORKSPACE)
+            workspace = self._driver.allocate(cublas.WORKSPACE + cublas.FACTORS)
             self._blas = self._make_blas(self._stream, self._driver.stream_number(self._stream), workspace)
         return self._blas
+
+    @property
+    def solver(self) -> Any:
+        """The library of decompositions for this device's stream, made when it is first needed."""
+        if self._solver is None:
+            if self._make_solver is None:
+                raise DeviceError(f"{self} has no library of linear algebra")
+            self._enter()
+            self._solver = self._make_solver(self._stream, self._driver.stream_number(self._stream))
+        return self._solver
+
+    def matrices(self, dtype: str) -> Kernels:
+        """The kernels that decompositions use."""
+        if dtype not in self._matrices:
+            self._matrices[dtype] = Kernels(self, dtype)
+        return self._matrices[dtype]
+
+    def function(self, code: Code, name: str) -> Any:
+        """A kernel of ``code``, for ``run``."""
+        self._enter()
+        return self._driver.function(code.module, name)
+
+    def run(self, function: Any, blocks: int, threads: int, packed: Packed) -> None:
+        """Queue a kernel with these arguments."""
+        self._enter()
+        self._driver.launch(function, (blocks, 1, 1), (threads, 1, 1), 0, self._stream, packed)
 
     def fill(self, block: Block, byte: int, size_bytes: int, offset_bytes: int = 0) -> None:
         """Queue setting every byte."""
@@ -166,6 +205,41 @@ class CudaDevice:
     def abandon_recording(self) -> None:
         """End a recording in which something failed."""
         self._driver.abandon_capture(self._stream)
+
+    # --- other libraries ----------------------------------------------------------------------------------------------
+
+    @property
+    def dlpack_device(self) -> tuple[int, int]:
+        return exchange.KIND, self.number
+
+    def dlpack(self, array: Any, stream: Any) -> Any:
+        return self._exchange.dlpack(array, stream)
+
+    def interface(self, array: Any) -> dict[str, Any]:
+        return exchange.interface(array.memory.block.pointer, array.shape, array.dtype, self.stream)
+
+    def adopt(self, array: Any, allocate: Callable[[int], Any]) -> tuple[Any, tuple[int, ...], str]:
+        return self._exchange.adopt(array, allocate)
+
+    def let_wait(self, other: int) -> None:
+        """What is queued later on stream ``other`` runs after what is queued here now."""
+        self._ordered(self._stream, other)
+
+    def wait_for(self, other: int) -> None:
+        """What is queued here later runs after what is queued on stream ``other`` now."""
+        self._ordered(other, self._stream)
+
+    def _ordered(self, first: Any, second: Any) -> None:
+        self._enter()
+        if self._event is None:
+            self._event = self._driver.new_event()
+        self._driver.record(self._event, first)
+        self._driver.await_event(second, self._event)
+
+    def drain(self) -> None:
+        """Wait for what is queued, and leave what comes back to the host to ``synchronize``."""
+        self._enter()
+        self._driver.finish(self._stream)
 
     # --- for measurements -------------------------------------------------------------------------------------------
 

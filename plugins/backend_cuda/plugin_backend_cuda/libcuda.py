@@ -187,6 +187,10 @@ class Driver:
         """Wait until the stream has come to an event."""
         self._call("cuEventSynchronize", event)
 
+    def await_event(self, stream: Any, event: Any) -> None:
+        """Let a stream wait for an event, without the host."""
+        self._call("cuStreamWaitEvent", stream, event, 0)
+
     def elapsed_ms(self, start: Any, end: Any) -> float:
         """Milliseconds between two events, after waiting for the second."""
         self._call("cuEventSynchronize", end)

@@ -7,6 +7,7 @@ from plugin_backend_cuda.device import CudaDevice
 from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 from plugin_backend_cuda.shim.recorder import Recorder
+from plugin_backend_cuda.shim.solver import HostSolver
 
 
 @pytest.fixture
@@ -25,7 +26,13 @@ def driver():
 
 def on_host(driver):
     """A device whose GPU is this CPU."""
-    return CudaDevice(driver, 0, HostCompiler(), lambda stream, number, workspace: HostBlas(stream, HostDriver()._do))
+    return CudaDevice(
+        driver,
+        0,
+        HostCompiler(),
+        lambda stream, number, workspace: HostBlas(stream, HostDriver()._do, workspace),
+        lambda stream, number: HostSolver(stream, HostDriver()._do),
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from core.errors import CompileError
-from plugin_backend_cuda import cache, compiler, nvrtc
+from plugin_backend_cuda import cache, compiler, matrices, nvrtc
 from plugin_backend_cuda.compiler import Usage
 from plugin_backend_cuda.dialect import CUDA
 
@@ -43,6 +43,14 @@ def test_text_becomes_machine_code_with_a_report(cache_folder, one, architecture
     assert binary.image.startswith(b"\x7fELF")
     used = compiler.usage(binary.log)["k"]
     assert 4 <= used.registers <= 64 and used.spill_store_bytes == used.spill_load_bytes == 0
+
+
+@each_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_kernels_of_linear_algebra_compile_without_spills(cache_folder, one, dtype):
+    used = compiler.usage(cache.build(matrices.source(dtype), one, 90).log)
+    assert len(used) == len(matrices._SIGNATURES)
+    assert not any(kernel.spill_store_bytes or kernel.stack_bytes for kernel in used.values())
 
 
 @each_compiler

@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import core
+import core.tensor as ct
+from core import plugins
 from core.device.contract import Strided
 from core.errors import DeviceError
-from core.ir.program import LibraryCall
+from core.ir.program import LibraryCall, LibraryStep
 from core.options import config
+from core.records import Probe
 from plugin_backend_cuda import cublas
+from plugin_backend_cuda.backend import Driver
 from plugin_backend_cuda.device import CudaDevice
-from plugin_backend_cuda.shim.driver import HostCompiler
+from plugin_backend_cuda.shim.blas import HostBlas
+from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 
 GEMM = LibraryCall("gemm", batch=0)
 
@@ -83,7 +89,7 @@ def test_empty_products(device, m, k, n):
 
 def test_precision_is_given_up_on_request_alone(device, monkeypatch):
     asked = []
-    monkeypatch.setattr(device.products, "products", lambda *arguments: asked.append(arguments[-1]))
+    monkeypatch.setattr(device.products, "products", lambda *arguments: asked.append(arguments[-2]))
     product(device, matrix(2, 2, dtype="float32"), matrix(2, 2, dtype="float32"))
     with config.override({"cuda.products": "tf32"}):
         product(device, matrix(2, 2, dtype="float32"), matrix(2, 2, dtype="float32"))
@@ -104,3 +110,47 @@ def test_the_probe_says_how_to_get_cublas(monkeypatch):
     found = cublas.probe()
     assert found.reason == "no cuBLAS 12 or later: libcublas.so: not found"
     assert found.remedy == "pip install nvidia-cublas"
+
+
+# --- products that are added to what is there ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("factor", [None, 3.0])
+@pytest.mark.parametrize("shape", [(3, 4, 2), (3, 0, 2), (0, 4, 2)])
+def test_a_product_is_added_to_a_matrix(device, shape, factor, in_place):
+    m, k, n = shape
+    a, b, s = (
+        matrix(m, k, dtype="float32"),
+        matrix(k, n, dtype="float32", seed=1),
+        matrix(m, n, dtype="float32", seed=2),
+    )
+    start = strided(device, s)
+    out = start if in_place else strided(device, np.full_like(s, np.nan))
+    given = [] if factor is None else [strided(device, np.full((), factor, "float32"))]
+    call = LibraryCall("gemm_add", (("alpha", -0.5),))
+    cublas.gemm_add(device, call, [strided(device, a), strided(device, b), start, *given], [out])
+    got = np.empty_like(s)
+    device.download(out.block, got)
+    device.synchronize()
+    assert_allclose(got, s - 0.5 * (factor or 1) * (a @ b), rtol=1e-5)
+
+
+def test_a_training_step_lets_products_make_the_update():
+    calls = HostDriver()
+    driver = Driver(
+        lambda: calls, lambda: (HostCompiler(), ""),
+        lambda stream, number, workspace: HostBlas(stream, calls._do, workspace),
+    )  # fmt: skip
+    w, rate, x = core.shared(matrix(4, 3), name="w"), core.shared(np.float64(0.1)), ct.matrix("x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cublas, "probe", lambda: Probe(devices=("NumPy",)))
+        plugins.reset()
+        step = core.function([x], [], updates={w: w - rate * (x.T @ ct.tanh(x @ w))}, backend=driver)
+    plugins.reset()
+    assert [s.call.name for s in step.program.steps if isinstance(s, LibraryStep)] == ["gemm", "gemm_add"]
+    expected, a = w.get_value().copy(), matrix(6, 4, seed=1)
+    for _ in range(3):
+        expected = expected - 0.1 * (a.T @ np.tanh(a @ expected))
+        step(a)
+    assert_allclose(w.get_value(), expected)

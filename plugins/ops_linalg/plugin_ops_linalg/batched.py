@@ -14,6 +14,7 @@ import numpy as np
 from core import dtypes
 from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, DisconnectedType, Variable
+from core.ir.clibrary import Failure
 from core.ir.expr import Expr
 from core.ir.program import LibraryCall
 from core.ir.view import broadcast_shapes
@@ -24,6 +25,7 @@ from core.tensor.elementwise import broadcast_length
 from core.tensor.type import broadcast_static
 from core.tensor.unbroadcast import unbroadcast
 from plugin_ops_linalg.errors import LinAlgError
+from plugin_ops_linalg.failures import explained
 
 Sizes: TypeAlias = dict[str, Any]  # the length that each letter of a signature stands for
 
@@ -227,6 +229,9 @@ class BatchedOp(Op):
             same=_equal_lengths(takes),
             overwrites=(self.works_in,) if in_place else (),
         )
+
+    def library_error(self, node: Apply, failure: Failure) -> Exception:
+        return explained(self, node, failure)
 
     # --- derivatives ------------------------------------------------------------------------------------------------
 

@@ -216,6 +216,9 @@ class HostDriver:
     def wait_event(self, event: Any) -> None:
         pass
 
+    def await_event(self, stream: Any, event: Any) -> None:
+        pass
+
     def elapsed_ms(self, start: Any, end: Any) -> float:
         return 0.0
 

@@ -24,9 +24,10 @@ from typing import Any
 from core.device import pool
 from core.errors import CompileError
 from core.records import Probe
-from plugin_backend_cuda import backend, compiler, cublas, nvrtc
+from plugin_backend_cuda import backend, compiler, cublas, cusolver, nvrtc
 from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import SANITIZE, HostCompiler, HostDriver
+from plugin_backend_cuda.shim.solver import HostSolver
 
 ARCHITECTURE = 90
 BATCH = 40  # programs that nvcc compiles at once: most of its time goes into what it reads before them
@@ -72,9 +73,12 @@ def use_shim() -> None:
     calls = HostDriver()
     both = Both()
     backend.driver.__init__(  # type: ignore[misc]
-        lambda: calls, lambda: (both, ""), lambda stream, number, workspace: HostBlas(stream, calls._do)
+        lambda: calls,
+        lambda: (both, ""),
+        lambda stream, number, workspace: HostBlas(stream, calls._do, workspace),
+        lambda stream, number: HostSolver(stream, calls._do),
     )
-    cublas.probe = lambda: Probe(devices=("NumPy",))
+    cublas.probe = cusolver.probe = lambda: Probe(devices=("SciPy",))
 
 
 def pytest_configure(config: Any) -> None:

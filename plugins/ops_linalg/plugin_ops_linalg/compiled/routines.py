@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from core.errors import ShapeError
 from core.ir.clibrary import Array, Call, Failure, Routine
-from plugin_ops_linalg.errors import LinAlgError
+from plugin_ops_linalg.failures import BAND, NOT_SQUARE
 
 LETTERS = {"float32": "s", "float64": "d"}
 SMALL = 8  # up to this length loops in C serve, and no library is called
@@ -82,26 +81,9 @@ def address(function: str) -> int:
     return pointer_of(capsule, name_of(capsule))
 
 
-# --- failures --------------------------------------------------------------------------------------------------------
-
-NOT_SQUARE, NO_MEMORY, BAND = -8, -9, -10  # the first two as in common.h; -1 to -3 say which input is not finite
-
-
 def failed(node: Any, failure: Failure) -> Exception:
-    """The exception for a call that failed, as ``BatchedOp.perform`` would raise it."""
-    if failure.number == NO_MEMORY:
-        return MemoryError(f"{node.op} needs more memory than there is, for shapes {failure.shapes}")
-    shapes = " and ".join(map(str, failure.shapes))
-    if failure.number == NOT_SQUARE:
-        return LinAlgError(f"{node.op} needs square matrices, got shape {shapes}", blame=node)
-    if failure.number == BAND:
-        return ShapeError(node.op.wrong_band(failure.shapes[0][0]), blame=node)
-    if failure.number < 0:
-        why = f"input {-1 - failure.number} holds NaN or an infinity, so it is not finite"
-    else:
-        why = node.op.why(failure.number)
-    where = f", matrix {failure.place} of the stack" if failure.place else ""
-    return LinAlgError(f"{node.op}: {why} (shape {shapes}{where})", blame=node)
+    """The exception for a call that failed."""
+    return node.op.library_error(node, failure)
 
 
 def _guarded(call: Call, call_text: str, outputs: tuple[Array, ...]) -> Iterator[str]:

@@ -1,0 +1,182 @@
+"""cuSOLVER, bound through cffi: factors of dense matrices that lie column by column.
+
+Work memory and the number that says how a call went are the caller's, on the device.  Lengths are below 2**31.
+Reference: cuSOLVER Library, cuSolverDN; version 11 (of CUDA 12) and later.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cffi
+
+from core.errors import BackendError, DeviceError
+from core.records import Probe
+from plugin_backend_cuda.shared_library import opened
+
+WHEELS = ("nvidia-cusolver", "nvidia-cusolver-cu13", "nvidia-cusolver-cu12")
+_SYSTEM = ("libcusolver.so", "libcusolver.so.12", "libcusolver.so.11", "cusolver64_12.dll", "cusolver64_11.dll")
+_NEEDED = (("nvidia-nvjitlink", "libnvJitLink"), ("nvidia-cublas", "libcublas"), ("nvidia-cusparse", "libcusparse"))
+LETTERS = {"float32": "S", "float64": "D"}
+_ARGUMENTS = {  # function without its letter -> its arguments behind the handle; i int, r memory of numbers, R that is
+    # only read, I memory of int, c a char, l where the host finds an int, p memory of pointers
+    "potrf_bufferSize": "iiril",
+    "potrf": "iiririI",
+    "potrfBatched": "iipiIi",
+    "getrf_bufferSize": "iiril",
+    "getrf": "iirirII",
+    "getrs": "iiiRiIriI",
+    "geqrf_bufferSize": "iiril",
+    "geqrf": "iirirriI",
+    "orgqr_bufferSize": "iiiRiRl",
+    "orgqr": "iiiriRriI",
+    "syevd_bufferSize": "iiiRiRl",
+    "syevd": "iiirirriI",
+    "gesvd_bufferSize": "iil",
+    "gesvd": "cciirirriririrI",
+}
+_STATUS = {
+    1: "not initialized", 2: "no memory", 3: "an invalid value", 4: "a GPU that it does not know", 6: "a kernel failed",
+    7: "an internal error", 8: "an unknown kind of matrix", 9: "not supported",
+}  # fmt: skip
+LONGEST = 2**31 - 1
+
+
+def declarations() -> str:
+    """The prototypes, as C."""
+    lines = [
+        "typedef struct cusolverDnContext *cusolverDnHandle_t;",
+        "typedef struct CUstream_st *cudaStream_t;",
+        "int cusolverDnCreate(cusolverDnHandle_t *handle);",
+        "int cusolverDnDestroy(cusolverDnHandle_t handle);",
+        "int cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t stream);",
+    ]
+    for letter, real in (("S", "float"), ("D", "double")):
+        kinds = {"i": "int", "r": f"{real} *", "R": f"const {real} *", "I": "int *", "c": "signed char", "l": "int *"}
+        kinds["p"] = f"{real} **"
+        for name, codes in _ARGUMENTS.items():
+            arguments = ", ".join(["cusolverDnHandle_t", *(kinds[code] for code in codes)])
+            lines.append(f"int cusolverDn{letter}{name}({arguments});")
+    return "\n".join(lines)
+
+
+@cache
+def find() -> tuple[tuple[cffi.FFI, Any] | None, str]:
+    """The library, or None and why there is none."""
+    return opened(declarations(), WHEELS, "libcusolver.so", _SYSTEM, "cusolverDnDpotrfBatched", _NEEDED)
+
+
+def probe() -> Probe:
+    """Whether there is cuSOLVER; without it linear algebra goes back to Python."""
+    found, why = find()
+    if found is None:
+        return Probe(reason=f"no cuSOLVER: {why}", remedy="pip install nvidia-cusolver")
+    return Probe(devices=("cusolver",))
+
+
+class Cusolver:
+    """A handle for one stream.  Make and use it with the device's context current.
+
+    Matrices are addresses on the device, with the distance of their columns; so are ``info`` (one int, or one for each
+    matrix of a stack) and ``work``, as large as ``room`` says, in elements.  ``upper``: which triangle is read.
+    """
+
+    def __init__(self, stream_number: int):
+        found, why = find()
+        if found is None:
+            raise DeviceError(f"linear algebra on backend 'cuda' needs cuSOLVER: {why}; pip install nvidia-cusolver")
+        self._ffi, self._library = found
+        handle = self._ffi.new("cusolverDnHandle_t *")
+        self._call("cusolverDnCreate", handle)
+        self._handle = handle[0]
+        self._call("cusolverDnSetStream", self._handle, self._ffi.cast("cudaStream_t", stream_number))
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        code = getattr(self._library, name)(*arguments)
+        if code:
+            raise DeviceError(f"{name} failed: {_STATUS.get(code, f'status {code}')}")
+
+    def _queue(self, name: str, dtype: str, *arguments: Any) -> None:
+        real = "float" if dtype == "float32" else "double"
+        kinds = {"r": f"{real} *", "R": f"const {real} *", "I": "int *", "p": f"{real} **"}
+        given = [
+            self._ffi.cast(kinds[code], one) if code in kinds else _short(name, one) if code == "i" else one
+            for code, one in zip(_ARGUMENTS[name], arguments, strict=True)
+        ]
+        self._call(f"cusolverDn{LETTERS[dtype]}{name}", self._handle, *given)
+
+    def _room(self, name: str, dtype: str, *arguments: Any) -> int:
+        out = self._ffi.new("int *")
+        self._queue(f"{name}_bufferSize", dtype, *arguments, out)
+        return int(out[0])
+
+    # --- how much work memory, in elements ----------------------------------------------------------------------------
+
+    def potrf_room(self, dtype: str, upper: bool, n: int, leading: int) -> int:
+        return self._room("potrf", dtype, int(upper), n, 0, leading)
+
+    def getrf_room(self, dtype: str, n: int, leading: int) -> int:
+        return self._room("getrf", dtype, n, n, 0, leading)
+
+    def qr_room(self, dtype: str, m: int, n: int) -> int:
+        """For ``geqrf`` of (m, n), and for ``orgqr`` of as many columns as there are."""
+        k = min(m, n)
+        return max(self._room("geqrf", dtype, m, n, 0, m), self._room("orgqr", dtype, m, k, k, 0, m, 0))
+
+    def syevd_room(self, dtype: str, vectors: bool, upper: bool, n: int) -> int:
+        return self._room("syevd", dtype, int(vectors), int(upper), n, 0, n, 0)
+
+    def gesvd_room(self, dtype: str, m: int, n: int) -> int:
+        return self._room("gesvd", dtype, m, n)
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def potrf(self, dtype: str, upper: bool, n: int, a: int, leading: int, work: int, room: int, info: int) -> None:
+        """The Cholesky factor in the triangle that is read."""
+        self._queue("potrf", dtype, int(upper), n, a, leading, work, room, info)
+
+    def potrf_stack(self, dtype: str, upper: bool, n: int, places: int, leading: int, info: int, count: int) -> None:
+        """Those of ``count`` matrices, whose addresses lie at ``places``."""
+        self._queue("potrfBatched", dtype, int(upper), n, places, leading, info, count)
+
+    def getrf(self, dtype: str, n: int, a: int, leading: int, work: int, pivots: int, info: int) -> None:
+        """LU with rows exchanged, in place; ``pivots`` are n ints, from 1."""
+        self._queue("getrf", dtype, n, n, a, leading, work, pivots, info)
+
+    def getrs(
+        self, dtype: str, transposed: bool, n: int, k: int, a: int, leading: int, pivots: int, b: int, info: int
+    ) -> None:
+        """Solve with the factors of ``getrf``; b is (n, k), its columns n apart."""
+        self._queue("getrs", dtype, int(transposed), n, k, a, leading, pivots, b, max(n, 1), info)
+
+    def geqrf(self, dtype: str, m: int, n: int, a: int, tau: int, work: int, room: int, info: int) -> None:
+        """R above the diagonal, reflectors below it."""
+        self._queue("geqrf", dtype, m, n, a, m, tau, work, room, info)
+
+    def orgqr(self, dtype: str, m: int, k: int, a: int, tau: int, work: int, room: int, info: int) -> None:
+        """The first k columns of Q, in place of the reflectors."""
+        self._queue("orgqr", dtype, m, k, k, a, m, tau, work, room, info)
+
+    def syevd(
+        self, dtype: str, vectors: bool, upper: bool, n: int, a: int, w: int, work: int, room: int, info: int
+    ) -> None:
+        """Eigenvalues, and vectors in place of the matrix; columns are n apart."""
+        self._queue("syevd", dtype, int(vectors), int(upper), n, a, n, w, work, room, info)
+
+    def gesvd(
+        self, dtype: str, job: str, m: int, n: int, a: int, s: int, u: int, vt: int, work: int, room: int, info: int
+    ) -> None:
+        """Singular values and vectors of (m, n) with m >= n; ``job``: "A" all, "S" the first n, "N" no vectors."""
+        letter = job.encode()[0]
+        rows = n if job != "N" else 1
+        self._queue("gesvd", dtype, letter, letter, m, n, a, m, s, u, m, vt, rows, work, room, 0, info)
+
+    def free(self) -> None:
+        self._call("cusolverDnDestroy", self._handle)
+
+
+def _short(name: str, length: int) -> int:
+    if length > LONGEST:
+        raise BackendError(f"{name} of cuSOLVER needs lengths below 2**31, got {length}")
+    return length

@@ -1,0 +1,119 @@
+/* What linear algebra needs besides the libraries, for stacks of matrices whose addresses lie in arrays.  REAL is float
+   or double.  ``rows`` and ``columns`` say how far apart neighbours lie; numbers of failures are one a matrix. */
+
+/* to[i, j] = from[i, j].  Where ``number`` is not 0, an element that is not finite is noted under it, and becomes 0,
+   for iterations may not end with one; where ``to`` is null, it is noted only. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_gather(const REAL *const *from, int64_t rows,
+    int64_t columns, REAL *const *to, int64_t to_rows, int64_t to_columns, int64_t count, int64_t m, int64_t n,
+    int32_t *numbers, int64_t number)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * m * n; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t k = e / (m * n), i = e / n % m, j = e % n;
+        REAL x = from[k][i * rows + j * columns];
+        if (number != 0 && !(x - x == 0)) {
+            if (numbers[k] == 0) numbers[k] = (int32_t)number;
+            x = 0;
+        }
+        if (to) to[k][i * to_rows + j * to_columns] = x;
+    }
+}
+
+/* 0 above the diagonal where ``lower``, else below it; rows follow each other. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_clear(REAL *const *a, int64_t count, int64_t m, int64_t n,
+    int64_t lower)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * m * n; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t i = e / n % m, j = e % n;
+        if (lower ? j > i : j < i) a[e / (m * n)][i * n + j] = 0;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) core_REAL_identity(REAL *const *a, int64_t count, int64_t n)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * n * n; e += gridDim.x * (int64_t)blockDim.x)
+        a[e / (n * n)][e % (n * n)] = e / n % n == e % n ? 1 : 0;
+}
+
+/* NaN in each matrix that failed. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_fail(REAL *a, int64_t count, int64_t size,
+    const int32_t *numbers)
+{
+    const REAL zero = 0;
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * size; e += gridDim.x * (int64_t)blockDim.x)
+        if (numbers[e / size] != 0) a[e] = zero / zero;
+}
+
+/* The first 0 on each diagonal, counted from 1. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_singular(const REAL *const *a, int64_t step, int64_t count,
+    int64_t n, int32_t *numbers)
+{
+    for (int64_t k = blockIdx.x; k < count; k += gridDim.x) {
+        int first = 0x7fffffff;
+        for (int64_t i = threadIdx.x; i < n; i += 32)
+            if (a[k][i * step] == 0 && i + 1 < first) first = (int)(i + 1);
+        for (int d = 16; d > 0; d /= 2) {
+            const int other = __shfl_xor_sync(0xffffffffu, first, d);
+            first = other < first ? other : first;
+        }
+        if (threadIdx.x == 0 && first != 0x7fffffff && numbers[k] == 0) numbers[k] = first;
+    }
+}
+
+/* From LU and its pivots: the sign and the logarithm of the absolute value, or, without ``logabs``, the determinant. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_determinant(const REAL *const *a, const int32_t *pivots,
+    int64_t count, int64_t n, REAL *sign, REAL *logabs)
+{
+    for (int64_t k = blockIdx.x; k < count; k += gridDim.x) {
+        REAL product = 1, sum = 0;
+        for (int64_t i = threadIdx.x; i < n; i += 32) {
+            const REAL pivot = a[k][i * (n + 1)];
+            if (pivots[k * n + i] != i + 1) product = -product;
+            if (!logabs) product *= pivot;
+            else {
+                sum += LOG(pivot < 0 ? -pivot : pivot);
+                product *= pivot > 0 ? (REAL)1 : pivot < 0 ? (REAL)-1 : pivot;
+            }
+        }
+        for (int d = 16; d > 0; d /= 2) {
+            product *= __shfl_xor_sync(0xffffffffu, product, d);
+            sum += __shfl_xor_sync(0xffffffffu, sum, d);
+        }
+        if (threadIdx.x == 0) sign[k] = product;
+        if (threadIdx.x == 0 && logabs) logabs[k] = sum;
+    }
+}
+
+/* The lower triangle with half the diagonal, 0 above. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_halve(REAL *a, int64_t count, int64_t n)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * n * n; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t i = e / n % n, j = e % n;
+        if (j > i) a[e] = 0;
+        if (j == i) a[e] = a[e] / 2;
+    }
+}
+
+/* The lower triangle of a + a', with the diagonal of a. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_symmetric(const REAL *a, REAL *out, int64_t count, int64_t n)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * n * n; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t i = e / n % n, j = e % n, k = e / (n * n) * n * n;
+        out[e] = j > i ? (REAL)0 : j == i ? a[e] : a[e] + a[k + j * n + i];
+    }
+}
+
+/* Two factors for a product: ``factor`` times the number whose bits are given, and 1. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_scaled(REAL *out, const REAL *factor, int64_t bits)
+{
+    if (threadIdx.x == 0) {
+        out[0] = (REAL)__longlong_as_double(bits) * factor[0];
+        out[1] = 1;
+    }
+}
+
+/* What a library said, where nothing else was wrong before. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_note(int32_t *numbers, const int32_t *said, int64_t count)
+{
+    for (int64_t k = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; k < count; k += gridDim.x * (int64_t)blockDim.x)
+        if (numbers[k] == 0) numbers[k] = said[k];
+}

@@ -1,0 +1,206 @@
+"""Stacks of matrices on a device, their work memory, and the kernels of matrices.cu, for one call of a routine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from core import dtypes
+from core.device.contract import Block, Scratch, Source, Strided
+from core.ir.nodes import Kernel
+from core.ir.program import LibraryCall
+from plugin_backend_cuda.dialect import CUDA
+from plugin_backend_cuda.libcuda import Packed
+
+THREADS, BLOCKS = 256, 4096
+_BOUNDARY = 256
+_WORDS = {"float32": {"REAL": "float", "LOG": "logf"}, "float64": {"REAL": "double", "LOG": "log"}}
+_SIGNATURES = {  # the arguments of each kernel, as libcuda.Packed names them
+    "gather": "PqqPqqqqqPq", "clear": "Pqqqq", "identity": "Pqq", "fail": "PqqP", "singular": "PqqqP",
+    "determinant": "PPqqPP", "halve": "Pqq", "symmetric": "PPqq", "note": "PPq", "scaled": "PPq",
+}  # fmt: skip
+_A_WARP_EACH = ("singular", "determinant")
+
+
+@cache
+def source(dtype: str) -> str:
+    """matrices.cu for one dtype."""
+    text = (files("plugin_backend_cuda") / "matrices.cu").read_text().replace("core_REAL_", f"core_{dtype}_")
+    for word, spelling in _WORDS[dtype].items():
+        text = text.replace(word, spelling)
+    return f"{CUDA.preamble}\n{text}"
+
+
+class Kernels:
+    """Those of one dtype, loaded on one device."""
+
+    def __init__(self, device: Any, dtype: str):
+        self._device, self._dtype = device, dtype
+        kernels = tuple((Kernel(f"core_{dtype}_{name}", [], [], [], f"{name} of matrices"), ()) for name in _SIGNATURES)
+        self._code = device.build(Source("matrices", source(dtype), kernels))
+        self._functions: dict[str, Any] = {}
+
+    def __call__(self, name: str, elements: int, *arguments: int) -> None:
+        """Queue one of them, for so many elements, or matrices."""
+        if elements == 0:
+            return
+        function = self._functions.get(name)
+        if function is None:
+            function = self._functions[name] = self._device.function(self._code, f"core_{self._dtype}_{name}")
+        threads = 32 if name in _A_WARP_EACH else THREADS
+        blocks = elements if name in _A_WARP_EACH else -(-elements // THREADS)
+        self._device.run(function, min(blocks, BLOCKS), threads, Packed(_SIGNATURES[name], arguments))
+
+
+@dataclass
+class Matrices:
+    """A stack of matrices: where the first lies, where their addresses lie, and how far apart neighbours are."""
+
+    shape: tuple[int, int]
+    rows: int
+    columns: int
+    offsets: np.ndarray  # of each matrix, in bytes, from ``first``
+    first: int = 0
+    places: int = 0
+
+    @property
+    def by_columns(self) -> bool:
+        return self.columns != 1
+
+    @property
+    def leading(self) -> int:
+        """The distance of two rows, or of two columns where it lies by columns; libraries want at least 1."""
+        turned = self.by_columns
+        return max(self.columns if turned else self.rows, self.shape[0 if turned else 1], 1)
+
+    def address(self, k: int) -> int:
+        return self.first + int(self.offsets[k])
+
+
+@dataclass
+class Job:
+    """One call: what it reads and writes, memory that it asks for, and the numbers of what fails.
+
+    First all memory is asked for (``room``, ``own``), then ``begin`` gets it at once.
+    """
+
+    device: Any
+    call: LibraryCall
+    operands: Sequence[Strided]
+    results: Sequence[Strided]
+    _sizes: dict[str, int] = field(default_factory=dict)
+    _own: list[tuple[Matrices, str]] = field(default_factory=list)
+    _stacks: list[Matrices] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.dtype = self.operands[0].dtype
+        self.itemsize = dtypes.size_bytes(self.dtype)
+        self.lead = self.results[0].shape[: self.call.batch]
+        self.count = math.prod(self.lead)
+        self.attributes: dict[str, Any] = dict(self.call.attributes)
+        self.room("numbers", 4 * self.count)
+        self.room("said", 4 * self.count)
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def room(self, name: str, size_bytes: int) -> None:
+        """Ask for memory of this name."""
+        self._sizes[name] = max(size_bytes, 1)
+
+    def own(self, name: str, m: int, n: int, by_columns: bool = False) -> Matrices:
+        """Matrices in memory of this call."""
+        self.room(name, self.count * m * n * self.itemsize)
+        step = np.arange(self.count, dtype="int64") * (m * n * self.itemsize)
+        made = Matrices((m, n), 1 if by_columns else n, m if by_columns else 1, step)
+        self._own.append((made, name))
+        self._stacks.append(made)
+        return made
+
+    def given(self, array: Strided) -> Matrices:
+        """The matrices of an operand or result, as they lie."""
+        lead = self.lead_of(array)
+        offsets = np.zeros(self.lead, "int64")
+        for axis, (n, stride) in enumerate(lead):
+            along = np.arange(n, dtype="int64") * (stride * self.itemsize)
+            offsets += along.reshape(-1, *(1,) * (len(self.lead) - axis - 1))
+        (m, n), (rows, columns) = array.shape[-2:], array.strides[-2:]
+        first = array.block.pointer + array.offset * self.itemsize
+        made = Matrices((m, n), rows, columns, offsets.reshape(-1), first)
+        self._stacks.append(made)
+        return made
+
+    def lead_of(self, array: Strided) -> list[tuple[int, int]]:
+        """Length and stride of each stacked axis; 0 where an operand has fewer of them."""
+        pairs = list(zip(array.shape[:-2], array.strides[:-2], strict=True))
+        return [(n, 0) for n in self.lead[: len(self.lead) - len(pairs)]] + pairs
+
+    def begin(self, scratch: Scratch) -> None:
+        """Get the memory; addresses are known from here on, and nothing has failed so far."""
+        self.room("places", 8 * self.count * len(self._stacks))
+        at, total = {}, 0
+        for name, size in self._sizes.items():
+            at[name] = total
+            total += -(-size // _BOUNDARY) * _BOUNDARY
+        block = scratch(total)
+        self.at = {name: block.pointer + offset for name, offset in at.items()}
+        self.device.fill(block, 0, 4 * self.count, at["numbers"])
+        for matrices, name in self._own:
+            matrices.first = self.at[name]
+        addresses = [matrices.first + matrices.offsets for matrices in self._stacks]
+        for k, matrices in enumerate(self._stacks):
+            matrices.places = self.at["places"] + 8 * self.count * k
+        if addresses and self.count:
+            listed = np.ascontiguousarray(np.concatenate(addresses))
+            self.device.upload(Block(self.at["places"], listed.nbytes), listed, keep=False)
+
+    # --- kernels ----------------------------------------------------------------------------------------------------
+
+    def run(self, name: str, elements: int, *arguments: int) -> None:
+        self.device.matrices(self.dtype)(name, elements, *arguments)
+
+    def copy(self, source: Matrices, target: Matrices | None, operand: int = -1, turned: bool = False) -> None:
+        """target = source, of the target's shape; or its transpose.
+
+        ``operand``: which one it is, if it is noted when it is not finite; without a target, that alone.
+        """
+        m, n = source.shape if target is None else target.shape
+        steps = (source.columns, source.rows) if turned else (source.rows, source.columns)
+        to = (0, 0, 0) if target is None else (target.places, target.rows, target.columns)
+        number = 0 if operand < 0 else -1 - operand
+        self.run(
+            "gather", self.count * m * n, source.places, *steps, *to, self.count, m, n, self.at["numbers"], number
+        )  # fmt: skip
+
+    def clear(self, matrices: Matrices, lower: bool) -> None:
+        """0 in the other triangle."""
+        m, n = matrices.shape
+        self.run("clear", self.count * m * n, matrices.places, self.count, m, n, int(lower))
+
+    def note(self) -> None:
+        """Take over what the library said."""
+        self.run("note", self.count, self.at["numbers"], self.at["said"], self.count)
+
+    def numbers(self) -> Block | None:
+        """How each matrix went; where that is asked for, those that failed are NaN now, and nothing has to be said."""
+        if self.attributes.get("on_error") != "nan":
+            return Block(self.at["numbers"], 4 * self.count)
+        for out in self.results:
+            size = math.prod(out.shape[self.call.batch :])
+            where = out.block.pointer + out.offset * self.itemsize
+            self.run("fail", self.count * size, where, self.count, size, self.at["numbers"])
+        return None
+
+    def result(self, k: int, place: int = 0) -> int:
+        """Where a result lies, for one matrix of the stack."""
+        out = self.results[k]
+        size = math.prod(out.shape[self.call.batch :]) * self.itemsize
+        return out.block.pointer + out.offset * self.itemsize + place * size
+
+    def said(self, place: int) -> int:
+        return self.at["said"] + 4 * place

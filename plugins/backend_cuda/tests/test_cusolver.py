@@ -1,0 +1,139 @@
+"""The bindings of cuSOLVER and of what cuBLAS has for stacks: arguments by number, order and type, on a stand-in."""
+
+import re
+
+import cffi
+import pytest
+
+from core.errors import DeviceError
+from plugin_backend_cuda import cublas, cusolver
+
+A, W, X, U, V, WORK, PIVOTS, INFO = 0x100, 0x200, 0x300, 0x400, 0x500, 0x600, 0x700, 0x800
+
+
+class Library:
+    """Takes what the prototypes say, through C, and notes it; ``status`` is what calls return."""
+
+    def __init__(self, declarations):
+        self.ffi, self.called, self.status, self._kept = cffi.FFI(), [], 0, []
+        self.ffi.cdef(declarations)
+        self._prototypes = dict(re.findall(r"(cu\w+)\(([^;]*)\);", declarations))
+
+    def __getattr__(self, name):
+        if name not in self._prototypes:
+            raise AttributeError(name)
+
+        def act(*arguments):
+            values = [self._plain(one) for one in arguments]
+            if "Create" in name:
+                arguments[0][0] = self.ffi.cast(self.ffi.typeof(arguments[0]).item, 0x99)
+            elif "bufferSize" in name:
+                arguments[-1][0] = 77
+                values[-1] = "out"
+            self.called.append((name, values[1:]))
+            return self.status
+
+        made = self.ffi.callback(f"int({self._prototypes[name]})", act)
+        self._kept.append(made)
+        return made
+
+    def _plain(self, one):
+        if isinstance(one, self.ffi.CData):
+            return int(self.ffi.cast("intptr_t", one))
+        return one
+
+
+@pytest.fixture
+def library(monkeypatch):
+    made = Library(cusolver.declarations())
+    monkeypatch.setattr(cusolver, "find", lambda: ((made.ffi, made), ""))
+    return made
+
+
+CALLS = {
+    "potrf": (("float64", True, 5, A, 6, WORK, 77, INFO), [1, 5, A, 6, WORK, 77, INFO]),
+    "potrf_stack": (("float64", False, 5, A, 6, INFO, 3), [0, 5, A, 6, INFO, 3]),
+    "getrf": (("float64", 5, A, 6, WORK, PIVOTS, INFO), [5, 5, A, 6, WORK, PIVOTS, INFO]),
+    "getrs": (("float64", True, 5, 2, A, 6, PIVOTS, X, INFO), [1, 5, 2, A, 6, PIVOTS, X, 5, INFO]),
+    "geqrf": (("float64", 5, 3, A, W, WORK, 77, INFO), [5, 3, A, 5, W, WORK, 77, INFO]),
+    "orgqr": (("float64", 5, 3, A, W, WORK, 77, INFO), [5, 3, 3, A, 5, W, WORK, 77, INFO]),
+    "syevd": (("float64", True, False, 5, A, W, WORK, 77, INFO), [1, 0, 5, A, 5, W, WORK, 77, INFO]),
+    "gesvd": (
+        ("float64", "S", 5, 3, A, W, U, V, WORK, 77, INFO),
+        [b"S", b"S", 5, 3, A, 5, W, U, 5, V, 3, WORK, 77, 0, INFO],
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CALLS)
+def test_arguments_arrive_in_the_order_of_the_manual(library, name, dtype):
+    (_, *arguments), expected = CALLS[name]
+    getattr(cusolver.Cusolver(1), name)(dtype, *arguments)
+    function, got = library.called[-1]
+    routine = "potrfBatched" if name == "potrf_stack" else name
+    assert function == f"cusolverDn{cusolver.LETTERS[dtype]}{routine}"
+    assert [bytes([one]) if name == "gesvd" and k < 2 else one for k, one in enumerate(got)] == expected
+
+
+@pytest.mark.parametrize(
+    "name, arguments, asked",
+    [
+        ("potrf_room", (True, 5, 6), ["potrf"]),
+        ("getrf_room", (5, 6), ["getrf"]),
+        ("qr_room", (5, 3), ["geqrf", "orgqr"]),
+        ("syevd_room", (True, True, 5), ["syevd"]),
+        ("gesvd_room", (5, 3), ["gesvd"]),
+    ],
+)
+def test_work_memory_is_asked_for(library, name, arguments, asked):
+    assert getattr(cusolver.Cusolver(1), name)("float32", *arguments) == 77
+    assert [one for one, _ in library.called if "buffer" in one] == [f"cusolverDnS{name}_bufferSize" for name in asked]
+
+
+def test_one_handle_serves_one_stream(library):
+    made = cusolver.Cusolver(5)
+    made.free()
+    assert library.called == [("cusolverDnCreate", []), ("cusolverDnSetStream", [5]), ("cusolverDnDestroy", [])]
+
+
+@pytest.mark.parametrize("status, said", [(6, "a kernel failed"), (42, "status 42")])
+def test_a_status_is_an_error_that_names_the_call(library, status, said):
+    made = cusolver.Cusolver(1)
+    library.status = status
+    with pytest.raises(DeviceError, match=f"cusolverDnDpotrf failed: {said}"):
+        made.potrf("float64", True, 5, A, 6, WORK, 77, INFO)
+
+
+def test_no_library_is_an_error_that_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(cusolver, "find", lambda: (None, "not found"))
+    with pytest.raises(DeviceError, match=r"needs cuSOLVER: not found; pip install nvidia-cusolver"):
+        cusolver.Cusolver(1)
+
+
+@pytest.fixture
+def products(monkeypatch):
+    made = Library(cublas._DECLARATIONS)
+    monkeypatch.setattr(cublas, "find", lambda: ((made.ffi, made), ""))
+    handle = cublas.Cublas(1, WORK)
+    made.called.clear()
+    return handle, made
+
+
+def test_triangular_systems_of_one_matrix_and_of_many(products):
+    handle, library = products
+    for count in (1, 3):
+        handle.triangular("float64", (True, False, True), (count, 4, 5), (A, X), (U, V), (6, 7), left=count == 3)
+    (one, first), (many, second) = library.called
+    assert (one, many) == ("cublasDtrsm_v2", "cublasDtrsmBatched")
+    assert first[:6] == [1, 1, 0, 1, 4, 5] and first[7:] == [U, 6, V, 7]
+    assert second[:6] == [0, 1, 0, 1, 4, 5] and second[7:] == [A, 6, X, 7, 3]
+
+
+def test_factors_and_systems_of_stacks(products):
+    handle, library = products
+    handle.getrf_stack("float32", 5, A, 6, PIVOTS, INFO, 3)
+    handle.getrs_stack("float32", True, (3, 5, 2), (A, X), PIVOTS)
+    (_, first), (_, second) = library.called
+    assert first == [5, A, 6, PIVOTS, INFO, 3]
+    assert second[:7] == [1, 5, 2, A, 5, PIVOTS, X] and second[7] == 5 and second[9] == 3

@@ -1,0 +1,271 @@
+"""Linear algebra: what cuSOLVER and cuBLAS are asked for, computed on the host, against the interpreter."""
+
+import numpy as np
+import pytest
+
+import core
+import core.tensor as ct
+import plugin_backend_cuda
+from core import plugins
+from core.errors import BackendError, CoreWarning
+from core.records import Probe
+from plugin_backend_cuda import cublas, cusolver
+from plugin_backend_cuda.backend import Driver
+from plugin_backend_cuda.decompositions import NOT_SQUARE, ROUTINES, STACKED
+from plugin_backend_cuda.shim.blas import HostBlas
+from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
+from plugin_backend_cuda.shim.recorder import Recorder
+from plugin_backend_cuda.shim.solver import HostSolver
+
+linalg = pytest.importorskip("plugin_ops_linalg")
+failures = pytest.importorskip("plugin_ops_linalg.failures")
+
+CALLS = HostDriver()
+DRIVER = Driver(
+    lambda: CALLS,
+    lambda: (HostCompiler(), ""),
+    lambda stream, number, workspace: HostBlas(stream, CALLS._do, workspace),
+    lambda stream, number: HostSolver(stream, CALLS._do),
+)
+PROBE = cusolver.probe
+TOLERANCE = {"float64": 1e-8, "float32": 2e-3}
+UNIQUE = {  # what is one matrix, whoever computes it
+    "cholesky": linalg.cholesky,
+    "upper": lambda a: linalg.cholesky(a, lower=False),
+    "gradient": lambda a: core.grad((linalg.cholesky(a) * 2.0).sum(), a),
+    "inv": linalg.inv,
+    "det": linalg.det,
+    "slogdet": linalg.slogdet,
+    "eigvalsh": linalg.eigvalsh,
+    "svdvals": linalg.svdvals,
+    "r": lambda a: abs(linalg.qr(a, "r")),
+}
+SYSTEMS = {
+    "lower": lambda a, b: linalg.solve_triangular(a, b, lower=True),
+    "upper": lambda a, b: linalg.solve_triangular(a, b, lower=False),
+    "transposed": lambda a, b: linalg.solve_triangular(a, b, trans=1, lower=True),
+    "unit": lambda a, b: linalg.solve_triangular(a, b, lower=True, unit_diagonal=True),
+    "factored": lambda a, b: linalg.cho_solve((a, True), b),
+    "factored upper": lambda a, b: linalg.cho_solve((a, False), b),
+    "general": linalg.solve,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries():
+    """The libraries are there, whatever this machine has."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (cublas, cusolver):
+            patch.setattr(module, "probe", lambda: Probe(devices=("SciPy",)))
+        plugins.reset()
+        yield
+    plugins.reset()
+
+
+def matrices(*shape, dtype="float64", seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+
+
+def positive(*shape, dtype="float64"):
+    x = matrices(*shape, dtype=dtype)
+    return (x @ np.swapaxes(x, -1, -2) + np.eye(shape[-1])).astype(dtype)
+
+
+def both(op, *arrays):
+    """The results on the device and of the interpreter; the device must not ask Python."""
+    inputs = [ct.tensor(f"x{k}", dtype=x.dtype.name, shape=(None,) * x.ndim) for k, x in enumerate(arrays)]
+    out = op(*inputs)
+    outputs = list(out) if isinstance(out, (list, tuple)) else [out]
+    f, g = (core.function(inputs, outputs, backend=backend) for backend in (DRIVER, "interpreter"))
+    assert not f.program.host_nodes
+    return f(*arrays), g(*arrays)
+
+
+def assert_same(pair, tol):
+    for mine, theirs in zip(*pair, strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_allclose(mine, theirs, rtol=tol, atol=tol)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (5, 5), (3, 4, 4), (2, 0, 0), (0, 3, 3), (2, 3, 4, 4)], ids=str)
+@pytest.mark.parametrize("name", UNIQUE)
+def test_factors_are_those_of_the_interpreter(name, shape, dtype):
+    assert_same(both(UNIQUE[name], positive(*shape, dtype=dtype)), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("n, k", [(0, 2), (4, 0), (1, 1), (5, 1), (5, 3)])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_solutions_are_those_of_the_interpreter(name, n, k, dtype):
+    a = (matrices(n, n, dtype=dtype) + n * np.eye(n)).astype(dtype)
+    assert_same(both(SYSTEMS[name], a, matrices(n, k, dtype=dtype, seed=1)), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("leads", [((3,), (3,)), ((3,), ()), ((), (3,)), ((2, 1), (3,))], ids=str)
+def test_stacks_of_systems_broadcast(name, leads):
+    a, b = matrices(*leads[0], 4, 4) + 4 * np.eye(4), matrices(*leads[1], 4, 2, seed=1)
+    assert_same(both(SYSTEMS[name], a, b), 1e-8)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_transposed_matrices_and_parts_are_read_where_they_lie(name):
+    def of_a_view(a, b):
+        return SYSTEMS[name](a[1:6, 2:7].T, b[1:, :3])
+
+    assert_same(both(of_a_view, matrices(8, 9) + 8 * np.eye(8, 9, 1), matrices(6, 5, seed=1)), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["det", "slogdet", "eigvalsh", "svdvals", "r"])
+def test_transposed_matrices_are_decomposed_where_they_lie(name):
+    assert_same(both(lambda a: UNIQUE[name](a[1:, 1:].T), positive(6, 6)), 1e-8)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("shape", [(1, 1), (6, 6), (3, 5, 5), (0, 0)], ids=str)
+def test_eigenvectors_diagonalise_the_triangle_that_is_read(shape, lower):
+    a = matrices(*shape)
+    (w, v), (expected, _) = both(lambda x: linalg.eigh(x, lower=lower), a)
+    half = np.tril(a) if lower else np.triu(a)
+    whole = half + np.swapaxes(half, -1, -2) - half * np.eye(shape[-1])
+    np.testing.assert_allclose(w, expected, atol=1e-10)
+    np.testing.assert_allclose(whole @ v, v * w[..., None, :], atol=1e-10)
+    np.testing.assert_allclose(np.swapaxes(v, -1, -2) @ v, np.broadcast_to(np.eye(shape[-1]), v.shape), atol=1e-10)
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize(
+    "shape", [(5, 3), (3, 5), (4, 4), (1, 6), (6, 1), (2, 5, 3), (2, 3, 5), (0, 3), (3, 0)], ids=str
+)
+def test_singular_vectors_give_the_matrix_back(shape, full):
+    a = matrices(*shape)
+    (u, s, vh), (u2, s2, vh2) = both(lambda x: linalg.svd(x, full_matrices=full), a)
+    k = min(shape[-2:])
+    assert (u.shape, vh.shape) == (u2.shape, vh2.shape)
+    np.testing.assert_allclose(s, s2, atol=1e-10)
+    np.testing.assert_allclose(u[..., :k] * s[..., None, :] @ vh[..., :k, :], a, atol=1e-10)
+    for one in (np.swapaxes(u, -1, -2) @ u, vh @ np.swapaxes(vh, -1, -2)):
+        np.testing.assert_allclose(one, np.broadcast_to(np.eye(one.shape[-1]), one.shape), atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (2, 5, 3), (1, 1), (0, 3), (3, 0)], ids=str)
+def test_q_and_r_give_the_matrix_back(shape):
+    a = matrices(*shape)
+    (q, r), (q2, r2) = both(linalg.qr, a)
+    assert (q.shape, r.shape) == (q2.shape, r2.shape)
+    np.testing.assert_allclose(q @ r, a, atol=1e-10)
+    np.testing.assert_allclose(
+        np.swapaxes(q, -1, -2) @ q, np.eye(q.shape[-1]) + np.zeros((*shape[:-2], 1, 1)), atol=1e-10
+    )
+    np.testing.assert_array_equal(r, np.triu(r))
+
+
+def test_large_matrices_are_factored_one_by_one():
+    a = positive(2, STACKED + 1, STACKED + 1) / STACKED + np.eye(STACKED + 1)
+    assert_same(both(lambda x: [linalg.cholesky(x), linalg.inv(x)], a), 1e-8)
+
+
+# --- matrices that fail ---------------------------------------------------------------------------------------------
+
+FAILING = {
+    "cholesky": (lambda a: linalg.cholesky(a), np.array([[1.0, 2.0], [2.0, 1.0]]), "leading minor of order 2"),
+    "inv": (lambda a: linalg.inv(a), np.ones((2, 2)), "singular"),
+    "solve": (lambda a: linalg.solve(a, np.ones((2, 1))), np.zeros((2, 2)), "singular: pivot 0 is 0"),
+    "triangular": (
+        lambda a: linalg.solve_triangular(a, np.ones((2, 1)), lower=True), np.array([[1.0, 0], [1, 0]]),
+        "element 1 of its diagonal is 0",
+    ),
+    "not finite": (lambda a: linalg.eigvalsh(a), np.array([[1.0, np.nan], [0, 1]]), "input 0 holds NaN"),
+    "infinite": (lambda a: linalg.svdvals(a), np.array([[1.0, np.inf], [0, 1]]), "input 0 holds NaN or an infinity"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_matrix_that_fails_is_an_error_that_says_why_and_changes_nothing(name):
+    op, bad, why = FAILING[name]
+    x, w = ct.matrix("x"), core.shared(np.zeros(2))
+    f = core.function([x], op(x), updates={w: w + 1}, backend=DRIVER)
+    with pytest.raises(linalg.LinAlgError, match=why):
+        f(bad)
+    assert w.get_value().sum() == 0
+    f(np.eye(2))
+    assert w.get_value().sum() == 2
+
+
+def test_an_update_that_fails_leaves_the_last_good_value():
+    w, x = core.shared(np.eye(3)), ct.matrix("x")
+    step = core.function([x], [], updates={w: linalg.cholesky(w @ x)}, backend=DRIVER)
+    step(4 * np.eye(3))
+    with pytest.raises(linalg.LinAlgError, match="not positive definite"):
+        step(-np.eye(3))
+    np.testing.assert_array_equal(w.get_value(), 2 * np.eye(3))
+
+
+def test_the_matrix_that_failed_is_named_by_its_place():
+    x = ct.tensor("x", ndim=4)
+    f = core.function([x], linalg.cholesky(x), backend=DRIVER)
+    a = np.broadcast_to(np.eye(2), (2, 3, 2, 2)).copy()
+    a[1, 2] = -1
+    with pytest.raises(
+        linalg.LinAlgError, match=r"order 1 is not positive \(shape \(2, 2\), matrix \(1, 2\) of the st"
+    ):
+        f(a)
+
+
+def test_nan_takes_the_place_of_a_matrix_that_fails_where_that_is_wanted():
+    a = np.stack([np.eye(2), np.ones((2, 2)), np.full((2, 2), np.nan)])
+    got, expected = both(lambda x: linalg.inv(x, on_error="nan"), a)
+    np.testing.assert_array_equal(got[0], expected[0])
+
+
+def test_matrices_that_are_not_square_are_an_error():
+    x = ct.matrix("x")
+    f = core.function([x], linalg.inv(x), backend=DRIVER)
+    with pytest.raises(linalg.LinAlgError, match=r"needs square matrices, got shape \(2, 3\)"):
+        f(np.ones((2, 3)))
+    assert NOT_SQUARE == failures.NOT_SQUARE
+
+
+def test_decompositions_are_not_recorded_for_graphs():
+    calls = Recorder(HostDriver())
+    driver = Driver(
+        lambda: calls,
+        lambda: (HostCompiler(), ""),
+        lambda stream, number, workspace: HostBlas(stream, HostDriver()._do, workspace),
+        lambda stream, number: HostSolver(stream, HostDriver()._do),
+    )
+    x = ct.matrix("x")
+    f = core.function([x], linalg.cholesky(x) + 1, backend=driver)
+    for _ in range(3):
+        f(np.eye(3))
+    assert "begin_capture" not in calls.names()
+
+
+# --- the library ----------------------------------------------------------------------------------------------------
+
+
+def test_every_routine_that_is_announced_is_there():
+    (announced,) = [one for one in plugin_backend_cuda.libraries() if one.name == "cusolver"]
+    assert set(announced.provides) == set(ROUTINES)
+
+
+def test_without_the_library_python_computes_and_it_is_said(monkeypatch):
+    monkeypatch.setattr(cusolver, "probe", lambda: Probe(reason="no cuSOLVER: not found"))
+    plugins.reset()
+    x = ct.matrix("x")
+    with pytest.warns(CoreWarning, match="Python computes it, which is slow"):
+        f = core.function([x], linalg.eigvalsh(linalg.inv(x)), backend=DRIVER)
+    np.testing.assert_allclose(f(2 * np.eye(3)), [0.5] * 3)
+    plugins.reset()
+
+
+def test_the_probe_says_how_to_get_the_library(monkeypatch):
+    monkeypatch.setattr(cusolver, "find", lambda: (None, "libcusolver.so: not found"))
+    found = PROBE()
+    assert found.reason == "no cuSOLVER: libcusolver.so: not found" and found.remedy == "pip install nvidia-cusolver"
+
+
+def test_lengths_that_do_not_fit_are_refused():
+    with pytest.raises(BackendError, match=r"potrf of cuSOLVER needs lengths below 2\*\*31, got 2147483648"):
+        cusolver._short("potrf", 2**31)
