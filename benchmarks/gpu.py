@@ -2,6 +2,8 @@
 
     python benchmarks/gpu.py --check [--fast]     the op suite, random graphs, and both again under compute-sanitizer
     python benchmarks/gpu.py --time [--fast]      medians by device events, beside CuPy, JAX and PyTorch where they are
+    python benchmarks/gpu.py --libraries          cuSOLVER against NumPy; arrays to and from CuPy, PyTorch and JAX
+    python benchmarks/gpu.py --profile NAME       the time of each launch in a case
     python benchmarks/gpu.py ... --json FILE      also writes what it found
 
 Nothing is fetched.  A time is compared with its floor: the bytes that must move (each input read once, each output
@@ -27,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import gpu_cases as cases  # noqa: E402 - beside this file
+import gpu_libraries  # noqa: E402
 
 SLOW_TO_START = ("compile", "jax")  # with --fast, only the cases that matter most are compiled by these
 SUITE = ["tests/tensor", "tests/test_backends_agree.py", "tests/compile/test_function.py", "plugins/backend_cuda/tests"]
@@ -38,9 +41,13 @@ def main() -> int:
     parser.add_argument("--time", action="store_true", help="speed")
     parser.add_argument("--fast", action="store_true", help="a sample, about two minutes for each")
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--peers", default="cupy,torch,compile,jax", help="which to time beside")
+    parser.add_argument("--peers", default="cupy,torch,compile,jax,fused", help="which to time beside")
     parser.add_argument("--graphs", type=int, default=0, help="only run so many random graphs, here")
     parser.add_argument("--set", action="append", default=[], help="try a constant: core.ir.vector_access.KEPT_BYTES=0")
+    parser.add_argument("--profile", default="", help="the time of each launch in the cases whose name holds this")
+    parser.add_argument(
+        "--libraries", action="store_true", help="linear algebra against NumPy, arrays of other libraries"
+    )
     parser.add_argument("--json", help="a file for the results")
     options = parser.parse_args()
     for setting in options.set:
@@ -55,6 +62,11 @@ def main() -> int:
     if options.check:
         found["check"] = check(options.fast)
         failed += sum(code != 0 for code in found["check"].values())
+    if options.libraries:
+        found["libraries"] = gpu_libraries.check()
+        failed += sum(said != "right" for said in found["libraries"].values())
+    if options.profile:
+        found["profile"] = profile(options.profile)
     if options.time:
         found["time"] = timings(options.only, options.peers.split(","), options.fast)
     if options.json:
@@ -161,6 +173,21 @@ def timings(only: str, peers: list[str], fast: bool) -> list[dict[str, Any]]:
         rows.append(row)
         print(_line(row, ceiling, peers), flush=True)
     return rows
+
+
+def profile(only: str) -> dict[str, list[tuple[str, float]]]:
+    """For each case the microseconds of every launch and library call, in order: the median of several runs."""
+    found = {}
+    for name, case in cases.CASES.items():
+        if only in name:
+            run, _ = case.core()
+            for _ in range(3):
+                run()
+            found[name] = cases.launches(run)
+            print(f"{name}: {sum(us for _, us in found[name]):.0f} us in {len(found[name])} launches")
+            for what, us in found[name]:
+                print(f"  {us:8.1f}  {what}")
+    return found
 
 
 def _tried(what: str, act: Callable[[], float]) -> float | None:

@@ -20,7 +20,10 @@ Timed = tuple[Callable[[], Any], Callable[[Callable[[], Any], int], float]]
 
 @dataclass(frozen=True)
 class Case:
-    """``moved``: the bytes that must move; 0 where arithmetic is the limit.  ``important``: part of every sample."""
+    """``moved``: the bytes that must move; 0 where arithmetic is the limit.  ``important``: part of every sample.
+
+    ``fused``: PyTorch with a kernel that somebody wrote for this very computation.
+    """
 
     moved: int
     core: Callable[[], Timed]
@@ -29,6 +32,7 @@ class Case:
     compile: Callable[[], Timed] | None = None
     jax: Callable[[], Timed] | None = None
     important: bool = False
+    fused: Callable[[], Timed] | None = None
 
 
 # --- stopwatches ------------------------------------------------------------------------------------------------------
@@ -94,6 +98,22 @@ def copy_bandwidth(size: int = 1 << 30) -> float:
     device.release(source)
     device.release(target)
     return 2 * size / best
+
+
+def launches(run: Any, repeats: int = 9) -> list[tuple[str, float]]:
+    """What a function of core queues, and how many microseconds each takes, between events."""
+    (found,) = [s.prepared for s in run._run._current[0].stretches if s.prepared]
+    prepared = list(found.values())[-1]
+    out = []
+    for command in prepared.commands:
+        for _ in range(2):
+            command()
+        us = sorted(1e6 * core_watch(command, 1) for _ in range(repeats))[repeats // 2]
+        called = (
+            f"{command._name} {command._grid} {command._block}" if hasattr(command, "_grid") else command.step.call.name
+        )
+        out.append((called, us))
+    return out
 
 
 # --- the same computation in each language ----------------------------------------------------------------------------
@@ -219,6 +239,84 @@ def layer_norm_gradients_jax(x: Any, w: Any, b: Any, g: Any) -> Any:
 def layer_norm_gradients_torch(m: Any, x: Any, w: Any, b: Any, g: Any) -> Any:
     xs = [one.detach().requires_grad_() for one in (x, w, b)]
     return m.autograd.grad((layer_norm_torch(m, *xs) * g).sum(), xs)
+
+
+# --- attention -------------------------------------------------------------------------------------------------------
+
+HEADS, LENGTH, DEPTH = 64, 1024, 64  # heads of all sentences of a batch
+
+
+def attention(m: Any, q: Any, k: Any, v: Any) -> Any:
+    """softmax(q k^T / sqrt(d)) v, written out; (heads, length, depth)."""
+    scores = m.matmul(q, k.swapaxes(1, 2)) * float(1 / np.sqrt(DEPTH))
+    e = m.exp(scores - scores.max(axis=2, keepdims=True))
+    return m.matmul(e / e.sum(axis=2, keepdims=True), v)
+
+
+def attention_torch(m: Any, q: Any, k: Any, v: Any) -> Any:
+    return m.softmax(m.matmul(q, k.transpose(1, 2)) * float(1 / np.sqrt(DEPTH)), 2) @ v
+
+
+def attention_torch_fused(m: Any, q: Any, k: Any, v: Any) -> Any:
+    return m.nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+def attention_gradients(m: Any, q: Any, k: Any, v: Any, g: Any) -> Any:
+    import core
+
+    return core.grad((attention(m, q, k, v) * g).sum(), [q, k, v])
+
+
+def attention_gradients_torch(formula: Callable[..., Any]) -> Callable[..., Any]:
+    def gradients(m: Any, q: Any, k: Any, v: Any, g: Any) -> Any:
+        xs = [one.detach().requires_grad_() for one in (q, k, v)]
+        return m.autograd.grad((formula(m, *xs) * g).sum(), xs)
+
+    return gradients
+
+
+def attention_gradients_jax(q: Any, k: Any, v: Any, g: Any) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    with jax.default_matmul_precision("highest"):
+        return jax.grad(lambda q, k, v: (attention(jnp, q, k, v) * g).sum(), (0, 1, 2))(q, k, v)
+
+
+def attention_jax(m: Any, q: Any, k: Any, v: Any) -> Any:
+    import jax
+
+    with jax.default_matmul_precision("highest"):
+        return attention(m, q, k, v)
+
+
+def _heads(count: int) -> Callable[[], list[np.ndarray]]:
+    return lambda: arrays(*[(HEADS, LENGTH, DEPTH)] * count, low=-1, high=1)
+
+
+# --- linear algebra ---------------------------------------------------------------------------------------------------
+
+
+def _on_linalg(name: str, *shapes: tuple[int, ...]) -> Timed:
+    """A function of plugin_ops_linalg; the first matrix is positive definite."""
+    import plugin_ops_linalg as linalg
+
+    return on_core(lambda m, *xs: getattr(linalg, name)(*xs), _systems(*shapes))
+
+
+def _systems(*shapes: tuple[int, ...]) -> list[np.ndarray]:
+    first, *more = arrays(*shapes, low=-1, high=1)
+    n = first.shape[-1]
+    return [(first @ first.swapaxes(-1, -2) / n + np.eye(n)).astype("float32"), *more]
+
+
+def _linalg(name: str, *shapes: tuple[int, ...], torch: Callable[..., Any]) -> Case:
+    return Case(
+        0,
+        lambda: _on_linalg(name, *shapes),
+        lambda: on_cupy(lambda m, *xs: getattr(m.linalg, name)(*xs), _systems(*shapes)),
+        lambda: on_torch(lambda m, *xs: torch(m, *xs), _systems(*shapes)),
+    )
 
 
 BATCH, WIDTHS = 4096, (784, 1024, 1024, 10)
@@ -349,5 +447,27 @@ CASES: dict[str, Case] = {
     "MLP training step, 4096 x 784": Case(
         0, _mlp_core, torch=lambda: _mlp_torch(False), compile=lambda: _mlp_torch(True), jax=_mlp_jax, important=True
     ),
+    "attention, 64 x 1024 x 64": Case(
+        0,
+        lambda: on_core(attention, _heads(3)()),
+        lambda: on_cupy(attention, _heads(3)()),
+        lambda: on_torch(attention_torch, _heads(3)()),
+        lambda: on_torch(attention_torch, _heads(3)(), compiled=True),
+        lambda: on_jax(attention_jax, _heads(3)()),
+        important=True,
+        fused=lambda: on_torch(attention_torch_fused, _heads(3)()),
+    ),
+    "attention + gradients": Case(
+        0,
+        lambda: on_core(attention_gradients, _heads(4)()),
+        torch=lambda: on_torch(attention_gradients_torch(attention_torch), _heads(4)()),
+        compile=lambda: on_torch(attention_gradients_torch(attention_torch), _heads(4)(), compiled=True),
+        jax=lambda: on_jax(lambda m, *xs: attention_gradients_jax(*xs), _heads(4)()),
+        fused=lambda: on_torch(attention_gradients_torch(attention_torch_fused), _heads(4)()),
+    ),
+    "cholesky, 2048": _linalg("cholesky", (2048, 2048), torch=lambda m, a: m.linalg.cholesky(a)),
+    "cholesky, 1000 x 32": _linalg("cholesky", (1000, 32, 32), torch=lambda m, a: m.linalg.cholesky(a)),
+    "solve, 2048 with 64": _linalg("solve", (2048, 2048), (2048, 64), torch=lambda m, a, b: m.linalg.solve(a, b)),
+    "svd values, 512": _linalg("svdvals", (512, 512), torch=lambda m, a: m.linalg.svdvals(a)),
     "small chain, 3 x 1024": everywhere(0, chain, lambda: arrays((1024,), (1024,))),
 }

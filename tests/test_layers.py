@@ -38,7 +38,6 @@ FLOORS = [
         "plugins",
         "options",
         "threads",
-        "cells",
         "cachedir",
         "ops",
         "backend",
@@ -59,7 +58,7 @@ EXTRAS = {
 }
 
 # What a plugin may import of core.
-PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cells", "cachedir"}
+PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cachedir"}
 OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 
