@@ -49,11 +49,6 @@ class Item:
     level: int = 0
 
     @property
-    def accesses(self) -> list[tuple[Expr, ...]]:
-        """The indices at which memory is read and written."""
-        return [*(e.args for e in self.loads), self.definition.axes]
-
-    @property
     def free(self) -> frozenset[Expr]:
         return frozenset(axis for axis in self.definition.axes if axis.code is Code.INDEX)
 
@@ -161,7 +156,7 @@ class Grouping:
         if any(group.values[e.payload].bound & outer for e in within):
             return None
         shared = [e for e in item.loads if e in group.loads]
-        if not own <= outer and _by_columns(item, group, outer):
+        if not own <= outer and _by_columns((*group.items, item), outer):
             if not self._tiles or all(e.free <= outer for e in shared):
                 return None
         return outer if within or not own or shared else None
@@ -176,17 +171,19 @@ class Grouping:
             item.level = max(item.level, source.level if same_point else source.level + 1)
 
 
-def _by_columns(item: Item, group: Group, outer: frozenset[Expr]) -> bool:
+def _by_columns(items: Sequence[Item], outer: frozenset[Expr]) -> bool:
     """Whether sharing only ``outer`` would leave inner loops that mostly jump from row to row.
 
     Then tiles of columns run together (lanes.py): no gain unless the same elements are met again in each loop inside.
+    A value that grows in memory under these loops does not speak for them: in another order it is a register.
     """
-    items = (*group.items, item)
-    inside = frozenset().union(*(other.free | other.bound for other in items)) - outer
+    inside = frozenset().union(*(item.free | item.bound for item in items)) - outer
     balance = 0
-    for at in (at for other in items for at in other.accesses):
-        if any(not inside.isdisjoint(i.free) for i in at):
-            balance += 1 if inside.isdisjoint(at[-1].free) else -1
+    for item in items:
+        read = [e.args for e in item.loads]
+        for at in read if item.bound & outer and item.free & inside else (*read, item.definition.axes):
+            if any(not inside.isdisjoint(i.free) for i in at):
+                balance += 1 if inside.isdisjoint(at[-1].free) else -1
     return balance > 0
 
 

@@ -108,20 +108,21 @@ class Scheduler:
         return over(item.definition.axes, self.extents, [self._store(item.value, item.definition.axes, start)])
 
     def _keep_rows(self) -> None:
-        """Give memory to costly expressions that two stages share: the first computes them, the others read."""
+        """Give memory to costly expressions that two stages share: the first computes them, the others read.
+
+        The others may have loops inside the one along the row, so that each element serves many times.
+        """
         first: dict[Expr, Stage] = {}
         covered: set[Expr] = set()
         for stage in self.stages:
-            if len(stage.inner) != 1:
-                continue
-            variable = stage.inner[0]
             for e in reversed(walk(stage.roots, into=lambda e: e.code is not Code.GUARDED)):
-                if e.cost < EXPENSIVE or variable not in e.free or e in covered or e.code is Code.LOAD:
+                variable = self._along(e, stage)
+                if e.cost < EXPENSIVE or variable is None or e in covered or e.code is Code.LOAD:
                     continue
                 if _cost_inside(e, variable) < EXPENSIVE:
                     continue
                 earlier = first.setdefault(e, stage)
-                if earlier is stage or earlier.inner != stage.inner:
+                if earlier is stage or earlier.inner != [variable]:
                     continue
                 covered.update(walk([e]))
                 row = next((row for kept, row in earlier.keeps if kept is e), None)
@@ -131,8 +132,14 @@ class Scheduler:
                     self.scratch.append(row)
                     earlier.keeps.append((e, row))
                 for later in self.stages[self.stages.index(earlier) + 1 :]:
-                    if later.inner == stage.inner and (e, row) not in later.finds:
+                    if variable in later.inner and (e, row) not in later.finds:
                         later.finds.append((e, row))
+
+    @staticmethod
+    def _along(e: Expr, stage: Stage) -> Expr | None:
+        """The only loop of a stage with which an expression changes; None where there are several or none."""
+        moving = [variable for variable in stage.inner if variable in e.free]
+        return moving[0] if len(moving) == 1 else None
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -206,8 +213,10 @@ class Scheduler:
     def _rows(self, stage: Stage) -> dict[Expr, Value]:
         """The rows that this stage is to keep; those that an earlier one kept are known from now on."""
         for e, row in stage.finds:
-            where = make(Code.LOAD, e.dtype, (stage.inner[0],), row)
-            self.nest.know(e, where, self.nest.depth)
+            variable = self._along(e, stage)
+            assert variable is not None
+            level = len(self.outer) + stage.inner.index(variable) + 1
+            self.nest.know(e, make(Code.LOAD, e.dtype, (variable,), row), level)
         return dict(stage.keeps)
 
     def _keep(self, stage: Stage, root: Expr, rows: dict[Expr, Value]) -> None:
