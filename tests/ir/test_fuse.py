@@ -56,6 +56,16 @@ def test_layer_norm_backward_with_both_column_sums_is_one_kernel(compiled, kerne
     assert len(kernels(f)) == 1
 
 
+def test_rows_are_not_taken_by_columns_for_the_sake_of_what_would_grow_in_memory(compiled, kernels, loops):
+    f = compiled([x, a], [ct.logsumexp(x + ct.sin(a), axis=1), ct.sin(a)])
+    vector, rows = kernels(f)
+    assert len(loops(vector)) == 1
+    assert next(loop.kind.value for loop in loops(rows)) == "grid"
+    assert not any(loop.kind.value == "combine" for loop in loops(rows))
+    expected = np.log(np.exp(X + np.sin(A)).sum(axis=1))
+    assert_allclose(f(X, A)[0], expected)
+
+
 def test_a_value_and_its_gradient_share_loops(compiled, kernels, loops, calls):
     f = compiled([a], [ct.exp(a).sum(), grad(ct.exp(a).sum(), a)])
     (kernel,) = kernels(f)

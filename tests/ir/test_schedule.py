@@ -65,6 +65,25 @@ def test_a_costly_row_is_kept_between_stages_and_a_cheap_one_is_computed_again(c
     assert not any("row" in str(value) for value in kernel.writes)
 
 
+def test_a_kept_row_serves_loops_inside_the_one_along_it(compiled, kernels, calls):
+    weighted = ct.softmax(x, axis=1)[:, :, None] * (cube - 1)
+    f = compiled([x, cube], [ct.softmax(x, axis=1).sum(axis=0), weighted.sum(axis=0)])
+    (kernel,) = kernels(f)
+    assert calls(kernel, "exp") == 1
+    points = random((3, 4, 2))
+    shares = np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
+    for got, expected in zip(f(X, points), [shares.sum(0), (shares[:, :, None] * (points - 1)).sum(0)], strict=True):
+        assert_allclose(got, expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 2), (3, 0, 2), (3, 4, 0), (1, 1, 1)])
+def test_a_kept_row_serves_inner_loops_of_any_length(compiled, shape):
+    f = compiled([x, cube], (ct.exp(x - ct.exp(x).sum(axis=1, keepdims=True))[:, :, None] * cube).sum(axis=0))
+    points, rows = random(shape), random(shape[:2], seed=1)
+    scaled = np.exp(rows - np.exp(rows).sum(axis=1, keepdims=True))
+    assert_allclose(f(rows, points), (scaled[:, :, None] * points).sum(axis=0))
+
+
 def test_a_kept_row_reads_what_its_stage_stored_before(compiled):
     x = ct.matrix("x", dtype="uint8")
     first = x // x

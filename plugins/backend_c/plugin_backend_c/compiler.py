@@ -28,13 +28,13 @@ _ALWAYS = (
     *("-fPIC", "-std=gnu11", "-Werror=implicit-function-declaration"),
     *("-fwrapv", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
 )
-# GCC gives a choice like ``c ? a : 0`` a path for each case and repeats what follows in both, divisions too; then the
-# loop is vectorised, so that all paths run for every element.  No path of its own, no repetition.
-_ONE_PATH = "-fno-thread-jumps"
+# GCC 12 follows ``c ? a : 0`` into a path for each case and repeats in each what comes after, divisions too; then it
+# vectorises the loop, and every element goes through all paths.  Without jumps threaded, there is one path
+ONE_PATH = "-fno-thread-jumps"
 # from the best set of flags to one that every compiler takes; the first that works here is used
 FLAG_SETS = (
-    ("-O3", "-march=native", "-fopenmp-simd", _ONE_PATH, "-DCORE_LIBMVEC"),
-    ("-O3", "-march=native", "-fopenmp-simd", _ONE_PATH),
+    ("-O3", "-march=native", "-fopenmp-simd", ONE_PATH, "-DCORE_LIBMVEC"),
+    ("-O3", "-march=native", "-fopenmp-simd", ONE_PATH),
     ("-O3", "-march=native", "-fopenmp-simd", "-DCORE_LIBMVEC"),
     ("-O3", "-march=native", "-fopenmp-simd"),
     ("-O3", "-fopenmp-simd"),

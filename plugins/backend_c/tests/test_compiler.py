@@ -1,6 +1,8 @@
 """Finding a compiler, what it can do, and what happens when there is none."""
 
 import os
+import platform
+import subprocess
 import time
 
 import pytest
@@ -144,7 +146,9 @@ def test_asking_for_c_without_a_compiler_is_an_error_with_a_remedy(python):
 @pytest.mark.parametrize(
     "refused, left",
     [
-        ("-lmvec", ("-O3", "-march=native", "-fopenmp-simd")),
+        ("-lmvec", ("-O3", "-march=native", "-fopenmp-simd", compiler.ONE_PATH)),
+        (compiler.ONE_PATH, ("-O3", "-march=native", "-fopenmp-simd", "-DCORE_LIBMVEC")),
+        (f"-lmvec|{compiler.ONE_PATH}", ("-O3", "-march=native", "-fopenmp-simd")),
         ("-march=native", ("-O3", "-fopenmp-simd")),
         ("-lmvec|-fopenmp-simd", ("-O3", "-march=native")),
         ("-march=native|-fopenmp-simd", ("-O2",)),
@@ -154,6 +158,32 @@ def test_asking_for_c_without_a_compiler_is_an_error_with_a_remedy(python):
 def test_flags_that_a_compiler_lacks_are_left_out(only, fake, refused, left):
     fake("gcc", REFUSE.format(flags=refused))
     assert compiler.find()[0].flags == left
+
+
+CHOICES = """
+void divided(double *restrict y, const double *restrict x, const double *restrict t, long n)
+{
+    #pragma omp simd
+    for (long i = 0; i < n; i++) {
+        const unsigned char high = 1.0 <= x[i];
+        const double a = high ? x[i] : 0.0, b = a / t[i];
+        y[i] = (high ? 0.0 : x[i]) + b * a;
+    }
+}
+"""
+
+
+def test_what_follows_a_choice_is_computed_once(tmp_path):
+    """Once more than needed without the flag.  Fails with a GCC that is better by itself: then the flag can go."""
+    found, _ = compiler.find()
+    if "gcc" not in found.version.lower() or "x86" not in platform.machine():
+        pytest.skip("asks GCC, and reads what it writes for x86")
+    (tmp_path / "choices.c").write_text(CHOICES)
+    counts = []
+    for flags in (found.flags, tuple(flag for flag in found.flags if flag != compiler.ONE_PATH)):
+        command = [*found.command, *flags, "-fno-trapping-math", "-S", "-o", "-", str(tmp_path / "choices.c")]
+        counts.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.count("divpd"))
+    assert 0 < counts[0] < counts[1]
 
 
 def test_every_set_of_flags_gives_the_same_numbers(python, fake):
