@@ -142,7 +142,10 @@ class Op(CCode):
         return [grad_not_implemented(self, position, x) for position, x in enumerate(inputs)]
 
     def R_op(self, inputs: Sequence[Variable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
-        """Jacobian-vector product: one tangent per output.  None marks an input, or output, without tangent."""
+        """Jacobian-vector product: one tangent per output.  None marks an input, or output, without tangent.
+
+        Left out, ``core.Rop`` takes the transpose of ``grad``, which computes more.
+        """
         node = self.make_node(*inputs)
         return [NullType(f"{self} has no R_op")() for _ in node.outputs]
 
@@ -230,7 +233,7 @@ class ShapedFromFunction(FromFunction):
         self._shapes = shapes
 
     def infer_shape(self, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
-        return self._shapes(node, input_shapes)
+        return self._shapes(*((None, node) if _parameters(self._shapes) == 3 else (node,)), input_shapes)
 
 
 def as_op(
@@ -239,7 +242,8 @@ def as_op(
     """Decorator: an op of a Python function of arrays, which returns an array, or several.
 
     itypes, otypes   types of inputs and outputs, one or several
-    infer_shape      a function of the node and the input shapes that returns a list of output shapes
+    infer_shape      a function of the node and the input shapes that returns a list of output shapes; one of three
+                     arguments gets a graph, or None, before these
 
     >>> from core.tensor import TensorType
     >>> @as_op(TensorType("float64", 1), TensorType("float64", 1))

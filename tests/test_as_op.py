@@ -82,3 +82,12 @@ def test_a_result_of_the_wrong_dtype_is_told():
     x = ct.vector("x")
     with pytest.raises(DTypeError, match="to_complex failed: expected dtype float64, got an array of dtype complex128"):
         to_complex(x).eval({x: np.ones(1)}, backend="interpreter")
+
+
+def test_infer_shape_may_take_the_graph_too():
+    @core.as_op(vector, vector, infer_shape=lambda fgraph, node, shapes: [(shapes[0][0] + 1,)])
+    def longer(x):
+        return np.append(x, 0.0)
+
+    node = longer(ct.vector("x")).owner
+    assert node.op.shapes(None, node, [(3,)]) == [(4,)]

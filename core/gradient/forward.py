@@ -1,4 +1,4 @@
-"""Forwards: Jacobian-vector products, by each op's ``R_op``."""
+"""Forwards: Jacobian-vector products, by each op's ``R_op``, or by the transpose of its ``grad``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from core.gradient.common import (
     shaped_like,
     without,
 )
-from core.gradient.reverse import connections
-from core.graph import Apply, Variable, toposort
+from core.gradient.reverse import Lop, connections
+from core.graph import Apply, NullType, Variable, clone_replace, toposort
+from core.op import disconnected
 
 
 def Rop(
@@ -35,7 +36,8 @@ def Rop(
     ``eval_points`` holds one tensor, of the shape and dtype of its variable, for each variable of ``wrt``; None where a
     variable does not move.  ``disconnected_outputs`` and ``return_disconnected`` say what to do with an output that
     does not depend on ``wrt``, in the words of ``grad``.
-    Errors: DisconnectedInputError; NullGradientError naming an op without ``R_op``; ArgumentError for a wrong number.
+    Errors: DisconnectedInputError; NullGradientError naming an op that has neither ``R_op`` nor ``grad``; ArgumentError
+    for a wrong number.
 
     >>> import core, core.tensor as ct
     >>> x, v = ct.vector("x"), ct.vector("v")
@@ -69,7 +71,12 @@ def _push(node: Apply, tangents: dict[Variable, Variable]) -> None:
     with attributed_to(node.source):
         usable = [None if is_missing(point) or is_null(point) else point for point in points]
         moving = any(point is not None for point in usable)
-        found = _checked(node, node.op.R_op(node.inputs, usable)) if moving else [None] * len(node.outputs)
+        if not moving:
+            found: Sequence[Any] = [None] * len(node.outputs)
+        elif node.op.defines("grad") and not node.op.defines("R_op"):
+            found = _by_grad(node, usable)
+        else:
+            found = _checked(node, node.op.R_op(node.inputs, usable))
     for k, (out, tangent) in enumerate(zip(node.outputs, found, strict=True)):
         reached = [point for row, point in zip(pattern, points, strict=True) if row[k] and not is_missing(point)]
         if not reached or not is_differentiable(out) or out in tangents:
@@ -81,6 +88,42 @@ def _push(node: Apply, tangents: dict[Variable, Variable]) -> None:
         if wrong is not None:
             raise GradientError(f"R_op of {node.op} for its output {k} needs {wrong}", blame=node)
         tangents[out] = tangent
+
+
+def _by_grad(node: Apply, points: Sequence[Variable | None]) -> list[Any]:
+    """Tangents by ``grad`` alone: it is linear in the output gradients, u -> J^T u, and so v -> J v is its transpose.
+
+    What is left of u where it was differentiated away is its shape, that of the output.
+    Source  Christianson (1992), "Automatic Hessians by reverse accumulation", for the transpose of a linear graph.
+    """
+    slots = [out.type() if is_differentiable(out) else disconnected() for out in node.outputs]
+    moving = [k for k, point in enumerate(points) if point is not None]
+    gradients = node.op.grad(node.inputs, slots)
+    null = next((gradients[k] for k in moving if is_null(gradients[k])), None)
+    if null is not None:
+        return [null for _ in node.outputs]
+    moving = [k for k in moving if not is_missing(gradients[k])]
+    wanted = [k for k, slot in enumerate(slots) if not is_missing(slot)]
+    found: list[Any] = [None] * len(slots)
+    if not moving or not wanted:
+        return found
+    try:
+        tangents = Lop(
+            [gradients[k] for k in moving],
+            [slots[k] for k in wanted],
+            [points[k] for k in moving],
+            disconnected_inputs="ignore",
+            return_disconnected="none",
+        )
+    except NullGradientError as error:
+        why = f"{node.op} has no R_op, and its grad cannot be differentiated in its place: {error}"
+        return [NullType(why)() for _ in slots]
+    present = [k for k, tangent in zip(wanted, tangents, strict=True) if tangent is not None]
+    shapes = {slots[k]: node.outputs[k] for k in wanted}
+    replaced = clone_replace([tangents[wanted.index(k)] for k in present], shapes)
+    for k, tangent in zip(present, replaced, strict=True):
+        found[k] = tangent
+    return found
 
 
 def _checked(node: Apply, found: Any) -> Sequence[Any]:

@@ -43,6 +43,10 @@ class TensorType(Type):
     def __reduce__(self) -> tuple:
         return TensorType, (self.dtype, self.shape)
 
+    def dtype_specs(self) -> tuple[type[np.generic], str, str]:
+        """What NumPy calls the dtype in Python, in C, and by its number: (np.float64, "npy_float64", "NPY_FLOAT64")."""
+        return np.dtype(self.dtype).type, f"npy_{self.dtype}", f"NPY_{self.dtype.upper()}"
+
     def is_super(self, other: Type) -> bool:
         return self == other or (
             type(other) is TensorType

@@ -294,3 +294,8 @@ def test_static_shapes_broadcast_as_far_as_they_are_known(shapes, expected):
 def test_static_shapes_that_do_not_broadcast_are_refused():
     with pytest.raises(ShapeError, match=r"shapes \(2,\), \(3,\) do not broadcast: 2 and 3 along axis 0"):
         broadcast_static((2,), (3,))
+
+
+def test_a_type_tells_what_numpy_calls_its_dtype_in_c():
+    assert TensorType("float64", 1).dtype_specs() == (np.float64, "npy_float64", "NPY_FLOAT64")
+    assert TensorType("bool", 0).dtype_specs() == (np.bool_, "npy_bool", "NPY_BOOL")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import sys
 import sysconfig
+import tempfile
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,7 +49,7 @@ class PythonOp:
         module = _module(node, code, compiler)
         self._run = module.run
         self._more = [] if self._params is None else [self._params]
-        module.begin()
+        module.begin(self._params)
         weakref.finalize(self, module.end)
 
     def __call__(self, node: Any, inputs: Sequence[Any], output_storage: Sequence[list]) -> None:
@@ -111,14 +113,10 @@ def _has_state(node: Any, code: CCode) -> bool:
 
 def _own_copy(binary: Path) -> Path:
     """A copy of a library: a file of its own has static variables of its own."""
-    folder = temporary()
-    number = len(list(folder.glob(f"{binary.stem}-*.so")))
-    copy = folder / f"{binary.stem}-{number}.so"
-    while copy.exists():
-        number += 1
-        copy = folder / f"{binary.stem}-{number}.so"
+    handle, copy = tempfile.mkstemp(suffix=".so", prefix=f"{binary.stem}-", dir=temporary())
+    os.close(handle)
     shutil.copyfile(binary, copy)
-    return copy
+    return Path(copy)
 
 
 def _loaded(binary: Path) -> ModuleType:
@@ -156,7 +154,7 @@ def source(node: Any, code: CCode, needs: ccalls.Needs) -> str:
         *([] if params is None else [ccalls.params_struct(f"{name}_params", params, _TYPES)]),
         *([support_apply] if support_apply else []),
         *_run(name, node, code, params is not None),
-        *_begin_and_end(name, node, code),
+        *_begin_and_end(name, node, code, params is not None),
     ]
     return "\n".join(
         [
@@ -164,6 +162,7 @@ def source(node: Any, code: CCode, needs: ccalls.Needs) -> str:
             "#include <Python.h>",
             "#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION",
             "#include <numpy/arrayobject.h>",
+            "#include <stdbool.h>",
             needs.include,
             *(f"#define {macro} {value}" for macro, value in macros.items()),
             *support,
@@ -195,8 +194,7 @@ def _run(name: str, node: Any, code: CCode, has_params: bool) -> list[str]:
         lines.append(f"PyArrayObject *{y} = core_args[{k}] == Py_None ? NULL : (PyArrayObject *)core_args[{k}];")
         lines.append(f"Py_XINCREF({y});")
     if has_params:
-        struct = f"const struct {name}_params *const"
-        lines.append(f"{struct} core_params = PyArray_DATA((PyArrayObject *)core_args[{count + made}]);")
+        lines.append(_PARAMS.format(struct=f"{name}_params", source=f"core_args[{count + made}]").strip())
     lines += ["PyObject *core_result = NULL;", "int core_status = 0;"]
     if code.check_input:
         lines += [line for k, x in enumerate(node.inputs) for line in _check(k, inputs[k], x)]
@@ -241,22 +239,28 @@ def _check(k: int, name: str, variable: Any) -> list[str]:
     ]
 
 
-def _begin_and_end(name: str, node: Any, code: CCode) -> list[str]:
+def _begin_and_end(name: str, node: Any, code: CCode, has_params: bool) -> list[str]:
+    """Functions that run before the first call, with the parameters, and when the function goes."""
     begin = code.c_init_code_struct(node, name, {"fail": "return NULL;", "params": "core_params"}).strip("\n")
     end = code.c_cleanup_code_struct(node, name).strip("\n")
+    params = [_PARAMS.format(struct=f"{name}_params", source="core_given_params")] if has_params else []
     both = []
-    for function, text in (("begin", begin), ("end", end)):
+    for function, argument, before, text in (
+        ("begin", "core_given_params", params, begin),
+        ("end", "core_unused", [], end),
+    ):
         both += [
-            f"static PyObject *core_{function}(PyObject *core_module, PyObject *core_unused)",
-            *("{", text, "    if (PyErr_Occurred()) return NULL;", "    Py_RETURN_NONE;", "}"),
+            f"static PyObject *core_{function}(PyObject *core_module, PyObject *{argument})",
+            *("{", *before, text, "    if (PyErr_Occurred()) return NULL;", "    Py_RETURN_NONE;", "}"),
         ]
     return both
 
 
+_PARAMS = "    const struct {struct} *const core_params = PyArray_DATA((PyArrayObject *){source});"
 _MODULE_TEXT = """
 static PyMethodDef core_functions[] = {
     {"run", (PyCFunction)(void *)core_run, METH_FASTCALL, NULL},
-    {"begin", core_begin, METH_NOARGS, NULL},
+    {"begin", core_begin, METH_O, NULL},
     {"end", core_end, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -22,6 +22,7 @@ from core.ir.program import OpCall
 from core.ir.run import Driver as Oracle
 from core.markers import hookimpl
 from core.records import Lowering
+from plugin_backend_c.compiler import find
 from plugin_backend_c.dialect import C
 
 
@@ -99,7 +100,7 @@ def test_types_are_those_of_the_inputs(dtype):
     assert out.dtype == dtype
 
 
-@pytest.mark.filterwarnings("ignore:Times of")
+@pytest.mark.filterwarnings("ignore:(Times|OnlyC) of")
 def test_a_dtype_that_plain_c_lacks_is_left_to_perform_or_told():
     z = ct.tensor("z", dtype="complex128", shape=(None,))
     f = core.function([z, A], Times()(z, A), backend="c")
@@ -267,6 +268,45 @@ def test_every_companion_is_used_once(tmp_path):
     f = compiled(Companions(tmp_path))
     assert f([1.5], 0.0) == [1 + 30 + 100 + 1000 + 10000]
     assert compiled(Companions(tmp_path))([1.5], 0.0) == [11131]  # the library that is loaded already begins once
+
+
+def test_a_library_in_a_folder_of_its_own_is_linked_and_found(tmp_path):
+    compiler, _ = find()
+    (tmp_path / "own.c").write_text("double own(double x) { return x + 0.25; }\n")
+    assert compiler.build([str(tmp_path / "own.c")], str(tmp_path / "libcoreown.so")).returncode == 0
+
+    class Linked(Times):
+        def c_libraries(self):
+            return ["coreown"]
+
+        def c_lib_dirs(self):
+            return [str(tmp_path)]
+
+        def c_support_code(self):
+            return "extern double own(double);"
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f"{outputs[0]}[0] = own({inputs[0]}[0]);"
+
+    assert compiled(Linked())([1.0], 0.0) == [1.25]
+
+
+def test_openmp_may_be_asked_for():
+    class Parallel(Times):
+        def c_compile_args(self):
+            return ["-fopenmp"]
+
+        def c_headers(self):
+            return ["<omp.h>"]
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            (x, a), (y,) = inputs, outputs
+            return f"""
+                #pragma omp parallel for num_threads(2)
+                for (int64_t i = 0; i < {x}_shape[0]; i++) {y}[i] = omp_in_parallel() * {x}[i] * *{a};
+            """
+
+    assert_array_equal(compiled(Parallel())(np.arange(100.0), 2.0), 2 * np.arange(100.0))
 
 
 def test_a_changed_header_is_compiled_anew(tmp_path):

@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 import core
 import core.tensor as ct
 from core.compile.alone import in_c
+from core.dtypes import promote
 from core.errors import ArgumentError, BackendError, CompileError, ComputeError, ContractError
 from plugin_backend_c import python_op
 
@@ -306,6 +307,17 @@ def test_state_belongs_to_one_function_and_ends_with_it(monkeypatch):
     assert alive() is None and log == [4]
 
 
+def test_parameters_are_there_when_state_begins():
+    class Begins(Counter):
+        params_type = {"first": "int64"}
+        first = 40
+
+        def c_init_code_struct(self, node, name, sub):
+            return f"count = PyLong_FromLongLong({sub['params']}->first);"
+
+    assert int(core.function([X], Begins()(X), backend="c")([1.0])) == 41
+
+
 def test_what_fails_in_the_beginning_is_raised():
     class Fails(Counter):
         def c_init_code_struct(self, node, name, sub):
@@ -364,6 +376,58 @@ def test_version_none_is_never_kept_on_disk(tmp_path):
     with core.config.override(cache_dir=str(tmp_path)):
         assert_array_equal(core.function([X], Unkept(2.0)(X), backend="interpreter")([1.5]), [2])
     assert not any("static double scaled_" in path.read_text() for path in tmp_path.rglob("*.c"))
+
+
+class Ported(core.COp):
+    """Written as people wrote ops for Theano: text with %, types by number, bool without a header."""
+
+    __props__ = ()
+
+    def make_node(self, x, y):
+        x, y = ct.as_tensor(x), ct.as_tensor(y)
+        return core.Apply(self, [x, y], [ct.TensorType(promote(x.dtype, y.dtype), 1)()])
+
+    def c_support_code(self):
+        return """
+        bool vector_same_shape(PyArrayObject* arr1, PyArrayObject* arr2)
+        {
+            return (PyArray_DIMS(arr1)[0] == PyArray_DIMS(arr2)[0]);  // both are vectors
+        }
+        """
+
+    def c_code_cache_version(self):
+        return (1, 0)
+
+    def c_code(self, node, name, inp, out, sub):
+        x, y = inp
+        (z,) = out
+        dtype_x, dtype_y, dtype_z = (v.type.dtype_specs()[1] for v in (*node.inputs, *node.outputs))
+        typenum_z = node.outputs[0].type.dtype_specs()[2]
+        fail = sub["fail"]
+        return """
+        if (!vector_same_shape(%(x)s, %(y)s)) {
+            PyErr_Format(PyExc_ValueError, "Shape mismatch");
+            %(fail)s;
+        }
+        if (NULL == %(z)s || !vector_same_shape(%(x)s, %(z)s)) {
+            Py_XDECREF(%(z)s);
+            %(z)s = (PyArrayObject*)PyArray_EMPTY(1, PyArray_DIMS(%(x)s), %(typenum_z)s, 0);
+            if (!%(z)s) {
+                %(fail)s;
+            }
+        }
+        for (int i = 0; i < PyArray_DIMS(%(x)s)[0]; i++)
+            ((%(dtype_z)s*)PyArray_DATA(%(z)s))[i] = *(%(dtype_x)s*)PyArray_GETPTR1(%(x)s, i)
+                                                     * *(%(dtype_y)s*)PyArray_GETPTR1(%(y)s, i);
+        """ % locals()  # noqa: UP031
+
+
+def test_an_op_in_the_manner_of_theano(backend):
+    y = ct.ivector("y")
+    f = core.function([X, y], Ported()(X, y), backend=backend)
+    assert_array_equal(f([1.0, 2.0], np.array([3, 4], "int32")), [3, 8])
+    with pytest.raises(ValueError, match="Ported failed: Shape mismatch"):
+        f([1.0, 2.0], np.array([3], "int32"))
 
 
 VECTORS = """
