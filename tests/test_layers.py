@@ -38,6 +38,7 @@ FLOORS = [
         "plugins",
         "options",
         "threads",
+        "cells",
         "cachedir",
         "ops",
         "backend",
@@ -58,7 +59,7 @@ EXTRAS = {
 }
 
 # What a plugin may import of core.
-PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cachedir"}
+PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cells", "cachedir"}
 OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 

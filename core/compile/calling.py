@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from core.cells import value_in
 from core.compile.arguments import Signature
 from core.compile.shared import SharedVariable
 from core.device.array import on_host
@@ -47,7 +48,7 @@ class Caller:
         arrays = list(args) if not named and self._fits(args) else self._bind(args, named)
         if self._on_device is None:
             arrays = [on_host(value) for value in arrays]
-            arrays += [on_host(cell[0]) for cell in self._reads]
+            arrays += [on_host(value_in(cell)) for cell in self._reads]
             results = self._run(arrays)
         else:
             arrays += [self._placed(cell) for cell in self._reads]
@@ -65,7 +66,7 @@ class Caller:
 
     def _placed(self, cell: list[Any]) -> Any:
         """A shared variable's value on the device, where it stays unless somebody sets another one meanwhile."""
-        value = cell[0]
+        value = value_in(cell)
         if self._on_device.holds(value):
             return value
         placed = self._on_device.place(on_host(value))

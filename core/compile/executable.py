@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,10 +42,10 @@ class Dispatcher:
     sources  generated code: file name -> text;  program  the one for the common case;  times  seconds of "lower"
     """
 
-    def __init__(self, graph: FunctionGraph, driver: Any, device: Any):
+    def __init__(self, graph: FunctionGraph, driver: Any, device: Any, updates: Mapping[int, int]):
         start = time.perf_counter()
         driver = driver.open(device) if hasattr(driver, "open") else driver
-        self._graph, self._driver, self._device = graph, driver, device
+        self._graph, self._driver, self._device, self._updates = graph, driver, device, updates
         self._options = dict(config.affecting_code())  # programs that are made later are of the same kind
         self._target = getattr(driver, "target", HOST)
         self._lowered: dict[Layouts, Lowered] = {(): lower(graph, driver.dialect_table)}
@@ -68,7 +69,7 @@ class Dispatcher:
 
     def _build(self, layouts: Layouts, ones: frozenset[Expr]) -> Program:
         lowered = self._lowered[layouts]
-        program = build(lowered, ones, self._target)
+        program = build(lowered, ones, self._target, self._updates)
         program.host_calls = [self._host(node) for node, _, _ in lowered.host_nodes]
         program.routines = _routines(program, self._driver.dialect)
         return program
@@ -208,6 +209,15 @@ def _explained(guard: Guard, a: int, b: int) -> Exception:
     return ShapeError(f"{guard.who} {verb} {guard.a} = {a} and {guard.b} = {b}", blame=guard.node)
 
 
-def compile_for(graph: FunctionGraph, record: Backend, driver: Any, device: Any = None) -> Dispatcher:
-    """Lower a graph for a backend's dialect and compile it.  Errors: CompileError, BackendError, ShapeError."""
-    return Dispatcher(graph, driver, device)
+def compile_for(
+    graph: FunctionGraph,
+    record: Backend,
+    driver: Any,
+    device: Any = None,
+    updates: Mapping[int, int] = MappingProxyType({}),
+) -> Dispatcher:
+    """Lower a graph for a backend's dialect and compile it.  Errors: CompileError, BackendError, ShapeError.
+
+    updates  number of an output -> number of the input that it replaces
+    """
+    return Dispatcher(graph, driver, device, updates)

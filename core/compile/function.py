@@ -130,7 +130,7 @@ class Function:
             elif choice.record.dialect is None:
                 run = choice.driver.compile_graph(self.graph)
             else:
-                run = compile_for(self.graph, choice.record, choice.driver, choice.device)
+                run = compile_for(self.graph, choice.record, choice.driver, choice.device, _updates(self._recipe))
         total = time.perf_counter() - start
         lowering = getattr(run, "times", {}).get("lower", 0.0)
         self.compile_times["lower"] = lowering
@@ -221,6 +221,13 @@ def _collector_at_rest() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _updates(recipe: Recipe) -> dict[int, int]:
+    """For each new value of a shared variable that is also read, by its number among the outputs: that of the input."""
+    first_read, first_write = len(recipe.inputs), len(recipe.graph.outputs) - len(recipe.writes)
+    reads = {variable: first_read + k for k, variable in enumerate(recipe.reads)}
+    return {first_write + k: reads[variable] for k, variable in enumerate(recipe.writes) if variable in reads}
 
 
 def _used_reads(recipe: Recipe, outputs: Sequence[Variable]) -> list[bool]:

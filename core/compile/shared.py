@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from core.cells import value_in
 from core.compile.pickling import flatten, restore
 from core.device.array import DeviceArray, on_host
 from core.errors import ArgumentError, DTypeError, ShapeError
@@ -47,7 +48,7 @@ class SharedVariable(Variable):
 
         A value that functions keep on a device is copied from there, unless ``return_internal_type``.
         """
-        value = self.cell[0]
+        value = value_in(self.cell)
         if return_internal_type and isinstance(value, DeviceArray):
             return value
         value = on_host(value)
@@ -70,6 +71,7 @@ class SharedVariable(Variable):
     def __reduce__(self) -> tuple:
         """Flat, so that a long default update pickles; several functions pickled together keep sharing one cell."""
         update = None if self._default_update is None else flatten([self._default_update])
+        value_in(self.cell)
         state = (self.cell, self.strict, self.allow_downcast, self.source, update)
         return _bare, (type(self), self.type, self.name), state
 

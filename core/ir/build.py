@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from core.ir.arrays import with_arrays
 from core.ir.builder import Buffer, KernelBuilder
 from core.ir.collapse import collapse
+from core.ir.donation import donate
 from core.ir.expr import Expr
 from core.ir.fuse import Fused, Group, fuse
 from core.ir.in_place import work_in_place
@@ -48,8 +50,16 @@ from core.ir.work.order import own_launches, scatter_launches
 VERIFY = False  # tests set it: every program is then checked against the rules of the IR
 
 
-def build(lowered: Lowered, ones: frozenset[Expr] = frozenset(), target: Target = HOST) -> Program:
-    """The program of a graph for a target, for lengths of which those in ``ones`` are 1.  Errors: ShapeError."""
+def build(
+    lowered: Lowered,
+    ones: frozenset[Expr] = frozenset(),
+    target: Target = HOST,
+    updates: Mapping[int, int] = MappingProxyType({}),
+) -> Program:
+    """The program of a graph for a target, for lengths of which those in ``ones`` are 1.  Errors: ShapeError.
+
+    updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
+    """
     resolved, guards = resolve(lowered, ones)
     fused = fuse(resolved, guards, tiles=not target.is_device)
     plain = computable(resolved.definitions)
@@ -73,6 +83,8 @@ def build(lowered: Lowered, ones: frozenset[Expr] = frozenset(), target: Target 
     if not target.is_device:
         work_in_place(program, last_uses(program))
     plan(program)
+    if not target.is_device:
+        donate(program, updates)
     if VERIFY:
         verify(program)
     return program

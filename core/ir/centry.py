@@ -12,6 +12,8 @@ Returns 0, or a Status; ``report`` then says what was met, and there are no outp
     python(number, inputs, lengths, outputs, output_lengths)  a step that only Python can compute
     busy(call)                 called once, before more than 20 us of work, by estimate: sets ``threads``.  May be NULL
     run(task, arguments, n, chunk, threads)  runs all chunks of 0 ... n, by so many threads at most.  NULL: by this one
+    given                      for each output the memory that it takes, where the caller gives it an argument's
+                               (``Program.donors``), or NULL; read after ``busy``.  NULL: it gives none
     work, threads              how much was done so far, in units of 1/16 ns; how many threads may take part: 0 and 1
 """
 
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,6 +123,8 @@ class Entry:
         self._chunks: dict[str, str] = {}  # how loops are divided: the names of their chunks
         self._taken = {local for kernel in self.kernels for local in kernel.takes}
         self._functions = {name: k for k, name in enumerate(functions_of(program))}
+        self._donors = dict(program.donors)
+        self._announced = False  # whether all work that is left was said
         self._splits = {
             local: kernel
             for kernel in self.kernels
@@ -134,8 +138,12 @@ class Entry:
         self._check_guards()
         self._paragraph("memory for what is needed in between")
         self._arena()
+        first_over_input = self._first_donation()
         for position, step in enumerate(self.program.steps):
             self._paragraph()
+            if position == first_over_input:
+                self._take_over(self.program.steps[position:])
+                self._paragraph()
             self._allocate(step)
             self._run(position, step)
             self._ready.update(step.writes)
@@ -157,7 +165,8 @@ class Entry:
         each, k = (f"for (int k = 0; k < {count}; k++) ", "k") if count > 1 else ("", "0")
         prologue += [f"{each}outputs[{k}] = 0;"] if self.made else []
         free_late = [f"free({name});" for name in self._late_slots.values()]
-        failed = [f"{each}{{ free(outputs[{k}]); outputs[{k}] = 0; }}"] if self.made else []
+        own = f"if (!call->given || outputs[{k}] != call->given[{k}]) " if self._donors else ""
+        failed = [f"{each}{{ {own}free(outputs[{k}]); outputs[{k}] = 0; }}"] if self.made else []
         return [
             head,
             "{",
@@ -316,22 +325,51 @@ class Entry:
     def _no_memory(self, value: Value) -> str:
         return self._fail(Status.MEMORY, str(self._numbers[value]), *map(self._text, self.program.shapes[value]))
 
-    def _allocate(self, step: Step) -> None:
-        """Memory for what a step writes."""
+    def _allocate(self, step: Step, later: Collection[Value] = ()) -> None:
+        """Memory for what a step writes, but for the values ``later``."""
         for value in step.writes if not isinstance(step, HostStep) else ():
+            if value in later or value in self._allocated:
+                continue
             home = self.program.kept_in.get(value, value)
             if home not in self._allocated:
                 self._allocated.add(home)
                 self._allocate_one(home)
             if home is not value:
+                self._allocated.add(value)
                 self._pointer(value, self._name(home))
+
+    def _first_donation(self) -> int | None:
+        """The first step that may write over an input: from there on nothing may be left that can fail."""
+        makers = {value: k for k, step in enumerate(self.program.steps) for value in step.writes}
+        return min((makers[value] for value in self._donors), default=None)
+
+    def _take_over(self, steps: Sequence[Step]) -> None:
+        """All that may fail, or that lets others run, comes before the first output that lies where an input does."""
+        values = [value for step in steps for value in step.writes]
+        lengths = [n for value in values for n in self.program.shapes[value]]
+        lengths += [n for step in steps for n in _works(step)]
+        if self._guards or not self._computable(lengths):
+            self._donors = {}
+            return
+        for step in steps:
+            if isinstance(step, LibraryStep):
+                self._say(f"core_work(call, {self._text(library_work(step))});")
+            for kernel in step.kernels if isinstance(step, KernelStep) else ():
+                self._work(kernel)
+        self._announced = True
+        for later in (self._donors, ()):  # whose sizes may ask for threads, which changes what is given
+            for step in steps:
+                self._allocate(step, later)
 
     def _allocate_one(self, value: Value) -> None:
         self._check_fit(value)
         size = self._text(size_bytes(value, self.program))
         if value in self.made:
             k = self.made[value]
-            self._say(f"if (!(outputs[{k}] = call->memory(call, 0, {size}))) {self._no_memory(value)}")
+            if value in self._donors:
+                self._say(f"outputs[{k}] = call->given ? call->given[{k}] : 0;")
+            unless = f"!outputs[{k}] && " if value in self._donors else ""
+            self._say(f"if ({unless}!(outputs[{k}] = call->memory(call, 0, {size}))) {self._no_memory(value)}")
             self._pointer(value, f"outputs[{k}]")
             return
         slot = self.program.slots[value]
@@ -373,10 +411,12 @@ class Entry:
 
     def _work(self, kernel: Kernel) -> None:
         """Say how much work follows; a kernel without loops has hardly any."""
+        if self._announced:
+            return
         split = kernel.split
         if split is not None:
             self._text(split.chunk.expr)
-        work = total_work(kernel.body) if split is None else split.extent * split.work
+        work = _work_of(kernel)
         if not work.is_const or work.payload > _HARDLY_ANY:
             self._say(f"core_work(call, {self._text(work)});")
 
@@ -421,7 +461,8 @@ class Entry:
             self._say(f"const int64_t {known[split.workers.expr]} = core_workers(call, {extent}, {chunk});")
 
     def _library(self, position: int, step: LibraryStep) -> None:
-        self._say(f"core_work(call, {self._text(library_work(step))});")
+        if not self._announced:
+            self._say(f"core_work(call, {self._text(library_work(step))});")
         where = str(position)
         hooks = Hooks(
             types=self.dialect.types,
@@ -465,6 +506,17 @@ class Entry:
             for axis in range(ndims[k]):
                 self._know(length(value, axis), f"{made_sizes}[{first + axis}]")
             first += ndims[k]
+
+
+def _work_of(kernel: Kernel) -> Expr:
+    return total_work(kernel.body) if kernel.split is None else kernel.split.extent * kernel.split.work
+
+
+def _works(step: Step) -> list[Expr]:
+    """The work of each part of a step."""
+    if isinstance(step, KernelStep):
+        return [_work_of(kernel) for kernel in step.kernels]
+    return [library_work(step)] if isinstance(step, LibraryStep) else []
 
 
 def _said_of(split: Split | None) -> tuple[Expr, ...]:

@@ -431,10 +431,10 @@ def print_kernel(
     parameters = []
     for value in kernel.writes:
         name = names.of(value, str(value))
-        parameters.append(f"{dialect.pointer}{dialect.types[value.dtype]} *{dialect.restrict} {name}")
+        parameters.append(f"{dialect.pointer}{dialect.types[value.dtype]} *{_restrict(value, kernel, dialect)}{name}")
     for value in kernel.reads:
-        name = names.of(value, str(value))
-        parameters.append(f"{dialect.pointer}const {dialect.types[value.dtype]} *{dialect.restrict} {name}")
+        name, restrict = names.of(value, str(value)), _restrict(value, kernel, dialect)
+        parameters.append(f"{dialect.pointer}const {dialect.types[value.dtype]} *{restrict}{name}")
     lengths = lengths_of(kernel.body, scalars)
     for n in lengths:
         printer.known[n] = printer.length(n) if n.code is Code.LENGTH else names.of(n, "n")
@@ -444,6 +444,10 @@ def print_kernel(
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
     lines = [*_arrays(kernel, dialect, names), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
     return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
+
+
+def _restrict(value: Any, kernel: Kernel, dialect: Dialect) -> str:
+    return "" if value in kernel.shared else f"{dialect.restrict} "
 
 
 def _arrays(kernel: Kernel, dialect: Dialect, names: Names) -> list[str]:

@@ -17,6 +17,7 @@ struct core_call {
     void (*busy)(core_call *);
     void (*run)(core_task, void *arguments, int64_t n, int64_t chunk, int64_t threads);
     int64_t work, threads;
+    void **given;
 };
 extern void *aligned_alloc(size_t, size_t);
 extern void free(void *);

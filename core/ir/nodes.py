@@ -160,6 +160,7 @@ class Kernel:
     scratch  those of ``writes`` that hold nothing from one iteration of the outermost loop to the next
     arrays   such scratch that lies in the kernel itself, and how many elements each has
     split    how threads share the loop, where they may;  takes  locals that come from outside, as arguments
+    shared   values of which two may lie in the same memory: see donation.py
     """
 
     name: str
@@ -172,6 +173,7 @@ class Kernel:
     arrays: dict[Any, int] = field(default_factory=dict)
     split: Split | None = None
     takes: list[Local] = field(default_factory=list)
+    shared: frozenset[Any] = frozenset()
 
     def __str__(self) -> str:
         head = f"kernel {self.name}({', '.join(map(str, self.reads))}) -> {', '.join(map(str, self.writes))}"

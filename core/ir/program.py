@@ -361,6 +361,7 @@ class Program:
     slot_sizes: list[Expr] = field(default_factory=list)
     kept_in: dict[Value, Value] = field(default_factory=dict)
     layouts: dict[Value, Layout] = field(default_factory=dict)
+    donors: dict[Value, Value] = field(default_factory=dict)  # outputs -> inputs that they may lie in the place of
 
     def passed_with(self, value: Value) -> int:
         """How many integers come with an input."""

@@ -84,6 +84,8 @@ class _Call:
             self.arrays[value] = (
                 _placed(array, program.layouts[value]) if value in program.layouts else _read_only(array)
             )
+        for given in program.donors.values():  # the caller gives away whatever may be given
+            self.arrays[given] = np.array(self.arrays[given])
         self._check_guards()
 
     def step(self, step: Step) -> None:
@@ -139,6 +141,8 @@ class _Call:
             return self._homes[home]
         if value in self._homes:
             return self._homes[value]
+        if value in self.program.donors:
+            return self.arrays[self.program.donors[value]]
         if value in self.program.outputs:
             return (
                 np.full(int(np.prod(shape)) * np.dtype(value.dtype).itemsize, _GARBAGE, "uint8")

@@ -46,6 +46,7 @@ def verify(program: Program) -> None:
     """Errors: VerifyError, which names the step or kernel, the statement and the rule that is broken."""
     _Steps(program).check()
     _check_slots(program)
+    _check_donors(program)
 
 
 # --- programs ------------------------------------------------------------------------------------------------------
@@ -145,6 +146,32 @@ class _Steps:
                     fail(where, f"the length {show(root)} needs {e.payload}, which no step before it writes")
                 if e.code is Code.LOCAL and e.payload not in locals:
                     fail(where, f"the length {show(root)} must not depend on a local")
+
+
+def _check_donors(program: Program) -> None:
+    """An output lies in the place of an input that is as large and not read again, when nothing can fail any more."""
+    for output, given in program.donors.items():
+        where = f"the output {output} of {program.name} in the place of {given}"
+        makers = [position for position, step in enumerate(program.steps) if output in step.writes]
+        if len(makers) != 1 or output not in program.outputs or given not in program.inputs or given in program.outputs:
+            fail(where, "it must be made once, of an input that is no output")
+        if given.dtype != output.dtype or program.shapes[given] != program.shapes[output] or given in program.layouts:
+            fail(where, "both must have one dtype and shape, row by row")
+        if any(given in step.reads for step in program.steps[makers[0] + 1 :]):
+            fail(where, "the input is read after it was written over")
+        if any(isinstance(step, (HostStep, CheckStep)) for step in program.steps[makers[0] :]):
+            fail(where, "a step that may fail comes after it")
+        step = program.steps[makers[0]]
+        if isinstance(step, LibraryStep) and given in step.reads:
+            pairs = [(step.outputs[target], step.operands[operand].value) for target, operand in step.call.replaces]
+            if (output, given) not in pairs or sum(operand.value is given for operand in step.operands) > 1:
+                fail(where, f"{step.call.name} does not work in place")
+        for kernel in step.kernels if isinstance(step, KernelStep) else ():
+            if {output, given} <= {*kernel.reads, *kernel.writes}:
+                if not {output, given} <= kernel.shared:
+                    fail(where, f"{kernel.name} takes them for two places in memory")
+                if not Places(kernel).are_safe(given, output):
+                    fail(where, f"{kernel.name} overwrites elements before all of them were read")
 
 
 def _read_elsewhere(program: Program) -> dict[int, set[Any]]:

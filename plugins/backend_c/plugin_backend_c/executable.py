@@ -32,6 +32,7 @@ struct core_call {
     void (*busy)(core_call *);
     void (*run)(void (*)(void *, int64_t, int64_t, int64_t), void *, int64_t, int64_t, int64_t);
     int64_t work, threads;
+    void **given;
 };
 typedef int32_t (*core_entry)(void **, const int64_t *, void **, void **, void **, int64_t *, int64_t *, core_call *);
 typedef void (*core_release)(void *);

@@ -49,9 +49,15 @@ typedef struct {
     CoreCall offered; /* stands first: a program gives it back */
     PyThreadState *released;
     PyObject *error, *about, *trace; /* what went wrong while threads were counted: raised when the program is done */
+    const Call *self;
+    const Program *program;
+    PyObject **inputs;
+    void **given; /* for each output that is made: the memory of the shared value that it replaces, or NULL */
+    int taken;    /* whether those values are out of their cells */
 } Offer;
 
 static PyObject *count_threads; /* a callable: how many threads a call may use now */
+static PyObject *taken;         /* stands in the cell of a shared variable while its value is written over */
 
 static void *call_memory(CoreCall *call, void *block, int64_t size)
 {
@@ -59,6 +65,58 @@ static void *call_memory(CoreCall *call, void *block, int64_t size)
         return get_block((size_t)size);
     give_block(block, (size_t)size);
     return NULL;
+}
+
+/* The cell of the shared variable whose value an output replaces, if it is that very variable; else NULL. */
+static PyObject *cell_of(const Call *self, const Donor *donor)
+{
+    if (donor->output < self->n_results || donor->input < self->n_args)
+        return NULL;
+    PyObject *cell = PyTuple_GET_ITEM(self->writes, donor->output - self->n_results);
+    return cell == PyTuple_GET_ITEM(self->reads, donor->input - self->n_args) ? cell : NULL;
+}
+
+/* Give away the values that nobody but their cell and this call holds: nobody will miss what was in them. */
+static void give_away(Offer *offer)
+{
+    for (Py_ssize_t k = 0; k < offer->program->n_donors; k++) {
+        const Donor *donor = &offer->program->donors[k];
+        PyObject *cell = cell_of(offer->self, donor), *value = offer->inputs[donor->input];
+        const PyArrayObject_fields *array = (PyArrayObject_fields *)value;
+        const int alone = cell && PyList_GET_SIZE(cell) == 1 && PyList_GET_ITEM(cell, 0) == value && Py_REFCNT(value) == 2
+            && !array->base && !array->weakreflist
+            && PyArray_CHKFLAGS((PyArrayObject *)value, NPY_ARRAY_OWNDATA | NPY_ARRAY_WRITEABLE);
+        offer->given[donor->made] = alone ? array->data : NULL;
+    }
+    offer->offered.given = offer->given;
+}
+
+/* While others run, what is written over is out of its cell: who wants it waits (core/cells.py). */
+static void take_out(Offer *offer)
+{
+    for (Py_ssize_t k = 0; k < offer->program->n_donors; k++) {
+        const Donor *donor = &offer->program->donors[k];
+        if (offer->given[donor->made])
+            PyList_SET_ITEM(cell_of(offer->self, donor), 0, Py_NewRef(taken));
+    }
+    offer->taken = 1;
+}
+
+/* Put back what was taken out, unless somebody has set another value meanwhile. */
+static void put_back(Offer *offer)
+{
+    for (Py_ssize_t k = 0; k < offer->program->n_donors; k++) {
+        const Donor *donor = &offer->program->donors[k];
+        if (!offer->given[donor->made])
+            continue;
+        PyObject *cell = cell_of(offer->self, donor), *value = offer->inputs[donor->input];
+        if (PyList_GET_SIZE(cell) && Py_IS_TYPE(PyList_GET_ITEM(cell, 0), Py_TYPE(taken))) {
+            PyObject *mark = PyList_GET_ITEM(cell, 0);
+            PyList_SET_ITEM(cell, 0, value);
+            Py_DECREF(mark);
+        } else
+            Py_DECREF(value);
+    }
 }
 
 /* Much work follows: others need not wait for it. */
@@ -73,6 +131,13 @@ static void call_busy(CoreCall *call)
             PyErr_Fetch(&offer->error, &offer->about, &offer->trace);
         else if (threads > 0)
             call->threads = threads;
+    }
+    if (offer->given) { /* others may have run while threads were counted */
+        give_away(offer);
+        if (offer->error || !taken)
+            offer->offered.given = NULL;
+        else
+            take_out(offer);
     }
     offer->released = PyEval_SaveThread();
 }
@@ -156,8 +221,18 @@ static int written(const Call *self, PyObject **values)
     return 1;
 }
 
+/* The input that output ``made`` was written over. */
+static PyObject *written_over(const Program *program, Py_ssize_t made, PyObject **inputs)
+{
+    const Donor *donor = program->donors;
+    while (donor->made != made)
+        donor++;
+    return Py_NewRef(inputs[donor->input]);
+}
+
 /* From the memory that the entry function filled to the result of the call. */
-static PyObject *finished(const Call *self, const Program *program, PyObject **inputs, void **blocks, int64_t *lengths)
+static PyObject *finished(const Call *self, const Program *program, PyObject **inputs, void **blocks, int64_t *lengths,
+    void *const *given)
 {
     PyObject *results[program->n_outputs + 1], *all = NULL;
     Py_ssize_t used = 0, count = 0;
@@ -166,7 +241,7 @@ static PyObject *finished(const Call *self, const Program *program, PyObject **i
         PyObject *from = output->array;
         if (output->origin == MADE) { /* these come in the order in which the entry function has them */
             const Kind *kind = &program->made[used];
-            results[count] = array_of(kind, lengths, blocks[used]);
+            results[count] = given && given[used] ? written_over(program, used, inputs) : array_of(kind, lengths, blocks[used]);
             lengths += kind->ndim;
             used++;
         } else {
@@ -180,7 +255,8 @@ static PyObject *finished(const Call *self, const Program *program, PyObject **i
             break;
     }
     for (; used < program->n_made; used++)
-        free(blocks[used]);
+        if (!given || !given[used])
+            free(blocks[used]);
     if (count == program->n_outputs && (all = laid_out(self, results)) && !written(self, results + self->n_results))
         Py_CLEAR(all);
     forget(results, count);
@@ -216,7 +292,7 @@ static inline PyObject *accepted(PyObject *item, const Kind *kind, void **pointe
 static PyObject *launch(const Call *self, const Program *program, PyObject *const *args)
 {
     PyObject *inputs[program->n_inputs + 1];
-    void *pointers[program->n_inputs + 1], *blocks[program->n_made + 1];
+    void *pointers[program->n_inputs + 1], *blocks[program->n_made + 1], *given[program->n_donors ? program->n_made : 1];
     int64_t lengths[program->n_lengths_in + 1], lengths_out[program->n_lengths_out + 1], report[program->report_length];
     int64_t *at = lengths;
     const npy_intp *known = self->lengths;
@@ -242,16 +318,26 @@ static PyObject *launch(const Call *self, const Program *program, PyObject *cons
                     goto done;
     }
     Offer offer = {.offered = {call_memory, NULL, call_busy, core_pool_run, 0, 1}};
+    if (program->n_donors) {
+        memset(given, 0, sizeof given);
+        offer.self = self;
+        offer.inputs = inputs;
+        offer.given = given;
+        offer.program = program;
+        give_away(&offer);
+    }
     const int32_t status = program->entry(
         pointers, lengths, program->constants, program->routines, blocks, lengths_out, report, &offer.offered);
     if (offer.released)
         PyEval_RestoreThread(offer.released);
+    if (offer.taken)
+        put_back(&offer);
     if (offer.error) {
         for (Py_ssize_t k = 0; k < program->n_made; k++)
             free(blocks[k]);
         PyErr_Restore(offer.error, offer.about, offer.trace);
     } else if (status == 0)
-        result = finished(self, program, inputs, blocks, lengths_out);
+        result = finished(self, program, inputs, blocks, lengths_out, offer.offered.given);
 done:
     forget(inputs, held);
     return result;
@@ -410,8 +496,15 @@ static PyObject *ask_for_threads(PyObject *module, PyObject *callable)
     Py_RETURN_NONE;
 }
 
+static PyObject *mark_taken(PyObject *module, PyObject *mark)
+{
+    Py_XSETREF(taken, Py_NewRef(mark));
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"ask_for_threads", ask_for_threads, METH_O, "Set the callable that says how many threads a long call may use."},
+    {"mark_taken", mark_taken, METH_O, "Set what stands for the value of a shared variable that is written over."},
     {"release_memory", release_memory, METH_NOARGS, "Give back to the system what is kept for the next call."},
     {NULL, NULL, 0, NULL},
 };

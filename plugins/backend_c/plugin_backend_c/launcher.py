@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import re
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from core.cells import Taken
 from core.errors import CompileError
 from core.ir.centry import report_length
 from core.ir.program import Program
@@ -60,8 +62,16 @@ def _module(compiler: Compiler) -> ModuleType | None:
         except CompileError:
             break
         made.ask_for_threads(get_num_threads)
+        _mark_taken(made)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(_mark_taken, made))
         return made
     return None
+
+
+def _mark_taken(extension: ModuleType) -> None:
+    """Say what stands in a cell meanwhile: it tells those that this process takes from those lost in a fork."""
+    extension.mark_taken(Taken())
 
 
 def source() -> str:
@@ -104,7 +114,8 @@ def launchable(
 
     inputs, made = kinds(program.inputs), kinds(program.made)
     try:
-        return extension.Program(*addresses, inputs, made, _origins(program, constants), report_length(program), keep)
+        origins, donors = _origins(program, constants), _donors(program)
+        return extension.Program(*addresses, inputs, made, origins, donors, report_length(program), keep)
     except ValueError:  # too many arguments for the stack
         return None
 
@@ -132,6 +143,12 @@ def _origins(program: Program, constants: dict[Any, np.ndarray]) -> tuple[tuple[
         else:
             origins.append((INPUT, program.inputs.index(value), None))
     return tuple(origins)
+
+
+def _donors(program: Program) -> tuple[tuple[int, int, int], ...]:
+    """For each output that may lie where an input does: its number among what is made, and among all; the input's."""
+    made, outputs, inputs = program.made, program.outputs, program.inputs
+    return tuple((made.index(v), outputs.index(v), inputs.index(given)) for v, given in program.donors.items())
 
 
 # --- a function -------------------------------------------------------------------------------------------------------

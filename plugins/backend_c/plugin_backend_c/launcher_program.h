@@ -7,6 +7,7 @@ struct CoreCall { /* what an entry function gets from its caller, as core.ir.cen
     void (*busy)(CoreCall *);
     void (*run)(Task, void *arguments, int64_t n, int64_t chunk, int64_t threads);
     int64_t work, threads;
+    void **given;
 };
 typedef int32_t (*Entry)(void **inputs, const int64_t *lengths, void **constants, void **routines, void **outputs,
     int64_t *output_lengths, int64_t *report, CoreCall *call);
@@ -27,6 +28,11 @@ typedef struct {
     PyObject *array;
 } Output;
 
+/* An output that may lie where an input does. */
+typedef struct {
+    Py_ssize_t made, output, input; /* numbers: among those that are made, among all outputs, among the inputs */
+} Donor;
+
 typedef struct {
     PyObject_HEAD
     Entry entry;
@@ -36,6 +42,8 @@ typedef struct {
     int report_length;
     Kind *inputs, *made;
     Output *outputs;
+    Donor *donors; /* n_donors of them */
+    Py_ssize_t n_donors;
 } Program;
 
 static void program_dealloc(Program *self)
@@ -51,6 +59,7 @@ static void program_dealloc(Program *self)
     PyMem_Free(self->inputs);
     PyMem_Free(self->made);
     PyMem_Free(self->outputs);
+    PyMem_Free(self->donors);
     Py_XDECREF(self->keep);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
@@ -104,13 +113,35 @@ static int read_outputs(PyObject *given, Program *self)
     return 1;
 }
 
+/* Read ((made, output, input), ...). */
+static int read_donors(PyObject *given, Program *self)
+{
+    const Py_ssize_t n = PyTuple_GET_SIZE(given);
+    if (!(self->donors = PyMem_Calloc((size_t)n + 1, sizeof(Donor)))) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    for (Py_ssize_t k = 0; k < n; k++) {
+        Donor *donor = &self->donors[k];
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, k), "nnn", &donor->made, &donor->output, &donor->input))
+            return 0;
+        if (donor->made < 0 || donor->made >= self->n_made || donor->output < 0 || donor->output >= self->n_outputs
+            || donor->input < 0 || donor->input >= self->n_inputs) {
+            PyErr_Format(PyExc_ValueError, "donor %zd needs an output and an input", k);
+            return 0;
+        }
+    }
+    self->n_donors = n;
+    return 1;
+}
+
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
     unsigned long long entry, constants, routines;
-    PyObject *inputs, *made, *outputs, *keep;
+    PyObject *inputs, *made, *outputs, *donors, *keep;
     int report_length;
-    if (!PyArg_ParseTuple(args, "KKKO!O!O!iO", &entry, &constants, &routines, &PyTuple_Type, &inputs, &PyTuple_Type,
-            &made, &PyTuple_Type, &outputs, &report_length, &keep))
+    if (!PyArg_ParseTuple(args, "KKKO!O!O!O!iO", &entry, &constants, &routines, &PyTuple_Type, &inputs, &PyTuple_Type,
+            &made, &PyTuple_Type, &outputs, &PyTuple_Type, &donors, &report_length, &keep))
         return NULL;
     Program *self = (Program *)type->tp_alloc(type, 0);
     if (!self)
@@ -121,11 +152,12 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *named
     self->report_length = report_length;
     self->keep = Py_NewRef(keep);
     if ((self->n_lengths_in = read_kinds(inputs, &self->inputs, &self->n_inputs)) < 0
-        || (self->n_lengths_out = read_kinds(made, &self->made, &self->n_made)) < 0 || !read_outputs(outputs, self)) {
+        || (self->n_lengths_out = read_kinds(made, &self->made, &self->n_made)) < 0 || !read_outputs(outputs, self)
+        || !read_donors(donors, self)) {
         Py_DECREF(self);
         return NULL;
     }
-    if (2 * self->n_inputs + 2 * self->n_made + self->n_outputs + self->n_lengths_in + self->n_lengths_out > MOST_WORDS) {
+    if (2 * self->n_inputs + 3 * self->n_made + self->n_outputs + self->n_lengths_in + self->n_lengths_out > MOST_WORDS) {
         Py_DECREF(self);
         return PyErr_Format(PyExc_ValueError, "a call would need more than %d words of the stack", MOST_WORDS);
     }

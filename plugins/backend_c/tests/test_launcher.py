@@ -592,13 +592,20 @@ def test_a_call_that_makes_no_sense_is_refused(extension, changes, error):
 @pytest.mark.parametrize("outputs", [((0, 1, None),), ((1, 0, None),), ((2, 0, None),), ((3, 0, 1),), ((7, 0, None),)])
 def test_a_program_whose_outputs_make_no_sense_is_refused(extension, outputs):
     with pytest.raises(ValueError, match="output 0 needs an origin and an index"):
-        extension.Program(0, 0, 0, (), ((np.dtype("f8"), 1, None),), outputs, 4, None)
+        extension.Program(0, 0, 0, (), ((np.dtype("f8"), 1, None),), outputs, (), 4, None)
+
+
+@pytest.mark.parametrize("donor", [(0, 0, 1), (0, 1, 0), (1, 0, 0), (-1, 0, 0)])
+def test_a_program_whose_donors_make_no_sense_is_refused(extension, donor):
+    kinds = ((np.dtype("f8"), 1, None),)
+    with pytest.raises(ValueError, match="donor 0 needs an output and an input"):
+        extension.Program(0, 0, 0, kinds, kinds, ((0, 0, None),), (donor,), 4, None)
 
 
 @pytest.mark.parametrize("layout", [((2,), (), True, True), ((0, 1, 0), (), True, True), ((0,), (5,), True, True)])
 def test_a_program_with_a_layout_of_other_axes_is_refused(extension, layout):
     with pytest.raises(ValueError, match="no axis . of 2"):
-        extension.Program(0, 0, 0, ((np.dtype("f8"), 2, layout),), (), (), 4, None)
+        extension.Program(0, 0, 0, ((np.dtype("f8"), 2, layout),), (), (), (), 4, None)
 
 
 @pytest.mark.parametrize("current", [[], [None], [object()]])

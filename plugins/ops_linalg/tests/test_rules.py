@@ -300,6 +300,89 @@ def test_kinds_are_inferred():
     assert "orthogonal" not in kinds_of(linalg.qr(a)[0]) and "upper_triangular" in kinds_of(linalg.qr(a)[1])
 
 
+def test_kinds_go_through_triangles_identities_and_differences():
+    x = ct.tensor(shape=(3, 3))
+    lower = linalg.assume(x, lower_triangular=True, positive_diagonal=True)
+    p = linalg.assume(x, positive_definite=True)
+    half = linalg.assume(x, positive_semidefinite=True)
+    assert "lower_triangular" in kinds_of(ct.tril(x)) & kinds_of(ct.tril(x, -1)) & kinds_of(ct.triu(lower))
+    assert not {"lower_triangular", "upper_triangular"} & (kinds_of(ct.tril(x, 1)) | kinds_of(ct.triu(x, -1)))
+    assert "upper_triangular" in kinds_of(ct.triu(x)) & kinds_of(ct.triu(x, 1)) & kinds_of(ct.tril(x).T)
+    assert "diagonal" in kinds_of(ct.tril(ct.triu(x))) and "diagonal" not in kinds_of(ct.tril(x))
+    assert "positive_diagonal" in kinds_of(ct.tril(p)) and "positive_diagonal" not in kinds_of(ct.tril(p, -1))
+    assert kinds_of(ct.eye(3)) >= {"diagonal", "positive_definite", "orthogonal"}
+    assert "upper_triangular" in kinds_of(ct.eye(3, k=1)) and "diagonal" not in kinds_of(ct.eye(3, k=1))
+    assert "positive_definite" in kinds_of(half + ct.exp(ct.scalar()) * ct.eye(3))
+    assert "positive_definite" in kinds_of(half + ct.exp(ct.scalar()) / 2 * ct.eye(3))
+    assert "positive_definite" not in kinds_of(half + ct.scalar() * ct.eye(3))
+    assert "positive_definite" not in kinds_of(half + ct.scalar() ** 2 * ct.eye(3))  # which may be 0
+    assert "lower_triangular" in kinds_of(lower - ct.eye(3)) & kinds_of(-lower) & kinds_of(lower * x)
+    assert "positive_diagonal" not in kinds_of(lower - ct.eye(3)) | kinds_of(-lower)
+    assert "positive_definite" in kinds_of(p * p) and "positive_definite" not in kinds_of(p * half)
+    assert "lower_triangular" in kinds_of(linalg.solve_triangular(lower, ct.eye(3), lower=True))
+
+
+def test_the_inverse_of_a_positive_diagonal_need_not_have_one():
+    a = linalg.assume(ct.matrix(), positive_diagonal=True, symmetric=True)
+    assert "positive_diagonal" not in kinds_of(linalg.inv(a)) and "symmetric" in kinds_of(linalg.inv(a))
+    assert "positive_definite" in kinds_of(linalg.inv(linalg.assume(ct.matrix(), positive_semidefinite=True)))
+
+
+def test_lengths_that_a_graph_knows_to_be_equal_are_enough(make):
+    def build(x, b, s):
+        k = x @ x.T + ct.exp(s) * ct.eye(x.shape[0])
+        return [linalg.solve(k, b), linalg.slogdet(k)[1]]
+
+    check(build, make.general(5, 2), make.general(5), make.general(), holds=["Cholesky"], without=["Solve", "SLogDet"])
+
+    def other(x, b, n):
+        return linalg.solve(x @ x.T + ct.eye(n), b)
+
+    check(other, make.general(5, 5) + 3, make.general(5), np.array(1), holds=["Solve"])  # eye(1) is repeated
+
+
+def test_a_triangle_is_solved_as_one(make):
+    a, b = make.regular(4, 4) + 2 * np.eye(4), make.general(4, 2)
+    fires = ["system_of_known_kind_is_solved_by_its_kind"]
+    check(lambda a, b: linalg.solve(ct.tril(a), b), a, b, fires=fires, holds=["SolveTriangular"], without=["Solve"])
+    check(lambda a, b: linalg.solve(ct.triu(a).T, b), a, b, fires=fires, holds=["SolveTriangular"])
+    check(lambda a, b: linalg.solve(ct.tril(a, 1), b), a, b, holds=["Solve"])
+    check(lambda a: linalg.det(ct.tril(a)), a, without=["Det"])
+
+
+def test_orthonormal_columns_cancel(make):
+    rule = "orthonormal_columns_cancel"
+    a, x = make.general(5, 3), make.general(3, 2)
+
+    def q(a):
+        return linalg.qr(a)[0]
+
+    check(lambda a, x: q(a).T @ (q(a) @ x), a, x, static=True, fires=[rule], without=["Dot", "QR"])
+    check(lambda a: q(a).T @ q(a), a, static=True, fires=[rule], without=["Dot"])
+    check(lambda a: linalg.svd(a, full_matrices=False)[2] @ linalg.svd(a, full_matrices=False)[2].T, a, fires=[rule])
+    check(lambda a, x: (x.T @ q(a).T) @ q(a), a, x, fires=[rule], without=["Dot"])
+    for build in (lambda a: q(a) @ q(a).T, lambda a: q(a).T @ linalg.qr(a + 1)[0], lambda a: a.T @ a):
+        f = check(build, a, holds=["Dot"])  # a projector, two matrices, any matrix
+        assert rule not in {entry.rule for entry in f.rewrites}
+    square = np.linalg.qr(make.general(4, 4))[0]
+    check(lambda q: (lambda q: q @ q.T)(linalg.assume(q, orthogonal=True)), square, fires=[rule], without=["Dot"])
+    complex_one = make.general(5, 3, dtype="complex128")
+    check(lambda a: q(a).conj().T @ q(a), complex_one, fires=[rule])
+    f = check(lambda a: q(a).T @ q(a), complex_one)  # not the adjoint
+    assert rule not in {entry.rule for entry in f.rewrites}
+    stack = make.general(2, 5, 3)
+    check(lambda a: linalg.matrix_transpose(q(a)) @ q(a), stack, fires=[rule])
+
+
+def test_products_with_multiples_of_the_identity_are_elementwise(make):
+    rule = "product_with_what_is_diagonal_is_elementwise"
+    x, s = make.general(4, 3), make.general()
+    check(lambda x, s: (s * ct.eye(x.shape[0])) @ x, x, s, fires=[rule], without=["Dot"])
+    check(lambda x, s: x.T @ ct.tril(ct.triu(s * ct.eye(x.shape[0]))), x, s, fires=[rule], without=["Dot"])
+    f = check(lambda x, s: ct.eye(5, 4) @ x, x, s)
+    assert rule not in {entry.rule for entry in f.rewrites}
+
+
 def test_sums_of_unknown_lengths_may_broadcast_and_tell_nothing():
     p, q = (linalg.assume(ct.matrix(), positive_definite=True) for _ in range(2))
     assert "positive_definite" not in kinds_of(p + q)

@@ -61,7 +61,7 @@ def logarithm_of_determinant_of_product_is_a_sum(graph: FunctionGraph, node: App
     pair, inner = factors(x), transposed(x)
     if inner is not None:
         return list(op(inner))
-    if pair is not None and all(map(is_square, pair)):
+    if pair is not None and all(is_square(graph, x) for x in pair):
         (s, u), (t, v) = (op(part) for part in pair)
         return [s * t, u + v]
     if x.owner is not None and isinstance(x.owner.op, Inv) and x.type.dtype in dtypes.FLOATS:
@@ -74,7 +74,7 @@ def logarithm_of_determinant_of_product_is_a_sum(graph: FunctionGraph, node: App
 def logarithm_of_determinant_of_parts_is_a_sum(graph: FunctionGraph, node: Apply) -> list[Variable] | None:
     """slogdet(kron(a, b)), a of order m and b of order n -> n logdet(a) + m logdet(b); of block_diag(a, b) -> a sum."""
     (x,), op = node.inputs, node.op
-    parts = square_parts(x)
+    parts = square_parts(graph, x)
     if parts is None or x.type.dtype not in dtypes.FLOATS:
         return None
     found = [op(part) for part in parts]
@@ -103,12 +103,12 @@ def determinant_of_product_is_a_product(graph: FunctionGraph, node: Apply) -> Te
     pair, inner = factors(x), transposed(x)
     if inner is not None:
         return op(inner)
-    if pair is not None and all(map(is_square, pair)):
+    if pair is not None and all(is_square(graph, x) for x in pair):
         return op(pair[0]) * op(pair[1])
     made_by = x.owner.op if x.owner is not None else None
     if isinstance(made_by, Inv):
         return 1 / op(x.owner.inputs[0])  # type: ignore[union-attr]
-    parts = square_parts(x) if isinstance(made_by, BlockDiagonal) else None
+    parts = square_parts(graph, x) if isinstance(made_by, BlockDiagonal) else None
     return None if parts is None else _product(tuple(op(part) for part in parts))
 
 
@@ -119,7 +119,7 @@ def determinant_of_product_is_a_product(graph: FunctionGraph, node: Apply) -> Te
 def logarithm_of_determinant_of_known_kind_is_simpler(graph: FunctionGraph, node: Apply) -> list[Variable] | None:
     """slogdet(a) -> from the diagonal for a triangular a, from that of cholesky(a) for a positive definite one."""
     (a,), op = node.inputs, node.op
-    known = kinds(a)
+    known = kinds(a, graph)
     if known & {"lower_triangular", "upper_triangular"} and a.type.dtype in dtypes.FLOATS:
         d = diagonal_of(a)
         return [prod(sign(d), axis=-1), sum_along(log(abs(d)), axis=-1)]
@@ -134,4 +134,4 @@ def logarithm_of_determinant_of_known_kind_is_simpler(graph: FunctionGraph, node
 def determinant_of_triangular_is_product_of_diagonal(graph: FunctionGraph, node: Apply) -> TensorVariable | None:
     """det(a) -> prod(diag(a)) for a triangular a."""
     (a,) = node.inputs
-    return prod(diagonal_of(a), axis=-1) if kinds(a) & {"lower_triangular", "upper_triangular"} else None
+    return prod(diagonal_of(a), axis=-1) if kinds(a, graph) & {"lower_triangular", "upper_triangular"} else None

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from core import dtypes
 from core.graph import Apply, FunctionGraph, Variable
-from core.tensor import Diagonal, DimShuffle, Dot, FromDiagonal, MatMul, expand_dims, squeeze
+from core.tensor import (
+    Diagonal,
+    DimShuffle,
+    Dot,
+    FromDiagonal,
+    MatMul,
+    broadcast_to,
+    expand_dims,
+    eye,
+    shape_of,
+    squeeze,
+)
 from core.tensor import sum as sum_along
 from core.tensor.rules.lengths import lengths
 from plugin_ops_linalg.families.assumptions import Assume
 from plugin_ops_linalg.families.determinant import Inv
 from plugin_ops_linalg.families.solve import Solve
-from plugin_ops_linalg.matrices import matrix_transpose
+from plugin_ops_linalg.matrices import diagonal_of, matrix_transpose
 from plugin_ops_linalg.rules.sets import fuse, specialize, stabilize
-from plugin_ops_linalg.structure import factors, transposed
+from plugin_ops_linalg.rules.systems import is_square
+from plugin_ops_linalg.structure import factors, is_adjoint, kinds, transposed
 
 
 def _inverse(x: Variable) -> tuple[Variable, Solve] | None:
@@ -84,6 +96,44 @@ def product_with_diagonal_is_elementwise(graph: FunctionGraph, node: Apply) -> V
     if d is not None and d.type.dtype == x.type.dtype and _same_stack(d, x):
         return x * d if x.type.ndim == 1 else x * expand_dims(d, -2)
     return None
+
+
+@specialize.node_rule(Dot, MatMul)
+def product_with_what_is_diagonal_is_elementwise(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """s * eye(n) @ x -> s * x, and so for any matrix that is surely diagonal and square."""
+    for position, d in enumerate(node.inputs):
+        x = node.inputs[1 - position]
+        if d.type.ndim != 2 or x.type.ndim > 2 or d.type.dtype != x.type.dtype or "diagonal" not in kinds(d, graph):
+            continue
+        if is_square(graph, d):
+            weights = diagonal_of(d)
+            return x * (weights if position or x.type.ndim == 1 else expand_dims(weights, -1))
+    return None
+
+
+@specialize.node_rule(Dot, MatMul)
+def orthonormal_columns_cancel(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """q.H @ q -> I where the columns of q are orthonormal, q.H @ (q @ x) and (x @ q.H) @ q -> x, so for rows q @ q.H.
+
+    Of factors q of qr, svd, eigh and schur, and of what is promised to be orthogonal.
+    """
+    x, y = node.inputs
+    if x.type.ndim == y.type.ndim and _cancel(graph, x, y):
+        *stack, _, n = shape_of(y)
+        identity = eye(n, dtype=node.out.type.dtype)
+        return broadcast_to(identity, (*stack, n, n)) if stack else identity
+    pair = factors(y) if x.type.ndim == 2 else None
+    if pair is not None and pair[0].type.ndim == pair[1].type.ndim == 2 and _cancel(graph, x, pair[0]):
+        return pair[1]
+    pair = factors(x) if y.type.ndim == 2 else None
+    if pair is not None and pair[0].type.ndim == pair[1].type.ndim == 2 and _cancel(graph, pair[1], y):
+        return pair[0]
+    return None
+
+
+def _cancel(graph: FunctionGraph, x: Variable, y: Variable) -> bool:
+    """Whether x @ y is surely the identity: y has orthonormal columns, and x is its adjoint."""
+    return y.type.ndim >= 2 and is_adjoint(x, y) and "orthonormal_columns" in kinds(y, graph)
 
 
 @specialize.node_rule(Dot, MatMul)

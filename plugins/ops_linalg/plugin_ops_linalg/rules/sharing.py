@@ -48,7 +48,7 @@ def one_factorisation_serves_all(graph: FunctionGraph, node: Apply) -> Variable 
     a = node.inputs[0]
     inner = transposed(a)
     base = a if inner is None else inner
-    if kinds(base) & _SIMPLER:
+    if kinds(base, graph) & _SIMPLER:
         return None
     factors = _factors(graph, base, node)
     if factors is None:

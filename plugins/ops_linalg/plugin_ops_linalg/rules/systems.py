@@ -5,6 +5,7 @@ from __future__ import annotations
 from core import dtypes
 from core.graph import Apply, FunctionGraph, Variable
 from core.tensor import cast, expand_dims, matmul
+from core.tensor.rules.lengths import lengths
 from plugin_ops_linalg.families.assembled import BlockDiagonal, Kron
 from plugin_ops_linalg.families.cholesky import Cholesky, CholeskyInverse, CholeskySolve
 from plugin_ops_linalg.families.determinant import Inv
@@ -25,7 +26,7 @@ def system_of_known_kind_is_solved_by_its_kind(graph: FunctionGraph, node: Apply
     is solved as a triangular one, which names the 0.
     """
     (a, b), op = node.inputs, node.op
-    known = kinds(a)
+    known = kinds(a, graph)
     if op.assume_a != "gen":
         return None
     if {"diagonal", "positive_diagonal"} <= known:
@@ -89,7 +90,7 @@ def inverse_of_known_kind_is_simpler(graph: FunctionGraph, node: Apply) -> Varia
     one, and from cholesky(a) for a positive definite one.
     """
     (a,), op = node.inputs, node.op
-    known = kinds(a)
+    known = kinds(a, graph)
     if "orthogonal" in known:
         return adjoint(a)
     if {"diagonal", "positive_diagonal"} <= known:
@@ -106,22 +107,22 @@ def inverse_of_known_kind_is_simpler(graph: FunctionGraph, node: Apply) -> Varia
 @specialize.node_rule(Inv, reads=(Kron, BlockDiagonal))
 def inverse_of_parts_is_parts_of_inverses(graph: FunctionGraph, node: Apply) -> Variable | None:
     """inv(kron(a, b)) -> kron(inv(a), inv(b)), and so for block_diag, of parts that are surely square."""
-    parts = square_parts(node.inputs[0])
+    parts = square_parts(graph, node.inputs[0])
     return None if parts is None else node.inputs[0].owner.op(*(node.op(part) for part in parts))  # type: ignore[union-attr]
 
 
-def square_parts(x: Variable) -> list[Variable] | None:
+def square_parts(graph: FunctionGraph, x: Variable) -> list[Variable] | None:
     """The factors of a Kronecker product or the blocks of a block diagonal, if all are surely square."""
     node = x.owner
     if node is None or not isinstance(node.op, (Kron, BlockDiagonal)):
         return None
-    return list(node.inputs) if all(is_square(part) for part in node.inputs) else None
+    return list(node.inputs) if all(is_square(graph, part) for part in node.inputs) else None
 
 
-def is_square(x: Variable) -> bool:
+def is_square(graph: FunctionGraph, x: Variable) -> bool:
     """Whether matrices are surely square: their lengths say so, or their kind."""
-    m, n = x.type.shape[-2:]
-    return (m is not None and m == n) or bool(kinds(x) & {"symmetric", "orthogonal"})
+    m, n = lengths(graph, x)[-2:]
+    return m == n or "square" in kinds(x, graph)
 
 
 # --- factors and spectra ---------------------------------------------------------------------------------------------
@@ -138,19 +139,19 @@ def factor_of_product_with_its_transpose_is_itself(graph: FunctionGraph, node: A
         return None
     triangle = "lower_triangular" if node.op.lower else "upper_triangular"
     found = pair[0] if node.op.lower else pair[1]
-    if {triangle, "positive_diagonal"} <= kinds(found):
+    if {triangle, "positive_diagonal"} <= kinds(found, graph):
         return found
     other = pair[1] if node.op.lower else pair[0]  # L.H @ L has another factor
     swapped = {"lower_triangular": "upper_triangular", "upper_triangular": "lower_triangular"}[triangle]
     inner = transposed(other)
-    return inner if inner is found and {swapped, "positive_diagonal"} <= kinds(other) else None
+    return inner if inner is found and {swapped, "positive_diagonal"} <= kinds(other, graph) else None
 
 
 @specialize.node_rule(Cholesky)
 def factor_of_diagonal_is_square_root(graph: FunctionGraph, node: Apply) -> Variable | None:
     """cholesky(a) -> diag(sqrt(diag(a))) for a diagonal a that is positive definite."""
     (a,) = node.inputs
-    known = kinds(a)
+    known = kinds(a, graph)
     if not {"diagonal", "positive_definite"} <= known:
         return None
     return diagonal_matrix(diagonal_of(a) ** 0.5)
@@ -160,7 +161,7 @@ def factor_of_diagonal_is_square_root(graph: FunctionGraph, node: Apply) -> Vari
 def spectrum_of_symmetric_is_real(graph: FunctionGraph, node: Apply) -> list[Variable] | None:
     """eig(a) -> eigh(a) for a symmetric a: real, orthogonal, a tenth of the operations.  In ascending order then."""
     (a,) = node.inputs
-    if "symmetric" not in kinds(a):
+    if "symmetric" not in kinds(a, graph):
         return None
     found = Eigh(True, node.op.on_error)(a)
     return [cast(value, out.type.dtype) for value, out in zip(found, node.outputs, strict=True)]
@@ -170,4 +171,4 @@ def spectrum_of_symmetric_is_real(graph: FunctionGraph, node: Apply) -> list[Var
 def eigenvalues_of_symmetric_are_real(graph: FunctionGraph, node: Apply) -> Variable | None:
     """eigvals(a) -> eigvalsh(a) for a symmetric a.  In ascending order then."""
     (a,) = node.inputs
-    return cast(Eigvalsh(True, node.op.on_error)(a), node.out.type.dtype) if "symmetric" in kinds(a) else None
+    return cast(Eigvalsh(True, node.op.on_error)(a), node.out.type.dtype) if "symmetric" in kinds(a, graph) else None
