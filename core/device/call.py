@@ -12,8 +12,8 @@ import numpy as np
 from core import dtypes
 from core.device.array import DeviceArray, on_host
 from core.device.edges import Wrapped
-from core.device.lengths import Lengths
 from core.device.exchange import Borrowed
+from core.device.lengths import Lengths
 from core.device.prepare import FailingCall, LibraryCommand, Prepared, grid_of
 from core.device.repeat import Repeat
 from core.device.space import described, what
