@@ -222,5 +222,13 @@ class OptionError(CoreError, ValueError):
     """An option is unknown or has a value of the wrong kind."""
 
 
+class CheckError(CoreError, AssertionError):
+    """A check of core.testing failed.  ``result`` holds all checks that were made."""
+
+    def __init__(self, message: str, *, result: Any = None, blame: Any = None):
+        super().__init__(message, blame=blame)
+        self.result = result
+
+
 class CoreWarning(UserWarning):
     """Something works, but not as well as it could: a fallback was taken, or a plugin was left out."""

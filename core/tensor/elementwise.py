@@ -99,7 +99,8 @@ class Elementwise(Op):
         expr, places = self.template(*(x.dtype for x in node.inputs))
         out = np.asarray(evaluate_scalar(expr, dict(zip(places, inputs, strict=True))), dtype=expr.dtype)
         shape = np.broadcast_shapes(*(x.shape for x in inputs))
-        output_storage[0][0] = out if out.shape == shape and out.base is None else np.array(np.broadcast_to(out, shape))
+        own = out.shape == shape and out.base is None and not any(out is x for x in inputs)
+        output_storage[0][0] = out if own else np.array(np.broadcast_to(out, shape))
 
     def lower(self, node: Apply, *views: View) -> View:
         shape = broadcast_shapes(*(view.shape for view in views))

@@ -1,18 +1,27 @@
-"""What the tests of core and of plugins share: values, evaluation on a backend, and checks of an op's contract.
+"""What the tests of core and of plugins share: checks of ops, rewrites, backends and plugins; values; evaluation.
 
-Needs neither pytest nor hypothesis; random graphs, which need hypothesis, are in core.testing.graphs.
+Needs neither pytest nor hypothesis; random graphs as strategies, which need hypothesis, are in core.testing.graphs, and
+fixtures and a summary for pytest in core.testing.plugin.
 """
 
-from core.testing.checks import check_lowering, check_op, check_shapes
+from core.testing.checks import check_lowering, check_shapes
 from core.testing.derivatives import check_derivatives
+from core.testing.ops import check_op
+from core.testing.result import Check, Outcome, Result
+from core.testing.rewrites import Example, check_rewrite
 from core.testing.values import available_backends, evaluate, random
 from core.testing.verify import numeric_grad, verify_grad
 
 __all__ = [
+    "Check",
+    "Example",
+    "Outcome",
+    "Result",
     "available_backends",
     "check_derivatives",
     "check_lowering",
     "check_op",
+    "check_rewrite",
     "check_shapes",
     "evaluate",
     "numeric_grad",

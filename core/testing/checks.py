@@ -1,4 +1,4 @@
-"""Whether an op keeps its contract: its shapes and types against a run, and its lowering against its perform."""
+"""What an op says of itself against a run: its shapes and types, and its lowering against its perform."""
 
 from __future__ import annotations
 
@@ -14,28 +14,7 @@ from core.ir.expr import Expr, length, load
 from core.ir.oracle import evaluate_view
 from core.ir.view import View
 from core.tensor.type import TensorType, as_tensor
-from core.testing.derivatives import check_derivatives
 from core.testing.values import as_list, compute, symbolic
-
-
-def check_op(
-    op: Callable[..., Any], *arrays: Any, wrt: Sequence[int] | int | None = None, derivatives: bool | None = None
-) -> None:
-    """Every check that ``op`` (an op, or a function of tensor variables) admits at ``arrays``.
-
-    Shapes and types; lowering against perform; and, where an input and an output are floats (or as ``derivatives``
-    says), gradient and tangent against differences.  Errors: those of the single checks.
-    """
-    check_shapes(op, *arrays)
-    check_lowering(op, *arrays)
-    if derivatives is None:
-        outputs = as_list(op(*symbolic([np.asarray(array) for array in arrays])))
-        inputs = [np.asarray(array).dtype.name for array in arrays]
-        derivatives = any(d in dtypes.FLOATS for d in inputs) and any(
-            out.type.dtype in dtypes.FLOATS for out in outputs
-        )
-    if derivatives:
-        check_derivatives(op, *arrays, wrt=wrt)
 
 
 def check_shapes(op: Callable[..., Any], *arrays: Any) -> None:

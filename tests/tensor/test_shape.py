@@ -34,7 +34,7 @@ def agree(function, *arrays, expected, derivatives=None):
     for backend in available_backends():
         for static in (False, True):
             assert_same(evaluate(function, *arrays, backend=backend, static=static), expected)
-    check_op(function, *arrays, derivatives=derivatives)
+    check_op(function, *arrays, derivatives=derivatives, backends=())
 
 
 # --- lengths -------------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_a_promise_that_says_nothing_new_is_the_tensor_itself():
 
 def test_a_promise_keeps_its_contract():
     agree(lambda x: ct.specify_shape(x, (3, None)), random((3, 4)), expected=random((3, 4)))
-    check_op(lambda x, n: ct.specify_shape(x, (n, 4)), random((3, 4)), np.array(3))
+    check_op(lambda x, n: ct.specify_shape(x, (n, 4)), random((3, 4)), np.array(3), backends=())
 
 
 @pytest.mark.parametrize("backend", available_backends())
