@@ -55,8 +55,8 @@ def check_rewrite(
 ) -> Result:
     """Hold a rewrite to what a rewrite promises.
 
-    rules          a Rule, a RuleSet, a Rewrite record, a reference "package.module:name" to one of these, or the rules of a
-                   set by their names: ``(rule_set, "name", ...)``
+    rules          a Rule, a RuleSet, a Rewrite record, a reference "package.module:name" to one of these, or the rules
+                   of a set by their names: ``(rule_set, "name", ...)``
     fires_on       examples on which it must fire: ``Example(f, *arrays)`` or ``(f, array, ...)``, where ``f`` makes the
                    graph from tensor variables
     leaves         near misses, given alike, on which it must not fire

@@ -13,7 +13,7 @@ from core.errors import BackendError
 from core.ir.program import Program
 from core.options import config
 from core.records import Probe
-from plugin_backend_cuda import compiler, cublas, cusolver, libcuda
+from plugin_backend_cuda import absent, compiler, cublas, cusolver, libcuda
 from plugin_backend_cuda.device import CudaDevice
 from plugin_backend_cuda.dialect import CUDA
 from plugin_backend_cuda.libcuda import NO_DEVICE, OLDEST, CudaError
@@ -72,6 +72,11 @@ class Driver:
             return Probe(reason="the NVIDIA driver finds no GPU", remedy="look at nvidia-smi, CUDA_VISIBLE_DEVICES")
         self._driver = driver
         return Probe(devices=tuple(driver.device_name(number) for number in range(count)))
+
+    def without_device(self) -> Opened | None:
+        """What compiles programs where no GPU is, for checks of what is generated; None without a compiler."""
+        found, _ = self._find()
+        return None if found is None else Opened(self.name, Space(absent.device(found)))
 
     def fingerprint(self) -> str:
         found, why = self._find()

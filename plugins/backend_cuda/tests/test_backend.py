@@ -4,9 +4,12 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
-from core.errors import BackendError
+import core
+import core.tensor as ct
+from core.errors import BackendError, DeviceError
 from core.options import config
 from plugin_backend_cuda import backend, compiler
 from plugin_backend_cuda.backend import Driver
@@ -108,3 +111,14 @@ def test_another_backend_never_touches_cuda():
 
 def test_the_remedy_for_a_missing_compiler_is_a_command():
     assert "pip install nvidia-cuda-nvrtc" in compiler.REMEDY
+
+
+def test_without_a_gpu_programs_are_compiled_and_cannot_be_launched(cache_folder):
+    """A compiler is enough to see whether generated text is right: core.testing.check_op asks for that."""
+    opened = made(Absent(), compiler=HOST).without_device()
+    x = ct.vector("x")
+    run = core.function([x], ct.exp(x), backend=opened)
+    assert any("exp" in text for text in run.sources.values())
+    with pytest.raises(DeviceError, match="was compiled for a GPU that is not there, so it cannot run"):
+        run(np.ones(3))
+    assert made(Absent(), compiler=None, why="no NVRTC").without_device() is None
