@@ -104,7 +104,7 @@ def _of_module(name: str) -> tuple[discovery.Found, str]:
 def _check_names(found: discovery.Found, module: str) -> None:
     dist, entry = discovery.normalized(found.source.dist), found.source.name
     if not _NAME.fullmatch(dist):
-        raise PluginError(f"a distribution of plugins is called plugin-ops-x or plugin-backend-x, not {dist}")
+        raise PluginError(f"a plugin is called plugin-ops-x, plugin-backend-x or plugin-rewrites-x, not {dist}")
     if entry != dist.removeprefix("plugin-"):
         raise PluginError(
             f"the entry point of {dist} must be called {dist.removeprefix('plugin-')!r}, as the distribution without "

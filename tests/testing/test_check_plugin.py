@@ -121,7 +121,7 @@ def test_check_plugin_catches(site, what):
 @pytest.mark.parametrize(
     "options, complaint",
     [
-        ({"dist": "good-ops"}, "a distribution of plugins is called plugin-ops-x or plugin-backend-x, not good-ops"),
+        ({"dist": "good-ops"}, "plugin-backend-x or plugin-rewrites-x, not good-ops"),
         ({"entry": "good"}, "the entry point of plugin-ops-good must be called 'ops-good'"),
         ({"module": "good"}, "the package of plugin-ops-good must be called plugin_ops_good, and it is good"),
         ({"requires": []}, "plugin-ops-good does not require core; say how old and how new it may be"),
