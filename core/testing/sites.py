@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import core
+from core import plugins
 
-ROOT = Path(core.__file__).parent.parent  # where this core is imported from
+ROOT = Path(plugins.__file__).parent.parent  # where this core is imported from
 
 
 def write_wheel(
