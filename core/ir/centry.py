@@ -30,6 +30,7 @@ from core.ir import ccalls
 from core.ir.cfamily import Dialect, Names, Printer
 from core.ir.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.ctasks import Task
+from core.ir.donation import beginnings
 from core.ir.effort import library_work, total_work
 from core.ir.expr import INDEX_DTYPE, Code, Expr, length, walk
 from core.ir.memory import size_bytes
@@ -340,8 +341,7 @@ class Entry:
 
     def _first_donation(self) -> int | None:
         """The first step that may write over an input: from there on nothing may be left that can fail."""
-        makers = {value: k for k, step in enumerate(self.program.steps) for value in step.writes}
-        return min((makers[value] for value in self._donors), default=None)
+        return min((beginnings(self.program)[output][0] for output in self._donors), default=None)
 
     def _take_over(self, steps: Sequence[Step]) -> None:
         """All that may fail, or that lets others run, comes before the first output that lies where an input does."""

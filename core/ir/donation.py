@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from core.ir.in_place import Places
 from core.ir.memory import last_uses
-from core.ir.nodes import Kernel
 from core.ir.program import KernelStep, LibraryStep, Operand, Program, Step, Value
 
 _NEVER_FAIL = frozenset({"gemm", "gemv", "gemm_add"})
@@ -27,19 +26,28 @@ def donate(program: Program, updates: Mapping[int, int]) -> None:
     """
     last, steps = last_uses(program), program.steps
     sound = next((k + 1 for k in reversed(range(len(steps))) if _may_fail(steps[k])), 0)
-    makers = {value: k for k, step in enumerate(steps) for value in step.writes}
+    first = beginnings(program)
     for number, source in updates.items():
         output, given = program.outputs[number], program.inputs[source]
-        position = makers.get(output, -1)
-        alone = program.outputs.count(output) == 1 and given not in (*program.outputs, *program.donors.values())
-        if not alone or output in program.kept_in.values() or given in program.layouts:
+        if output not in first or program.outputs.count(output) > 1 or given in program.layouts:
             continue
-        alike = given.dtype == output.dtype and program.shapes[given] == program.shapes[output]
-        if alike and position >= sound and last.get(given, 0) <= position and _in_place(steps[position], given, output):
+        position, value = first[output]
+        alone = given not in (*program.outputs, *program.donors.values())
+        alike = given.dtype == value.dtype and program.shapes[given] == program.shapes[value]
+        if not (alone and alike and position >= sound and last.get(given, 0) <= position):
+            continue
+        if _in_place(steps[position], given, value):
             program.donors[output] = given
-    for step in steps:
-        if isinstance(step, KernelStep):
-            step.kernel, *step.then = (_shared(kernel, program.donors) for kernel in step.kernels)
+            _share(steps[position], {given, value})
+
+
+def beginnings(program: Program) -> dict[Value, tuple[int, Value]]:
+    """For each output that steps make: the step that first writes to its memory, and what that writes there."""
+    first: dict[Value, tuple[int, Value]] = {}
+    for position, step in enumerate(program.steps):
+        for value in step.writes:
+            first.setdefault(program.kept_in.get(value, value), (position, value))
+    return {output: first[output] for output in program.made}
 
 
 def _may_fail(step: Step) -> bool:
@@ -66,12 +74,10 @@ def _in_place(step: Step, given: Value, output: Value) -> bool:
     return Places(touching[0]).are_safe(given, output) and not Places(touching[0]).loads.get(output)
 
 
-def _shared(kernel: Kernel, donors: Mapping[Value, Value]) -> Kernel:
-    """A kernel that knows which of its values may lie in the same memory."""
-    pairs = {
-        value
-        for output, given in donors.items()
-        if output in kernel.writes and given in kernel.reads
-        for value in (output, given)
-    }
-    return replace(kernel, shared=frozenset(pairs)) if pairs else kernel
+def _share(step: Step, pair: set[Value]) -> None:
+    """Let the kernel that touches both know that they may lie in the same memory."""
+    if isinstance(step, KernelStep):
+        step.kernel, *step.then = (
+            replace(kernel, shared=kernel.shared | pair) if pair <= {*kernel.reads, *kernel.writes} else kernel
+            for kernel in step.kernels
+        )

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.ir.axes import product
 from core.ir.combining import combining
+from core.ir.donation import beginnings
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, make, show, walk
 from core.ir.in_place import Places
 from core.ir.memory import size_bytes, taken_over
@@ -150,27 +151,28 @@ class _Steps:
 
 def _check_donors(program: Program) -> None:
     """An output lies in the place of an input that is as large and not read again, when nothing can fail any more."""
+    first = beginnings(program)
     for output, given in program.donors.items():
         where = f"the output {output} of {program.name} in the place of {given}"
-        makers = [position for position, step in enumerate(program.steps) if output in step.writes]
-        if len(makers) != 1 or output not in program.outputs or given not in program.inputs or given in program.outputs:
-            fail(where, "it must be made once, of an input that is no output")
-        if given.dtype != output.dtype or program.shapes[given] != program.shapes[output] or given in program.layouts:
+        if output not in first or given not in program.inputs or given in program.outputs:
+            fail(where, "it must be made, and of an input that is no output")
+        position, value = first[output]
+        if given.dtype != value.dtype or program.shapes[given] != program.shapes[value] or given in program.layouts:
             fail(where, "both must have one dtype and shape, row by row")
-        if any(given in step.reads for step in program.steps[makers[0] + 1 :]):
+        if any(given in step.reads for step in program.steps[position + 1 :]):
             fail(where, "the input is read after it was written over")
-        if any(isinstance(step, (HostStep, CheckStep)) for step in program.steps[makers[0] :]):
+        if any(isinstance(step, (HostStep, CheckStep)) for step in program.steps[position:]):
             fail(where, "a step that may fail comes after it")
-        step = program.steps[makers[0]]
+        step = program.steps[position]
         if isinstance(step, LibraryStep) and given in step.reads:
             pairs = [(step.outputs[target], step.operands[operand].value) for target, operand in step.call.replaces]
-            if (output, given) not in pairs or sum(operand.value is given for operand in step.operands) > 1:
+            if (value, given) not in pairs or sum(operand.value is given for operand in step.operands) > 1:
                 fail(where, f"{step.call.name} does not work in place")
         for kernel in step.kernels if isinstance(step, KernelStep) else ():
-            if {output, given} <= {*kernel.reads, *kernel.writes}:
-                if not {output, given} <= kernel.shared:
+            if {value, given} <= {*kernel.reads, *kernel.writes}:
+                if not {value, given} <= kernel.shared:
                     fail(where, f"{kernel.name} takes them for two places in memory")
-                if not Places(kernel).are_safe(given, output):
+                if not Places(kernel).are_safe(given, value):
                     fail(where, f"{kernel.name} overwrites elements before all of them were read")
 
 

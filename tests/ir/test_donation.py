@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 import core
 import core.tensor as ct
 from core.errors import VerifyError
-from core.ir.program import CheckStep
+from core.ir.program import CheckStep, LibraryStep
 from core.ir.run import Driver
 from core.ir.verify import verify
 from core.testing.graphs import graphs
@@ -73,6 +73,16 @@ def test_updates_of_one_loop_may_all_be_made_in_place(w, m):
 def test_a_product_may_be_added_in_place(w, gemm):
     f = follows([x], w.sum(), {w: w - 0.5 * (x.T @ (x @ w))}, M.T @ M[:, :3] @ M[:3, :3])
     assert pairs(f) == {"w"}
+
+
+def test_a_sum_of_products_may_be_added_in_place(w, gemm):
+    f = follows([x], w.sum(), {w: w - 0.5 * (x @ (x.T @ x)) - 0.25 * ((x @ w.T) @ x)}, M)
+    assert len([one for one in f.program.steps if isinstance(one, LibraryStep)]) > 2
+
+
+def test_the_first_of_a_chain_of_products_may_start_in_place(w, m, gemm):
+    f = follows([x], m.sum(), {m: m - 0.5 * (x @ (x.T @ x)) - 0.25 * (w @ (w.T @ x))}, M)
+    assert pairs(f) == {"m"} and f.program.kept_in
 
 
 def test_a_value_that_is_replaced_by_another_needs_no_place_of_its_own(w):

@@ -21,6 +21,7 @@ enum { BYTES = 16, ROWS = 6 };
 #define ALONE static __attribute__((noinline))
 #define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
+enum { NARROW = 8 }; /* vectors of a row that fits into registers */
 enum { DEPTH = 256 }; /* of one pass over k: so many rows of two vectors of B stay in the first cache */
 
 #include "product.h"
@@ -92,6 +93,12 @@ static int is_symmetric(const core_product *p)
         && p->m >= 192 && p->k >= 64;
 }
 
+/* Whether a vector meets a matrix whose rows lie across it: pieces would read a part of each row, and memory in steps. */
+static int is_across(const core_product *p)
+{
+    return (p->m == 1 && p->b_column == 1) || (p->n == 1 && p->a_row == 1);
+}
+
 /* Into what pieces C is divided for threads: sets ``columns`` and ``symmetric``, and returns how many columns, or rows,
  * make a piece.  Of lengths alone, so that no element depends on how many threads there are.  BLAS copies all of one
  * factor for each piece, which a piece must be long enough to be worth. */
@@ -104,7 +111,7 @@ static int64_t plan(void *product)
     if (p->symmetric) return p->m / MOST > OF_A_HALF ? p->m / MOST : OF_A_HALF;
     const int64_t length = p->columns ? p->n : p->m;
     const double work = (double)p->m * p->n * p->k;
-    if (work < 1 << 22) return length > 0 ? length : 1;
+    if (work < 1 << 22 || (is_across(p) && length < LONG)) return length > 0 ? length : 1;
     int64_t pairs = (length + LONG - 1) / LONG; /* of pieces: two threads are the most common number */
     if (pairs > work / (1 << 21)) pairs = work / (1 << 21);
     if (pairs > MOST / 2) pairs = MOST / 2;

@@ -95,6 +95,36 @@ INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_colu
     }
 }
 
+/* One row of C of a few vectors, which stay in registers while B is read as it lies.  ``part``: of the last vector. */
+INLINE void NAME(narrow)(const int vectors, int part, int64_t k, const T *a, int64_t a_column, const T *b, int64_t b_row,
+                         const T *start, T *c, T alpha)
+{
+    enum { lanes = NAME(lanes) };
+    NAME(vector) sum[NARROW];
+    EACH(j, vectors) sum[j] = (NAME(vector)){0};
+    for (int64_t l = 0; l < k; l++) {
+        const T left = a[l * a_column], *p = b + l * b_row;
+        EACH(j, vectors - 1) sum[j] += left * *(const NAME(vector) *)(p + j * lanes);
+        sum[vectors - 1] += left * NAME(load_part)(p + (vectors - 1) * lanes, part);
+    }
+    EACH(j, vectors) {
+        const int width = j < vectors - 1 ? lanes : part;
+        if (start) sum[j] = NAME(load_part)(start + j * lanes, width) + alpha * sum[j];
+        NAME(store_part)(c + j * lanes, sum[j], width);
+    }
+}
+
+ALONE void NAME(narrow_row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T *b, int64_t b_row, const T *start,
+                            T *c, T alpha)
+{
+    const int vectors = (n + NAME(lanes) - 1) / NAME(lanes), part = n - (vectors - 1) * NAME(lanes);
+    switch (vectors) {
+#define VECTORS(count) case count: NAME(narrow)(count, part, k, a, a_column, b, b_row, start, c, alpha); break;
+    VECTORS(1) VECTORS(2) VECTORS(3) VECTORS(4) VECTORS(5) VECTORS(6) VECTORS(7) VECTORS(8)
+#undef VECTORS
+    }
+}
+
 /* One row of C where the rows of B are consecutive: a few rows of B at a time, so that memory is read in its order. */
 ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T *b, int64_t b_row, const T *start, T *c,
                      T alpha)
@@ -180,6 +210,8 @@ static void NAME(own)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row
 {
     if (n == 1 && c_row == 1 && m > 1) /* the same elements, seen as one row */
         NAME(own)(1, m, k, b, b_column, b_row, a, a_column, a_row, start, c, m, alpha);
+    else if (m == 1 && b_column == 1 && n > 0 && n <= NARROW * NAME(lanes))
+        NAME(narrow_row)(n, k, a, a_column, b, b_row, start, c, alpha);
     else if (m == 1 && b_column == 1)
         NAME(row)(n, k, a, a_column, b, b_row, start, c, start ? alpha : 1);
     else if (m <= 4 && a_column == 1 && b_row == 1)

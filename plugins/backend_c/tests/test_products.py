@@ -78,7 +78,7 @@ def test_products_of_every_layout_and_length(own, dtype, turned):
 @pytest.mark.parametrize("alpha", [1, -1, -0.1])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_a_product_may_be_scaled_and_added_to_what_is_there_or_elsewhere(own, dtype, alpha, in_place):
-    for m, n, k in [(1, 9, 5), (9, 1, 5), (5, 7, 0), (17, 33, 300), (120, 130, 140)]:
+    for m, n, k in [(1, 9, 5), (1, 40, 7), (1, 8, 9), (9, 1, 5), (5, 7, 0), (17, 33, 300), (120, 130, 140)]:
         a, b, c = random((m, k), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
         for turned in itertools.product([False, True], repeat=2):
             got = multiply(own, a, b, turned, c, alpha, in_place)
@@ -109,7 +109,8 @@ def test_a_product_may_be_done_in_pieces(own, columns, shape):
 def pieces_of(own, m, n, k):
     """Whether a product is divided by columns, and how long a piece is."""
     ffi, library = own
-    p = ffi.new("core_product *", {"a": ffi.cast("void *", 64), "m": m, "n": n, "k": k})
+    given = {"a": ffi.cast("void *", 64), "m": m, "n": n, "k": k, "a_row": k, "a_column": 1, "b_row": n, "b_column": 1}
+    p = ffi.new("core_product *", given)
     piece = library.core_dproduct_plan(p)
     return bool(p.columns), piece
 
@@ -119,6 +120,7 @@ def test_pieces_depend_on_lengths_alone_and_divide_what_is_large(own):
     assert pieces_of(own, 64, 500, 784) == (True, 256)
     assert pieces_of(own, 512, 512, 512) == (False, 256)
     assert pieces_of(own, 1, 4096, 4096) == (True, 256)
+    assert pieces_of(own, 1, 100, 10**6) == (True, 100)  # pieces would read memory in steps
     assert pieces_of(own, 10**6, 8, 8)[1] >= 10**6 / 64
 
 
