@@ -219,3 +219,28 @@ def test_complex_matrices_are_left_to_python(make):
     assert f.program.host_nodes
     a = make.positive(4, 4, dtype="complex128")
     np.testing.assert_allclose(f(a), np.linalg.cholesky(a))
+
+
+@pytest.mark.parametrize("name", ["cholesky", "inv", "det", "slogdet", "triangular", "factored", "general"])
+def test_small_lengths_that_are_known_are_told_to_the_compiler(make, name):
+    op = (UNARY.get(name) or BINARY[name])[0]
+    for n in (1, 5, 8, 9):
+        arrays = [make.positive(3, n, n), make.general(3, n, 1)][: 1 if name in UNARY else 2]
+        f, pair = both(op, *arrays, static=True)
+        assert_equal(pair, 1e-8)
+        assert ("__builtin_unreachable" in "".join(f.sources.values())) == (n <= 8)
+
+
+def test_pivots_whose_reciprocal_overflows_are_divided_by(make):
+    a = np.array([[1e-310, 0.0], [1e-310, 1.0]])
+    _, pair = both(linalg.solve, a, np.array([[1e-310], [2.0]]))
+    assert_equal(pair)
+    np.testing.assert_allclose(pair[0][0], [[1.0], [2.0]])
+
+
+@pytest.mark.parametrize("n", [2, 5, 8])
+def test_rows_are_exchanged_as_lapack_does(make, n):
+    a = make.general(n, n)[::-1].copy()
+    a[0, 0] = 0
+    _, pair = both(lambda a: [*linalg.lu_factor(a), linalg.inv(a), linalg.det(a)], a)
+    assert_equal(pair)

@@ -1,5 +1,8 @@
 /* potrf: a = L L' in place, row by row.  What lies row by row is the transpose of what LAPACK sees. */
 
+#ifndef CORE_LINALG_CHOLESKY_LETTER
+#define CORE_LINALG_CHOLESKY_LETTER
+
 static inline __attribute__((always_inline)) int64_t core_LETTERcholesky_small(int64_t n, REAL *a, int lower)
 {
     const int64_t rows = lower ? n : 1, columns = lower ? 1 : n;
@@ -18,6 +21,8 @@ static inline __attribute__((always_inline)) int64_t core_LETTERcholesky_small(i
     }
     return 0;
 }
+
+#endif
 
 static int64_t core_LETTERcholesky(core_LETTERpotrf potrf, int64_t n, REAL *a, int lower, int check)
 {

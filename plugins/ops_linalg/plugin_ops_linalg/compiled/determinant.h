@@ -1,4 +1,7 @@
 /* The sign and the logarithm of the absolute value of a determinant; the determinant itself where ``log`` is 0. */
+#ifndef CORE_LINALG_DETERMINANT_LETTER
+#define CORE_LINALG_DETERMINANT_LETTER
+
 static void core_LETTERdeterminant_of(int64_t n, const REAL *f, const int32_t *pivots, int first, REAL *sign, REAL *logabs)
 {
     REAL product = 1, sum = 0;
@@ -14,6 +17,8 @@ static void core_LETTERdeterminant_of(int64_t n, const REAL *f, const int32_t *p
     *sign = product;
     if (logabs) *logabs = sum;
 }
+
+#endif
 
 static int64_t core_LETTERdeterminant(core_LETTERgetrf getrf, int64_t n, const REAL *a, int64_t rows, int64_t columns,
     REAL *sign, REAL *logabs)

@@ -20,8 +20,10 @@ static inline __attribute__((always_inline)) int64_t core_LETTERlu_small(int64_t
                 const REAL other = a[k * n + j];
                 a[k * n + j] = a[best * n + j], a[best * n + j] = other;
             }
+        const REAL pivot = a[k * n + k], reciprocal = 1 / pivot;
+        const int exact = MAGNITUDE(pivot) < TINY;  /* whose reciprocal may overflow */
         for (int64_t i = k + 1; i < n; i++) {
-            const REAL factor = a[i * n + k] /= a[k * n + k];
+            const REAL factor = a[i * n + k] = exact ? a[i * n + k] / pivot : a[i * n + k] * reciprocal;
             for (int64_t j = k + 1; j < n; j++) a[i * n + j] -= factor * a[k * n + j];
         }
     }
@@ -32,6 +34,15 @@ static inline __attribute__((always_inline)) int64_t core_LETTERlu_small(int64_t
 static inline __attribute__((always_inline)) void core_LETTERlu_substitute(int64_t n, int64_t k, const REAL *f,
     REAL *restrict x)
 {
+    if (k == 1) {
+        for (int64_t i = 1; i < n; i++)
+            for (int64_t j = 0; j < i; j++) x[i] -= f[i * n + j] * x[j];
+        for (int64_t i = n - 1; i >= 0; i--) {
+            for (int64_t j = i + 1; j < n; j++) x[i] -= f[i * n + j] * x[j];
+            x[i] /= f[i * n + i];
+        }
+        return;
+    }
     for (int64_t i = 1; i < n; i++)
         for (int64_t j = 0; j < i; j++)
             for (int64_t c = 0; c < k; c++) x[i * k + c] -= f[i * n + j] * x[j * k + c];

@@ -18,8 +18,8 @@ _WORDS = {  # what the texts in the .h files stand for
     "s": {"REAL": "float", "UINT": "uint32_t", "EXPONENT": "0x7f800000u", "ROOT": "__builtin_sqrtf"},
     "d": {"REAL": "double", "UINT": "uint64_t", "EXPONENT": "0x7ff0000000000000u", "ROOT": "__builtin_sqrt"},
 }
-_WORDS["s"].update(LOG="__builtin_logf", MAGNITUDE="__builtin_fabsf")
-_WORDS["d"].update(LOG="__builtin_log", MAGNITUDE="__builtin_fabs")
+_WORDS["s"].update(LOG="__builtin_logf", MAGNITUDE="__builtin_fabsf", TINY="0x1p-126f")
+_WORDS["d"].update(LOG="__builtin_log", MAGNITUDE="__builtin_fabs", TINY="0x1p-1022")
 _ARGUMENTS = {  # a function without its letter -> its arguments: c text, i integer, r numbers, R numbers it only reads
     "potrf": "cirii",
     "potri": "cirii",
@@ -53,16 +53,29 @@ def _prototypes(*names: str) -> dict[str, str]:
     return out
 
 
-def _helpers(function: str, *files: str) -> dict[str, str]:
-    """A function of ours in both precisions: its name -> the texts of ``files``, and of what they share, before it."""
+def _helpers(function: str, *files: str, sized: bool = False) -> dict[str, str]:
+    """A function of ours in both precisions: its name -> the texts of ``files``, and of what they share, before it.
+
+    ``sized``: also for each small n, told to the compiler, with that number behind the name.
+    """
     text = "\n".join((HERE / f"{name}.h").read_text() for name in ("common", *files))
     out = {}
     for letter, words in _WORDS.items():
         made = text.replace("LETTER", letter).replace("SMALL", str(SMALL))
         for word, spelling in words.items():
             made = made.replace(word, spelling)
-        out[f"core_{letter}{function}"] = made
+        name = f"core_{letter}{function}"
+        out[name] = made
+        for n in range(1, SMALL + 1) if sized else ():
+            before, after = made.split(f"{name}(")
+            arguments, body = after.split("{", 1)
+            out[f"{name}_{n}"] = f"{before}{name}_{n}({arguments}{{\n    if (n != {n}) __builtin_unreachable();{body}"
     return out
+
+
+def _of_size(function: str, n: str) -> str:
+    """The function for that n, where it is known and small; see ``_helpers``."""
+    return f"{function}_{n}" if n.isdecimal() and 0 < int(n) <= SMALL else function
 
 
 @cache
@@ -126,9 +139,8 @@ def _potrf(call: Call) -> Iterator[str]:
     letter = LETTERS[out.dtype]
     yield from _square(call, a)
     n, flags = call.integer(a.shape[0]), f"{_flag(call, 'lower')}, {_flag(call, 'check_finite')}"
-    yield from _guarded(
-        call, f"core_{letter}cholesky({call.function(f'{letter}potrf')}, {n}, {out.pointer}, {flags})", (out,)
-    )
+    function, potrf = _of_size(f"core_{letter}cholesky", a.shape[0]), call.function(f"{letter}potrf")
+    yield from _guarded(call, f"{function}({potrf}, {n}, {out.pointer}, {flags})", (out,))
 
 
 def _potrf_gradient(call: Call) -> Iterator[str]:
@@ -160,7 +172,9 @@ def _right_hand_side(call: Call) -> Iterator[str]:
         yield f"core_{LETTERS[x.dtype]}copy({', '.join(b.shape)}, {b.pointer}, {', '.join(b.strides)}, {x.pointer});"
 
 
-def _system(function: str, libraries: tuple[str, ...], *flags: str) -> Callable[[Call], Iterator[str]]:
+def _system(
+    function: str, libraries: tuple[str, ...], *flags: str, sized: bool = False
+) -> Callable[[Call], Iterator[str]]:
     """A call that solves for x, which holds b: ``core_?function(libraries, n, k, a, x, flags)``."""
 
     def write(call: Call) -> Iterator[str]:
@@ -171,9 +185,9 @@ def _system(function: str, libraries: tuple[str, ...], *flags: str) -> Callable[
         called = ", ".join(call.function(f"{letter}{name}") for name in libraries)
         sizes = f"{call.integer(a.shape[0])}, {call.integer(b.shape[1])}"
         given = "".join(f", {_flag(call, flag)}" for flag in flags)
-        yield from _guarded(
-            call, f"core_{letter}{function}({called}, {sizes}, {_matrix(call, a)}, {x.pointer}{given})", (x,)
-        )
+        name = f"core_{letter}{function}"
+        name = _of_size(name, a.shape[0]) if sized else name
+        yield from _guarded(call, f"{name}({called}, {sizes}, {_matrix(call, a)}, {x.pointer}{given})", (x,))
 
     return write
 
@@ -203,9 +217,8 @@ def _getri(call: Call) -> Iterator[str]:
     letter = LETTERS[out.dtype]
     yield from _square(call, a)
     functions = f"{call.function(f'{letter}getrf')}, {call.function(f'{letter}getri')}"
-    text = (
-        f"core_{letter}inverse({functions}, {call.integer(a.shape[0])}, {out.pointer}, {_flag(call, 'check_finite')})"
-    )
+    name, check = _of_size(f"core_{letter}inverse", a.shape[0]), _flag(call, "check_finite")
+    text = f"{name}({functions}, {call.integer(a.shape[0])}, {out.pointer}, {check})"
     yield from _guarded(call, text, (out,))
 
 
@@ -243,7 +256,8 @@ def _determinant(call: Call) -> Iterator[str]:
     yield from _square(call, a)
     found = ", ".join(out.pointer for out in outputs) + (", 0" if len(outputs) == 1 else "")
     getrf, n = call.function(f"{letter}getrf"), call.integer(a.shape[0])
-    yield from _guarded(call, f"core_{letter}determinant({getrf}, {n}, {_matrix(call, a)}, {found})", outputs)
+    name = _of_size(f"core_{letter}determinant", a.shape[0])
+    yield from _guarded(call, f"{name}({getrf}, {n}, {_matrix(call, a)}, {found})", outputs)
 
 
 def _syevd(call: Call) -> Iterator[str]:
@@ -285,23 +299,23 @@ _TRIANGULAR = ("trsm", "trsv")
 _EIGH = {**_helpers("eigh", "eigh"), **_helpers("eigenvalues", "eigh")}
 
 ROUTINES = {
-    "potrf": _routine(("potrf",), _potrf, _helpers("cholesky", "cholesky")),
+    "potrf": _routine(("potrf",), _potrf, _helpers("cholesky", "cholesky", sized=True)),
     "potrf_gradient": _routine(("gemm", "trsm"), _potrf_gradient, _helpers("cholesky_gradient", "cholesky_gradient")),
     "potri": _routine(("potri",), _potri, _helpers("cholesky_inverse", "cholesky_inverse")),
     "trtrs": _routine(
         _TRIANGULAR,
-        _system("solve_triangular", _TRIANGULAR, "lower", "transposed", "unit_diagonal", "check_finite"),
-        _helpers("solve_triangular", "triangular", "solve_triangular"),
+        _system("solve_triangular", _TRIANGULAR, "lower", "transposed", "unit_diagonal", "check_finite", sized=True),
+        _helpers("solve_triangular", "triangular", "solve_triangular", sized=True),
     ),
     "potrs": _routine(
         _TRIANGULAR,
-        _system("solve_factored", _TRIANGULAR, "lower", "check_finite"),
-        _helpers("solve_factored", "triangular", "solve_factored"),
+        _system("solve_factored", _TRIANGULAR, "lower", "check_finite", sized=True),
+        _helpers("solve_factored", "triangular", "solve_factored", sized=True),
     ),
     "gesv": _routine(
         ("getrf", "getrs"),
-        _system("solve", ("getrf", "getrs"), "check_finite"),
-        _helpers("solve", "copied", "lu", "solve"),
+        _system("solve", ("getrf", "getrs"), "check_finite", sized=True),
+        _helpers("solve", "copied", "lu", "solve", sized=True),
     ),
     "sysv": _routine(
         ("sysv",),
@@ -315,11 +329,13 @@ ROUTINES = {
     ),
     "gbsv": _routine(("gbsv", "gtsv"), _gbsv, _helpers("solve_banded", "tridiagonal", "solve_banded")),
     "expm": _routine(("gemm", "getrf", "getrs"), _expm, _helpers("expm", "expm")),
-    "getri": _routine(("getrf", "getri"), _getri, _helpers("inverse", "lu", "inverse")),
+    "getri": _routine(("getrf", "getri"), _getri, _helpers("inverse", "lu", "inverse", sized=True)),
     "getrf": _routine(("getrf",), _lu_factor, _helpers("lu_factor", "lu", "lu_factor")),
     "getrs": _routine(_TRIANGULAR, _lu_solve, _helpers("lu_solve", "lu", "triangular", "lu_solve")),
     "lu_inverse": _routine(("getri",), _lu_inverse, _helpers("lu_inverse", "triangular", "lu_inverse")),
-    "determinant": _routine(("getrf",), _determinant, _helpers("determinant", "copied", "lu", "determinant")),
+    "determinant": _routine(
+        ("getrf",), _determinant, _helpers("determinant", "copied", "lu", "determinant", sized=True)
+    ),
     "syevd": _routine(("syevd",), _syevd, _EIGH),
     "gesdd": _routine(("gesdd",), _gesdd, _helpers("svd", "svd")),
     "geqrf": _routine(("gelqf", "orglq"), _geqrf, _helpers("qr", "qr")),

@@ -7,6 +7,12 @@ static inline __attribute__((always_inline)) void core_LETTERtriangular_small(in
 {
     for (int64_t step = 0; step < n; step++) {
         const int64_t i = forwards ? step : n - 1 - step;
+        if (k == 1) {
+            REAL sum = x[i];
+            for (int64_t j = forwards ? 0 : i + 1; j < (forwards ? i : n); j++) sum -= a[i * rows + j * columns] * x[j];
+            x[i] = unit ? sum : sum / a[i * (rows + columns)];
+            continue;
+        }
         for (int64_t j = forwards ? 0 : i + 1; j < (forwards ? i : n); j++) {
             const REAL factor = a[i * rows + j * columns];
             for (int64_t c = 0; c < k; c++) x[i * k + c] -= factor * x[j * k + c];
@@ -23,7 +29,7 @@ static int64_t core_LETTERzero_on_diagonal(int64_t n, const REAL *a, int64_t str
     return 0;
 }
 
-static void core_LETTERtriangular(core_LETTERtrsm trsm, core_LETTERtrsv trsv, int64_t n, int64_t k, const REAL *a,
+static inline __attribute__((always_inline)) void core_LETTERtriangular(core_LETTERtrsm trsm, core_LETTERtrsv trsv, int64_t n, int64_t k, const REAL *a,
     int64_t rows, int64_t columns, REAL *x, int lower, int trans, int unit)
 {
     if (n <= SMALL) {
