@@ -74,9 +74,17 @@ def last_use(file: Path) -> float:
     return max(status.st_mtime, status.st_atime)
 
 
+def size_of(file: Path) -> int:
+    """The bytes of a file: 0 where another process has removed it meanwhile."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def size_bytes() -> int:
     """How much it holds."""
-    return sum(file.stat().st_size for file in files())
+    return sum(map(size_of, files()))
 
 
 def clear() -> int:

@@ -104,3 +104,8 @@ def test_a_folder_with_somebody_elses_files_is_never_emptied(folder, empty):
     with pytest.raises(OptionError, match=r"kept has no CACHEDIR\.TAG, so core did not make it and will not empty it"):
         empty()
     assert (folder / "thesis.txt").exists()
+
+
+def test_a_file_that_is_gone_has_no_size(tmp_path):
+    (tmp_path / "one").write_bytes(b"four")
+    assert [cachedir.size_of(tmp_path / name) for name in ("one", "gone")] == [4, 0]
