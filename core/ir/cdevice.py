@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.ir.cfamily import Dialect, print_kernel
 from core.ir.chelpers import HELPERS
+from core.ir.csimd import packed_types
 from core.ir.cvector import declared
 from core.ir.cwork import group_text, lane_reductions
 from core.ir.expr import Expr
@@ -37,8 +38,13 @@ def print_device_program(program: Program, dialect: Dialect) -> Printed:
                 steps[position].append((kernel, lengths))
                 texts.append(text)
     kernels = [kernel for found in steps.values() for kernel, _ in found]
+    return Printed(unit(texts, kernels, dialect), steps)
+
+
+def unit(texts: list[str], kernels: list[Kernel], dialect: Dialect) -> str:
+    """The translation unit of kernels that were printed."""
     body = "\n\n".join(texts)
-    return Printed("\n".join([dialect.preamble, *_helpers(body, kernels, dialect), "", body, ""]), steps)
+    return "\n".join([dialect.preamble, *_helpers(body, kernels, dialect), "", body, ""])
 
 
 def _helpers(body: str, kernels: list[Kernel], dialect: Dialect) -> list[str]:
@@ -58,4 +64,4 @@ def _helpers(body: str, kernels: list[Kernel], dialect: Dialect) -> list[str]:
             found[name] = known[name]
             used.update(re.findall(r"\w+", known[name]))
     wide = declared("\n".join(found.values()) + body, dialect.work.wide, dict(dialect.types))
-    return [*wide, *(found[name] for name in reversed(found)), *groups]
+    return [*packed_types(body), *wide, *(found[name] for name in reversed(found)), *groups]

@@ -151,7 +151,7 @@ class Printer:
                 continue
             args = [text[arg] for arg in e.args]
             for k, arg in enumerate(args):
-                if arg[0] == "(" and is_bare(e, k, e.args[k]):
+                if arg[0] == "(" and e.args[k] not in self.known and is_bare(e, k, e.args[k]):
                     args[k] = arg[1:-1]
             text[e] = self._one(e, args)
         out = text[root]

@@ -7,6 +7,7 @@ integers that are 0 or -1, as many bytes wide as what was compared.  What has no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -24,6 +25,17 @@ _LANES = "0123456789abcdef"
 _REGISTER_BYTES = 32
 _SIDE_BY_SIDE = 4  # registers of one sum: an addition waits for the one before it
 _SMALL_BODY = 24  # nodes: of a larger one, several of each would not stay in registers
+
+
+def packed_type(vector: str) -> str:
+    """The name of a type for vectors that lie on any boundary."""
+    return f"core_{vector}_packed"
+
+
+def packed_types(text: str) -> list[str]:
+    """Definitions of those that a text uses."""
+    found = dict.fromkeys(re.findall(r"core_(\w+?)_packed", text))
+    return [f"typedef struct __attribute__((packed)) {{ {one} v; }} {packed_type(one)};" for one in found]
 
 
 class _Scalar(Exception):
@@ -201,7 +213,7 @@ class _Vectors:
         name = self.printer.names.of(store.buffer, str(store.buffer))
         stride = self._stride(store.offset)
         if stride == 1:
-            return [f"vstore{self.lanes}({text}, 0, {name} + {self._scalar(store.offset)});"]
+            return [f"{self._packed(dtype, name, store.offset)} = {text};"]
         if not self._can_shift(store.offset):
             raise _Scalar
         moved = self.printer.names.of(("lanes", id(store), self.copy), "lanes")
@@ -254,7 +266,7 @@ class _Vectors:
     def _load(self, e: Expr) -> tuple[str, int]:
         offset, name = e.args[0], self.printer.names.of(e.payload, str(e.payload))
         if self._stride(offset) == 1:
-            text = f"vload{self.lanes}(0, {name} + {self._scalar(offset)})"
+            text = self._packed(e.dtype, name, offset, "const ")
         elif self._can_shift(offset):
             parts = ", ".join(f"{name}[{self._shifted(offset, k)}]" for k in range(self.lanes))
             text = f"({self._type(e.dtype)})({parts})"
@@ -263,6 +275,14 @@ class _Vectors:
         if e.dtype == "bool":
             return f"(convert_{self._mask_type(1)}({text}) != ({self._mask_type(1)})(0))", 1
         return text, 0
+
+    def _packed(self, dtype: str, name: str, offset: Expr, qualifier: str = "") -> str:
+        """The vector that lies at a position, as something that can be read or assigned to.
+
+        vload and vstore would say it too, but PoCL (3.0) calls them as functions, which keep no vector in a register.
+        """
+        pointer = f"{self.printer.dialect.pointer}{qualifier}{packed_type(self._type(dtype))} *"
+        return f"(({pointer})({name} + {self._scalar(offset)}))->v"
 
     def _stride(self, offset: Expr) -> int | None:
         """By how much a position grows with the loop, where that is a known number."""

@@ -4,12 +4,20 @@ Only what plugins must say is here; nothing heavy is imported.
 """
 
 from core.markers import hookimpl
-from core.records import Backend, Option
+from core.records import Backend, Library, Option
 
 
 @hookimpl
 def backends() -> list[Backend]:
     return [Backend("opencl", dialect="opencl", ref="plugin_backend_opencl.backend:driver", priority=20)]
+
+
+@hookimpl
+def libraries() -> list[Library]:
+    # one record for all means: which of them serves depends on the device, and one process may use several
+    return [
+        Library("opencl-products", dialect="opencl", provides=("gemm",), ref="plugin_backend_opencl.products:routines")
+    ]
 
 
 @hookimpl
@@ -33,6 +41,14 @@ def options() -> list[Option]:
             choices=("error", "float32"),
             affects_code=True,
             help="what to do with float64 on a device that lacks it: refuse, or compute in float32",
+        ),
+        Option(
+            "opencl.products",
+            str,
+            "auto",
+            choices=("auto", "blas", "clblast", "kernels"),
+            affects_code=True,
+            help="what multiplies matrices: SciPy's BLAS (on CPUs), CLBlast, or kernels; auto: the best there is",
         ),
         Option(
             "opencl.deterministic",

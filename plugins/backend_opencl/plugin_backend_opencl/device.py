@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from threading import RLock
 from typing import Any
 
@@ -15,6 +16,7 @@ from core.errors import DeviceError, DeviceLost, DeviceMemoryError
 from core.ir.target import Target
 from plugin_backend_opencl import building
 from plugin_backend_opencl.dialect import NEEDS_64_BITS, OPENCL, VECTORS
+from plugin_backend_opencl.products import Products
 
 _PIECES = 4  # work-items for each compute unit of a CPU, so that one that is late holds up few
 _GROUPS = 8  # groups for each compute unit of a GPU
@@ -33,9 +35,10 @@ class ClDevice:
         self.queued = self._finished = 0  # commands, so far
         self.cl_device = device
         self.facts = facts_of(device, options)
+        self._wanted = options["opencl.products"]
         try:
             self._context = cl.Context([device])
-            self._queue = cl.CommandQueue(self._context, device)
+            self.queue = cl.CommandQueue(self._context, device)
         except cl.Error as error:
             raise named(error, self.facts.name, "cannot be opened") from error
 
@@ -45,7 +48,7 @@ class ClDevice:
         return building.build(self._context, self.cl_device, self.facts, source)
 
     def launcher(self, code: Any, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
-        return Launcher(self, self._queue, cl.Kernel(code, name), arguments, grid)
+        return Launcher(self, self.queue, cl.Kernel(code, name), arguments, grid)
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
@@ -56,7 +59,7 @@ class ClDevice:
                 flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
                 return Block(cl.Buffer(self._context, flags, hostbuf=host), size_bytes, host)
             buffer = cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size_bytes)
-            cl.enqueue_fill_buffer(self._queue, buffer, np.zeros(1, "uint8"), 0, 1)  # it may fail only at its first use
+            cl.enqueue_fill_buffer(self.queue, buffer, np.zeros(1, "uint8"), 0, 1)  # it may fail only at its first use
         except (cl.Error, MemoryError) as error:
             raise named(error, self.facts.name, f"cannot give {size_bytes} bytes") from error
         return Block(buffer, size_bytes)
@@ -92,23 +95,36 @@ class ClDevice:
             how["is_blocking"] = False
         self.queued += 1
         try:
-            cl.enqueue_copy(self._queue, target, source, **how)
+            cl.enqueue_copy(self.queue, target, source, **how)
         except cl.Error as error:
             raise named(error, self.facts.name, what) from error
+
+    def fill(self, block: Block, byte: int, size_bytes: int, offset_bytes: int = 0) -> None:
+        """Queue setting every byte."""
+        self.queued += 1
+        try:
+            cl.enqueue_fill_buffer(self.queue, block.pointer, np.full(1, byte, "uint8"), offset_bytes, size_bytes)
+        except cl.Error as error:
+            raise named(error, self.facts.name, "cannot be written to") from error
+
+    @cached_property
+    def products(self) -> Products:
+        """What multiplies matrices here.  Errors: BackendError where what the option asks for is not there."""
+        return Products(self, self._wanted)
 
     def wrap(self, array: np.ndarray) -> Block | None:
         if not self.facts.shares_memory or array.ctypes.data % _ALIGNED:
             return None
         flags = cl.mem_flags.READ_ONLY | cl.mem_flags.USE_HOST_PTR
         try:
-            return Block(cl.Buffer(self._context, flags, hostbuf=array), array.nbytes)
+            return Block(cl.Buffer(self._context, flags, hostbuf=array), array.nbytes, array)
         except cl.Error:
             return None
 
     def synchronize(self) -> None:
         queued = self.queued
         try:
-            self._queue.finish()
+            self.queue.finish()
             self._finished = max(self._finished, queued)
         except cl.Error as error:
             raise named(error, self.facts.name, "failed to run what was queued") from error

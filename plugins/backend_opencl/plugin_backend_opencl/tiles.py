@@ -1,0 +1,228 @@
+"""Products by kernels of our own, written in the loop IR: each work-item keeps a tile of the result in registers.
+
+On a CPU the columns of a tile are vectors, and the right operand is first copied so that each panel of such columns
+lies in one piece, in the order in which it is read (Goto and van de Geijn 2008, section 4).  On a GPU neighbouring
+work-items have neighbouring columns.  The shape of a tile is tried out once for each device; see tuning.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from core import dtypes
+from core.device.contract import Block, Grid, Source, Strided
+from core.ir.cdevice import unit
+from core.ir.cfamily import print_kernel
+from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum
+from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.program import Value
+
+_GROUP = 64  # work-items of a group on a GPU
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How many rows and columns of the result a work-item keeps in registers."""
+
+    rows: int
+    columns: int
+
+
+class Numbers:
+    """What the kernels are told, by name; ``of`` gives the values for certain matrices."""
+
+    NAMES = (
+        *(
+            "items",
+            "share",
+            "stacks",
+            "first_row",
+            "row_tiles",
+            "n",
+            "k",
+            "panels",
+            "a_at",
+            "a_stack",
+            "a_row",
+            "a_inner",
+        ),
+        *("b_at", "b_stack", "b_inner", "b_column", "c_at", "c_stack", "c_row", "c_column"),
+    )
+
+    def __init__(self) -> None:
+        self.locals = {name: Local(name, INDEX_DTYPE) for name in self.NAMES}
+
+    def __getattr__(self, name: str) -> Expr:
+        return self.locals[name].expr
+
+    @classmethod
+    def of(
+        cls, a: Strided, b: Strided, c: Strided, tile: Tile, first_row: int, row_tiles: int, items: int, share: int = 1
+    ) -> list[int]:
+        panels = -(-c.shape[-1] // tile.columns)
+        found = [items, share, c.shape[0], first_row, row_tiles, c.shape[-1], a.shape[-1], panels]
+        return [*found, *(n for one in (a, b, c) for n in (one.offset, *one.strides))]
+
+
+def _load(value: Value, at: Expr) -> Expr:
+    return make(Code.LOAD, value.dtype, (at,), value)
+
+
+def _kernel(name: str, reads: list[Value], writes: list[Value], loop: Loop, numbers: Numbers) -> Kernel:
+    return Kernel(name, reads, writes, [loop], "product of matrices", takes=list(numbers.locals.values()))
+
+
+def pack_kernel(dtype: str, tile: Tile) -> Kernel:
+    """Copy the right operand: panel by panel, row by row of a panel, 0 where there is no column any more."""
+    b, packed, of = Value("b", dtype), Value("packed", dtype), Numbers()
+    panel, row, column, rest = index("panel"), index("row"), index("column"), index("rest")
+    first = Local("first", INDEX_DTYPE)
+    there = Local("there", INDEX_DTYPE)
+    source = of.b_at + panel // of.panels * of.b_stack + row * of.b_inner + first.expr * of.b_column
+    target = (panel * of.k + row) * tile.columns
+    copy = Store(packed, target + column, _load(b, source + column * of.b_column))
+    clear = Store(packed, target + there.expr + rest, const(0, dtype))
+    body: list[Statement] = [
+        Let(first, panel % of.panels * tile.columns),
+        Let(there, minimum(of.n - first.expr, tile.columns)),
+        Loop(
+            row,
+            of.k,
+            [Loop(column, there.expr, [copy], LoopKind.SIMD), Loop(rest, tile.columns - there.expr, [clear])],
+        ),
+    ]
+    return _kernel("pack", [b], [packed], Loop(panel, of.stacks * of.panels, body, LoopKind.ITEMS), of)
+
+
+def vector_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
+    """Tiles whose columns are vectors; a work-item has neighbouring tiles of one panel, which stays in its cache."""
+    a, packed, c, of = Value("a", dtype), Value("packed", dtype), Value("c", dtype), Numbers()
+    piece, step, column, inner = index("piece"), index("step"), index("column"), index("inner")
+    number, panel, row, left, right, target = (
+        Local(word, INDEX_DTYPE) for word in ("number", "panel", "row", "left", "right", "target")
+    )
+    stack, across, there = (Local(word, INDEX_DTYPE) for word in ("stack", "across", "there"))
+    sums = [Local(f"sum{r}", dtype) for r in range(tile.rows)]
+    factor = _load(packed, right.expr + inner * tile.columns + column)
+    terms = [_load(a, left.expr + r * of.a_row + inner * of.a_inner) for r in range(tile.rows)]
+    grow = [Assign(one, one.expr + term * factor) for one, term in zip(sums, terms, strict=True)]
+    keep = [Store(c, target.expr + r * of.c_row + column, one.expr) for r, one in enumerate(sums)]
+    start: list[Statement] = [Let(one, const(0, dtype), constant=False) for one in sums]
+    vectors = Loop(
+        column,
+        there.expr,
+        [*start, Loop(inner, of.k, list(grow)), *keep],
+        LoopKind.SIMD,
+        width=tile.columns,
+    )
+    body: list[Statement] = [
+        Let(number, piece * of.share + step),
+        Let(panel, number.expr // of.row_tiles),
+        Let(stack, panel.expr // of.panels),
+        Let(row, of.first_row + number.expr % of.row_tiles * tile.rows),
+        Let(across, panel.expr % of.panels * tile.columns),
+        Let(there, minimum(of.n - across.expr, tile.columns)),
+        Let(left, of.a_at + stack.expr * of.a_stack + row.expr * of.a_row),
+        Let(right, panel.expr * of.k * tile.columns),
+        Let(target, of.c_at + stack.expr * of.c_stack + row.expr * of.c_row + across.expr),
+        vectors,
+    ]
+    total = of.stacks * of.panels * of.row_tiles
+    steps = Loop(step, minimum(of.share, total - piece * of.share), body, LoopKind.GRID)
+    return _kernel(name, [a, packed], [c], Loop(piece, of.items, [steps], LoopKind.ITEMS), of)
+
+
+def column_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
+    """Tiles of one column, for work-items that run side by side."""
+    a, b, c, of = Value("a", dtype), Value("b", dtype), Value("c", dtype), Numbers()
+    item, inner = index("item"), index("inner")
+    above, row, left, right, target = (Local(word, INDEX_DTYPE) for word in ("above", "row", "left", "right", "target"))
+    stack, column = above.expr // of.row_tiles, item % of.n
+    sums = [Local(f"sum{r}", dtype) for r in range(tile.rows)]
+    factor = Local("factor", dtype)
+    terms = [_load(a, left.expr + r * of.a_row + inner * of.a_inner) for r in range(tile.rows)]
+    grow = [Assign(one, one.expr + term * factor.expr) for one, term in zip(sums, terms, strict=True)]
+    body: list[Statement] = [
+        Let(above, item // of.n),
+        Let(row, of.first_row + above.expr % of.row_tiles * tile.rows),
+        Let(left, of.a_at + stack * of.a_stack + row.expr * of.a_row),
+        Let(right, of.b_at + stack * of.b_stack + column * of.b_column),
+        Let(target, of.c_at + stack * of.c_stack + row.expr * of.c_row + column * of.c_column),
+        *(Let(one, const(0, dtype), constant=False) for one in sums),
+        Loop(inner, of.k, [Let(factor, _load(b, right.expr + inner * of.b_inner)), *grow]),
+        *(Store(c, target.expr + r * of.c_row, one.expr) for r, one in enumerate(sums)),
+    ]
+    return _kernel(name, [a, b], [c], Loop(item, of.stacks * of.row_tiles * of.n, body, LoopKind.ITEMS), of)
+
+
+class TileProducts:
+    """Products with tiles of one shape."""
+
+    def __init__(self, device: Any, dtype: str, tile: Tile):
+        self._device, self.tile, facts = device, tile, device.facts
+        self._vectors = bool(facts.dialect.vectors)
+        write = vector_kernel if self._vectors else column_kernel
+        rest = Tile(1, tile.columns)
+        kernels = [write("product", dtype, tile), write("product_rest", dtype, rest)]
+        kernels += [pack_kernel(dtype, tile)] if self._vectors else []
+        text = unit([print_kernel(kernel, facts.dialect)[0] for kernel in kernels], kernels, facts.dialect)
+        self._code = device.build(Source("product", text, tuple((kernel, ()) for kernel in kernels)))
+        self._launchers: dict[tuple, list[tuple[Any, Callable[..., list[Block]]]]] = {}
+
+    def multiply(self, a: Strided, b: Strided, c: Strided, packed: Block | None) -> None:
+        """Queue C = A B.  ``packed``: memory for the right operand, on a device with vectors."""
+        blocks = (a.block, b.block, c.block, packed)
+        key = tuple((one.shape, one.strides, one.offset) for one in (a, b, c))
+        found = self._launchers.get(key)
+        if found is None:
+            while len(self._launchers) >= _PREPARED:
+                del self._launchers[next(iter(self._launchers))]
+            found = self._launchers[key] = self._prepared(a, b, c, packed)
+        for launcher, which in found:
+            for position, block in enumerate(which(*blocks)):
+                launcher.set(position, block)
+            launcher()
+
+    def _prepared(self, a: Strided, b: Strided, c: Strided, packed: Block | None) -> list[tuple[Any, Any]]:
+        """Launchers, each with the blocks that it takes of a, b, c and the packed right operand."""
+        tile, device, found = self.tile, self._device, []
+        whole, left = divmod(c.shape[-2], tile.rows)
+        if self._vectors:
+            panels = c.shape[0] * -(-c.shape[-1] // tile.columns)
+            blocks = [packed, b.block]
+            numbers = Numbers.of(a, b, c, tile, 0, whole, panels)
+            launcher = device.launcher(self._code, "pack", [*blocks, *numbers], Grid((panels, 1), (1, 1)))
+            found.append((launcher, lambda a, b, c, packed: [packed, b]))
+        for name, rows, first, tiles in (
+            ("product", tile.rows, 0, whole),
+            ("product_rest", 1, whole * tile.rows, left),
+        ):
+            if not tiles:
+                continue
+            count = c.shape[0] * tiles * (-(-c.shape[-1] // tile.columns) if self._vectors else c.shape[-1])
+            share = -(-count // min(count, device.facts.target.units)) if self._vectors else 1
+            items = -(-count // share)
+            grid = Grid((items, 1), (1, 1)) if self._vectors else Grid((-(-count // _GROUP), 1), (_GROUP, 1))
+            numbers = Numbers.of(a, b, c, Tile(rows, tile.columns), first, tiles, items, share)
+            blocks = [c.block, a.block, packed if self._vectors else b.block]
+            launcher = device.launcher(self._code, name, [*blocks, *numbers], grid)
+            found.append((launcher, _with_packed if self._vectors else _with_plain))
+        return found
+
+
+def _with_packed(a: Block, b: Block, c: Block, packed: Block) -> list[Block]:
+    return [c, a, packed]
+
+
+def _with_plain(a: Block, b: Block, c: Block, packed: Block | None) -> list[Block]:
+    return [c, a, b]
+
+
+def packed_bytes(b: Strided, tile: Tile) -> int:
+    """How much memory the right operand takes when it is packed."""
+    return b.shape[0] * -(-b.shape[-1] // tile.columns) * tile.columns * b.shape[-2] * dtypes.size_bytes(b.dtype)
+
+
+_PREPARED = 16  # products of certain matrices that stay prepared

@@ -1,0 +1,128 @@
+"""Which tile suits a device: some shapes are tried out when the first large product comes, and the best is remembered.
+
+It is kept in the folder of ``core cache path``, in a file for each device and version of its driver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from core import cachedir, dtypes
+from core.device.contract import Block, Strided
+from core.errors import CoreError, OptionError
+from plugin_backend_opencl.tiles import Tile, TileProducts, packed_bytes
+
+_TRIED = 384  # rows and columns of the product that is timed
+_LARGE = 256**3  # multiplications from which a product is worth the time: about a second for each dtype, once
+_ROUNDS = 3
+_VECTOR_BYTES = 32
+
+
+def candidates(dtype: str, vectors: bool) -> list[Tile]:
+    """Shapes worth trying; the first is taken until one has been."""
+    if not vectors:
+        return [Tile(8, 1), Tile(4, 1), Tile(16, 1)]
+    lanes = _VECTOR_BYTES // dtypes.size_bytes(dtype)
+    return [Tile(rows, count * lanes) for rows, count in ((6, 2), (4, 2), (4, 3), (8, 1), (3, 4))]
+
+
+class Tiles:
+    """Products of one device, with the best tiles that are known for it."""
+
+    def __init__(self, device: Any):
+        self._device = device
+        self._chosen: dict[str, TileProducts] = {}
+        self._tuned: set[str] = set()
+        self._packed: Block | None = None
+
+    def multiply(self, a: Strided, b: Strided, c: Strided) -> None:
+        """Queue C = A B for each of a stack of one axis; no length is 0."""
+        dtype, work = c.dtype, c.shape[-2] * c.shape[-1] * a.shape[-1]
+        if dtype not in self._tuned and work >= _LARGE:
+            self._tuned.add(dtype)
+            tile = _remembered(self._device, dtype) or self._best(dtype)
+            self._chosen[dtype] = TileProducts(self._device, dtype, tile)
+        if dtype not in self._chosen:
+            first = candidates(dtype, bool(self._device.facts.dialect.vectors))[0]
+            self._chosen[dtype] = TileProducts(self._device, dtype, first)
+        self._run(self._chosen[dtype], a, b, c)
+
+    def _run(self, products: TileProducts, a: Strided, b: Strided, c: Strided) -> None:
+        packed = None
+        if self._device.facts.dialect.vectors:
+            wanted = packed_bytes(b, products.tile)
+            if self._packed is None or self._packed.size_bytes < wanted:
+                if self._packed is not None:
+                    self._device.release(self._packed)
+                self._packed = self._device.allocate(wanted)
+            packed = self._packed
+        products.multiply(a, b, c, packed)
+
+    def _best(self, dtype: str) -> Tile:
+        """Time each candidate on a product of its own, and remember the quickest."""
+        device, n = self._device, _TRIED
+        blocks = [device.allocate(n * n * dtypes.size_bytes(dtype)) for _ in range(3)]
+        try:
+            for block in blocks:
+                device.fill(block, 0, block.size_bytes)
+            a, b, c = (Strided(block, dtype, (1, n, n), (0, n, 1), 0) for block in blocks)
+            found: dict[Tile, float] = {}
+            for tile in candidates(dtype, bool(device.facts.dialect.vectors)):
+                products = TileProducts(device, dtype, tile)
+                self._run(products, a, b, c)
+                device.synchronize()
+                for _ in range(_ROUNDS):
+                    start = time.perf_counter()
+                    self._run(products, a, b, c)
+                    device.synchronize()
+                    found[tile] = min(found.get(tile, float("inf")), time.perf_counter() - start)
+        finally:
+            for block in blocks:
+                device.release(block)
+        best = min(found, key=lambda tile: found[tile])
+        _remember(device, dtype, best)
+        return best
+
+
+def _file(device: Any) -> Path | None:
+    """What is remembered of a device; None where no folder can be written."""
+    of = device.cl_device
+    key = hashlib.sha256("\n".join((of.platform.version, of.name, of.version, of.driver_version)).encode()).hexdigest()
+    try:
+        return cachedir.subfolder("opencl") / f"tiles-{key[:24]}.json"
+    except (OptionError, CoreError, RuntimeError):
+        return None
+
+
+def _read(file: Path | None) -> dict[str, list[int]]:
+    try:
+        found = json.loads(file.read_text()) if file is not None else {}
+    except (OSError, ValueError):  # none yet, or damaged
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remembered(device: Any, dtype: str) -> Tile | None:
+    known = _read(_file(device)).get(dtype)
+    offered = candidates(dtype, bool(device.facts.dialect.vectors))
+    return next((tile for tile in offered if [tile.rows, tile.columns] == known), None)
+
+
+def _remember(device: Any, dtype: str, tile: Tile) -> None:
+    file = _file(device)
+    if file is None:
+        return
+    content = {**_read(file), dtype: [tile.rows, tile.columns]}
+    try:
+        handle, unfinished = tempfile.mkstemp(dir=file.parent)
+        with os.fdopen(handle, "w") as out:
+            json.dump(content, out)
+        os.replace(unfinished, file)
+    except OSError:  # a full disk: it is tried again next time
+        return
