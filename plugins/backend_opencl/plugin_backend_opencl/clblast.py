@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import ctypes.util
 from collections.abc import Callable
@@ -26,11 +27,13 @@ def find() -> tuple[dict[tuple[str, bool], Callable[..., int]] | None, str]:
         return None, "no library clblast"
     try:
         library = ctypes.CDLL(name)
-        return {
+        found = {
             (dtype, stacked): _typed(library, f"CLBlast{letter}gemm", _TYPE[dtype], stacked)
             for dtype, letter in _LETTER.items()
             for stacked in (False, True)
-        }, ""
+        }
+        atexit.register(library.CLBlastClearCache)  # while the driver that its programs belong to is still there
+        return found, ""
     except (OSError, AttributeError) as error:
         return None, str(error)
 

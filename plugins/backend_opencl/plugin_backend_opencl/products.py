@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core import dtypes
-from core.device.contract import Strided
+from core.device.contract import Routine, Strided
 from core.device.matrices import as_matrices, stacks
 from core.errors import BackendError
 from core.ir.program import LibraryCall
@@ -70,4 +70,4 @@ def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: S
         device.products.multiply(*stack)
 
 
-routines = {"gemm": gemm}
+routines = {"gemm": Routine(gemm)}

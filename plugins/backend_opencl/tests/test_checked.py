@@ -34,7 +34,7 @@ def test_the_sample_is_right_on_the_device_at_hand(schedule):
 def test_oclgrind_finds_nothing_in_the_sample(schedule, tmp_path):
     (tmp_path / "oclgrind.icd").write_text(f"{OCLGRIND}\n")
     log = tmp_path / "log"
-    checks = {"OCLGRIND_DATA_RACES": "1", "OCLGRIND_LOG": str(log)}
+    checks = {"OCLGRIND_DATA_RACES": "1", "OCLGRIND_LOG": str(log), "CORE_OPENCL_PRODUCTS": "kernels"}
     done = run(schedule, OCL_ICD_VENDORS=str(tmp_path), CORE_CACHE_DIR=str(tmp_path / "cache"), **checks)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("as it should be") == 9

@@ -13,7 +13,12 @@ from core.errors import BackendError, DTypeError
 from plugin_backend_opencl.backend import described, driver
 from plugin_backend_opencl.device import ClDevice, facts_of
 
-OPTIONS = {"opencl.schedule": "auto", "opencl.float64": "error", "opencl.deterministic": False}
+OPTIONS = {
+    "opencl.schedule": "auto",
+    "opencl.float64": "error",
+    "opencl.deterministic": False,
+    "opencl.products": "auto",
+}
 
 
 class Without:
