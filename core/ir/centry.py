@@ -29,6 +29,7 @@ from core import dtypes
 from core.ir import ccalls
 from core.ir.cfamily import Dialect, Names, Printer
 from core.ir.clibrary import Hooks, Routine, call_lines, failure_length
+from core.ir.csections import LONG, Declared, constant, cut
 from core.ir.ctasks import Task
 from core.ir.donation import beginnings
 from core.ir.effort import library_work, total_work
@@ -85,7 +86,6 @@ _WORTH_A_NAME = 4  # from this cost on, a length that is read twice has a name
 _LONG = 60  # characters, from which on any has
 _ON_STACK, _ALL_ON_STACK = 4096, 32768  # bytes of a slot that needs no arena, and of all these together
 _HARDLY_ANY = 1600  # work that is not worth a line: 100 ns
-LONG_ENTRY = 400  # lines from which on an entry function is a long one: a C compiler's time for it is quadratic
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class Entry:
         self.names = Names([program.name, *_OWN_NAMES, *functions, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
+        self._declared: dict[str, Declared] = {}
         self._heading: str | None = None
         self._op_functions = {id(step): name for name, step in ccalls.calls_of(program)}
         self.made = {value: k for k, value in enumerate(program.made)}
@@ -139,9 +140,10 @@ class Entry:
         self._check_guards()
         self._paragraph("memory for what is needed in between")
         self._arena()
-        first_over_input = self._first_donation()
+        first_over_input, starts = self._first_donation(), []
         for position, step in enumerate(self.program.steps):
             self._paragraph()
+            starts.append(len(self.lines))
             if position == first_over_input:
                 self._take_over(self.program.steps[position:])
                 self._paragraph()
@@ -150,12 +152,16 @@ class Entry:
             self._ready.update(step.writes)
             self._check_guards()
         self._paragraph("what was made")
+        starts.append(len(self.lines))
         self._hand_over()
-        return "\n".join(self._framed())
+        if len(self.lines) <= LONG or self._late_slots or not self.dialect.long_entry:
+            return "\n".join(self._framed(self.dialect.entry, self.lines))
+        sections = cut(self.lines, starts, self._declared, self.dialect.long_entry)
+        return "\n".join([sections.before, "", *self._framed(self.dialect.long_entry, sections.lines)])
 
-    def _framed(self) -> list[str]:
+    def _framed(self, qualifiers: str, lines: Sequence[str]) -> list[str]:
         head = (
-            f"{self._qualifiers()}int32_t {self.program.name}(\n"
+            f"{qualifiers}int32_t {self.program.name}(\n"
             "    void **inputs, const int64_t *lengths, void **constants, void **routines,\n"
             "    void **outputs, int64_t *output_lengths, int64_t *report, core_call *call)"
         )
@@ -173,7 +179,7 @@ class Entry:
             "{",
             *(f"    {line}" for line in prologue),
             "    {",
-            *(f"        {line}" if line else "" for line in self.lines),
+            *(f"        {line}" if line else "" for line in lines),
             "    }",
             "    goto done;",
             "failed:",
@@ -185,16 +191,17 @@ class Entry:
             "}",
         ]
 
-    def _qualifiers(self) -> str:
-        is_long = len(self.lines) > LONG_ENTRY and self.dialect.long_entry
-        return self.dialect.long_entry if is_long else self.dialect.entry
-
     def _say(self, line: str) -> None:
         if self._heading is not None:
             self.lines += [""] if self.lines else []
             self.lines += [f"/* {self._heading} */"] if self._heading else []
             self._heading = None
         self.lines.append(line)
+
+    def _declare(self, kind: str, name: str, value: str) -> None:
+        """Name what does not change, for this paragraph and all that follow."""
+        self._say(constant(kind, name, value))
+        self._declared[name] = Declared(kind, len(self.lines) - 1)
 
     def _paragraph(self, heading: str = "") -> None:
         """An empty line and perhaps a comment before the next line, if there is one in this paragraph."""
@@ -210,7 +217,7 @@ class Entry:
         return self.names.of(value, value.name)
 
     def _pointer(self, value: Value, source: str) -> None:
-        self._say(f"{self.dialect.types.get(value.dtype, 'void')} *const {self._name(value)} = {source};")
+        self._declare(f"{self.dialect.types.get(value.dtype, 'void')} *", self._name(value), source)
 
     def _arguments(self) -> None:
         first = 0
@@ -235,7 +242,7 @@ class Entry:
     def _know(self, length: Expr, source: str) -> None:
         self._known.add(length)
         if length in self._mentioned:
-            self._say(f"const int64_t {self.printer.length(length)} = {source};")
+            self._declare("int64_t", self.printer.length(length), source)
 
     @cached_property
     def _mentioned(self) -> set[Expr]:
@@ -260,7 +267,7 @@ class Entry:
                 text = self.printer.expr(part)
                 if readers[part] > 1 or len(text) > _LONG:
                     known[part] = self.names.of(part, "n")
-                    self._say(f"const int64_t {known[part]} = {text};")
+                    self._declare("int64_t", known[part], text)
         return self.printer.expr(n)
 
     def _computable(self, roots: Iterable[Expr]) -> bool:
@@ -288,6 +295,7 @@ class Entry:
         stack = self._stack
         for k in sorted(stack):
             self._say(f"_Alignas(64) char slot{k}[{max(sizes[k].payload, 1)}];")
+            self._declared[f"slot{k}"] = Declared("char *", len(self.lines) - 1)
         early = [k for k, size in enumerate(sizes) if k not in stack and self._computable([size])]
         self._late_slots = {k: f"slot{k}" for k in range(len(sizes)) if k not in early and k not in stack}
         if not early:
@@ -297,9 +305,10 @@ class Entry:
                 self._check_fit(value)
         total = "0"
         for k in early:
-            self._say(f"const int64_t at{k} = {total};")
+            self._declare("int64_t", f"at{k}", total)
             total = f"at{k} + core_padded({self._text(self.program.slot_sizes[k])})"
         self._say(f"arena_size = {total};")
+        self._declared["arena"] = Declared("char *", len(self.lines) - 1)
         no_memory = self._fail(Status.MEMORY, "-1", "arena_size")
         self._say(f"if (arena_size && !(arena = call->memory(call, 0, arena_size))) {no_memory}")
 
@@ -446,19 +455,19 @@ class Entry:
         extent, work, least = (self._text(e) for e in _said_of(split))
         if not split.work.is_const and split.work not in known:
             known[split.work] = self.names.of((split, "work"), f"{kernel.name}_work")
-            self._say(f"const int64_t {known[split.work]} = {work};")
+            self._declare("int64_t", known[split.work], work)
             work = known[split.work]
         division = f"core_chunk({extent}, {work}, {least}, {split.multiple})"
         if division not in self._chunks:
             self._chunks[division] = self.names.of(split.chunk, f"{kernel.name}_chunk")
-            self._say(f"const int64_t {self._chunks[division]} = {division};")
+            self._declare("int64_t", self._chunks[division], division)
         known[split.chunk.expr] = chunk = self._chunks[division]
         known[split.count.expr] = self.names.of(split.count, f"{kernel.name}_chunks")
         if split.parts or split.count in self._taken:
-            self._say(f"const int64_t {known[split.count.expr]} = core_chunks({extent}, {chunk});")
+            self._declare("int64_t", known[split.count.expr], f"core_chunks({extent}, {chunk})")
         known[split.workers.expr] = self.names.of(split.workers, f"{kernel.name}_workers")
         if split.private:
-            self._say(f"const int64_t {known[split.workers.expr]} = core_workers(call, {extent}, {chunk});")
+            self._declare("int64_t", known[split.workers.expr], f"core_workers(call, {extent}, {chunk})")
 
     def _library(self, position: int, step: LibraryStep) -> None:
         if not self._announced:

@@ -25,6 +25,7 @@ from core.ir.rebuild import guarded_loads, lengths_in, loads_in, rebuild, substi
 LARGEST_UNDER_A_GUARD = 8  # a costlier value is stored: branches with much in them are slow to compile and to run
 EXPENSIVE = 16  # from this cost on, computing an element twice is worse than storing it
 LARGEST_EXPRESSION = 120  # nodes of one inlined expression
+MOST_STAGES = 6  # reductions behind each other in one: a reader further on would compute all of them again
 
 
 def demanded(lowered: Lowered, guards: Sequence[Guard] = ()) -> set[Value]:
@@ -99,12 +100,14 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
     inlined: dict[Value, Definition] = {}
     became: dict[Expr, Value] = {}
     sizes: dict[Value, int] = {}
+    stages: dict[Value, int] = {}
     twins: dict[Value, Value] = {}  # a reduction that equals an earlier one -> that one
     first: dict[tuple, Value] = {}
     for value, definition in lowered.definitions.items():
         if value not in needed:
             continue
         _inherit_checks(value, definition, lowered.requires, uses.stored)
+        stages[value] = _stages(definition, stages, uses.stored)
         definition, size = _inline_into(definition, inlined, uses.stored, sizes, twins)
         if isinstance(definition, Reduction) and value not in uses.stored:
             key = (definition.combine, definition.axes, definition.bound, definition.body)
@@ -115,11 +118,22 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
         inlined[value] = definition
         if isinstance(definition, Pointwise):
             sizes[value] = size
-            if value not in uses.stored and _worth_storing(value, definition, size, uses, lowered.definitions):
+            is_deep = stages[value] >= MOST_STAGES and definition.expr.free and definition.expr.cost >= EXPENSIVE
+            if value not in uses.stored and (
+                is_deep or _worth_storing(value, definition, size, uses, lowered.definitions)
+            ):
                 uses.stored.add(value)
             if value not in uses.stored:
                 became.setdefault(definition.expr, value)
     return Inlined(inlined, uses.stored, became)
+
+
+def _stages(definition: Definition, stages: dict[Value, int], stored: set[Value]) -> int:
+    """How many reductions lie behind each other between memory and a value."""
+    if not isinstance(definition, (Pointwise, Reduction)):
+        return 0
+    sources = {e.payload for e in loads_in(expressions_of(definition))} - stored
+    return max((stages.get(source, 0) for source in sources), default=0) + isinstance(definition, Reduction)
 
 
 def _inherit_checks(

@@ -4,8 +4,9 @@ import re
 from dataclasses import replace
 
 import core.tensor as ct
-from core.ir.centry import LONG_ENTRY, kernels_of
+from core.ir.centry import kernels_of
 from core.ir.cfamily import Dialect, Names
+from core.ir.csections import LONG, SECTION
 from core.ir.cunits import Functions, print_program, print_units
 
 C = Dialect("test", shared_kernel="extern void")
@@ -42,8 +43,18 @@ def test_kernels_that_differ_in_names_are_one_function(compiled):
 def test_only_an_entry_function_of_many_steps_is_a_long_one(compiled):
     dialect = replace(C, entry="ONCE ", long_entry="LONG ")
     assert print_program(compiled([a], steps(3)).program, dialect).count("ONCE int32_t") == 1
-    printed = print_program(compiled([a], steps(LONG_ENTRY // 2)).program, dialect)
+    printed = print_program(compiled([a], steps(LONG // 2)).program, dialect)
     assert printed.count("LONG int32_t") == 1 and "ONCE" not in printed
+
+
+def test_a_long_entry_function_is_cut_into_sections_that_read_what_others_declared(compiled):
+    text = print_program(compiled([a], steps(LONG)).program, replace(C, long_entry="LONG "))
+    fields = set(re.findall(r"(\w+);", re.search(r"^struct core_kept {.*?^};", text, re.DOTALL | re.MULTILINE)[0]))
+    sections = re.findall(r"^LONG static int32_t (core_section\d+)\(.*?^}", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(sections) > 3 and text.count("if ((status = core_section") == len(sections)
+    for body in re.findall(r"^LONG .*?^}", text, flags=re.DOTALL | re.MULTILINE):
+        assert body.count("\n") < 3 * SECTION
+        assert set(re.findall(r"core_kept->(\w+);", body)) <= fields
 
 
 def test_a_shared_function_says_what_else_it_computes(compiled):

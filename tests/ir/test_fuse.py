@@ -236,6 +236,24 @@ def test_the_work_of_lowering_is_in_proportion_to_the_graph(compiled, graph):
     assert work(lambda: compiled(*large)) < 10 * work(lambda: compiled(*small))
 
 
+def test_a_stack_of_row_functions_is_stored_before_it_would_be_computed_too_often(compiled, kernels, calls):
+    def exponentials(n):
+        out = rows_of_4
+        for _ in range(n):
+            out = ct.softmax(2 * out, axis=1)
+        f = compiled([rows_of_4], out)
+        e = X
+        for _ in range(n):
+            e = np.exp(2 * e)
+            e /= e.sum(axis=1, keepdims=True)
+        assert_allclose(f(X), e, rtol=1e-12)
+        return sum(calls(kernel, "exp") for kernel in kernels(f)), len(f.program.slots)
+
+    assert exponentials(3) == (3, 0)  # nothing but the result is in memory
+    few, many = exponentials(10)[0], exponentials(30)[0]
+    assert 30 <= many <= 4 * few <= 80
+
+
 def test_a_chain_deeper_than_the_recursion_limit_is_compiled(compiled):
     depth = 5 * sys.getrecursionlimit()
     f = compiled([a, b], chain(depth))

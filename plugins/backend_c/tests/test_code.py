@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
+from core.ir import centry, csections
 from core.ir.centry import functions_of
 from core.ir.cunits import print_program
 from core.ir.program import LibraryStep
@@ -145,6 +146,18 @@ def test_the_text_stands_alone_and_compilers_do_not_warn(case, real, tmp_path):
         source.write_text(text)
         done = c_compiler(real, *strict, *lenient, str(source), cwd=tmp_path)
         assert done.returncode == 0, done.stderr[:3000]
+
+
+def test_an_entry_function_in_sections_computes_the_same(case, monkeypatch):
+    if case.status:
+        return
+    expected = case.function()(*case.arrays)
+    monkeypatch.setattr(centry, "LONG", 0)
+    monkeypatch.setattr(csections, "SECTION", 1)
+    function = case.function()
+    assert "core_section1(" in text_of(function)
+    for got, wanted in zip(function(*case.arrays), expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
 
 
 NAMES = """m n k lda ldb ldc one zero report status inputs outputs host arena at0 slot0 k0_exp lengths failed done
