@@ -47,6 +47,13 @@ static void core_LETTERcopy(int64_t m, int64_t n, const REAL *restrict a, int64_
                 for (int64_t j = left; j < n && j < left + 16; j++) out[i * n + j] = a[i * rows + j * columns];
 }
 
+static int64_t core_LETTERzero_on_diagonal(int64_t n, const REAL *a, int64_t stride)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (a[i * stride] == 0) return i + 1;
+    return 0;
+}
+
 static void core_LETTERnan(int64_t count, REAL *a)
 {
     for (int64_t i = 0; i < count; i++) a[i] = (REAL)__builtin_nan("");

@@ -332,7 +332,7 @@ ROUTINES = {
     "getri": _routine(("getrf", "getri"), _getri, _helpers("inverse", "lu", "inverse", sized=True)),
     "getrf": _routine(("getrf",), _lu_factor, _helpers("lu_factor", "lu", "lu_factor")),
     "getrs": _routine(_TRIANGULAR, _lu_solve, _helpers("lu_solve", "lu", "triangular", "lu_solve")),
-    "lu_inverse": _routine(("getri",), _lu_inverse, _helpers("lu_inverse", "triangular", "lu_inverse")),
+    "lu_inverse": _routine(("getri",), _lu_inverse, _helpers("lu_inverse", "lu_inverse")),
     "determinant": _routine(
         ("getrf",), _determinant, _helpers("determinant", "copied", "lu", "determinant", sized=True)
     ),

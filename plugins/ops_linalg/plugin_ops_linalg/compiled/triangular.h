@@ -22,13 +22,6 @@ static inline __attribute__((always_inline)) void core_LETTERtriangular_small(in
     }
 }
 
-static int64_t core_LETTERzero_on_diagonal(int64_t n, const REAL *a, int64_t stride)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (a[i * stride] == 0) return i + 1;
-    return 0;
-}
-
 static inline __attribute__((always_inline)) void core_LETTERtriangular(core_LETTERtrsm trsm, core_LETTERtrsv trsv, int64_t n, int64_t k, const REAL *a,
     int64_t rows, int64_t columns, REAL *x, int lower, int trans, int unit)
 {
