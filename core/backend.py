@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import plugins
-from core.discovery import Plugin, State
+from core.discovery import Plugin
 from core.errors import BackendError, CoreWarning, PluginConflict, did_you_mean
 from core.options import config
 from core.records import Backend, Probe
@@ -155,15 +155,11 @@ def _best() -> Choice:
 
 
 def _note(name: str, failed: list[str]) -> None:
-    why = "; ".join(failed + _problems()) or f"none is installed: pip install {FIRST_PARTY['c']}"
+    why = "; ".join(failed + plugins.problems()) or f"none is installed: pip install {FIRST_PARTY['c']}"
     message = f"no compiling backend works here, so functions run in the slower {name!r} ({why})"
     if message not in _noted:
         _noted.add(message)
         warnings.warn(message, CoreWarning, stacklevel=2)
-
-
-def _problems() -> list[str]:
-    return [str(plugin) for plugin in plugins.plugins() if plugin.state in (State.BROKEN, State.INCOMPATIBLE)]
 
 
 def _unknown(name: str) -> str:
@@ -173,7 +169,7 @@ def _unknown(name: str) -> str:
     message = f"there is no backend {name!r}; there are {', '.join(known)}."
     guess = did_you_mean(name, [*known, *FIRST_PARTY])
     if provider is None:
-        problems = _problems()
+        problems = plugins.problems()
         return message + guess + (f"  Perhaps it belongs to one of these: {'; '.join(problems)}" if problems else "")
     installed: list[Plugin] = [plugin for plugin in plugins.plugins() if plugin.source.dist == provider]
     if installed:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import cachedir, diagnosis, plugins
+from core import cachedir, diagnosis, new_plugin, plugins
 from core.errors import ArgumentError, CoreError
 
 
@@ -60,6 +60,17 @@ def build_parser() -> argparse.ArgumentParser:
     one.set_defaults(run=_show)
 
     _add_cache(subparsers)
+
+    one = subparsers.add_parser(
+        "new-plugin",
+        help="write a pack of your own, with tests, that builds and installs as it is",
+        description="Writes the folder plugin-KIND-NAME; overwrites nothing.",
+    )
+    one.add_argument("name", metavar="NAME", help="what it is called: special, or plugin-ops-special")
+    one.add_argument("--kind", required=True, choices=sorted(new_plugin.KINDS), help="what it offers")
+    one.add_argument("--path", default=".", help="the folder to write it into (default: this one)")
+    one.add_argument("--author", default="", help="for its metadata")
+    one.set_defaults(run=_new_plugin)
 
     one = subparsers.add_parser(
         "demo", help="train two models on handwritten digits; see core demo --help", add_help=False
@@ -121,6 +132,11 @@ def _show(arguments: argparse.Namespace) -> None:
         print(f"{name} runs on backend {found.backend}, which generates no code")
     for file_name, text in found.sources.items():
         print(f"--- {file_name}\n{text}")
+
+
+def _new_plugin(arguments: argparse.Namespace) -> None:
+    folder = new_plugin.new_plugin(arguments.name, arguments.kind, arguments.path, arguments.author)
+    print(f"wrote {folder}\n  pip install -e '{folder}[test]'\n  cd {folder} && python -m pytest")
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -22,12 +22,14 @@ import numpy as np
 from core import backend, cachedir, ops, plugins
 from core.discovery import API_GROUP, Plugin, State
 from core.errors import ArgumentError, CoreError, PluginError, did_you_mean
+from core.markers import PROJECT
 from core.op import Op
 from core.options import config
 from core.records import Backend, Probe, load
 from core.registry import Entry, winner
 from core.threads import get_num_threads
 
+SLOW_MS = 100  # a plugin's module needs 1 to 5
 PROBLEMS = (State.BROKEN, State.INCOMPATIBLE, State.CONFLICT)
 
 
@@ -79,6 +81,11 @@ def plugins_text() -> str:
         rows.append((plugin.state, plugin.source.dist, plugin.source.version or "-", f"{plugin.ms:.1f}", offers, found))
         if plugin.cause:
             problems.append(f"{plugin}")
+        if plugin.ms > SLOW_MS and plugin.source.dist != PROJECT:
+            problems.append(
+                f"{plugin.source} takes long to import ({plugin.ms:.0f} ms), and every process that compiles pays for it; "
+                f"its author should name what is heavy by strings"
+            )
         problems += [f"{name}: {one}" for name, one in _probes_of(plugin).items() if not one.works]
     text = table(rows, ("STATE", "DIST", "VERSION", "MS", "OFFERS", "WORKS ON"))
     return "\n\n".join(filter(None, (text, "\n".join(problems))))

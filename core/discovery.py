@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -194,6 +195,12 @@ def read(module: Any, source: Source, manager: pluggy.PluginManager) -> Plugin:
 def _implemented(module: Any, source: Source, manager: pluggy.PluginManager) -> list[str]:
     """The hooks that a registered object implements, each of which must be one of ours."""
     known = (*REGISTRATION, *BEHAVIOUR)
+    hidden = [name for name in known if isinstance(getattr(module, name, None), ModuleType)]
+    if hidden:
+        raise PluginError(
+            f"{source} has a module {module.__name__}.{hidden[0]}, which takes the place of its hook {hidden[0]}() once "
+            f"it is imported; call the module something else"
+        )
     implemented = []
     for caller in manager.get_hookcallers(module) or ():
         (implementation,) = [one for one in caller.get_hookimpls() if one.plugin is module]

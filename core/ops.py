@@ -15,9 +15,14 @@ def __getattr__(namespace: str) -> Any:
     entry = table.get(namespace)
     if entry is None:
         known = ", ".join(sorted(table.keys()))
+        problems = plugins.problems()
+        hint = (
+            f"Perhaps it belongs to one of these: {'; '.join(problems)}"
+            if problems
+            else f"If it is one of ours: pip install plugin-ops-{namespace}"
+        )
         raise OpPackError(
-            f"there is no op pack {namespace!r}; there are {known}.{did_you_mean(namespace, table.keys())}  "
-            f"If it is one of ours: pip install plugin-ops-{namespace}"
+            f"there is no op pack {namespace!r}; there are {known}.{did_you_mean(namespace, table.keys())}  {hint}"
         )
     return entry.load()
 

@@ -120,6 +120,11 @@ def plugins() -> tuple[Plugin, ...]:
     )
 
 
+def problems() -> list[str]:
+    """What is broken or incompatible, in words: for whoever asked in vain, since it may have been one of these."""
+    return [str(plugin) for plugin in plugins() if plugin.state in (State.BROKEN, State.INCOMPATIBLE)]
+
+
 def register(plugin: Any, name: str | None = None) -> None:
     """Add a plugin by hand: a module, or any object whose attributes are marked with ``@core.hookimpl``.
 
@@ -154,6 +159,21 @@ def unregister(plugin: Any) -> None:
 def reset() -> None:
     """Forget every plugin, those added by hand included; the next one to ask discovers anew.  For tests."""
     _all.reset()
+
+
+def leave_out(source: Source, error: BaseException) -> bool:
+    """An installed plugin that failed when something of it was needed is broken from now on, with a warning.
+
+    False for core's own records and for what was registered by hand, whose author is there to see the error itself.
+    Errors: PluginError when CORE_PLUGINS_STRICT is set.
+    """
+    if source.key == PROJECT or source.key not in _all.installed:
+        return False
+    broken = _all.disable(source.key, error)
+    if _strict():
+        raise PluginError(f"{broken}  (CORE_PLUGINS_STRICT is set)") from error
+    warnings.warn(f"{broken}", CoreWarning, stacklevel=3)
+    return True
 
 
 def call_each(hook: str, **arguments: Any) -> Iterator[tuple[Source, Any]]:

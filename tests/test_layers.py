@@ -45,7 +45,7 @@ FLOORS = [
     ],
     ["compile"],
     ["printing"],
-    ["testing", "diagnosis", "cli", "__main__"],
+    ["testing", "diagnosis", "new_plugin", "cli", "__main__"],
     ["__init__"],
     ["demo"],  # a user's program
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from core import plugins
-from core.errors import ArgumentError, did_you_mean
+from core.errors import ArgumentError, PluginConflict, did_you_mean
 from core.records import Backend
-from core.rewriting import STAGES, RuleSet, with_records
+from core.rewriting import STAGES, RuleSet, rules_from_record, with_records
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,36 @@ def stages_for(mode: Mode, backend: Backend) -> list[RuleSet]:
 
     Errors  PluginConflict when two plugins use one name in a stage; ArgumentError for an excluded rule that is nowhere.
     """
-    records = plugins.registries().rewrite_records()
-    every = with_records(
-        [RuleSet(stage.name) for stage in STAGES], records, backend.dialect, backend.needs, backend.forbids
-    )
+    try:
+        every = _every_stage(backend)
+    except PluginConflict:
+        raise
+    except Exception:  # whatever the import of somebody's rules raises
+        if not _broken_left_out():
+            raise
+        every = _every_stage(backend)
     found = [rules for rules in every if rules.name in mode.stages]
     for name in mode.without:
         if not any(name in rules for rules in found):
             near = did_you_mean(name, [rule.name for rules in found for rule in rules])
             raise ArgumentError(f"the mode leaves out rule {name!r}, but no stage has it.{near}")
     return [rules.without(*(name for name in mode.without if name in rules)) for rules in found]
+
+
+def _every_stage(backend: Backend) -> list[RuleSet]:
+    records = plugins.registries().rewrite_records()
+    empty = [RuleSet(stage.name) for stage in STAGES]
+    return with_records(empty, records, backend.dialect, backend.needs, backend.forbids)
+
+
+def _broken_left_out() -> bool:
+    """Leave out the plugins whose rewrites cannot be looked up: they alone must suffer.  Whether there were any."""
+    table = plugins.registries().rewrites
+    found = []
+    for entry in filter(None, map(table.get, table.keys())):
+        try:
+            if entry.record.stage in FAST_RUN.stages:
+                rules_from_record(entry.record, entry.source.dist)
+        except Exception as error:  # as above
+            found.append(plugins.leave_out(entry.source, error))
+    return any(found)
