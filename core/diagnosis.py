@@ -83,8 +83,8 @@ def plugins_text() -> str:
             problems.append(f"{plugin}")
         if plugin.ms > SLOW_MS and plugin.source.dist != PROJECT:
             problems.append(
-                f"{plugin.source} takes long to import ({plugin.ms:.0f} ms), and every process that compiles pays for it; "
-                f"its author should name what is heavy by strings"
+                f"{plugin.source} takes long to import ({plugin.ms:.0f} ms), which every process that compiles pays; "
+                f"its author should name what is heavy by a string"
             )
         problems += [f"{name}: {one}" for name, one in _probes_of(plugin).items() if not one.works]
     text = table(rows, ("STATE", "DIST", "VERSION", "MS", "OFFERS", "WORKS ON"))

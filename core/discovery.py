@@ -198,8 +198,8 @@ def _implemented(module: Any, source: Source, manager: pluggy.PluginManager) -> 
     hidden = [name for name in known if isinstance(getattr(module, name, None), ModuleType)]
     if hidden:
         raise PluginError(
-            f"{source} has a module {module.__name__}.{hidden[0]}, which takes the place of its hook {hidden[0]}() once "
-            f"it is imported; call the module something else"
+            f"{source} has a module {module.__name__}.{hidden[0]}, which takes the place of its hook {hidden[0]}() "
+            f"once it is imported; call the module something else"
         )
     implemented = []
     for caller in manager.get_hookcallers(module) or ():

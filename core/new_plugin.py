@@ -29,7 +29,7 @@ _NEEDS = {
 }
 _TEST_NEEDS = {"ops": ["plugin-backend-c>=0.1,<0.2"], "backend": [], "rewrites": ["plugin-backend-c>=0.1,<0.2"]}
 _USAGE = {
-    "ops": "    import core\n    core.ops.{{namespace}}.smooth(x)    # or: from {{package}}.functions import smooth\n\n",
+    "ops": "    import core\n    core.ops.{{namespace}}.smooth(x)   # or: from {{package}}.functions import smooth\n\n",
     "backend": '    core.function([x], y, backend="{{name}}")\n\n',
     "rewrites": "    core.explain(f)            # shows which rules fired, and that they are this plugin's\n\n",
 }
