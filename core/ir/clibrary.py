@@ -27,6 +27,8 @@ class Routine:
     failed     gets the node and a Failure, returns the exception to raise; None: BackendError
     helpers    C functions that ``write`` may call, by name: text, after what it needs itself
     asked      gets a LibraryStep, returns those of ``functions`` that its call asks for; None: all may be
+    stacks     whether one call makes a stack of them, along the last of the axes along which calls are stacked: then
+               Call.stack says how many, and Array.next how far it is to the next
     """
 
     functions: Mapping[str, str]
@@ -35,6 +37,7 @@ class Routine:
     failed: Callable[[Any, Failure], Exception] | None = None
     helpers: Mapping[str, str] = field(default_factory=dict)
     asked: Callable[[LibraryStep], Iterable[str]] | None = None
+    stacks: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Array:
     pointer: str
     shape: tuple[str, ...]
     strides: tuple[str, ...]
+    next: str = "0"
 
     @property
     def transposed(self) -> bool:
@@ -73,10 +77,15 @@ class Array:
 class Call:
     """One call while it is written: ``operands``, ``outputs`` and ``attributes``.
 
+    ``stack`` is how many there are, of a routine that makes stacks and a step that has one; else it is empty.
+
     An output that starts as an operand (``LibraryCall.overwrites``) holds its elements already.
     """
 
-    def __init__(self, step: LibraryStep, operands: Sequence[Array], outputs: Sequence[Array], hooks: Hooks):
+    def __init__(
+        self, step: LibraryStep, operands: Sequence[Array], outputs: Sequence[Array], hooks: Hooks, stack: str = ""
+    ):
+        self.stack = stack
         self._place = [f"core_b{axis}" for axis in range(step.call.batch)]
         self._lengths = [n for operand in operands for n in operand.shape]
         self.attributes: dict[str, Any] = dict(step.call.attributes)
@@ -140,22 +149,25 @@ class Hooks:
 
 
 def call_lines(step: LibraryStep, routine: Routine, hooks: Hooks) -> list[str]:
-    """The lines of a step: a block, with a loop for each axis along which calls are stacked."""
+    """The lines of a step: a block, with a loop for each axis along which calls are stacked that no call goes along."""
     names = [f"core_a{k}" for k in range(len(step.operands))], [f"core_c{k}" for k in range(len(step.outputs))]
     stacked = step.call.batch
+    looped = stacked - (routine.stacks and stacked > 0)
     arrays: list[list[Array]] = []
     moves: list[str] = []
     for given, own in zip((step.operands, step.results), names, strict=True):
         made = []
         for operand, name in zip(given, own, strict=True):
-            array, move = _array(operand, name, stacked, hooks, constant=given is step.operands)
+            array, move = _array(operand, name, (looped, stacked), hooks, constant=given is step.operands)
             made.append(array)
             moves += move
         arrays.append(made)
     copies = [_copied(step, *pair, hooks) for pair in step.call.overwrites]
-    call = Call(step, arrays[0], arrays[1], hooks)
-    body = [*moves, *routine.write(call)]
     loops = [hooks.length(n) for n in step.results[0].shape[:stacked]]
+    stack = "".join(loops[looped:])
+    call = Call(step, arrays[0], arrays[1], hooks, stack)
+    body = [*moves, *routine.write(call)]
+    del loops[looped:]
     for axis, n in enumerate(loops):
         call.head.append(f"for (int64_t core_b{axis} = 0; core_b{axis} < {n}; core_b{axis}++)")
     return _block([*copies, *call.head, *(_block(body) if loops else body)])
@@ -181,18 +193,23 @@ def _block(lines: Iterable[str]) -> list[str]:
     return ["{", *(f"    {line}" for line in lines), "}"]
 
 
-def _array(operand: Operand, name: str, stacked: int, hooks: Hooks, constant: bool) -> tuple[Array, list[str]]:
-    """An array without its stacked axes, and the line that finds the one at hand."""
+def _array(operand: Operand, name: str, axes: tuple[int, int], hooks: Hooks, constant: bool) -> tuple[Array, list[str]]:
+    """An array without its stacked axes, and the line that finds the one at hand.
+
+    axes  how many axes loops go along, and how many there are before those of one call
+    """
+    looped, stacked = axes
     lengths = [hooks.length(n) for n in operand.shape[stacked:]]
     strides = [hooks.length(n) for n in operand.strides]
     kind, pointer = hooks.types[operand.value.dtype], hooks.pointer(operand.value)
     terms = [] if operand.offset.is_const and operand.offset.payload == 0 else [f"({hooks.length(operand.offset)})"]
-    terms += [f"core_b{axis} * ({stride})" for axis, stride in enumerate(strides[:stacked]) if stride != "0"]
+    terms += [f"core_b{axis} * ({stride})" for axis, stride in enumerate(strides[:looped]) if stride != "0"]
     line = []
     if terms:
         line = [f"{'const ' if constant else ''}{kind} *{name} = {pointer} + {' + '.join(terms)};"]
         pointer = name
-    return Array(operand.value.dtype, pointer, tuple(lengths), tuple(strides[stacked:])), line
+    following = "".join(strides[looped:stacked]) or "0"
+    return Array(operand.value.dtype, pointer, tuple(lengths), tuple(strides[stacked:]), following), line
 
 
 def _copied(step: LibraryStep, output: int, operand: int, hooks: Hooks) -> str:

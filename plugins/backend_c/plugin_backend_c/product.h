@@ -9,3 +9,9 @@ typedef struct {
     double alpha;
     int32_t columns, symmetric; /* that C is divided along n, not m; that it is symmetric */
 } core_product;
+
+/* ``count`` products alike.  Each moves by so many elements from the last; ``piece`` and ``pieces`` say how each is divided. */
+typedef struct {
+    core_product one;
+    int64_t count, a_next, b_next, start_next, c_next, piece, pieces;
+} core_stack;

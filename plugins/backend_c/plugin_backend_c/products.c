@@ -102,12 +102,11 @@ static int is_across(const core_product *p)
 /* Into what pieces C is divided for threads: sets ``columns`` and ``symmetric``, and returns how many columns, or rows,
  * make a piece.  Of lengths alone, so that no element depends on how many threads there are.  BLAS copies all of one
  * factor for each piece, which a piece must be long enough to be worth. */
-static int64_t plan(void *product)
+static int64_t plan(core_product *p, int may_be_symmetric)
 {
-    core_product *p = product;
     enum { LONG = 512, MOST = 64, OF_A_HALF = 96 };
     p->columns = p->n > p->m;
-    p->symmetric = is_symmetric(p);
+    p->symmetric = may_be_symmetric && is_symmetric(p);
     if (p->symmetric) return p->m / MOST > OF_A_HALF ? p->m / MOST : OF_A_HALF;
     const int64_t length = p->columns ? p->n : p->m;
     const double work = (double)p->m * p->n * p->k;
@@ -117,4 +116,19 @@ static int64_t plan(void *product)
     if (pairs > MOST / 2) pairs = MOST / 2;
     const int64_t piece = (length + 2 * pairs - 1) / (2 * pairs);
     return (piece + 15) / 16 * 16;
+}
+
+/* How many pieces of products make a piece of a stack: threads take small products by the dozen, and large ones apart. */
+static int64_t plan_stack(void *stack)
+{
+    core_stack *s = stack;
+    enum { MOST = 64 };
+    s->piece = plan(&s->one, s->a_next == s->b_next);
+    const int64_t length = s->one.columns ? s->one.n : s->one.m;
+    s->pieces = s->count == 0 || length == 0 ? 0 : (length + s->piece - 1) / s->piece;
+    if (s->pieces > 1) return 1;
+    const double work = (double)s->one.m * s->one.n * s->one.k + 1;
+    if (work * s->count < 1 << 22) return s->count > 0 ? s->count : 1;
+    const int64_t enough = work < 1 << 21 ? (1 << 21) / work : 1, least = (s->count + MOST - 1) / MOST;
+    return enough > least ? enough : least;
 }

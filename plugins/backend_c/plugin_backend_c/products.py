@@ -21,6 +21,7 @@ LETTERS = {"float32": "s", "float64": "d"}
 _DTYPES = {letter: dtype for dtype, letter in LETTERS.items()}
 _TYPES = {"float32": "float", "float64": "double"}
 STRUCTURE = (Path(__file__).parent / "product.h").read_text()
+STRUCTURES = dict(zip(("core_product", "core_stack"), STRUCTURE.split("\n\n"), strict=True))
 # GCC's and Clang's own name for what <immintrin.h> has: reading that takes them as long as a quarter of all this
 _PARTS = """
 #if defined(WIDE) && defined(__has_builtin)
@@ -78,12 +79,12 @@ def address(function: str) -> int:
 
 def _asked(step: LibraryStep) -> Sequence[str]:
     """The functions for the type that a product has."""
-    letter = LETTERS[step.outputs[0].dtype]
-    return [f"{letter}gemm", *(name for name in _OWN if name.startswith(letter))]
+    letter, kind = LETTERS[step.outputs[0].dtype], "stack" if step.call.batch else "product"
+    return [f"{letter}gemm", f"{letter}{kind}", f"{letter}{kind}_plan"]
 
 
 def _gemm(call: Call) -> Iterator[str]:
-    """One product: what it is made of, and its pieces.  A vector is a row on the left, a column on the right."""
+    """A product or a stack: of what, and in which pieces.  A vector is a row on the left, a column on the right."""
     a, b, *more = call.operands
     (c,), start, factor = call.outputs, more[0].pointer if more else "0", repr(call.attributes.get("alpha", 1.0))
     if len(more) > 1:
@@ -93,10 +94,16 @@ def _gemm(call: Call) -> Iterator[str]:
     rows, a_steps = (c.shape[0], a.strides) if len(a.shape) == 2 else ("1", ("0", *a.strides))
     columns, b_steps = (c.shape[-1], b.strides) if len(b.shape) == 2 else ("1", (*b.strides, "1"))
     sizes = [rows, columns, a.shape[-1], *a_steps, *b_steps, columns]
-    yield f"core_product core_p = {{{', '.join([*pointers, *sizes, factor])}, 0, 0}};"
-    yield f"const int64_t core_piece = {call.function(f'{letter}product_plan')}(&core_p);"
-    task, length = f"(core_task){call.address(f'{letter}product')}", "core_p.columns ? core_p.n : core_p.m"
-    yield f"core_parallel(call, {task}, &core_p, {length}, core_piece);"
+    one = f"{{{', '.join([*pointers, *sizes, factor])}, 0, 0}}"
+    if call.stack:
+        moves = ", ".join([call.stack, a.next, b.next, more[0].next if more else "0", c.next])
+        kind, length = "stack", "core_p.count * core_p.pieces"
+        yield f"core_stack core_p = {{(core_product){one}, {moves}, 0, 0}};"
+    else:
+        kind, length = "product", "core_p.columns ? core_p.n : core_p.m"
+        yield f"core_product core_p = {one};"
+    yield f"const int64_t core_piece = {call.function(f'{letter}{kind}_plan')}(&core_p);"
+    yield f"core_parallel(call, (core_task){call.address(f'{letter}{kind}')}, &core_p, {length}, core_piece);"
 
 
 _OWN = {
@@ -105,7 +112,9 @@ _OWN = {
     for name, prototype in (
         ("product", "void {}(void *, int64_t, int64_t, int64_t)"),
         ("product_plan", "int64_t {}(void *)"),
+        ("stack", "void {}(void *, int64_t, int64_t, int64_t)"),
+        ("stack_plan", "int64_t {}(void *)"),
     )
 }
-_PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers={"core_product": STRUCTURE}, asked=_asked)
+_PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers=STRUCTURES, asked=_asked, stacks=True)
 ROUTINES = dict.fromkeys(("gemm", "gemv", "gemm_add"), _PRODUCT)

@@ -264,7 +264,7 @@ static void NAME(half)(const core_product *p, int64_t first, int64_t last)
 /* How a product is divided; see ``plan``. */
 int64_t NAME(product_plan)(void *product)
 {
-    return plan(product);
+    return plan(product, 1);
 }
 
 /* Rows (or columns) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
@@ -281,5 +281,27 @@ void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
     } else {
         const int64_t at = first * p->c_row;
         NAME(part)(p, last - first, p->n, a + first * p->a_row, b, start ? start + at : 0, c + at);
+    }
+}
+
+/* How a stack of products is divided; see ``plan_stack``. */
+int64_t NAME(stack_plan)(void *stack)
+{
+    return plan_stack(stack);
+}
+
+/* Pieces ``first`` to ``last`` of all products of a stack. */
+void NAME(stack)(void *stack, int64_t first, int64_t last, int64_t worker)
+{
+    const core_stack *s = stack;
+    core_product p = s->one;
+    const int64_t length = p.columns ? p.n : p.m;
+    for (int64_t unit = first; unit < last; unit++) {
+        const int64_t number = unit / s->pieces, from = unit % s->pieces * s->piece, left = length - from;
+        p.a = (const T *)s->one.a + number * s->a_next;
+        p.b = (const T *)s->one.b + number * s->b_next;
+        if (s->one.start) p.start = (const T *)s->one.start + number * s->start_next;
+        p.c = (T *)s->one.c + number * s->c_next;
+        NAME(product)(&p, from, left < s->piece ? length : from + s->piece, worker);
     }
 }

@@ -200,10 +200,15 @@ def driver(case, program):
     lines += ["extern int printf(const char *, ...);"]
     if any(isinstance(step, LibraryStep) for step in program.steps):
         lines += [GEMM.format(letter=letter, type=kind) for letter, kind in (("d", "double"), ("s", "float"))]
-        lines.append(
-            products.source(*products.LETTERS).replace(products.STRUCTURE, "").replace("NAME(x) core_", "NAME(x) own_")
-        )
-        own = {f"{letter}{name}": f"own_{letter}{name}" for letter in "sd" for name in ("product", "product_plan")}
+        text = products.source(*products.LETTERS).replace("NAME(x) core_", "NAME(x) own_")
+        for name, structure in products.STRUCTURES.items():  # the program has those that it uses
+            used = name == "core_product" or any(
+                getattr(step, "call", None) and step.call.batch for step in program.steps
+            )
+            text = text.replace(structure, "") if used else text
+        lines.append(text)
+        kinds = ("product", "product_plan", "stack", "stack_plan")
+        own = {f"{letter}{name}": f"own_{letter}{name}" for letter in "sd" for name in kinds}
         routines = ", ".join(f"(void *){own.get(name, name)}" for name in functions_of(program))
     else:
         routines = "0"

@@ -24,6 +24,7 @@ void core_sproduct(void *, int64_t, int64_t, int64_t);
 void core_dproduct(void *, int64_t, int64_t, int64_t);
 void core_product_threads(int (*)(void), void (*)(int));
 int64_t core_dproduct_plan(void *);
+int64_t core_dstack_plan(void *);
 """
 
 
@@ -185,11 +186,77 @@ def test_a_product_does_not_depend_on_how_many_threads_there_are(shape):
         assert all(np.array_equal(one, same) for one, same in zip(results[0], other, strict=True))
 
 
+# --- stacks -----------------------------------------------------------------------------------------------------------
+
+
+def plan_of_stack(own, count, m, n, k):
+    """How many units a piece of a stack has, and how many pieces each product."""
+    ffi, library = own
+    one = {"a": ffi.cast("void *", 64), "m": m, "n": n, "k": k, "a_row": k, "a_column": 1, "b_row": n, "b_column": 1}
+    s = ffi.new("core_stack *", {"one": one, "count": count})
+    return library.core_dstack_plan(s), s.pieces
+
+
+def test_small_products_of_a_stack_are_taken_together_and_large_ones_apart(own):
+    assert plan_of_stack(own, 10, 8, 8, 8) == (10, 1)
+    together, pieces = plan_of_stack(own, 10**6, 8, 8, 8)
+    assert pieces == 1 and 10**6 / 64 <= together < 10**6 / 16
+    assert plan_of_stack(own, 64, 128, 128, 128) == (1, 1)
+    assert plan_of_stack(own, 3, 512, 512, 512) == (1, 2)
+    assert plan_of_stack(own, 0, 8, 8, 8) == (1, 0) and plan_of_stack(own, 5, 0, 0, 8) == (5, 0)
+
+
+STACKS = [(1, 3, 4, 5), (7, 3, 5, 4), (100, 8, 8, 8), (40, 64, 64, 64), (3, 200, 100, 300), (2, 1, 400, 50)]
+EMPTY = [(0, 3, 4, 5), (3, 0, 4, 5), (3, 4, 0, 5), (3, 4, 5, 0)]
+
+
+@pytest.mark.parametrize("count, m, n, k", [*STACKS, *EMPTY])
+def test_stacks_of_products_are_those_of_numpy_however_many_threads_there_are(count, m, n, k):
+    x, y = ct.dtensor3("x"), ct.dtensor3("y")
+    outputs = [x @ y, x[:1] @ y, x @ y[:1], x.transpose((0, 2, 1)) @ x, x @ x.transpose((0, 2, 1))]
+    f = core.function([x, y], outputs if count else outputs[:1], backend="c")
+    a, b = random((count, m, k)), random((count, k, n), seed=1)
+    turned = a.transpose(0, 2, 1)
+    expected = [a @ b, a[:1] @ b, a @ b[:1], turned @ a, a @ turned]
+    results = []
+    for threads in (1, 2, 3):
+        with core.num_threads(threads):
+            results.append(f(a, b))
+    for one, want in zip(results[0], expected, strict=False):
+        assert_allclose(one, want, rtol=1e-10, atol=1e-10)
+    for other in results[1:]:
+        assert all(np.array_equal(one, same) for one, same in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_matrix_times_each_of_a_stack_turned_is_not_taken_for_symmetric(turned):
+    x = ct.dtensor3("x")
+    f = core.function([x], x[:1] @ x.transpose((0, 2, 1)) if turned else x @ x[:1].transpose((0, 2, 1)), backend="c")
+    a = random((3, 200, 80))
+    want = a[:1] @ a.transpose(0, 2, 1) if turned else a @ a[:1].transpose(0, 2, 1)
+    assert_allclose(f(a), want, rtol=1e-10, atol=1e-10)
+
+
+def test_several_axes_of_stacks_and_sums_of_products_are_right():
+    z, w = ct.tensor("z", dtype="float32", shape=(None,) * 4), ct.tensor("w", dtype="float32", shape=(None,) * 4)
+    f = core.function([z, w], [z @ w, z @ w + 2 * (w.swapaxes(-1, -2) @ z.swapaxes(-1, -2)), z[:, :1] @ w], backend="c")
+    a, b = random((2, 3, 4, 5), "float32"), random((2, 3, 5, 4), "float32", seed=1)
+    want = [a @ b, a @ b + 2 * (b.swapaxes(-1, -2) @ a.swapaxes(-1, -2)), a[:, :1] @ b]
+    for one, expected in zip(f(a, b), want, strict=True):
+        assert_allclose(one, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype, letter", products.LETTERS.items())
 def test_a_program_asks_for_the_products_of_its_own_type_alone(dtype, letter):
     x = ct.matrix("x", dtype=dtype)
     program = core.function([x], x @ x.T, backend="c").program
     assert set(functions_of(program)) == {f"{letter}{name}" for name in ("gemm", "product", "product_plan")}
+
+
+def test_a_program_of_stacks_asks_for_stacks():
+    x = ct.dtensor3("x")
+    program = core.function([x], x @ x.transpose((0, 2, 1)), backend="c").program
+    assert set(functions_of(program)) == {"dgemm", "dstack", "dstack_plan"}
 
 
 def test_loops_of_equal_length_and_work_are_divided_once():
