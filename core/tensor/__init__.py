@@ -36,6 +36,7 @@ from core.tensor.type import (
     normalize_axes,
     normalize_axis,
 )
+from core.tensor.variance import *
 
 fill, as_tensor_variable = second, as_tensor  # Theano's names
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.errors import ArgumentError, DTypeError
-from core.tensor import arithmetic, cumulative, functions, indexing, logic, products, reduce
+from core.tensor import arithmetic, cumulative, functions, indexing, logic, products, reduce, variance
 from core.tensor.broadcast import repeat
 from core.tensor.create import ones_like, zeros_like
 from core.tensor.diagonal import diagonal, trace
@@ -211,10 +211,10 @@ class Operators:
         return reduce.mean(self, axis, dtype=dtype, keepdims=keepdims)
 
     def var(self, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-        return reduce.var(self, axis, dtype, ddof=ddof, keepdims=keepdims)
+        return variance.var(self, axis, dtype, ddof=ddof, keepdims=keepdims)
 
     def std(self, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-        return reduce.std(self, axis, dtype, ddof=ddof, keepdims=keepdims)
+        return variance.std(self, axis, dtype, ddof=ddof, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         return reduce.max(self, axis, keepdims=keepdims)

@@ -14,7 +14,6 @@ from core.ir.axes import reduce
 from core.ir.expr import Combine, Expr, cast, const
 from core.ir.view import View
 from core.op import Op, disconnected
-from core.tensor.arithmetic import conj, maximum, real, sqrt, square
 from core.tensor.dimshuffle import DimShuffle
 from core.tensor.elementwise import second
 from core.tensor.logic import equal, isclose, where
@@ -35,9 +34,7 @@ __all__ = [
     "min",
     "prod",
     "ptp",
-    "std",
     "sum",
-    "var",
 ]
 
 _POSITIONS = frozenset({Combine.ARGMAX, Combine.ARGMIN})
@@ -266,18 +263,18 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
-def _count(x: TensorVariable, axis: Any, who: str) -> TensorVariable:
+def count_along(x: TensorVariable, axis: Any, who: str) -> TensorVariable:
     """How many elements are reduced into one."""
     return length_product([shape_i(x, a) for a in normalize_axes(axis, x, op=who)])
 
 
-def _divided(total: TensorVariable, count: TensorVariable) -> TensorVariable:
+def divided_by(total: TensorVariable, count: TensorVariable) -> TensorVariable:
     """``total / count`` in the dtype of ``total``."""
     known = static_length(count)
     return total / (count.astype(total.dtype) if known is None else known)
 
 
-def _wide(dtype: str) -> str:
+def computed_in(dtype: str) -> str:
     """What a mean is computed in: float64 for what is discrete, float32 for float16."""
     return "float64" if dtype in dtypes.DISCRETE else "float32" if dtype == "float16" else dtype
 
@@ -287,27 +284,4 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
     x = as_tensor(x)
     out = dtypes.canonical(dtype) if dtype is not None else "float64" if x.dtype in dtypes.DISCRETE else x.dtype
     inside = "float32" if out == "float16" else out
-    return _divided(sum(x, axis, inside, keepdims), _count(x, axis, "mean")).astype(out)
-
-
-def var(x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
-    """The variance along ``axis``: the sum of squared distances from the mean, divided by their number less ``ddof``.
-
-    dtype   real; float64 for integers, by default that of (the parts of) x.      Errors  AxisError.
-    Source  Two passes, as in NumPy: Higham (2002), section 1.9.
-    """
-    x = as_tensor(x)
-    out = (
-        dtypes.canonical(dtype)
-        if dtype is not None
-        else dtypes.real_of("float64" if x.dtype in dtypes.DISCRETE else x.dtype)
-    )
-    x = x.astype(_wide(x.dtype if dtype is None else dtypes.promote(x.dtype, out)))
-    distance = x - mean(x, axis, keepdims=True)
-    squares = real(distance * conj(distance)) if x.dtype in dtypes.COMPLEXES else square(distance)
-    return _divided(sum(squares, axis, keepdims=keepdims), maximum(_count(x, axis, "var") - ddof, 0)).astype(out)
-
-
-def std(x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
-    """The square root of ``var``; its gradient is not finite where that is 0."""
-    return sqrt(var(x, axis, dtype, ddof=ddof, keepdims=keepdims))
+    return divided_by(sum(x, axis, inside, keepdims), count_along(x, axis, "mean")).astype(out)

@@ -25,11 +25,12 @@ from core.tensor.dimshuffle import expand_dims
 from core.tensor.functions import exp, power
 from core.tensor.logic import not_equal
 from core.tensor.reduce import max as max_along
-from core.tensor.reduce import mean, var
+from core.tensor.reduce import mean
 from core.tensor.reduce import min as min_along
 from core.tensor.reduce import sum as sum_along
 from core.tensor.shape import input_gradient
 from core.tensor.type import TensorType, TensorVariable, as_tensor, normalize_axes
+from core.tensor.variance import var
 
 __all__ = [
     "LogSoftmax",
@@ -259,10 +260,11 @@ def layer_norm(
     """``(x - mean) / sqrt(var + eps)`` along ``axis``, then times ``weight`` and plus ``bias``, which broadcast.
 
     Output  shape and dtype of x (float64 for integers), joined with those of weight and bias.      Errors  AxisError.
-    Source  Ba, Kiros, Hinton (2016), "Layer normalization"; var divides by n.
+    Source  Ba, Kiros, Hinton (2016), "Layer normalization"; var divides by n.  Within 2 ulp of the quotient: each line
+            is multiplied by the reciprocal of its root, which is neither 0 nor subnormal where the root is finite.
     """
     x = as_tensor(x)
-    out = (x - mean(x, axis, keepdims=True)) / sqrt(var(x, axis, keepdims=True) + eps)
+    out = (x - mean(x, axis, keepdims=True)) * (1 / sqrt(var(x, axis, keepdims=True) + eps))
     out = out if weight is None else out * weight
     return out if bias is None else out + bias
 

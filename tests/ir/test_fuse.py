@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core.errors import IndexOutOfBounds
-from core.gradient import grad
+from core.gradient import Lop, grad
 from core.ir.expr import Code, walk
 from core.ir.nodes import expressions
 from core.testing import random
@@ -54,6 +54,15 @@ def test_layer_norm_is_one_kernel_that_stores_nothing_but_its_result(compiled, k
 def test_layer_norm_backward_with_both_column_sums_is_one_kernel(compiled, kernels):
     f = compiled([x, a, b, y], list(grad((normed(x) * y).sum(), [x, a, b])))
     assert len(kernels(f)) == 1
+
+
+def test_layer_norm_adds_up_three_rows_and_divides_no_element(compiled, kernels, loops):
+    out = ct.layer_norm(rows_of_4, weight=a)
+    f = compiled([rows_of_4, a, y], list(Lop(out, [rows_of_4, a], y)), mode=None)
+    (kernel,) = kernels(f)
+    inner = [loop for loop in loops(kernel, "simd") if loop.body]
+    assert sum(len(loop.reductions) > 0 for loop in inner) == 3
+    assert not any(e.code is Code.DIV for loop in inner for e in walk(expressions(loop.body)))
 
 
 def test_rows_are_not_taken_by_columns_for_the_sake_of_what_would_grow_in_memory(compiled, kernels, loops):
