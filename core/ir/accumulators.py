@@ -14,16 +14,17 @@ class Accumulator:
     """The registers of one reduction: start, update, result.
 
     float32 sums and products run in float64, where ``wide`` says so.  A maximum keeps NaN by a flag beside it, so that
-    its loop vectorises.
+    its loop vectorises; one that is ``blind`` passes over NaN (nan.py).
     """
 
-    def __init__(self, value: Value, definition: Reduction, number: int, wide: bool = True):
+    def __init__(self, value: Value, definition: Reduction, number: int, wide: bool = True, blind: bool = False):
         self.combine, self.dtype = definition.combine, value.dtype
         wide = wide and self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
         main = "float64" if wide else self.dtype
         self.total = Local(f"{self.combine.value}{number}", main)
         self.flag: Local | None = None
-        if self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS:
+        self._chooses = self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS
+        if self._chooses and not blind:
             self.flag = Local(f"nan{number}", "int64" if main == "float64" else "int32")
 
     def start(self) -> list[tuple[Local, Expr]]:
@@ -34,11 +35,13 @@ class Accumulator:
     def update(self, new: Expr, named: Callable[[Expr], Expr]) -> list[Statement]:
         """Take in one more element; ``named`` gives an expression a name."""
         total = self.total.expr
-        if self.flag is not None:
+        if self._chooses:
             new = named(new)
             closer = total < new if self.combine is Combine.MAX else new < total
-            isnan = cast(not_equal(new, new), self.flag.dtype)
-            return [Assign(self.total, select(closer, new, total)), Assign(self.flag, self.flag.expr | isnan)]
+            taken: list[Statement] = [Assign(self.total, select(closer, new, total))]
+            if self.flag is not None:
+                taken.append(Assign(self.flag, self.flag.expr | cast(not_equal(new, new), self.flag.dtype)))
+            return taken
         return [Assign(self.total, combined(self.combine, total, cast(new, self.total.dtype)))]
 
     def result(self) -> Expr:

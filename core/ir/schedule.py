@@ -13,6 +13,7 @@ from core.ir.axes import ravel
 from core.ir.expr import Code, Combine, Expr, cast, const, make, walk
 from core.ir.fuse import Group, Item
 from core.ir.items import ordered
+from core.ir.nan import blind
 from core.ir.nest import Nest
 from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Reduction, Scattering, Value
@@ -48,6 +49,7 @@ class Scheduler:
         self.scratch: list[Value] = []
         self.nest = Nest(extents, shapes, group.became)
         self.accumulators: dict[Item, Accumulator] = {}
+        self.blind = blind(group.items, kept)
 
     def kernel(self, name: str, comment: str) -> Kernel:
         prelude = [
@@ -148,7 +150,7 @@ class Scheduler:
         self.nest.begin(stage.roots)
         reductions = [item for item in stage.items if isinstance(item.definition, Reduction)]
         for number, item in enumerate(reductions, start=len(self.accumulators) + 1):
-            self.accumulators[item] = Accumulator(item.value, item.definition, number)
+            self.accumulators[item] = Accumulator(item.value, item.definition, number, blind=item in self.blind)
         self._open_loops(stage, reductions)
         rows = self._rows(stage)
         for item, root in zip(stage.items, stage.roots, strict=True):
