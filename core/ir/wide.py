@@ -37,6 +37,7 @@ BLOCK = 2048  # elements reduced before their result joins that of earlier block
 SEARCHED = 256  # elements searched before it is asked whether something was found
 SIDE_BY_SIDE_BYTES = 256  # registers of one reduction: eight vectors of 32 bytes
 SHORT = 256  # a shorter row is quicker with one register
+FEW = 16  # fewer elements with little work are quicker one by one than taken together from vectors at the end
 LITTLE_WORK = 8  # operations an element up to which one register would be waited for
 
 
@@ -217,10 +218,11 @@ class _Wide:
                 register.part = register.total
         narrow = [r for r in self.registers if r.is_narrow]
         body: list[Statement] = [Let(r.part, r.identity, False) for r in narrow]
-        body += self._plain(start, count)
+        (plain,) = self._plain(start, count)
+        body.append(If(count < FEW, [replace(plain, kind=LoopKind.ORDER, reductions=[])], [plain]))
         return [*body, *(s for register in narrow for s in register.join())]
 
-    def _plain(self, start: Expr, count: Expr) -> list[Statement]:
+    def _plain(self, start: Expr, count: Expr) -> list[Loop]:
         body = self._copy(start + self.loop.variable).body(self.body)
         reductions = [(r.combine, r.part) for r in self.registers]
         return [Loop(self.loop.variable, count, body, LoopKind.SIMD, False, reductions)]

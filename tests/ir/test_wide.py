@@ -6,12 +6,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core.ir.nodes import If, LoopKind, statements
-from core.ir.wide import BLOCK, SEARCHED, SHORT
+from core.ir.wide import BLOCK, FEW, SEARCHED, SHORT
 from core.testing import random
 
 x, a, f32 = ct.matrix("x"), ct.vector("a"), ct.fvector("f32")
 fmatrix, whole = ct.fmatrix("fmatrix"), ct.lvector("whole")
-LENGTHS = [0, 1, SHORT - 1, SHORT + 33]  # longer ones: plugins/backend_c/tests/test_reductions.py
+LENGTHS = [0, 1, FEW - 1, FEW, SHORT - 1, SHORT + 33]  # longer ones: plugins/backend_c/tests/test_reductions.py
 SPECIAL = [np.nan, np.inf, -np.inf, -0.0]
 
 
@@ -52,6 +52,16 @@ def test_a_float32_product_runs_in_float64(compiled):
 def test_a_row_that_has_much_to_do_keeps_its_one_register(compiled, kernels, loops):
     (kernel,) = kernels(compiled([x], ct.exp(ct.sin(x)).sum(axis=1)))
     assert len(loops(kernel)) == 2
+
+
+def test_few_elements_of_a_cheap_row_are_taken_one_by_one(compiled, kernels):
+    (kernel,) = kernels(compiled([x], (x * x).sum(axis=1)))
+    (choice,) = [s for s in statements(kernel.body) if isinstance(s, If) and s.orelse]
+    (one_by_one,), (in_lanes,) = choice.body, choice.orelse
+    assert (one_by_one.kind, one_by_one.reductions) == (LoopKind.ORDER, [])
+    assert in_lanes.kind is LoopKind.SIMD and len(in_lanes.reductions) == 1
+    (kernel,) = kernels(compiled([x], ct.exp(x).sum(axis=1)))
+    assert not any(isinstance(s, If) for s in statements(kernel.body))
 
 
 def test_a_length_that_is_known_to_be_short_is_left_alone(compiled, kernels, loops):
