@@ -153,7 +153,7 @@ def _cache_path(arguments: argparse.Namespace) -> None:
 def _cache_list(arguments: argparse.Namespace) -> None:
     for file in cachedir.files():
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(cachedir.last_use(file)))
-        print(f"{diagnosis.size_text(file.stat().st_size):>9}  {used}  {file.relative_to(cachedir.path())}")
+        print(f"{diagnosis.size_text(cachedir.size_of(file)):>9}  {used}  {file.relative_to(cachedir.path())}")
 
 
 def _cache_size(arguments: argparse.Namespace) -> None:

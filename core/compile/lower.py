@@ -398,7 +398,11 @@ class _Lowering:
             raise BackendError(f"{why}, and strict=True forbids Python to compute it", blame=node)
         if (pack, str(node.op)) not in _warned:
             _warned.add((pack, str(node.op)))
-            warnings.warn(f"{why}: Python computes it, which is slow", CoreWarning, stacklevel=2)
+            message = f"{why}: Python computes it, which is slow"
+            if node.source is None:
+                warnings.warn(message, CoreWarning, stacklevel=2)
+            else:  # at the line that made the node
+                warnings.warn_explicit(message, CoreWarning, node.source.filename, node.source.lineno)
 
 
 def _with_known(variable: Variable, shape: Sequence[Expr]) -> tuple[Expr, ...]:

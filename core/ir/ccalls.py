@@ -46,6 +46,27 @@ def calls_of(program: Program) -> list[tuple[str, OpCall]]:
     ]
 
 
+class OpFunctions:
+    """The C functions of the ops of a program: steps that differ in nothing but names call one.
+
+    texts   the functions, each once;  called  by the ``id`` of a step, the name of the one that it calls
+    named   name, node and CCode of each function
+    """
+
+    def __init__(self, program: Program, dialect: Dialect):
+        self.texts: list[str] = []
+        self.called: dict[int, str] = {}
+        self.named: list[tuple[str, Any, Any]] = []
+        first: dict[tuple[str, str], str] = {}
+        for name, step in calls_of(program):
+            text, init = function(name, step, dialect), step.code.c_init_code_apply(step.node, name)
+            called = first.setdefault((text.replace(name, ""), init.replace(name, "")), name)
+            self.called[id(step)] = called
+            if called == name:
+                self.texts.append(text)
+                self.named.append((name, step.node, step.code))
+
+
 # --- what surrounds the code ------------------------------------------------------------------------------------------
 
 
@@ -177,7 +198,7 @@ def function(name: str, step: OpCall, dialect: Dialect) -> str:
     arrays = [f"V{k}" for k in range(len(step.inputs) + len(step.outputs))]
     inputs, outputs = arrays[: len(step.inputs)], arrays[len(step.inputs) :]
     sub = {"fail": "{ core_status = 1; goto core_leave; }", "params": "core_params"}
-    text = code.c_code(node, name, inputs, outputs, sub)
+    text = text_of(node, code, name, inputs, outputs, sub)
     _check_plain(node, code, name, text)
     cleanup = code.c_code_cleanup(node, name, inputs, outputs, sub)
     support = code.c_support_code_apply(node, name).strip("\n")
@@ -200,6 +221,16 @@ def function(name: str, step: OpCall, dialect: Dialect) -> str:
         *(f"#undef {macro.partition('(')[0]}" for macro in macros),
     ]
     return said_of(node.op, "\n".join(lines))
+
+
+def text_of(
+    node: Any, code: Any, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping[str, str]
+) -> str:
+    """What ``c_code`` returns.  Errors: BackendError where that is no text."""
+    text = code.c_code(node, name, inputs, outputs, sub)
+    if not isinstance(text, str):
+        raise BackendError(f"c_code of {node.op} needs to return text, got {type(text).__name__}", blame=node)
+    return text
 
 
 def _framed(text: str, cleanup: str) -> list[str]:

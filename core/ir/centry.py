@@ -98,22 +98,27 @@ class Called:
 
 
 class Entry:
-    """Writes the entry function.  ``called`` says how each kernel is, by its name."""
+    """Writes the entry function.
 
-    def __init__(self, program: Program, dialect: Dialect, called: Mapping[str, Called]):
-        self.program, self.dialect, self.called = program, dialect, called
+    called        how each kernel is called, by its name
+    op_functions  what a step calls that calls an op's own C: see ccalls.OpFunctions
+    """
+
+    def __init__(
+        self, program: Program, dialect: Dialect, called: Mapping[str, Called], op_functions: Mapping[int, str]
+    ):
+        self.program, self.dialect, self.called, self._op_functions = program, dialect, called, op_functions
         self.kernels = kernels_of(program)
         slots = [f"{name}{k}" for k in range(len(program.slot_sizes)) for name in ("at", "slot")]
         functions = [one.name for one in called.values()] + [
             f"{one.task.name}_task" for one in called.values() if one.task
         ]
-        functions += [name for name, _ in ccalls.calls_of(program)]
+        functions += op_functions.values()
         self.names = Names([program.name, *_OWN_NAMES, *functions, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
         self._declared: dict[str, Declared] = {}
         self._heading: str | None = None
-        self._op_functions = {id(step): name for name, step in ccalls.calls_of(program)}
         self.made = {value: k for k, value in enumerate(program.made)}
         self._ready: set[Value] = {*program.inputs, *program.constants}
         self._known: set[Expr] = set()

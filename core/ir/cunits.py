@@ -81,11 +81,11 @@ def print_program(program: Program, dialect: Dialect) -> str:
 
 def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTERS) -> list[str]:
     """The translation units of a program, the entry function in the first; one, unless the kernels are long."""
-    functions = Functions(program, dialect)
+    functions, ops = Functions(program, dialect), ccalls.OpFunctions(program, dialect)
     entry = [
         *(task.text for task in functions.tasks.all.values()),
-        *_ops(program, dialect),
-        Entry(program, dialect, functions.called).text(),
+        *_of_ops(ops),
+        Entry(program, dialect, functions.called, ops.called).text(),
     ]
     groups = _dealt(functions.all, most)
     if len(groups) < 2 or not dialect.shared_kernel:
@@ -105,16 +105,13 @@ def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
     return include + _unit(dialect, parts, helpers, library_types(routines), head)
 
 
-def _ops(program: Program, dialect: Dialect) -> list[str]:
+def _of_ops(ops: ccalls.OpFunctions) -> list[str]:
     """The functions of ops that say themselves in C what they compute, what these call, and how that begins."""
-    calls = ccalls.calls_of(program)
-    if not calls:
+    if not ops.texts:
         return []
-    named = [(name, step.node, step.code) for name, step in calls]
     once = ["    static int begun;", "    if (__atomic_fetch_add(&begun, 1, __ATOMIC_SEQ_CST)) return;"]
-    begin = [f"void {INITIALIZE}(void)", "{", *once, *ccalls.init_of(named), "}"]
-    functions = [ccalls.function(name, step, dialect) for name, step in calls]
-    return [*ccalls.support_of(named), *functions, "\n".join(begin)]
+    begin = [f"void {INITIALIZE}(void)", "{", *once, *ccalls.init_of(ops.named), "}"]
+    return [*ccalls.support_of(ops.named), *ops.texts, "\n".join(begin)]
 
 
 def _dealt(functions: Sequence[Function], most: float) -> list[list[Function]]:

@@ -134,6 +134,30 @@ def test_the_code_stands_in_a_function_of_its_own_which_the_entry_calls():
     assert "DTYPE_INPUT_0 double" in text and "#undef DTYPE_INPUT_0" in text
 
 
+def test_steps_that_differ_in_names_alone_call_one_function():
+    text = print_program(program_of(WithParameters(1.0)(WithParameters(2.0)(3 * x))), TABLE)
+    assert text.count("static int32_t op") == 1
+    assert text.count("_WithParameters(report, ") == 2
+
+
+def test_steps_that_differ_in_their_code_call_two():
+    class Other(WithParameters):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f"*{outputs[0]} = {self.more};"
+
+    text = print_program(program_of(Other(1.0)(Other(2.0)(3 * x))), TABLE)
+    assert text.count("static int32_t op") == 2
+
+
+def test_code_that_is_no_text_is_told():
+    class Nothing(Adds):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return None
+
+    with pytest.raises(BackendError, match="c_code of Nothing.* needs to return text, got NoneType"):
+        print_program(program_of(Nothing()(x)), TABLE)
+
+
 def test_without_such_a_step_nothing_of_it_is_printed():
     text = print_program(program_of(3 * x), TABLE)
     assert INITIALIZE not in text and "core_error" not in text

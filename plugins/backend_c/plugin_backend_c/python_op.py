@@ -187,7 +187,7 @@ def _run(name: str, node: Any, code: CCode, has_params: bool) -> list[str]:
     names = [f"V{k}" for k in range(count + made)]
     inputs, outputs = names[:count], names[count:]
     sub = {"fail": "{ core_status = 1; goto core_leave; }", "params": "core_params"}
-    text = code.c_code(node, name, inputs, outputs, sub)
+    text = ccalls.text_of(node, code, name, inputs, outputs, sub)
     cleanup = code.c_code_cleanup(node, name, inputs, outputs, sub)
     lines = [f"PyArrayObject *const {x} = (PyArrayObject *)core_args[{k}];" for k, x in enumerate(inputs)]
     for k, y in enumerate(outputs, count):
