@@ -28,7 +28,7 @@ def write_wheel(
     groups: dict[str, dict[str, str]] | None = None,
     modules: dict[str, str],
 ) -> Path:
-    """A wheel of pure Python with these modules (name -> text) and entry points (group -> name -> object)."""
+    """A wheel of these modules (file without ".py" -> text) with entry points (group -> name -> object)."""
     name = dist.replace("-", "_")
     info = f"{name}-{version}.dist-info"
     needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
@@ -36,7 +36,7 @@ def write_wheel(
         f"[{group}]\n" + "".join(f"{entry} = {target}\n" for entry, target in entries.items())
         for group, entries in (groups or {}).items()
     )
-    files = {f"{module.replace('.', '/')}.py": textwrap.dedent(text) for module, text in modules.items()}
+    files = {f"{module}.py": textwrap.dedent(text) for module, text in modules.items()}
     files |= {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: core.testing\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -76,9 +76,13 @@ class Site:
         requires: Sequence[str] = (),
         **modules: str,
     ) -> None:
-        """Install a distribution with these modules; its entry point, in each group named, is the first of them."""
+        """Install a distribution with these modules; its entry point, in each group named, is the first of them.
+
+        A module is named as its file is, without ".py": ``**{"package/__init__": "", "package/module": "x = 1"}``.
+        """
         entry = entry or dist.removeprefix("plugin-")
-        groups = {one: {entry: next(iter(modules))} for one in group.split()}
+        target = next(iter(modules)).removesuffix("/__init__").replace("/", ".")
+        groups = {one: {entry: target} for one in group.split()}
         wheel = write_wheel(
             self.folder.parent / f"{self.folder.name}-wheels",
             dist,

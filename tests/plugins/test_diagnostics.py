@@ -126,9 +126,6 @@ def test_a_pack_with_a_misspelt_hook(site):
 def test_a_pack_with_a_module_of_the_name_of_a_hook(site):
     """Once the module is imported it is what the package has under that name, and the hook is gone."""
     site.add("plugin-ops-good", **{"plugin_ops_good/__init__": OPS, "plugin_ops_good/ops": "x = 1"})
-    site.folder.joinpath("plugin_ops_good-1.0.dist-info/entry_points.txt").write_text(
-        "[core.v1]\nops-good = plugin_ops_good\n"
-    )
     assert site.run("import core; print(core.ops.good.__name__)") == "json"
     line = last_line(site, "import plugin_ops_good.ops, core; core.ops.good")
     assert "has a module plugin_ops_good.ops, which takes the place of its hook ops() once it is imported" in line
