@@ -82,7 +82,8 @@ class Names:
 
     def __init__(self, taken: Sequence[str] = ()):
         self._names: dict[Any, str] = {}
-        self._taken = {*taken, *_RESERVED, *(f"{name}f" for name in _RESERVED)}  # sinf too
+        self._taken = {*taken, *_RESERVED}
+        self._numbers: dict[str, int] = {}  # how often a name was wished for
 
     def of(self, thing: Any, wish: str) -> str:
         """The identifier of ``thing``, as like ``wish`` as can be."""
@@ -90,10 +91,11 @@ class Names:
             base = identifier(wish)
             if base.startswith(("core_", "_")):  # ours, and the compiler's
                 base = f"v_{base}"
-            name, number = base, 1
+            name, number = base, self._numbers.get(base, 1)
             while name in self._taken:
                 number += 1
                 name = f"{base}_{number}"
+            self._numbers[base] = number
             self._taken.add(name)
             self._names[thing] = name
         return self._names[thing]
@@ -111,11 +113,12 @@ class Names:
 
 
 _WORD = re.compile(r"\b[A-Za-z_]\w*")
+_FOREIGN = re.compile(r"[^A-Za-z0-9_]")
 
 
 def identifier(text: str) -> str:
     """``text`` as a C identifier."""
-    name = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in text) or "v"
+    name = _FOREIGN.sub("_", text) or "v"
     return f"v{name}" if name[0].isdigit() else name
 
 
@@ -128,6 +131,7 @@ _RESERVED = frozenset(
     kernel global local private half constant int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
     NAN INFINITY asm typeof linux unix i386 size_t aligned_alloc""".split()
 )
+_RESERVED |= {f"{name}f" for name in _RESERVED}  # sinf too
 
 
 # --- expressions ---------------------------------------------------------------------------------------------------

@@ -293,8 +293,17 @@ def make(code: Code, dtype: str, args: tuple[Expr, ...] = (), payload: Any = Non
 # --- leaves --------------------------------------------------------------------------------------------------------
 
 
+_small: dict[int, Expr] = {}  # integers of index arithmetic that are asked for again and again
+_SMALL = 1024
+
+
 def const(value: Any, dtype: str = INDEX_DTYPE) -> Expr:
     """A known value, brought to ``dtype``: integers wrap, floats round."""
+    if type(value) is int and 0 <= value < _SMALL and dtype == INDEX_DTYPE:
+        found = _small.get(value)
+        if found is None:
+            found = _small[value] = make(Code.CONST, dtype, (), value)
+        return found
     if dtype == "bool":
         value = bool(value)
     elif dtype in dtypes.INTEGERS:
@@ -528,15 +537,17 @@ def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> l
         stack = [root]
         while stack:
             node = stack[-1]
-            if node not in seen and node.args and (into is None or into(node)):
+            if node in seen:
+                stack.pop()
+                continue
+            if node.args and (into is None or into(node)):
                 pending = [arg for arg in node.args if arg not in seen]
                 if pending:
                     stack += pending[::-1]
                     continue
             stack.pop()
-            if node not in seen:
-                seen.add(node)
-                order.append(node)
+            seen.add(node)
+            order.append(node)
     return order
 
 

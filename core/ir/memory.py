@@ -45,12 +45,13 @@ def plan(program: Program) -> None:
 def _homes(program: Program, last: dict[Value, int], outside: set[Value]) -> dict[Value, Value]:
     """Values that a step overwrites, and that nobody reads afterwards: which value takes over their memory."""
     homes: dict[Value, Value] = {}
+    made = {value for step in program.steps if not isinstance(step, HostStep) for value in step.writes}
     for position, step in reversed(list(enumerate(program.steps))):
         if isinstance(step, KernelStep):
             homes.update({value: homes.get(target, target) for target, value in step.overwrites.items()})
         for value, target, alone in taken_over(step):
             alike = value.dtype == target.dtype and program.shapes[value] == program.shapes[target]
-            if alike and alone and value not in outside and _is_made(program, value) and last[value] == position:
+            if alike and alone and value not in outside and value in made and last[value] == position:
                 homes[value] = homes.get(target, target)
     return homes
 
@@ -65,10 +66,6 @@ def taken_over(step: Step) -> list[tuple[Value, Value, bool]]:
     else:
         return []
     return [(read[k], step.outputs[output], read.count(read[k]) == 1) for output, k in pairs]
-
-
-def _is_made(program: Program, value: Value) -> bool:
-    return any(value in step.writes for step in program.steps if not isinstance(step, HostStep))
 
 
 def last_uses(program: Program) -> dict[Value, int]:

@@ -8,6 +8,7 @@ nor on which of them was first.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -62,7 +63,7 @@ def split(kernel: Kernel, shapes: dict[Value, tuple[Expr, ...]]) -> list[Kernel]
     made = pieces.finished()
     if not any(piece.split for piece in made) or not all(_is_closed(piece) for piece in made):
         return [kernel]
-    shapes.update(pieces.shapes)
+    shapes.update(pieces.shapes.maps[0])
     return made
 
 
@@ -143,7 +144,7 @@ class _Pieces:
 
     def __init__(self, kernel: Kernel, shapes: dict[Value, tuple[Expr, ...]]):
         self.kernel = kernel
-        self.shapes = dict(shapes)
+        self.shapes = ChainMap({}, shapes)
         self.done: list[Kernel] = []
         self.waiting: list[Statement] = []
         self.takes: list[Local] = []

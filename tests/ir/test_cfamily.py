@@ -232,3 +232,9 @@ def test_a_length_has_a_name_where_it_is_read_twice_or_is_long(compiled):
     printed = print_program(compiled([a], x).program, C)
     lines = [line for line in printed.splitlines() if "const int64_t n" in line]
     assert lines and max(map(len, lines)) < 200
+
+
+def test_equal_wishes_are_numbered_past_names_that_are_taken():
+    names = Names(["a_3"])
+    assert [names.of(k, "a") for k in range(4)] == ["a", "a_2", "a_4", "a_5"]
+    assert names.of(0, "other") == "a" and names.of("b", "a_4") == "a_4_2"
