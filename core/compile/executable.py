@@ -29,7 +29,11 @@ from core.options import config
 from core.records import Backend
 
 SMALL = 1 << 14  # bytes: arrays up to this size are copied, which takes no longer than reading them in another order
-WORTH_A_PROGRAM = 1 << 27  # bytes: to copy so many takes about as long as to compile another program
+WORTH_A_PROGRAM, COPIED_PER_S = (
+    1 << 27,
+    2e9,
+)  # bytes: to copy so many takes about as long as to compile another program,
+# and so many more for each second that lowering took, which says how large it is
 MOST_LAYOUTS = 8  # combinations of layouts that have programs
 MOST_AT_HAND = 4  # programs that a call tries before it looks for another one
 
@@ -99,7 +103,8 @@ class Dispatcher:
         if layouts not in self._lowered and any(layouts):
             copied = sum(array.nbytes for array, layout in zip(arrays, layouts, strict=True) if layout is not None)
             self._copied[layouts] += copied
-            if self._copied[layouts] >= WORTH_A_PROGRAM and len(self._lowered) <= MOST_LAYOUTS:
+            worth = WORTH_A_PROGRAM + COPIED_PER_S * self.times["lower"]
+            if self._copied[layouts] >= worth and len(self._lowered) <= MOST_LAYOUTS:
                 self._lowered[layouts] = lower(self._graph, self._driver.dialect_table, layouts=layouts)
         return layouts if layouts in self._lowered else ()
 

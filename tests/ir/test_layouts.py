@@ -85,6 +85,7 @@ def at_once(monkeypatch):
     """Programs are made for a layout at the first call, however small the arrays."""
     monkeypatch.setattr(executable, "SMALL", 0)
     monkeypatch.setattr(executable, "WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr(executable, "COPIED_PER_S", 0)
     monkeypatch.setattr(executable, "MOST_LAYOUTS", 1000)
 
 
@@ -160,7 +161,7 @@ def test_a_shape_that_does_not_fit_is_an_error_for_strided_arguments_too(in_plac
 @given(graphs(), st.integers(0, 2**32))
 def test_random_graphs_give_what_numpy_gives_for_arguments_that_lie_anyhow(graph, seed):
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"SMALL": 0, "WORTH_A_PROGRAM": 0, "MOST_LAYOUTS": 1000}.items():
+        for name, value in {"SMALL": 0, "WORTH_A_PROGRAM": 0, "COPIED_PER_S": 0, "MOST_LAYOUTS": 1000}.items():
             patch.setattr(executable, name, value)
         driver = Driver("ir", Target(layouts=True))
         f = core.function(graph.inputs, graph.outputs, backend=driver, mode="none", on_unused_input="ignore")
@@ -174,8 +175,10 @@ def test_random_graphs_give_what_numpy_gives_for_arguments_that_lie_anyhow(graph
 
 
 def test_a_program_is_made_when_copying_has_taken_as_long_as_compiling(in_place, monkeypatch):
-    monkeypatch.setattr(executable, "WORTH_A_PROGRAM", 3 * M.nbytes)
+    monkeypatch.setattr(executable, "WORTH_A_PROGRAM", M.nbytes)
+    monkeypatch.setattr(executable, "COPIED_PER_S", 2 * M.nbytes)
     f = in_place([x], x * 2)
+    f._run.times["lower"] = 1.0
     for times in range(1, 5):
         assert_array_equal(f(M.T), M.T * 2)
         assert bool(program_now(f).layouts) == (times >= 3)

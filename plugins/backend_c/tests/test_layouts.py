@@ -49,6 +49,7 @@ VIEWS = {
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     monkeypatch.setattr(executable, "WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr(executable, "COPIED_PER_S", 0)
     monkeypatch.setattr(executable, "MOST_LAYOUTS", 1000)
 
 
