@@ -29,11 +29,8 @@ from core.options import config
 from core.records import Backend
 
 SMALL = 1 << 14  # bytes: arrays up to this size are copied, which takes no longer than reading them in another order
-WORTH_A_PROGRAM, COPIED_PER_S = (
-    1 << 27,
-    2e9,
-)  # bytes: to copy so many takes about as long as to compile another program,
-# and so many more for each second that lowering took, which says how large it is
+WORTH_A_PROGRAM = 1 << 27  # bytes: to copy so many takes about as long as to compile another program,
+COPIED_PER_S = 2e9  # and so many more for each second that lowering took, which says how large it is
 MOST_LAYOUTS = 8  # combinations of layouts that have programs
 MOST_AT_HAND = 4  # programs that a call tries before it looks for another one
 

@@ -83,15 +83,18 @@ INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_colu
 {
     typedef NAME(vector) V;
     enum { lanes = NAME(lanes) };
-    for (int64_t j = 0; j < n; j += lanes) {
-        const int part = n - j < lanes ? n - j : lanes;
-        V sum = part == lanes ? *(const V *)(c + j) : NAME(load_part)(c + j, part);
-        EACH(l, rows) {
-            const T *p = b + l * b_row + j;
-            sum += alpha * a[l * a_column] * (part == lanes ? *(const V *)p : NAME(load_part)(p, part));
-        }
-        if (part == lanes) *(V *)(c + j) = sum;
-        else NAME(store_part)(c + j, sum, part);
+    T left[8];
+    int64_t j = 0;
+    EACH(l, rows) left[l] = alpha * a[l * a_column];
+    for (; j + lanes <= n; j += lanes) {
+        V sum = *(V *)(c + j);
+        EACH(l, rows) sum += left[l] * *(const V *)(b + l * b_row + j);
+        *(V *)(c + j) = sum;
+    }
+    if (j < n) {
+        V sum = NAME(load_part)(c + j, n - j);
+        EACH(l, rows) sum += left[l] * NAME(load_part)(b + l * b_row + j, n - j);
+        NAME(store_part)(c + j, sum, n - j);
     }
 }
 
