@@ -27,9 +27,10 @@ def rewrites() -> list[Rewrite]:
 
 @hookimpl
 def libraries() -> list[Library]:
+    qr = ("geqrf", "geqrf_complete", "geqp3")
     lu = ("getrf", "getrs", "lu_inverse", "gesv", "getri", "determinant")
     cholesky = ("potrf", "potrf_gradient", "potri", "potrs")
-    provided = (*cholesky, *lu, "trtrs", "sysv", "gtsv", "gbsv", "syevd", "gesdd", "geqrf", "expm")
+    provided = (*cholesky, *lu, "trtrs", "sysv", "gtsv", "gbsv", "syevd", "gesdd", *qr, "expm")
     return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 

@@ -23,11 +23,16 @@ UNARY = {
     "svdvals": (linalg.svdvals, "gesdd"),
     "qr": (linalg.qr, "gelqf"),
     "r": (lambda a: linalg.qr(a, "r"), "gelqf"),
+    "complete": (lambda a: linalg.qr(a, "complete"), "gelqf"),
+    "exchanged": (lambda a: linalg.qr(a, pivoting=True), "geqp3"),
+    "exchanged complete": (lambda a: linalg.qr(a, "complete", pivoting=True), "geqp3"),
+    "exchanged r": (lambda a: linalg.qr(a, "r", pivoting=True), "geqp3"),
     "lu_factor": (linalg.lu_factor, "getrf"),
     "expm": (linalg.expm, "getrf"),
     "pinv": (linalg.pinv, "gesdd"),
     "adjugate": (linalg.adjugate, "gesdd"),
 }
+QRS = [name for name, (_, routine) in UNARY.items() if routine in ("gelqf", "geqp3")]
 BINARY = {
     "triangular": (lambda a, b: linalg.solve_triangular(a, b, lower=True), "trsm"),
     "transposed": (lambda a, b: linalg.solve_triangular(a, b, trans=1), "trsm"),
@@ -111,7 +116,7 @@ def test_stacks_broadcast(make, name):
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (12, 9), (9, 12), (0, 3), (3, 0)])
-@pytest.mark.parametrize("name", ["svd", "svdvals", "qr", "r"])
+@pytest.mark.parametrize("name", ["svd", "svdvals", "pinv", "lu_factor", *QRS])
 def test_matrices_that_are_not_square(make, shape, name):
     _, pair = both(UNARY[name][0], make.general(*shape))
     assert_equal(pair)
@@ -159,7 +164,7 @@ def test_bad_input_is_an_error_with_the_same_class_on_both_backends(make, name):
     a = make.positive(10, 10)
     a[3, 4] = np.nan
     cases = [[a, np.ones((10, 2))][:count]]
-    if name not in ("svd", "svdvals", "qr", "r", "lu_factor", "pinv", "lstsq"):
+    if name not in ("svd", "svdvals", "lu_factor", "pinv", "lstsq", *QRS):
         cases.append([np.ones((3, 4)), np.ones((4, 2))][:count])
     for arrays in cases:
         if name in ("det", "slogdet") and np.isnan(arrays[0]).any():

@@ -490,3 +490,30 @@ def test_a_product_of_a_column_and_a_row_is_elementwise(make):
     check(lambda a, b: a @ b, a, b, static=True, fires=[rule], without=["Dot"])
     f = check(lambda a, b: a @ b, a, b, holds=["Dot"])  # other lengths may come
     assert rule not in {entry.rule for entry in f.rewrites}
+
+
+def test_traces_of_solutions_take_one_inverse(make):
+    rule = "diagonal_of_solution_takes_the_inverse"
+
+    def likelihood_slopes(x, b, c):
+        k = linalg.assume(x @ x.T + ct.eye(x.shape[0]), positive_definite=True)
+        traces = [linalg.trace(linalg.inv(k) @ b), linalg.trace(linalg.solve(k, c, assume_a="pos"))]
+        return [*traces, linalg.slogdet(k)[1]]
+
+    x, b, c = make.general(4, 4), make.general(4, 4, seed=1), make.general(4, 4, seed=2)
+    f = check(likelihood_slopes, x, b, c, static=True, fires=[rule], without=["CholeskySolve", "Solve"])
+    assert ops_of(f).count("Cholesky") == ops_of(f).count("CholeskyInverse") == ops_of(f).count("Dot") == 1
+    check(lambda a, b: linalg.trace(linalg.solve(a, b)), x, b, static=True, fires=[rule], holds=["Inv"])
+    check(lambda a, b: linalg.trace(linalg.cho_solve((ct.tril(a) + 3, True), b)), x, b, static=True, fires=[rule])
+    stack = make.regular(3, 4, 4), make.general(3, 4, 4)
+    check(lambda a, b: ct.diagonal(linalg.solve(a, b), 0, -2, -1), *stack, static=True, fires=[rule])
+    for build in (
+        lambda a, b: [linalg.trace(linalg.solve(a, b)), linalg.solve(a, b)],  # others read it
+        lambda a, b: linalg.trace(linalg.solve(a, b[:, :3])),  # not square
+        lambda a, b: linalg.trace(linalg.solve(a, b, assume_a="sym")),
+        lambda a, b: linalg.trace(linalg.solve(a, b), offset=1),
+    ):
+        f = check(build, make.hermitian(4, 4) + 5 * np.eye(4), b, static=True)
+        assert rule not in {entry.rule for entry in f.rewrites}
+    f = check(lambda a, b: linalg.trace(linalg.solve(a, b)), x, b)  # other lengths may come
+    assert rule not in {entry.rule for entry in f.rewrites}

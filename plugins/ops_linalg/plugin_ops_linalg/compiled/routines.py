@@ -33,6 +33,8 @@ _ARGUMENTS = {  # a function without its letter -> its arguments: c text, i inte
     "gesdd": "ciirirriririii",
     "gelqf": "iirirrii",
     "orglq": "iiirirrii",
+    "geqp3": "iiriirrii",
+    "orgqr": "iiirirrii",
     "sysv": "ciiriiririi",
     "gtsv": "iirrrrii",
     "gbsv": "iiiiriirii",
@@ -282,13 +284,17 @@ def _gesdd(call: Call) -> Iterator[str]:
     yield from _guarded(call, f"core_{letter}svd({text})", outputs)
 
 
-def _geqrf(call: Call) -> Iterator[str]:
+def _qr(call: Call) -> Iterator[str]:
+    """By gelqf, or by geqp3 where columns are exchanged: then the last output is their order."""
     (a,), outputs = call.operands, call.outputs
-    letter = LETTERS[a.dtype]
-    q, r = (out.pointer for out in outputs) if len(outputs) == 2 else ("0", outputs[0].pointer)
+    letter, pivoted = LETTERS[a.dtype], bool(call.attributes["pivoting"])
+    *q, r = outputs[:-1] if pivoted else outputs
+    found = f"{q[0].pointer if q else '0'}, {r.pointer}" + (f", {outputs[-1].pointer}" if pivoted else "")
     sizes = f"{call.integer(a.shape[0])}, {call.integer(a.shape[1])}"
-    functions = f"{call.function(f'{letter}gelqf')}, {call.function(f'{letter}orglq')}"
-    yield from _guarded(call, f"core_{letter}qr({functions}, {sizes}, {_matrix(call, a)}, {q}, {r})", outputs)
+    name, libraries = ("qr_pivoted", _PIVOTED) if pivoted else ("qr", _PLAIN)
+    functions = ", ".join(call.function(f"{letter}{library}") for library in libraries)
+    text = f"core_{letter}{name}({functions}, {sizes}, {_matrix(call, a)}, {found}, {r.shape[0]})"
+    yield from _guarded(call, text, outputs)
 
 
 def _routine(functions: tuple[str, ...], write: Callable[[Call], Iterator[str]], helpers: dict[str, str]) -> Routine:
@@ -296,6 +302,8 @@ def _routine(functions: tuple[str, ...], write: Callable[[Call], Iterator[str]],
 
 
 _TRIANGULAR = ("trsm", "trsv")
+_PLAIN, _PIVOTED = ("gelqf", "orglq"), ("geqp3", "orgqr")
+_QR = _routine(_PLAIN, _qr, _helpers("qr", "qr"))
 _EIGH = {**_helpers("eigh", "eigh"), **_helpers("eigenvalues", "eigh")}
 
 ROUTINES = {
@@ -338,5 +346,7 @@ ROUTINES = {
     ),
     "syevd": _routine(("syevd",), _syevd, _EIGH),
     "gesdd": _routine(("gesdd",), _gesdd, _helpers("svd", "svd")),
-    "geqrf": _routine(("gelqf", "orglq"), _geqrf, _helpers("qr", "qr")),
+    "geqrf": _QR,
+    "geqrf_complete": _QR,
+    "geqp3": _routine(_PIVOTED, _qr, _helpers("qr_pivoted", "qr_pivoted")),
 }

@@ -8,8 +8,21 @@ from typing import Any
 import numpy as np
 
 from core.errors import ArgumentError
+from core.gradient import Lop
 from core.op import grad_not_implemented
-from core.tensor import TensorVariable, concatenate, imag, matmul, shape_i, tril, triu
+from core.tensor import (
+    TensorVariable,
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    imag,
+    matmul,
+    shape_i,
+    shape_of,
+    take_along_axis,
+    tril,
+    triu,
+)
 from plugin_ops_linalg.batched import BatchedOp
 from plugin_ops_linalg.families.lu import shorter
 from plugin_ops_linalg.families.triangular import SolveTriangular
@@ -37,7 +50,8 @@ class QR(BatchedOp):
     Outputs  "reduced": Q (..., m, k) and R (..., k, n);  "complete": Q (..., m, m) and R (..., m, n);  "r": R alone,
              (..., k, n).  With pivoting, p: (..., n), int32, behind them.
     Source   LAPACK geqrf, geqp3, orgqr; Higham (2002), theorem 19.4.  Derivatives: Walter, Lehmann (2010) for m >= n,
-             Roberts, Roberts (2020) for m < n; a "complete" Q of m > n has no derivative: its last columns are free.
+             Roberts, Roberts (2020) for m < n; with pivoting where the order stays. A "complete" Q of m > n has no
+             derivative: its last columns are free.
     """
 
     __props__ = ("mode", "pivoting", "on_error")
@@ -48,7 +62,9 @@ class QR(BatchedOp):
 
     @property
     def routine(self) -> str | None:  # type: ignore[override]
-        return None if self.pivoting or self.mode == "complete" else "geqrf"
+        if self.pivoting:
+            return "geqp3"
+        return "geqrf_complete" if self.mode == "complete" else "geqrf"
 
     @property
     def signature(self) -> str:  # type: ignore[override]
@@ -93,9 +109,13 @@ class QR(BatchedOp):
 
         gQ' = gQ + Y gV^H, M = U gU^H - gQ'^H Q, and herm(M) is the Hermitian matrix with M's lower triangle.
         """
-        if self._is_free(inputs[0]) or self.pivoting:
-            return [grad_not_implemented(self, 0, inputs[0], "pivoting, or the free columns of a complete Q")]
+        if self._is_free(inputs[0]):
+            return [grad_not_implemented(self, 0, inputs[0], "the last columns of a complete Q are free")]
         (a,) = inputs
+        if self.pivoting:
+            ordered, plain = self._ordered(a, outputs[-1]), QR(self.mode, False, self.on_error)
+            (g,) = plain.pullback([ordered], outputs[:-1], grads[:-1])
+            return [Lop(ordered, a, g)]
         q, r = self._factors(a, outputs)
         gq, gr = (None, grads[0]) if self.mode == "r" else grads
         gq, gr = (None if g is None else conjugate(g) for g in (gq, gr))
@@ -116,9 +136,13 @@ class QR(BatchedOp):
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
     ) -> Sequence[Any]:
         """With W = Q^H dX U^-1: dQ = Q (S - W) + dX U^-1, dU = (W - S) U, S the skew matrix with the triangle of W."""
-        if self._is_free(inputs[0]) or self.pivoting:
+        if self._is_free(inputs[0]):
             return super().pushforward(inputs, outputs, tangents)
         (a,), (da,) = inputs, tangents
+        if self.pivoting:
+            order, plain = outputs[-1], QR(self.mode, False, self.on_error)
+            ordered, moved = self._ordered(a, order), self._ordered(da, order)
+            return [*plain.pushforward([ordered], outputs[:-1], [moved]), None]
         q, r = self._factors(a, outputs)
         k = shape_i(r, -2)
         y, dy, u = a[..., k:], da[..., k:], r[..., :k]
@@ -136,6 +160,10 @@ class QR(BatchedOp):
     def _is_free(self, a: TensorVariable) -> bool:
         m, n = a.type.shape[-2:]
         return self.mode == "complete" and (m is None or n is None or m > n)
+
+    def _ordered(self, a: TensorVariable, order: TensorVariable) -> TensorVariable:
+        """a[:, p], which has the same factors without pivoting."""
+        return take_along_axis(a, broadcast_to(expand_dims(order, -2), shape_of(a)), axis=-1)
 
     def _factors(self, a: TensorVariable, outputs: Sequence[TensorVariable]) -> Sequence[TensorVariable]:
         return QR("reduced", False, self.on_error)(a) if self.mode == "r" else outputs

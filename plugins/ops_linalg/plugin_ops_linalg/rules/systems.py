@@ -37,7 +37,7 @@ def system_of_known_kind_is_solved_by_its_kind(graph: FunctionGraph, node: Apply
         if triangle in known:
             return SolveTriangular(triangle == "lower_triangular", "N", False, op.check_finite, op.on_error)(a, b)
     if "positive_definite" in known:
-        return _by_cholesky(op, a, b)
+        return _by_cholesky(graph, op, a, b)
     return None
 
 
@@ -46,12 +46,12 @@ def positive_definite_system_is_solved_by_its_factor(graph: FunctionGraph, node:
     """solve(a, b, assume_a="pos") -> cho_solve(cholesky(a), b): the same LAPACK in two steps, of which the first is
     shared by all systems, determinants and gradients that need it.
     """
-    return _by_cholesky(node.op, *node.inputs) if node.op.assume_a == "pos" else None
+    return _by_cholesky(graph, node.op, *node.inputs) if node.op.assume_a == "pos" else None
 
 
-def _by_cholesky(op: Solve, a: Variable, b: Variable) -> Variable:
-    """By the factor of the triangle that is read; where both may be, by the lower one."""
-    lower = op.lower or op.assume_a == "gen"
+def _by_cholesky(graph: FunctionGraph, op: Solve, a: Variable, b: Variable) -> Variable:
+    """By the factor of the triangle that is read; where both may be, by the lower one, so that systems share it."""
+    lower = op.lower or op.assume_a == "gen" or "symmetric" in kinds(a, graph)
     factor = Cholesky(lower, op.check_finite, op.on_error)(a)
     return CholeskySolve(lower, op.check_finite, op.on_error)(factor, b)
 
