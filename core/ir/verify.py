@@ -274,6 +274,12 @@ def _check_home(
 # --- kernels -------------------------------------------------------------------------------------------------------
 
 
+def _at_most_one(extent: Expr) -> bool:
+    """Whether a loop certainly has no second iteration."""
+    choices = extent.args[1:] if extent.code is Code.SELECT else (extent,)
+    return all(n.is_const and n.payload <= 1 for n in choices)
+
+
 def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
     """Errors: VerifyError.  ``kept`` are the values that somebody needs after the kernel; None: all that it writes."""
     reads, writes = set(kernel.reads), set(kernel.writes)
@@ -411,7 +417,7 @@ class _Statements:
             shared = frame.loop.kind is not LoopKind.ORDER and (
                 frame.loop.kind is not LoopKind.GRID or buffer in self.kept
             )
-            if shared and frame.loop.variable not in moves and frame.loop.extent is not _ONE:
+            if shared and frame.loop.variable not in moves and not _at_most_one(frame.loop.extent):
                 kind, variable = frame.loop.kind.value, frame.loop.variable
                 fail(where, f"every iteration of the {kind} loop over {variable} writes to the same place")
 

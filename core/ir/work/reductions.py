@@ -5,9 +5,12 @@ The order in which elements are combined depends on lengths alone, so every run 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from core.ir.accumulators import Accumulator, combined
 from core.ir.axes import product
-from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum
+from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum, select
 from core.ir.fuse import Item
 from core.ir.items import ordered, root_of
 from core.ir.nodes import Loop, LoopKind, Store
@@ -63,14 +66,33 @@ class _Reduction:
             for item in self.items
         }
 
+    def _where_one(self, parts: Expr, direct: Callable[[], Loop], several: Callable[[], list[Loop]]) -> list[Loop]:
+        """Launches for both cases, of which one has nothing to do: results at once, where each has one part."""
+        one = parts <= 1
+        if one.is_const:
+            return [direct()] if one.payload else several()
+        nothing, loop, pair = const(0), direct(), several()
+        return [
+            replace(loop, extent=select(one, loop.extent, nothing)),
+            *(replace(each, extent=select(one, nothing, each.extent)) for each in pair),
+        ]
+
     # --- a group, or a work-item, has the elements of one result side by side -----------------------------------------
 
     def by_group(self) -> list[Loop]:
         lanes = self.target.lanes
         wanted = const(self.target.units * self.target.waves) // maximum(self.results, 1)
         parts, size = self._parts(self.elements, wanted, max(lanes, self.target.piece), lanes)
+
+        def several() -> list[Loop]:
+            memory = self._memory(_none_of_one(parts))
+            return [self._groups(parts, size, memory), self._finish_by_group(memory, parts)]
+
+        return self._where_one(parts, lambda: self._groups(const(1), self.elements, None), several)
+
+    def _groups(self, parts: Expr, size: Expr, memory: dict[Item, Value] | None) -> Loop:
+        """Each group reduces a part: into ``memory``, or whole results where that is None."""
         launch = Launch(self.work)
-        memory = self._memory(parts)
         group = launch.open("g", parts * self.results)
         part = self._located(launch, group, parts)
         first = launch.nest.let(part * size)
@@ -80,15 +102,27 @@ class _Reduction:
         launch.nest.know(element, first + lane, launch.nest.depth)
         launch.update(accumulators)
         launch.close(LoopKind.LANES, [pair for a in accumulators.values() for pair in a.reductions()])
-        totals = {item: launch.nest.named(_partial(a)) for item, a in accumulators.items()}
+        which = Accumulator.result if memory is None else _partial
+        totals = {item: launch.nest.named(which(a)) for item, a in accumulators.items()}
         launch.open("once", const(1))
-        for item, total in totals.items():
-            launch.nest.emit(Store(memory[item], group, total))
+        self._store_parts(launch, totals, group, memory)
         launch.close(LoopKind.LANES)
-        return [launch.finished(LoopKind.GROUPS), self._finish_by_group(memory, parts)]
+        return launch.finished(LoopKind.GROUPS)
+
+    def _store_parts(
+        self, launch: Launch, totals: dict[Item, Expr], position: Expr, memory: dict[Item, Value] | None
+    ) -> None:
+        if memory is None:
+            self._store_results(launch, totals, position)
+            return
+        for item, total in totals.items():
+            launch.nest.emit(Store(memory[item], position, total))
 
     def _located(self, launch: Launch, position: Expr, parts: Expr) -> Expr:
         """Where a position among (part, result) is: the variables of the result are known, the part is returned."""
+        if parts.is_const and parts.payload == 1:
+            launch.where.update(flattened(self.free, self.free_lengths, position))
+            return const(0)
         if not self.free:
             return position
         part, *rest = flattened([const(0), *self.free], [parts, *self.free_lengths], position).values()
@@ -123,17 +157,30 @@ class _Reduction:
             launch.nest.emit(launch.store(places, item, total))
 
     def by_piece(self) -> list[Loop]:
-        launch = Launch(self.work)
-        split = launch.split(self.bound, self.items)
+        split = Launch(self.work).split(self.bound, self.items)
         along = self.bound_lengths[0] if split else self.elements
         inside = product(self.bound_lengths[1:]) if split else const(1)
         least = ceil_div(const(4 * self.target.piece), maximum(inside, 1))
         parts, size = self._parts(along, ceil_div(const(self.target.units), maximum(self.results, 1)), least)
-        memory = self._memory(parts)
-        first, count = launch.open_piece(
-            parts * self.results, maximum(const(self.target.piece) // maximum(size * inside, 1), 1)
-        )
-        row = launch.nest.let(first + launch.open("row", count))
+
+        def several() -> list[Loop]:
+            memory = self._memory(_none_of_one(parts))
+            return [self._pieces(split, parts, size, memory), self._finish_by_piece(memory, parts)]
+
+        return self._where_one(parts, lambda: self._pieces(split, const(1), along, None), several)
+
+    def _pieces(self, split: int, parts: Expr, size: Expr, memory: dict[Item, Value] | None) -> Loop:
+        """Each work-item reduces some parts: into ``memory``, or whole results where that is None."""
+        launch = Launch(self.work)
+        along = self.bound_lengths[0] if split else self.elements
+        inside = product(self.bound_lengths[1:]) if split else const(1)
+        if memory is None and not self.free:
+            row = launch.open("once", const(1))
+        else:
+            least = maximum(const(self.target.piece) // maximum(size * inside, 1), 1)
+            first, count = launch.open_piece(parts * self.results, least)
+            row = launch.nest.let(first + launch.open("row", count))
+        outside = launch.nest.depth
         part = self._located(launch, row, parts)
         begin = launch.nest.let(part * size)
         accumulators = launch.start(self.items)
@@ -146,12 +193,13 @@ class _Reduction:
             launch.nest.open(launch.flat(self.bound[split:]))
         launch.update(accumulators)
         launch.close(LoopKind.SIMD, [pair for a in accumulators.values() for pair in a.reductions()])
-        while launch.nest.depth > 2:
+        while launch.nest.depth > outside:
             launch.close(LoopKind.ORDER)
-        for item, accumulator in accumulators.items():
-            launch.nest.emit(Store(memory[item], row, _partial(accumulator)))
-        launch.close(LoopKind.GRID)
-        return [launch.finished(LoopKind.ITEMS), self._finish_by_piece(memory, parts)]
+        which = Accumulator.result if memory is None else _partial
+        self._store_parts(launch, {item: which(a) for item, a in accumulators.items()}, row, memory)
+        if launch.nest.depth > 1:
+            launch.close(LoopKind.GRID)
+        return launch.finished(LoopKind.ITEMS)
 
     def _finish_by_piece(self, memory: dict[Item, Value], parts: Expr) -> Loop:
         launch = Launch(self.work)
@@ -173,10 +221,17 @@ class _Reduction:
 
     def by_column(self) -> list[Loop]:
         """Each work-item has one part of one result; neighbours read neighbours."""
-        launch = Launch(self.work)
         wanted = const(self.target.units * self.target.lanes) // maximum(self.results, 1)
         parts, size = self._parts(self.bound_lengths[0], wanted, _ROWS_OF_A_PART)
-        memory = self._memory(parts)
+
+        def several() -> list[Loop]:
+            memory = self._memory(_none_of_one(parts))
+            return [self._columns(parts, size, memory), self._finish_by_group(memory, parts)]
+
+        return self._where_one(parts, lambda: self._columns(const(1), self.bound_lengths[0], None), several)
+
+    def _columns(self, parts: Expr, size: Expr, memory: dict[Item, Value] | None) -> Loop:
+        launch = Launch(self.work)
         position = launch.open("e", parts * self.results)
         part = self._located(launch, position, parts)
         begin = launch.nest.let(part * size)
@@ -188,9 +243,9 @@ class _Reduction:
         launch.update(accumulators)
         while launch.nest.depth > 1:
             launch.close(LoopKind.ORDER)
-        for item, accumulator in accumulators.items():
-            launch.nest.emit(Store(memory[item], position, _partial(accumulator)))
-        return [launch.finished(LoopKind.ITEMS), self._finish_by_group(memory, parts)]
+        which = Accumulator.result if memory is None else _partial
+        self._store_parts(launch, {item: which(a) for item, a in accumulators.items()}, position, memory)
+        return launch.finished(LoopKind.ITEMS)
 
     def by_tile(self) -> list[Loop]:
         """Each work-item adds one part of the rows into a tile of results, which stays in its cache."""
@@ -236,6 +291,11 @@ class _Reduction:
             so_far = make(Code.LOAD, value.dtype, (at,), value)
             new = cast(launch.nest.value(root), value.dtype)
             launch.nest.emit(Store(value, at, combined(item.definition.combine, so_far, new)))
+
+
+def _none_of_one(parts: Expr) -> Expr:
+    """How many parts lie in memory: none where there is one, which is the result."""
+    return select(parts <= 1, const(0), parts)
 
 
 def _partial(accumulator: Accumulator) -> Expr:
