@@ -137,6 +137,8 @@ class _Wide:
 
     def statements(self) -> list[Statement]:
         known = self.loop.extent.payload if self.loop.extent.is_const else BLOCK
+        if known < FEW and self.light:
+            return [replace(self.loop, kind=LoopKind.ORDER, reductions=[])]
         if known < SHORT or assigned(self.loop.body) != {local for _, local in self.loop.reductions}:
             return [self.loop]
         if self.condition is not None:

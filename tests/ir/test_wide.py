@@ -64,6 +64,17 @@ def test_few_elements_of_a_cheap_row_are_taken_one_by_one(compiled, kernels):
     assert not any(isinstance(s, If) for s in statements(kernel.body))
 
 
+def test_a_cheap_row_that_is_known_to_have_few_elements_is_a_plain_loop(compiled, kernels, loops):
+    few = ct.matrix("few", shape=(None, FEW - 1))
+    f = compiled([few], [few.sum(axis=1), few.max(axis=1)])
+    (kernel,) = kernels(f)
+    assert [loop.kind for loop in loops(kernel)] == [LoopKind.GRID, LoopKind.ORDER]
+    values = random((3, FEW - 1))
+    values[1, 2] = np.nan
+    assert_allclose(f(values)[0], values.sum(axis=1))
+    assert_array_equal(f(values)[1], values.max(axis=1))
+
+
 def test_a_length_that_is_known_to_be_short_is_left_alone(compiled, kernels, loops):
     short = ct.matrix("short", shape=(None, 100))
     (kernel,) = kernels(compiled([short], short.sum(axis=1)))
