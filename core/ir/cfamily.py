@@ -462,5 +462,6 @@ def _arrays(kernel: Kernel, dialect: Dialect, names: Names) -> list[str]:
             for value, size in kernel.arrays.items()
         ]
     found = dict.fromkeys(dtype for _, dtype in lane_reductions(kernel.body))
-    size, local = dialect.work.largest_group, dialect.work.local
-    return [f"    {local}{dialect.types[dtype]} {group_memory(dtype)}[{size}];" for dtype in found]
+    shared = [(dtype, group_memory(dtype), dialect.work.largest_group) for dtype in found]
+    shared += [(value.dtype, names.of(value, str(value)), size) for value, size in kernel.arrays.items()]
+    return [f"    {dialect.work.local}{dialect.types[dtype]} {name}[{size}];" for dtype, name, size in shared]

@@ -19,7 +19,8 @@ def launches(kernel: Kernel) -> list[Kernel]:
         loaded = [e.payload for e in walk(expressions([loop])) if e.code is Code.LOAD]
         wanted = [*(value for value in loaded if value not in writes), *kernel.unless]
         reads = _in_order([*kernel.reads, *kernel.writes], wanted)
-        found.append(Kernel(name, reads, writes, [loop], kernel.comment, kernel.unless))
+        arrays = {value: size for value, size in kernel.arrays.items() if value in loaded}
+        found.append(Kernel(name, reads, writes, [loop], kernel.comment, kernel.unless, arrays=arrays))
     return found
 
 

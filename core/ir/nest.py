@@ -8,7 +8,7 @@ from typing import Any
 
 from core.ir.axes import ravel
 from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, walk
-from core.ir.nodes import Let, Local, Loop, LoopKind, Statement
+from core.ir.nodes import If, Let, Local, Loop, LoopKind, Statement
 from core.ir.program import Value
 from core.ir.rebuild import remake, unconditional
 from core.ir.wishes import wish
@@ -56,14 +56,16 @@ class Nest:
         self._scopes.append(_Scope(variable))
         self._levels[variable] = self.depth
 
-    def close(self, kind: LoopKind, reductions: Sequence[tuple[Combine, Local]] = ()) -> None:
-        """Close the innermost loop; what was known in it is forgotten."""
+    def close(
+        self, kind: LoopKind, reductions: Sequence[tuple[Combine, Local]] = (), condition: Expr | None = None
+    ) -> None:
+        """Close the innermost loop; what was known in it is forgotten.  ``condition``: when its body runs."""
         scope = self._scopes.pop()
         self._done = {e: entry for e, entry in self._done.items() if entry[1] <= self.depth}
         assert scope.variable is not None
-        loop = Loop(
-            scope.variable, self.extents[scope.variable], [*scope.body, *scope.after], kind, False, list(reductions)
-        )
+        body = [*scope.body, *scope.after]
+        body = body if condition is None else [If(condition, body)]
+        loop = Loop(scope.variable, self.extents[scope.variable], body, kind, False, list(reductions))
         outside = self._scopes[-1]
         outside.body += [loop, *outside.after]
         outside.after = []

@@ -158,7 +158,7 @@ class Kernel:
     unless   0-d bools among what it reads: where one is true, the kernel does nothing.  A device asks them, which
              learns of a bad index only when all is done
     scratch  those of ``writes`` that hold nothing from one iteration of the outermost loop to the next
-    arrays   such scratch that lies in the kernel itself, and how many elements each has
+    arrays   such scratch that lies in the kernel itself, and how many elements each has; on a device, a group shares it
     split    how threads share the loop, where they may;  takes  locals that come from outside, as arguments
     shared   values of which two may lie in the same memory: see donation.py
     """

@@ -417,6 +417,8 @@ class _Statements:
             shared = frame.loop.kind is not LoopKind.ORDER and (
                 frame.loop.kind is not LoopKind.GRID or buffer in self.kept
             )
+            if frame.loop.kind is LoopKind.GROUPS and buffer in self.scratch:  # each group has its own
+                continue
             if shared and frame.loop.variable not in moves and not _at_most_one(frame.loop.extent):
                 kind, variable = frame.loop.kind.value, frame.loop.variable
                 fail(where, f"every iteration of the {kind} loop over {variable} writes to the same place")

@@ -28,8 +28,16 @@ def verify_work(kernel: Kernel) -> None:
                 _fail(where, f"the loop over {inner.variable} must be outermost")
         if statement.kind is LoopKind.GROUPS:
             _Group(where, statement).body(statement.body)
+            _ends(where, statement, kernel)
         elif any(isinstance(s, Barrier) or _is_lanes(s) for s in statements(statement.body)):
             _fail(where, f"there is no group in the loop over {statement.variable}, so no barrier and no lanes")
+
+
+def _ends(where: str, loop: Loop, kernel: Kernel) -> None:
+    """A group takes one turn after the other: what it shares is read by all lanes before one writes the next."""
+    shared = [s.buffer for s in statements(loop.body) if isinstance(s, Store) and s.buffer in kernel.arrays]
+    if shared and not isinstance(loop.body[-1], Barrier):
+        _fail(f"{where}, the groups of {loop.variable}", f"lanes share {shared[0]}, so they must meet in the end")
 
 
 class _Group:

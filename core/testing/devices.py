@@ -6,6 +6,7 @@ Commands run when the queue is waited for, not before, so that whoever forgets t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import RLock
 from typing import Any
 
@@ -106,7 +107,7 @@ class NumpyLauncher:
             for value, block in zip(self._values, blocks, strict=True)
         }
         if not any(arrays[value][0] for value in self._kernel.unless):
-            run_kernel(Kernel(self._kernel.name, self._kernel.reads, self._kernel.writes, self._body), arrays)
+            run_kernel(replace(self._kernel, body=self._body), arrays)
 
 
 def _bytes(block: Block, count: int) -> np.ndarray:

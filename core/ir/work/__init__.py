@@ -3,6 +3,7 @@
 group.py       which launches a group of items becomes
 launch.py      writing one launch; elementwise work
 rows.py        rows, each run by a group: softmax, layer norm
+tiles.py       elementwise work that reads across the rows of an operand: x + x.T
 reductions.py  reductions over what is spread out: parts, then the parts together
 order.py       scatters, and loops that an op writes itself
 place.py       where elements lie once loops are flattened

@@ -16,6 +16,7 @@ from core.ir.program import Reduction
 from core.ir.work.launch import Work, map_loop
 from core.ir.work.reductions import reduction_loops
 from core.ir.work.rows import Rows
+from core.ir.work.tiles import tile_loop
 
 
 class WorkScheduler:
@@ -34,7 +35,7 @@ class WorkScheduler:
         written = [item.value for item in self.group.items if self._in_memory(item, shared, rest)]
         loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
         read = [value for value in loads if value not in self.group.values]
-        return Kernel(name, read, [*written, *self.work.scratch], body, comment)
+        return Kernel(name, read, [*written, *self.work.scratch], body, comment, arrays=dict(self.work.arrays))
 
     def _parts(self) -> tuple[list[Item], frozenset[Expr], list[list[Item]]]:
         """Items that one launch can make, the loops that they share, and reductions that need launches of their own."""
@@ -61,6 +62,8 @@ class WorkScheduler:
 
     def _rest(self, items: list[Item], shared: list[Expr]) -> Loop:
         if all(item.free == frozenset(shared) and not item.bound for item in items):
-            return map_loop(self.work, sorted(items, key=lambda item: item.level), shared)
+            items = sorted(items, key=lambda item: item.level)
+            tiled = tile_loop(self.work, items, shared) if self.target.has_groups else None
+            return map_loop(self.work, items, shared) if tiled is None else tiled
         stored = {item for item in items if self._in_memory(item, frozenset(shared), items)}
         return Rows(self.work, items, shared, stored).loop()

@@ -27,12 +27,14 @@ from core.ir.work.place import OneAxis, Places, flattened, unravels
 class Work:
     """What all schedules for devices need: the target, the lengths of loops and values, and who is read from memory.
 
-    ``kept`` are the values that something outside their group reads.
+    ``kept`` are the values that something outside their group reads.  ``scratch`` is memory that only the kernel uses,
+    ``arrays`` memory that the lanes of a group share, with its elements.
     """
 
     def __init__(self, target: Target, extents: Mapping[Expr, Expr], shapes: dict[Value, Any], kept: set[Value]):
         self.target, self.extents, self.shapes, self.kept = target, extents, shapes, kept
         self.scratch: list[Value] = []
+        self.arrays: dict[Value, int] = {}
 
     def new_value(self, name: str, dtype: str, shape: Sequence[Expr]) -> Value:
         """Memory that only this kernel uses."""

@@ -118,7 +118,10 @@ def renamed(body: Sequence[Statement], where: Mapping[Expr, Expr]) -> list[State
             return Store(statement.buffer, new(statement.offset), new(statement.value))
         if isinstance(statement, If):
             return If(new(statement.condition), [*map(one, statement.body)], [*map(one, statement.orelse)])
-        assert isinstance(statement, Loop)
+        if isinstance(statement, Atomic):
+            return replace(statement, offset=new(statement.offset), value=new(statement.value))
+        if not isinstance(statement, Loop):
+            return statement
         inside = [*map(one, statement.body)]
         return replace(statement, start=new(statement.start), extent=new(statement.extent), body=inside)
 
