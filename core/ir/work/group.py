@@ -27,7 +27,11 @@ class WorkScheduler:
 
     def kernel(self, name: str, comment: str) -> Kernel:
         body: list[Statement] = []
-        rest, shared, reductions = self._parts()
+        if self._reads_across_rows():
+            rest, shared, reductions = [], frozenset(), []
+            body += self._one_by_one()
+        else:
+            rest, shared, reductions = self._parts()
         if rest:
             body.append(self._rest(rest, ordered(shared, rest)))
         for items in reductions:
@@ -36,6 +40,29 @@ class WorkScheduler:
         loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
         read = [value for value in loads if value not in self.group.values]
         return Kernel(name, read, [*written, *self.work.scratch], body, comment, arrays=dict(self.work.arrays))
+
+    def _reads_across_rows(self) -> bool:
+        """Whether what the lanes of a group would share lies a row apart, and what lies side by side is spread out.
+
+        A sum over the first axis of a matrix, and what becomes of it, is such a group: no launch of rows serves it.
+        """
+        items, outer = self.group.items, self.group.outer
+        if not self.target.has_groups or not outer or any(item.bound & outer for item in items):
+            return False
+        reductions = [item for item in items if item.bound]
+        return bool(reductions) and all(ordered(item.free | item.bound, [item])[-1] in outer for item in reductions)
+
+    def _one_by_one(self) -> list[Statement]:
+        """Launches for items of one level over the same loops, each of which stores what it makes."""
+        self.work.kept.update(item.value for item in self.group.items)
+        found: dict[tuple[int, frozenset[Expr], frozenset[Expr]], list[Item]] = {}
+        for item in self.group.items:
+            found.setdefault((item.level, item.free, item.bound), []).append(item)
+        body: list[Statement] = []
+        for level, free, bound in sorted(found, key=lambda key: (key[0], len(key[1]) + len(key[2]))):
+            items = found[level, free, bound]
+            body += reduction_loops(self.work, items) if bound else [self._rest(items, ordered(free, items))]
+        return body
 
     def _parts(self) -> tuple[list[Item], frozenset[Expr], list[list[Item]]]:
         """Items that one launch can make, the loops that they share, and reductions that need launches of their own."""
