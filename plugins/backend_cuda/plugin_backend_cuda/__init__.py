@@ -16,7 +16,8 @@ def backends() -> list[Backend]:
 @hookimpl
 def libraries() -> list[Library]:
     place = "plugin_backend_cuda"
-    solved = ("potrf", "potrf_gradient", "potrs", "trtrs", "gesv", "getri", "determinant", "syevd", "gesdd", "geqrf")
+    lu = ("gesv", "getri", "getrf", "getrs", "lu_inverse", "determinant")
+    solved = ("potrf", "potrf_gradient", "potri", "potrs", "trtrs", *lu, "syevd", "gesdd", "geqrf")
     return [
         Library("cublas", "cuda", ("gemm", "gemm_add"), ref=f"{place}.cublas:routines", probe=f"{place}.cublas:probe"),
         Library("cusolver", "cuda", solved, ref=f"{place}.decompositions:ROUTINES", probe=f"{place}.cusolver:probe"),

@@ -116,8 +116,8 @@ class Cusolver:
     def potrf_room(self, dtype: str, upper: bool, n: int, leading: int) -> int:
         return self._room("potrf", dtype, int(upper), n, 0, leading)
 
-    def getrf_room(self, dtype: str, n: int, leading: int) -> int:
-        return self._room("getrf", dtype, n, n, 0, leading)
+    def getrf_room(self, dtype: str, m: int, n: int) -> int:
+        return self._room("getrf", dtype, m, n, 0, m)
 
     def qr_room(self, dtype: str, m: int, n: int) -> int:
         """For ``geqrf`` of (m, n), and for ``orgqr`` of as many columns as there are."""
@@ -140,9 +140,9 @@ class Cusolver:
         """Those of ``count`` matrices, whose addresses lie at ``places``."""
         self._queue("potrfBatched", dtype, int(upper), n, places, leading, info, count)
 
-    def getrf(self, dtype: str, n: int, a: int, leading: int, work: int, pivots: int, info: int) -> None:
-        """LU with rows exchanged, in place; ``pivots`` are n ints, from 1."""
-        self._queue("getrf", dtype, n, n, a, leading, work, pivots, info)
+    def getrf(self, dtype: str, m: int, n: int, a: int, work: int, pivots: int, info: int) -> None:
+        """LU of (m, n) with rows exchanged, in place; ``pivots`` are min(m, n) ints, from 1."""
+        self._queue("getrf", dtype, m, n, a, m, work, pivots, info)
 
     def getrs(
         self, dtype: str, transposed: bool, n: int, k: int, a: int, leading: int, pivots: int, b: int, info: int

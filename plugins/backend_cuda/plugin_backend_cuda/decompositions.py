@@ -157,8 +157,8 @@ class _Lu:
         if self.together:
             job.device.products.getrf_stack(job.dtype, n, self.copied.places, n, pivots, job.at["said"], job.count)
         for k in range(0 if self.together else job.count):
-            where = (self.copied.address(k), n, job.at["work"], pivots + 4 * n * k, job.said(k))
-            job.device.solver.getrf(job.dtype, n, *where)
+            where = (self.copied.address(k), job.at["work"], pivots + 4 * n * k, job.said(k))
+            job.device.solver.getrf(job.dtype, n, n, *where)
         job.note()
 
     def solve(self, x: Matrices, transposed: bool) -> None:
@@ -208,6 +208,80 @@ def determinant(job: Job, scratch: Scratch) -> Block | None:
     logabs = job.result(1) if len(job.results) > 1 else 0
     job.run("determinant", job.count, lu.copied.places, job.at["pivots"], job.count, n, job.result(0), logabs)
     return None
+
+
+# --- from LU factors --------------------------------------------------------------------------------------------------
+
+
+def getrf(job: Job, scratch: Scratch) -> Block | None:
+    """Both factors in one matrix, row by row, and the exchanges, from 0; a singular matrix has them too."""
+    m, n = job.operands[0].shape[-2:]
+    k = min(m, n)
+    a, copied, out = job.given(job.operands[0]), job.own("matrix", m, n, by_columns=True), job.given(job.results[0])
+    room = job.device.solver.getrf_room(job.dtype, m, n) if k else 0
+    job.room("work", room * job.itemsize)
+    job.room("pivots", 4 * k * job.count)
+    job.begin(scratch)
+    job.copy(a, copied, operand=_checked(job, 0))
+    for place in range(job.count if k else 0):
+        where = (copied.address(place), job.at["work"], job.at["pivots"] + 4 * k * place, job.said(place))
+        job.device.solver.getrf(job.dtype, m, n, *where)
+    job.copy(copied, out)
+    exchanges = job.results[1].block.pointer + 4 * job.results[1].offset
+    job.run("from_zero", job.count * k, job.at["pivots"], exchanges, job.count * k)
+    return job.numbers()
+
+
+def _with_factors(job: Job, lu: Matrices, pivots: Matrices, x: Matrices, transposed: bool) -> None:
+    """x, which holds b: exchanges and two triangular systems."""
+    n, k = x.shape
+    job.run("singular", job.count, lu.places, lu.rows + lu.columns, job.count, n, job.at["numbers"])
+    exchange = (x.places, pivots.places, pivots.columns, job.count, n, k)
+    if not transposed:
+        job.run("exchange", job.count * k, *exchange, 0)
+    for lower in (not transposed, transposed):
+        _triangular(job, lu, x, lower, transposed, unit=lower)
+    if transposed:
+        job.run("exchange", job.count * k, *exchange, 1)
+
+
+def getrs(job: Job, scratch: Scratch) -> Block | None:
+    """A system with LU factors."""
+    _square(job)
+    lu, pivots, x = job.given(job.operands[0]), job.given(job.operands[1], ndim=1), job.given(job.results[0])
+    b = x if job.attributes["in_place"] else job.given(job.operands[2])
+    job.begin(scratch)
+    if _checked(job, 0) >= 0:
+        job.copy(lu, None, operand=0)
+    if b is not x or _checked(job, 2) >= 0:
+        job.copy(b, x, operand=_checked(job, 2))
+    _with_factors(job, lu, pivots, x, bool(job.attributes["transposed"]))
+    return job.numbers()
+
+
+def lu_inverse(job: Job, scratch: Scratch) -> Block | None:
+    """The inverse from LU factors: the system whose right-hand side is the identity."""
+    n, lu, pivots = _square(job), job.given(job.operands[0]), job.given(job.operands[1], ndim=1)
+    x = job.given(job.results[0])
+    job.begin(scratch)
+    job.run("identity", job.count * n * n, x.places, job.count, n)
+    _with_factors(job, lu, pivots, x, transposed=False)
+    return job.numbers()
+
+
+def potri(job: Job, scratch: Scratch) -> Block | None:
+    """The inverse from a Cholesky factor, in its place; a triangle of it where it is not ``whole``."""
+    n, out, lower = _square(job), job.given(job.results[0]), bool(job.attributes["lower"])
+    factor = job.own("factor", n, n)
+    job.begin(scratch)
+    job.copy(out, factor)
+    job.run("singular", job.count, factor.places, n + 1, job.count, n, job.at["numbers"])
+    job.run("identity", job.count * n * n, out.places, job.count, n)
+    _triangular(job, factor, out, lower, not lower, False)
+    _triangular(job, factor, out, lower, lower, False)
+    if not job.attributes["whole"]:
+        job.clear(out, lower)
+    return job.numbers()
 
 
 # --- eigenvalues, singular values, QR -------------------------------------------------------------------------------
@@ -317,5 +391,8 @@ def _routine(write: Callable[[Job, Scratch], Block | None]) -> Routine:
 
 ROUTINES = {
     write.__name__: _routine(write)
-    for write in (potrf, potrf_gradient, potrs, trtrs, gesv, getri, determinant, syevd, gesdd, geqrf)
+    for write in (
+        *(potrf, potrf_gradient, potri, potrs, trtrs, gesv, getri, getrf, getrs, lu_inverse, determinant),
+        *(syevd, gesdd, geqrf),
+    )
 }

@@ -83,6 +83,29 @@ extern "C" __global__ void __launch_bounds__(256) core_REAL_determinant(const RE
     }
 }
 
+/* The exchanges of rows, counted from 0, in their order or in the other; rows follow each other. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_exchange(REAL *const *x, const int32_t *const *pivots,
+    int64_t step, int64_t count, int64_t n, int64_t columns, int64_t back)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * columns; e += gridDim.x * (int64_t)blockDim.x) {
+        REAL *column = x[e / columns] + e % columns;
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t i = back ? n - 1 - k : k, other = pivots[e / columns][i * step];
+            if (other == i || other < 0 || other >= n) continue;
+            const REAL kept = column[i * columns];
+            column[i * columns] = column[other * columns];
+            column[other * columns] = kept;
+        }
+    }
+}
+
+/* Row exchanges, counted from 0 instead of 1. */
+extern "C" __global__ void __launch_bounds__(256) core_REAL_from_zero(const int32_t *from, int32_t *to, int64_t count)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count; e += gridDim.x * (int64_t)blockDim.x)
+        to[e] = from[e] - 1;
+}
+
 /* The lower triangle with half the diagonal, 0 above. */
 extern "C" __global__ void __launch_bounds__(256) core_REAL_halve(REAL *a, int64_t count, int64_t n)
 {

@@ -23,7 +23,8 @@ _BOUNDARY = 256
 _WORDS = {"float32": {"REAL": "float", "LOG": "logf"}, "float64": {"REAL": "double", "LOG": "log"}}
 _SIGNATURES = {  # the arguments of each kernel, as libcuda.Packed names them
     "gather": "PqqPqqqqqPq", "clear": "Pqqqq", "identity": "Pqq", "fail": "PqqP", "singular": "PqqqP",
-    "determinant": "PPqqPP", "halve": "Pqq", "symmetric": "PPqq", "note": "PPq", "scaled": "PPq",
+    "determinant": "PPqqPP", "exchange": "PPqqqqq", "from_zero": "PPq", "halve": "Pqq", "symmetric": "PPqq",
+    "note": "PPq", "scaled": "PPq",
 }  # fmt: skip
 _A_WARP_EACH = ("singular", "determinant")
 
@@ -122,23 +123,21 @@ class Job:
         self._stacks.append(made)
         return made
 
-    def given(self, array: Strided) -> Matrices:
-        """The matrices of an operand or result, as they lie."""
-        lead = self.lead_of(array)
+    def given(self, array: Strided, ndim: int = 2) -> Matrices:
+        """The matrices of an operand or result, as they lie; with ``ndim`` 1 vectors, as rows."""
+        size = dtypes.size_bytes(array.dtype)
+        pairs = list(zip(array.shape[:-ndim], array.strides[:-ndim], strict=True))
+        pairs = [(n, 0) for n in self.lead[: len(self.lead) - len(pairs)]] + pairs  # stride 0: it has fewer axes
         offsets = np.zeros(self.lead, "int64")
-        for axis, (n, stride) in enumerate(lead):
-            along = np.arange(n, dtype="int64") * (stride * self.itemsize)
+        for axis, (n, stride) in enumerate(pairs):
+            along = np.arange(n, dtype="int64") * (stride * size)
             offsets += along.reshape(-1, *(1,) * (len(self.lead) - axis - 1))
-        (m, n), (rows, columns) = array.shape[-2:], array.strides[-2:]
-        first = array.block.pointer + array.offset * self.itemsize
+        m, n = (1, *array.shape[-ndim:])[-2:]
+        rows, columns = (n, *array.strides[-ndim:])[-2:]
+        first = array.block.pointer + array.offset * size
         made = Matrices((m, n), rows, columns, offsets.reshape(-1), first)
         self._stacks.append(made)
         return made
-
-    def lead_of(self, array: Strided) -> list[tuple[int, int]]:
-        """Length and stride of each stacked axis; 0 where an operand has fewer of them."""
-        pairs = list(zip(array.shape[:-2], array.strides[:-2], strict=True))
-        return [(n, 0) for n in self.lead[: len(self.lead) - len(pairs)]] + pairs
 
     def begin(self, scratch: Scratch) -> None:
         """Get the memory; addresses are known from here on, and nothing has failed so far."""

@@ -53,7 +53,7 @@ def library(monkeypatch):
 CALLS = {
     "potrf": (("float64", True, 5, A, 6, WORK, 77, INFO), [1, 5, A, 6, WORK, 77, INFO]),
     "potrf_stack": (("float64", False, 5, A, 6, INFO, 3), [0, 5, A, 6, INFO, 3]),
-    "getrf": (("float64", 5, A, 6, WORK, PIVOTS, INFO), [5, 5, A, 6, WORK, PIVOTS, INFO]),
+    "getrf": (("float64", 6, 5, A, WORK, PIVOTS, INFO), [6, 5, A, 6, WORK, PIVOTS, INFO]),
     "getrs": (("float64", True, 5, 2, A, 6, PIVOTS, X, INFO), [1, 5, 2, A, 6, PIVOTS, X, 5, INFO]),
     "geqrf": (("float64", 5, 3, A, W, WORK, 77, INFO), [5, 3, A, 5, W, WORK, 77, INFO]),
     "orgqr": (("float64", 5, 3, A, W, WORK, 77, INFO), [5, 3, 3, A, 5, W, WORK, 77, INFO]),

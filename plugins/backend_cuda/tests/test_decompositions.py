@@ -20,6 +20,8 @@ from plugin_backend_cuda.shim.solver import HostSolver
 linalg = pytest.importorskip("plugin_ops_linalg")
 failures = pytest.importorskip("plugin_ops_linalg.failures")
 
+CholeskyInverse = pytest.importorskip("plugin_ops_linalg.families.cholesky").CholeskyInverse
+
 CALLS = HostDriver()
 DRIVER = Driver(
     lambda: CALLS,
@@ -159,6 +161,33 @@ def test_q_and_r_give_the_matrix_back(shape):
         np.swapaxes(q, -1, -2) @ q, np.eye(q.shape[-1]) + np.zeros((*shape[:-2], 1, 1)), atol=1e-10
     )
     np.testing.assert_array_equal(r, np.triu(r))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (2, 4, 4), (1, 1), (0, 3)], ids=str)
+def test_lu_factors_and_their_exchanges_are_those_of_the_interpreter(shape):
+    assert_same(both(lambda a: list(linalg.lu_factor(a)), matrices(*shape)), 1e-10)
+
+
+@pytest.mark.parametrize("trans", [0, 1])
+@pytest.mark.parametrize("leads", [((), ()), ((3,), (3,)), ((2, 1), (3,))], ids=str)
+def test_lu_factors_serve_systems(leads, trans):
+    def solved(a, b):
+        return linalg.lu_solve(linalg.lu_factor(a), b, trans=trans)
+
+    assert_same(both(solved, matrices(*leads[0], 5, 5), matrices(*leads[1], 5, 2, seed=1)), 1e-8)
+
+
+def test_one_factorisation_serves_an_inverse_and_a_determinant():
+    a = matrices(3, 4, 4) + 2 * np.eye(4)
+    assert_same(both(lambda x: [linalg.inv(x), linalg.det(x), linalg.solve(x, x.sum(axis=-1, keepdims=True))], a), 1e-8)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_inverses_from_cholesky_factors(lower, whole):
+    factor = linalg.cholesky
+    both_ways = both(lambda a: CholeskyInverse(lower, whole)(factor(a, lower=lower)), positive(2, 4, 4))
+    assert_same(both_ways, 1e-8)
 
 
 def test_large_matrices_are_factored_one_by_one():

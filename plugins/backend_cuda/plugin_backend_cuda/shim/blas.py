@@ -54,7 +54,7 @@ class HostBlas:
     def getrf_stack(self, dtype: str, n: int, places: int, leading: int, pivots: int, info: int, count: int) -> None:
         def run() -> None:
             for k, a in enumerate(_addresses(places, count)):
-                at(info, "int32", count)[k] = getrf(dtype, n, a, leading, pivots + 4 * n * k)
+                at(info, "int32", count)[k] = getrf(dtype, n, n, a, leading, pivots + 4 * n * k)
 
         self._do(self._stream, run)
 

@@ -29,10 +29,10 @@ def matrix(dtype: str, place: int, offset: int, rows: int, columns: int, leading
     return np.lib.stride_tricks.as_strided(flat, (rows, columns), (size, leading * size))
 
 
-def getrf(dtype: str, n: int, a: int, leading: int, pivots: int) -> int:
-    given = matrix(dtype, a, 0, n, n, leading)
+def getrf(dtype: str, m: int, n: int, a: int, leading: int, pivots: int) -> int:
+    given = matrix(dtype, a, 0, m, n, leading)
     given[...], found, number = lapack("getrf", dtype)(given.copy("F"))
-    at(pivots, "int32", n)[...] = found + 1
+    at(pivots, "int32", min(m, n))[...] = found + 1
     return number
 
 

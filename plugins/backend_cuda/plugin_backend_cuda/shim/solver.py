@@ -21,7 +21,7 @@ class HostSolver:
     def potrf_room(self, dtype: str, upper: bool, n: int, leading: int) -> int:
         return ROOM
 
-    def getrf_room(self, dtype: str, n: int, leading: int) -> int:
+    def getrf_room(self, dtype: str, m: int, n: int) -> int:
         return ROOM
 
     def qr_room(self, dtype: str, m: int, n: int) -> int:
@@ -52,8 +52,8 @@ class HostSolver:
 
         self._do(self._stream, run)
 
-    def getrf(self, dtype: str, n: int, a: int, leading: int, work: int, pivots: int, info: int) -> None:
-        self._queue(lambda: getrf(dtype, n, a, leading, pivots), dtype, work, info)
+    def getrf(self, dtype: str, m: int, n: int, a: int, work: int, pivots: int, info: int) -> None:
+        self._queue(lambda: getrf(dtype, m, n, a, m, pivots), dtype, work, info)
 
     def getrs(
         self, dtype: str, transposed: bool, n: int, k: int, a: int, leading: int, pivots: int, b: int, info: int
