@@ -14,16 +14,25 @@ class Accumulator:
     """The registers of one reduction: start, update, result.
 
     float32 sums and products run in float64, where ``wide`` says so.  A maximum keeps NaN by a flag beside it, so that
-    its loop vectorises; one that is ``blind`` passes over NaN (nan.py).
+    its loop vectorises; in dtypes of ``keeps_nan`` it does so by itself, and one that is ``blind`` passes over NaN
+    (nan.py).
     """
 
-    def __init__(self, value: Value, definition: Reduction, number: int, wide: bool = True, blind: bool = False):
+    def __init__(
+        self,
+        value: Value,
+        definition: Reduction,
+        number: int,
+        wide: bool = True,
+        blind: bool = False,
+        keeps_nan: frozenset[str] = frozenset(),
+    ):
         self.combine, self.dtype = definition.combine, value.dtype
         wide = wide and self.combine in (Combine.ADD, Combine.MUL) and self.dtype == "float32"
         main = "float64" if wide else self.dtype
         self.total = Local(f"{self.combine.value}{number}", main)
         self.flag: Local | None = None
-        self._chooses = self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS
+        self._chooses = self.combine in (Combine.MAX, Combine.MIN) and main in dtypes.FLOATS and main not in keeps_nan
         if self._chooses and not blind:
             self.flag = Local(f"nan{number}", "int64" if main == "float64" else "int32")
 

@@ -26,6 +26,8 @@ class WorkItems:
     shuffle         ``{x}`` of the lane whose number differs in the bits ``{d}``, within ``warp`` lanes; "" if there
                     is none.  Then a group has 1 lane, or a multiple of ``warp``.
     atomics         (combine, dtype) -> a function of a pointer and a value; what is missing is done in order
+    keeps_nan       float dtypes whose maximum and minimum keep NaN by the functions core_max_DTYPE and core_min_DTYPE of
+                    ``helpers``, in one instruction
     helpers         functions that these spellings use, by name; a text may only use helpers that stand before it
     """
 
@@ -45,6 +47,7 @@ class WorkItems:
     pointer: str = ""
     function: str | None = None
     atomics: Mapping[tuple[Combine, str], str] = field(default_factory=dict)
+    keeps_nan: frozenset[str] = frozenset()
     helpers: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, kind: LoopKind, index: str, i: str, n: str) -> str:
@@ -96,6 +99,8 @@ def group_text(combine: Combine, dtype: str, ctype: str, function: str, work: Wo
     name = group_function(combine, dtype)
 
     def taken(a: str, b: str) -> str:
+        if combine in (Combine.MAX, Combine.MIN) and dtype in work.keeps_nan:
+            return f"core_{combine.value}_{dtype}({a}, {b})"
         return f"({ctype})({COMBINED[combine].format(a=a, b=b)})"
 
     head = f"{function} {ctype} {name}({ctype} value, {work.local_pointer}{ctype} *memory)\n{{".lstrip()

@@ -21,6 +21,7 @@ class Target:
     has_float64 whether sums of float32 may be taken in float64
     threads     whether chunks of a loop may run at once on the host (core/ir/parallel.py)
     layouts     whether a program may be made for arguments that do not lie row by row (core/ir/layouts.py)
+    keeps_nan   float dtypes whose larger and smaller numbers keep NaN in one instruction, so that maxima need no flag
     atomics     dtypes in which a scatter adds atomically, in any order; the others add in the order of the program
     """
 
@@ -32,6 +33,7 @@ class Target:
     has_float64: bool = True
     threads: bool = False
     layouts: bool = False
+    keeps_nan: frozenset[str] = frozenset()
     atomics: frozenset[str] = frozenset()
 
     @property

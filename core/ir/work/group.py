@@ -27,11 +27,11 @@ class WorkScheduler:
 
     def kernel(self, name: str, comment: str) -> Kernel:
         body: list[Statement] = []
-        if self._reads_across_rows():
-            rest, shared, reductions = [], frozenset(), []
+        nothing: tuple[list[Item], frozenset[Expr], list[list[Item]]] = ([], frozenset(), [])
+        apart = self._reads_across_rows()
+        if apart:
             body += self._one_by_one()
-        else:
-            rest, shared, reductions = self._parts()
+        rest, shared, reductions = nothing if apart else self._parts()
         if rest:
             body.append(self._rest(rest, ordered(shared, rest)))
         for items in reductions:

@@ -36,7 +36,25 @@ def _atomic(name: str, dtype: str) -> str:
     )
 
 
-_HELPERS = {f"core_atomicAdd_{dtype}": _atomic("atomicAdd", dtype) for dtype in ("int64", "uint64")}
+def _extreme(name: str, sign: str) -> str:
+    """The larger or smaller of two, or NaN: one instruction from sm_80 on."""
+    return f"""static __device__ __forceinline__ float core_{name}_float32(float a, float b)
+{{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    float out;
+    asm("{name}.NaN.f32 %0, %1, %2;" : "=f"(out) : "f"(a), "f"(b));
+    return out;
+#else
+    return a != a || a {sign} b ? a : b;
+#endif
+}}"""
+
+
+_HELPERS = {
+    **{f"core_atomicAdd_{dtype}": _atomic("atomicAdd", dtype) for dtype in ("int64", "uint64")},
+    "core_max_float32": _extreme("max", ">"),
+    "core_min_float32": _extreme("min", "<"),
+}
 
 CUDA = Dialect(
     "cuda",
@@ -66,6 +84,7 @@ CUDA = Dialect(
             **{(Combine.ADD, dtype): "atomicAdd" for dtype in ("float32", "float64", "int32", "uint32")},
             **{(Combine.ADD, dtype): f"core_atomicAdd_{dtype}" for dtype in ("int64", "uint64")},
         },
+        keeps_nan=frozenset({"float32"}),
         helpers=_HELPERS,
     ),
 )
