@@ -26,7 +26,7 @@ class WorkItems:
     shuffle         ``{x}`` of the lane whose number differs in the bits ``{d}``, within ``warp`` lanes; "" if there
                     is none.  Then a group has 1 lane, or a multiple of ``warp``.
     atomics         (combine, dtype) -> a function of a pointer and a value; what is missing is done in order
-    keeps_nan       float dtypes whose maximum and minimum keep NaN by the functions core_max_DTYPE and core_min_DTYPE of
+    keeps_nan       float dtypes whose maximum and minimum keep NaN by functions core_max_DTYPE, core_min_DTYPE of
                     ``helpers``, in one instruction
     helpers         functions that these spellings use, by name; a text may only use helpers that stand before it
     """

@@ -149,7 +149,9 @@ class Launch:
         for item in items:
             self._accumulators += 1
             wide = self.target.has_float64
-            made[item] = Accumulator(item.value, item.definition, self._accumulators, wide, self.target.keeps_nan)
+            made[item] = Accumulator(
+                item.value, item.definition, self._accumulators, wide, keeps_nan=self.target.keeps_nan
+            )
             for local, init in made[item].start():
                 self.nest.declare(local, init)
         return made
