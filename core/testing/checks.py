@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
+from core.compile.function import function
 from core.errors import CoreError, GraphError, ShapeError
 from core.graph import Apply, Variable, toposort
 from core.ir.expr import Expr, length, load
@@ -77,6 +78,17 @@ def check_lowering(op: Callable[..., Any], *arrays: Any, rtol: float = 1e-7, ato
             except CoreError as error:
                 raise GraphError(f"lower of {node.op} fails for output {position}: {error}", blame=node) from error
             _check_equal(node, position, got, value, rtol, atol)
+
+
+def check_c_code(op: Callable[..., Any], *arrays: Any) -> None:
+    """The C of each node against its ``perform``, and what both do to memory against ``view_map`` and ``destroy_map``.
+
+    Errors: ContractError naming the op and what differs.
+    """
+    values = [np.asarray(array) for array in arrays]
+    inputs = symbolic(values)
+    run = function(inputs, as_list(op(*inputs)), mode="debug", backend="interpreter", on_unused_input="ignore")
+    run(*values)
 
 
 def lowered(node: Apply) -> list[Any]:

@@ -12,7 +12,7 @@ from core.errors import NullGradientError
 from core.graph import Apply, toposort
 from core.op import Op
 from core.testing.cases import SAME_VALUES, VARIANTS, Case, cases_of
-from core.testing.checks import check_lowering, check_shapes
+from core.testing.checks import check_c_code, check_lowering, check_shapes
 from core.testing.contract import (
     can_be_found,
     check_connection,
@@ -52,8 +52,9 @@ def check_op(
 
     Checks  props: __props__, equality, hash;  pickle: copies are equal;  memory: what perform overwrites and aliases
             against destroy_map and view_map;  repeat: the same again;  connection: connection_pattern, the form of
-            grad;  shapes: dtype, ndim, lengths, infer_shape against a run;  lower: against perform;  grad, R_op:
-            against differences and each other;  one for each backend, lengths unknown to the graph and known
+            grad;  shapes: dtype, ndim, lengths, infer_shape against a run;  lower: against perform;  c_code: the same,
+            and its memory;  grad, R_op: against differences and each other;  one for each backend, lengths unknown to
+            the graph and known
     Errors  CheckError naming op, check and inputs, unless ``raising`` is false: then see the Result.
     """
     values = tuple(np.asarray(array) for array in arrays)
@@ -118,6 +119,8 @@ def _check_case(report: Report, op: Callable[..., Any], case: Case, static: bool
     report.check("shapes", case, check_shapes, op, *case.arrays)
     if any(node.op.defines("lower") and node.op.defines("perform") for node in nodes):
         report.check("lower", case, check_lowering, op, *case.arrays)
+    if any(node.op.defines("c_code") for node in nodes):
+        report.check("c_code", case, check_c_code, op, *case.arrays)
 
 
 def _check_derivatives(report: Report, op: Callable[..., Any], given: Case, wrt: Any, required: bool) -> None:

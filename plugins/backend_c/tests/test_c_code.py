@@ -12,12 +12,13 @@ import core
 import core.tensor as ct
 from core import diagnosis
 from core.ccode import CCode
-from core.errors import BackendError, CompileError, ComputeError, ContractError, CoreWarning, PluginError
+from core.errors import BackendError, CheckError, CompileError, ComputeError, ContractError, CoreWarning, PluginError
 from core.ir.cfamily import Dialect
 from core.ir.program import OpCall
 from core.ir.run import Driver as Oracle
 from core.markers import hookimpl
 from core.records import Lowering
+from core.testing import check_op
 
 
 class Times(core.Op):
@@ -379,3 +380,15 @@ def test_the_debug_mode_finds_c_that_overwrites_its_input():
     with pytest.raises(ContractError, match="c_code of Wrong overwrites its input 0, but destroy_map does not say so"):
         debugged(Wrong())
     assert_array_equal(core.function([X], AddOne()(X), mode="debug", backend="c")([1.0]), [2])
+
+
+def test_the_kit_holds_c_against_perform_and_the_memory_maps():
+    class Wrong(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return super().c_code(node, name, inputs, outputs, sub) + f"((double *){inputs[0]})[0] = -1;"
+
+    arrays = np.array([1.0, 2.0]), np.array(3.0)
+    result = check_op(Times(), *arrays, backends=["c"], derivatives=False, variants=["strided", "empty", "size-1"])
+    assert any(check.name == "c_code" for check in result.checks)
+    with pytest.raises(CheckError, match="c_code(.|\n)*overwrites its input 0"):
+        check_op(Wrong(), *arrays, backends=[], derivatives=False)
