@@ -70,6 +70,27 @@ def test_a_plugin_allows_one_minor_version_of_core(path):
     assert f"core>={major}.{minor},<{major}.{int(minor) + 1}" in project_of(path)["dependencies"]
 
 
+def test_the_oldest_dependencies_are_those_that_are_tested_with():
+    """scripts/lowest.txt, by which ``tox -e lowest`` installs, names the floor of each requirement."""
+    lines = (ROOT / "scripts" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    wanted = {}
+    for path in (
+        ROOT / "pyproject.toml",
+        ROOT / "plugins/backend_c/pyproject.toml",
+        ROOT / "plugins/ops_linalg/pyproject.toml",
+    ):
+        project = project_of(path)
+        for one in [*project["dependencies"], *project.get("optional-dependencies", {}).get("test", [])]:
+            name, floor = re.match(r"([\w.-]+)>=([\d.]+)", one).groups()
+            wanted.setdefault(name, set()).add(floor)
+    wanted.pop("core")
+    assert sorted(tested) == sorted(wanted)
+    for name, floors in wanted.items():
+        floor = max(floors, key=lambda one: [int(part) for part in one.split(".")])
+        assert f"{tested[name]}.".startswith(f"{floor}."), name
+
+
 @pytest.mark.slow
 def test_wheels_install_from_a_wheelhouse_without_an_index(tmp_path):
     """Wheels of everything, then a fresh environment that sees nothing else; run from a folder without a checkout."""
