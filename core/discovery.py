@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from inspect import getattr_static
 from types import ModuleType
 from typing import Any
 
@@ -195,7 +196,7 @@ def read(module: Any, source: Source, manager: pluggy.PluginManager) -> Plugin:
 def _implemented(module: Any, source: Source, manager: pluggy.PluginManager) -> list[str]:
     """The hooks that a registered object implements, each of which must be one of ours."""
     known = (*REGISTRATION, *BEHAVIOUR)
-    hidden = [name for name in known if isinstance(getattr(module, name, None), ModuleType)]
+    hidden = [name for name in known if isinstance(getattr_static(module, name, None), ModuleType)]  # imports nothing
     if hidden:
         raise PluginError(
             f"{source} has a module {module.__name__}.{hidden[0]}, which takes the place of its hook {hidden[0]}() "
