@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from core import dtypes
 from core.device.contract import Strided
 from core.device.matrices import leading, transposed
+from core.threads import get_num_threads
 
 _ROUTINE = {"float32": "sgemm", "float64": "dgemm"}
 _TYPE = {"float32": ctypes.c_float, "float64": ctypes.c_double}
@@ -34,6 +36,36 @@ def find() -> tuple[dict[str, Callable[..., Any]] | None, str]:
     return found, ""
 
 
+@cache
+def threads() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """What gets and sets how many threads BLAS works with; None where it is not the OpenBLAS of SciPy's wheels."""
+    import scipy
+
+    package = Path(scipy.__file__).parent
+    for folder in (package.parent / "scipy.libs", package / ".dylibs"):
+        for file in folder.glob("*openblas*"):
+            try:
+                library = ctypes.CDLL(str(file))
+                return library.scipy_openblas_get_num_threads, library.scipy_openblas_set_num_threads
+            except (OSError, AttributeError):  # no library after all, or one that calls them otherwise
+                continue
+    return None
+
+
+def _with_threads(run: Callable[[], None]) -> None:
+    """Run with the threads that a call of core may use, and no more."""
+    found, wanted = threads(), get_num_threads()
+    before = found[0]() if found is not None else wanted
+    if found is None or before == wanted:
+        run()
+        return
+    found[1](wanted)
+    try:
+        run()
+    finally:
+        found[1](before)
+
+
 def fits(matrices: tuple[Strided, Strided, Strided]) -> bool:
     """Whether the host sees all of them, and their lengths are of a size that BLAS takes."""
     return all(one.block.host is not None and max(*one.shape, *one.strides) <= LARGEST for one in matrices)
@@ -53,6 +85,10 @@ def multiply(device: Any, a: Strided, b: Strided, c: Strided) -> None:
     at = [each.block.host.ctypes.data + size * each.offset for each in (b, a, c)]  # type: ignore[union-attr]
     fixed = [*map(ctypes.byref, (*letters, m, n, k, one, zero, *steps))]
     transa, transb, m_, n_, k_, alpha, beta, lda, ldb, ldc = fixed
-    for number in range(c.shape[0]):
-        pb, pa, pc = (p + size * number * each.strides[0] for p, each in zip(at, (b, a, c), strict=True))
-        routine(transa, transb, m_, n_, k_, alpha, pb, lda, pa, ldb, beta, pc, ldc)
+
+    def run() -> None:
+        for number in range(c.shape[0]):
+            pb, pa, pc = (p + size * number * each.strides[0] for p, each in zip(at, (b, a, c), strict=True))
+            routine(transa, transb, m_, n_, k_, alpha, pb, lda, pa, ldb, beta, pc, ldc)
+
+    _with_threads(run)

@@ -98,6 +98,23 @@ def test_a_training_step_multiplies_what_stays_on_the_device(means):
     np.testing.assert_allclose(w.get_value(), want, rtol=1e-11)
 
 
+@pytest.mark.skipif(
+    blas.find()[0] is None or blas.threads() is None, reason="BLAS whose threads can be set is not there"
+)
+def test_blas_works_with_the_threads_that_a_call_may_use(monkeypatch):
+    x, y = ct.dmatrix("x"), ct.dmatrix("y")
+    a, b = matrices((50, 50), (50, 50))
+    with core.config.override({"opencl.products": "blas"}):
+        f = core.function([x, y], x @ y, backend="opencl")
+        f(a, b)
+    get, put = blas.threads()
+    before, asked = get(), []
+    monkeypatch.setattr(blas, "threads", lambda: (get, lambda n: (asked.append(n), put(n))))
+    with core.num_threads(before + 1):
+        np.testing.assert_allclose(f(a, b), a @ b, rtol=1e-12, atol=1e-12)
+    assert asked == [before + 1, before] and get() == before
+
+
 @pytest.mark.parametrize("tile", [Tile(1, 4), Tile(3, 8), Tile(6, 16)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_of_tiles_are_legal_and_print(space, tile, dtype):
