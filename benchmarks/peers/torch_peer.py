@@ -121,7 +121,9 @@ def _compiled(case: Case, inputs: list[Any]) -> Any:
         def step(*args: Any) -> Any:
             slopes, loss = value_and_slopes(*args)
             for k, slope in zip(wrt, slopes, strict=True):
-                args[k].sub_(LEARNING_RATE * slope)
+                # torch 2.13 leaves a 0-d tensor as it was when compiled code updates it in place, a view of it not
+                parameter = args[k] if args[k].ndim else args[k].view(1)
+                parameter.sub_(LEARNING_RATE * slope)
             return loss
 
         return torch.compile(step, dynamic=False)
