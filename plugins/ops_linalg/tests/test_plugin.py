@@ -14,9 +14,13 @@ import core
 import core.tensor as ct
 import plugin_ops_linalg as linalg
 from core.errors import ArgumentError, DTypeError, ShapeError
-from core.testing import available_backends, evaluate
+from core.testing import available_backends, check_plugin, evaluate
 from plugin_ops_linalg import names
 from plugin_ops_linalg.families.cholesky import Cholesky
+
+
+def test_the_plugin_keeps_its_promises():
+    check_plugin("plugin-ops-linalg")
 
 
 def test_the_pack_is_a_namespace_of_core():
