@@ -164,3 +164,10 @@ def test_loops_of_other_extents_keep_nothing_for_each_other():
     loop, lanes, _ = rows(X, X)
     lanes[1].extent = n - 1
     assert kept(loop) == {}
+
+
+def test_what_is_read_from_its_first_element_does_not_part_the_ways_of_two_loops():
+    loop, lanes, start = rows(X, X)
+    k = lanes[1].variable
+    lanes[1].body.append(Store(Y, start + k, at(Z, k)))
+    assert kept(loop) == {(X, start): lanes}

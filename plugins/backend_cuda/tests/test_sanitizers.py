@@ -88,3 +88,24 @@ def test_a_kernel_that_strays_is_found(body, found):
         print("nothing was found")
     """)
     assert status != 0 and found in said, said
+
+
+def test_tiles_rows_and_linear_algebra_stay_inside_their_arrays():
+    status, said = sanitized("""
+        import core.tensor as ct
+        import plugin_ops_linalg as linalg
+        x, b = ct.matrix("x"), ct.matrix("b")
+        outputs = [
+            x + x.T, ct.softmax(x, axis=1), ct.softmax(x, axis=0), x.max(axis=1),
+            linalg.cholesky(x @ x.T + 9 * ct.eye(x.shape[0])), linalg.inv(x), linalg.solve_triangular(x.T, b, lower=True),
+            linalg.lu_solve(linalg.lu_factor(x), b), *linalg.qr(x), linalg.det(x), linalg.svdvals(x),
+        ]
+        f, g = (core.function([x, b], outputs, backend=name) for name in ("cuda", "interpreter"))
+        for n in (1, 5, 33):
+            rng = np.random.default_rng(n)
+            arrays = rng.uniform(-1, 1, (n, n)) + 3 * np.eye(n), rng.uniform(-1, 1, (n, 3))
+            for got, want in zip(f(*arrays), g(*arrays)):
+                assert np.allclose(abs(got), abs(want)), (got, want)
+        print("all right")
+    """)
+    assert status == 0 and "all right" in said, said
