@@ -97,8 +97,9 @@ def test_tiles_rows_and_linear_algebra_stay_inside_their_arrays():
         x, b = ct.matrix("x"), ct.matrix("b")
         outputs = [
             x + x.T, ct.softmax(x, axis=1), ct.softmax(x, axis=0), x.max(axis=1),
-            linalg.cholesky(x @ x.T + 9 * ct.eye(x.shape[0])), linalg.inv(x), linalg.solve_triangular(x.T, b, lower=True),
-            linalg.lu_solve(linalg.lu_factor(x), b), *linalg.qr(x), linalg.det(x), linalg.svdvals(x),
+            linalg.cholesky(x @ x.T + 9 * ct.eye(x.shape[0])), linalg.inv(x),
+            linalg.solve_triangular(x.T, b, lower=True), linalg.lu_solve(linalg.lu_factor(x), b),
+            *linalg.qr(x), linalg.det(x), linalg.svdvals(x),
         ]
         f, g = (core.function([x, b], outputs, backend=name) for name in ("cuda", "interpreter"))
         for n in (1, 5, 33):
