@@ -201,6 +201,12 @@ def test_goals_depend_on_the_kind_the_dtype_and_the_size():
     assert [(g.against, g.ratio) for g in goals.goals("call")] == [(("numba",), 0.2), (("jax",), 0.02)]
 
 
+def test_memory_is_not_compared_with_a_library_whose_memory_cannot_be_seen():
+    seen, unseen = row(numba=[2.0, 2.0]), row(jax=[2.0, 2.0], numba=[2.0, 2.0])
+    unseen["peers"]["jax"]["peak_bytes"] = 0
+    assert report.verdict(seen, known=[]).memory_over_best == report.verdict(unseen, known=[]).memory_over_best == 2.0
+
+
 def test_every_workload_has_a_goal():
     assert all(goals.goals(case.trait, case.dtype, case.size) for case in workloads.CASES)
 
