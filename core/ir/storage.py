@@ -101,20 +101,19 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
     became: dict[Expr, Value] = {}
     sizes: dict[Value, int] = {}
     stages: dict[Value, int] = {}
-    twins: dict[Value, Value] = {}  # a reduction that equals an earlier one -> that one
+    twins: dict[Value, Value] = {}  # a reduction or a check that equals an earlier one -> that one
     first: dict[tuple, Value] = {}
     for value, definition in lowered.definitions.items():
         if value not in needed:
             continue
-        _inherit_checks(value, definition, lowered.requires, uses.stored)
+        _inherit_checks(value, definition, lowered.requires, uses.stored, twins)
         stages[value] = _stages(definition, stages, uses.stored)
         definition, size = _inline_into(definition, inlined, uses.stored, sizes, twins)
-        if isinstance(definition, Reduction) and value not in uses.stored:
-            key = (definition.combine, definition.axes, definition.bound, definition.body)
-            twin = first.setdefault(key, value)
-            if twin is not value:
-                twins[value] = twin
-                continue
+        key = _same_when(value, definition, lowered, uses.stored)
+        twin = value if key is None else first.setdefault(key, value)
+        if twin is not value:
+            twins[value] = twin
+            continue
         inlined[value] = definition
         if isinstance(definition, Pointwise):
             sizes[value] = size
@@ -128,6 +127,14 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
     return Inlined(inlined, uses.stored, became)
 
 
+def _same_when(value: Value, definition: Definition, lowered: Lowered, stored: set[Value]) -> tuple | None:
+    """What tells a value that may stand for its equals, a reduction or a check of indices, from others; else None."""
+    is_check = value in lowered.checks
+    if isinstance(definition, Reduction) and (is_check or value not in stored):
+        return (is_check, definition.combine, definition.axes, definition.bound, definition.body)
+    return (is_check, definition.expr) if is_check and isinstance(definition, Pointwise) else None
+
+
 def _stages(definition: Definition, stages: dict[Value, int], stored: set[Value]) -> int:
     """How many reductions lie behind each other between memory and a value."""
     if not isinstance(definition, (Pointwise, Reduction)):
@@ -137,11 +144,17 @@ def _stages(definition: Definition, stages: dict[Value, int], stored: set[Value]
 
 
 def _inherit_checks(
-    value: Value, definition: Definition, requires: dict[Value, list[Value]], stored: set[Value]
+    value: Value,
+    definition: Definition,
+    requires: dict[Value, list[Value]],
+    stored: set[Value],
+    twins: dict[Value, Value],
 ) -> None:
-    """What is computed inside its reader passes on the checks that must come before it."""
+    """What is computed inside its reader passes on the checks that must come before it; of equal ones, the first."""
     if not requires:
         return
+    if value in requires:
+        requires[value] = list(dict.fromkeys(twins.get(check, check) for check in requires[value]))
     sources = dict.fromkeys(e.payload for e in loads_in(expressions_of(definition)))
     more = [check for source in sources if source not in stored for check in requires.get(source, ())]
     if more:
