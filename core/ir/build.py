@@ -61,7 +61,7 @@ def build(
     updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
     """
     resolved, guards = resolve(lowered, ones)
-    fused = fuse(resolved, guards, tiles=not target.is_device)
+    fused = fuse(resolved, guards, tiles=not target.is_device, scatters=not target.is_device)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
     shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}
@@ -120,7 +120,7 @@ class _Steps:
         elif isinstance(definition, FromLoops):
             self._launch(self._own_loops(definition, first.value), group)
         elif isinstance(definition, Scattering):
-            self._launch(self._scatter(first.value, definition), group)
+            self._launch(self._scatter(group), group)
         else:
             self._launch(self._loops(group), group)
         for item in group.items:
@@ -152,11 +152,13 @@ class _Steps:
             return WorkScheduler(group, self._work()).kernel(name, comment)
         return Scheduler(group, self.fused.extents, self.shapes, self._kept).kernel(name, comment)
 
-    def _scatter(self, value: Value, definition: Scattering) -> Kernel:
-        name, comment = self._title([value])
+    def _scatter(self, group: Group) -> Kernel:
+        scatters = {item.value: item.definition for item in group.items}
+        name, comment = self._title(scatters)
         if self.target.is_device:
+            ((value, definition),) = scatters.items()
             return scatter_launches(self._work(), value, definition, name, comment)
-        return scatter_kernel(value, definition, self.fused.extents, self.shapes, name, comment)
+        return scatter_kernel(scatters, self.fused.extents, self.shapes, name, comment)
 
     def _own_loops(self, definition: FromLoops, value: Value) -> Kernel:
         k = KernelBuilder()

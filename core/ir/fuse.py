@@ -93,6 +93,7 @@ class Grouping:
         self.groups: list[Group] = []
         self._place: dict[Value, int] = {}
         self._by_load: dict[Expr, list[int]] = {}
+        self._scatters: list[int] = []  # the groups of scatters
         self._requires = requires
         self._tiles = tiles
 
@@ -103,6 +104,17 @@ class Grouping:
             group.add(item, frozenset())
             self._place[item.value] = len(self.groups)
         self.groups.append(group)
+
+    def place_scatter(self, item: Item) -> None:
+        """Let a scatter join the latest ones that read the same memory in the same loops, else be alone."""
+        first = self._earliest(item)
+        for position in reversed(self._scatters[-NEAR_GROUPS:]):
+            if position >= first and _scatter_together(self.groups[position], item):
+                self.groups[position].add(item, frozenset())
+                self._place[item.value] = position
+                return
+        self._scatters.append(len(self.groups))
+        self.alone(item)
 
     def place(self, item: Item) -> None:
         """Let an item join the latest group that may have it and gains by it, else found a new one."""
@@ -187,6 +199,17 @@ def _by_columns(items: Sequence[Item], outer: frozenset[Expr]) -> bool:
     return balance > 0
 
 
+def _scatter_together(group: Group, item: Item) -> bool:
+    """Whether a scatter gains by running in the loops of a group of them, and reads nothing that they write."""
+    own = item.definition
+    if group.items[0].definition.bound != own.bound or group.size + item.size > LARGEST_GROUP:
+        return False
+    if any(e.payload in group.values for e in item.loads):
+        return False
+    within = walk([*own.at, own.value])
+    return any(e.code is Code.LOAD and e.free and e in group.loads for e in within)
+
+
 @dataclass
 class Fused:
     """What fusion decided: groups in the order they run, how long each loop is, and what more must hold at entry."""
@@ -197,8 +220,11 @@ class Fused:
     guards: list[Guard]
 
 
-def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True) -> Fused:
-    """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``."""
+def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True, scatters: bool = True) -> Fused:
+    """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``.
+
+    tiles, scatters  whether tiles of columns may run together, and several scatters
+    """
     definitions, extents = name_loops(lowered.definitions)
     lowered = replace(lowered, definitions=definitions)
     decided = inline(lowered, guards)
@@ -219,7 +245,7 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True) -> 
             grouping.alone(*(Item(out, inlined[out], []) for out in together))
             placed.update(together)
         elif isinstance(definition, Scattering):
-            grouping.alone(_item(value, definition))
+            (grouping.place_scatter if scatters else grouping.alone)(_item(value, definition))
         elif isinstance(definition, Reduction) or (isinstance(definition, Pointwise) and value in stored):
             grouping.place(_item(value, definition))
     return Fused(grouping.groups, inlined, extents, guards)

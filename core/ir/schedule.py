@@ -279,33 +279,34 @@ def over(
 
 
 def scatter_kernel(
-    value: Value,
-    definition: Scattering,
+    scatters: dict[Value, Scattering],
     extents: dict[Expr, Expr],
     shapes: dict[Value, tuple[Expr, ...]],
     name: str,
     comment: str,
 ) -> Kernel:
-    """Store the base, then set or add element by element, in order."""
-    first = Nest(extents, shapes)
-    for axis in definition.axes:
-        if axis.code is Code.INDEX:
-            first.open(axis)
-    first.begin([definition.base])
-    first.emit(Store(value, ravel(definition.axes, shapes[value]), first.value(definition.base)))
-    for k in range(first.depth):
-        first.close(LoopKind.SIMD if k == 0 else LoopKind.GRID)
-    then = Nest(extents, shapes)
-    for variable in definition.bound:
-        then.open(variable)
-    then.begin([*definition.at, definition.value])
-    offset = ravel([then.value(i) for i in definition.at], shapes[value])
-    new = then.value(definition.value)
-    if definition.combine is not None:
-        new = combined(definition.combine, make(Code.LOAD, value.dtype, (offset,), value), new)
-    then.emit(Store(value, offset, new))
-    for _ in definition.bound:
-        then.close(LoopKind.ORDER)
-    loads = loads_in([definition.base, *definition.at, definition.value])
-    read: list[Any] = list(dict.fromkeys(e.payload for e in loads))
-    return Kernel(name, read, [value], [*first.body, *then.body], comment)
+    """Store the bases; then set or add element by element, in order, in one nest: all have the same bound variables."""
+    nest = Nest(extents, shapes)
+    for value, definition in scatters.items():
+        for axis in definition.axes:
+            if axis.code is Code.INDEX:
+                nest.open(axis)
+        nest.begin([definition.base])
+        nest.emit(Store(value, ravel(definition.axes, shapes[value]), nest.value(definition.base)))
+        for k in range(nest.depth):
+            nest.close(LoopKind.SIMD if k == 0 else LoopKind.GRID)
+    bound = next(iter(scatters.values())).bound
+    for variable in bound:
+        nest.open(variable)
+    nest.begin([e for definition in scatters.values() for e in (*definition.at, definition.value)])
+    for value, definition in scatters.items():
+        offset = ravel([nest.value(i) for i in definition.at], shapes[value])
+        new = nest.value(definition.value)
+        if definition.combine is not None:
+            new = combined(definition.combine, make(Code.LOAD, value.dtype, (offset,), value), new)
+        nest.emit(Store(value, offset, new))
+    for _ in bound:
+        nest.close(LoopKind.ORDER)
+    parts = [e for own in scatters.values() for e in (own.base, *own.at, own.value)]
+    read: list[Any] = list(dict.fromkeys(e.payload for e in loads_in(parts)))
+    return Kernel(name, read, list(scatters), nest.body, comment)
