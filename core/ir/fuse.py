@@ -66,7 +66,7 @@ class Group:
     values: dict[Value, Item] = field(default_factory=dict)
     loads: set[Expr] = field(default_factory=set)
     size: int = 0
-    closed: bool = False  # nothing may join: scatters, library and host steps
+    closed: bool = False  # nothing may join: library and host steps, and scatters, which only scatters join
     became: Mapping[Expr, Value] = field(default_factory=dict)  # values that expressions of the items hold: for names
 
     def add(self, item: Item, outer: frozenset[Expr]) -> None:
