@@ -145,6 +145,12 @@ class Apply:
                     f"{op} needs variables as inputs, but input {position} is {variable!r} "
                     f"of type {type(variable).__name__}"
                 )
+        for position, out in enumerate(outputs):
+            if not isinstance(out, (Variable, Type)):
+                raise ArgumentError(
+                    f"{op} needs types or variables as outputs, but output {position} is {out!r} "
+                    f"of type {type(out).__name__}"
+                )
         self.outputs = [out if isinstance(out, Variable) else out.make_variable() for out in outputs]
         for index, out in enumerate(self.outputs):
             if out.owner is not None:

@@ -41,8 +41,24 @@ class Op(CCode):
 
     # --- identity ---------------------------------------------------------------------------------------------------
 
+    def __init_subclass__(cls, **keywords: Any):
+        """Errors: ArgumentError where ``__props__`` is a string, whose characters would be taken for names."""
+        super().__init_subclass__(**keywords)
+        if isinstance(cls.__dict__.get("__props__"), str):
+            raise ArgumentError(
+                f"__props__ of {cls.__name__} must be a tuple of names, got {cls.__props__!r}; "
+                f"a tuple of one is ({cls.__props__!r},)"
+            )
+
     def _props(self) -> tuple:
-        return tuple([getattr(self, name) for name in self.__props__])
+        try:
+            return tuple([getattr(self, name) for name in self.__props__])
+        except AttributeError as error:
+            missing = [name for name in self.__props__ if not hasattr(self, name)]
+            raise AttributeError(
+                f"__props__ of {type(self).__name__} names {', '.join(missing)}, and there is no such attribute; "
+                f"set it in __init__: {error}"
+            ) from error
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -52,7 +68,16 @@ class Op(CCode):
         return self._props() == other._props()  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
-        return hash((type(self), self._props())) if hasattr(self, "__props__") else object.__hash__(self)
+        if not hasattr(self, "__props__"):
+            return object.__hash__(self)
+        props = self._props()
+        try:
+            return hash((type(self), props))
+        except TypeError as error:
+            raise TypeError(
+                f"{type(self).__name__} needs props that can be hashed, such as tuples, got "
+                f"{dict(zip(self.__props__, props, strict=True))}: {error}"
+            ) from error
 
     def __str__(self) -> str:
         props = ", ".join(f"{name}={getattr(self, name)!r}" for name in getattr(self, "__props__", ()))
@@ -78,7 +103,12 @@ class Op(CCode):
         with attributed_to(
             user_line()
         ):  # an op of the user's own: not the line in its make_node, but the one that called
-            outputs = self.make_node(*inputs).outputs
+            node = self.make_node(*inputs)
+        if not isinstance(node, Apply):
+            raise ArgumentError(
+                f"make_node of {self} must return core.Apply(self, inputs, output_types), got {type(node).__name__}"
+            )
+        outputs = node.outputs
         if name is not None:
             outputs[self.default_output or 0].name = name
         if return_list:
@@ -127,10 +157,24 @@ class Op(CCode):
         raise ShapeError(f"{self} has no infer_shape", blame=node)
 
     def shapes(self, fgraph: Any, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
-        """Call ``infer_shape`` in whichever of its two forms the op has it."""
+        """Call ``infer_shape`` in whichever of its two forms the op has it.
+
+        Errors: ShapeError where it returns something else than as many tuples as there are outputs.
+        """
         if _parameters(type(self).infer_shape) == 4:
-            return self.infer_shape(fgraph, node, input_shapes)  # type: ignore[call-arg, arg-type]
-        return self.infer_shape(node, input_shapes)
+            found = self.infer_shape(fgraph, node, input_shapes)  # type: ignore[call-arg, arg-type]
+        else:
+            found = self.infer_shape(node, input_shapes)
+        right = isinstance(found, (list, tuple)) and all(
+            shape is None or isinstance(shape, (list, tuple)) for shape in found
+        )
+        if not right or len(found) != len(node.outputs):
+            raise ShapeError(
+                f"infer_shape of {self} must return a list with a tuple for each output ({len(node.outputs)}), "
+                f"got {found!r}",
+                blame=node,
+            )
+        return found
 
     # --- derivatives ------------------------------------------------------------------------------------------------
 

@@ -243,3 +243,49 @@ def test_the_small_print_has_defaults():
 
 def test_an_op_aliases_and_destroys_nothing_unless_it_says_so():
     assert Scaled(2).view_map == {} and Scaled(2).destroy_map == {} and Scaled(2).check_input is True
+
+
+def test_props_that_are_a_string_are_refused_when_the_class_is_made():
+    with pytest.raises(ArgumentError, match=r"__props__ of Lone must be a tuple of names.*\('factor',\)"):
+        type("Lone", (Op,), {"__props__": "factor"})
+
+
+def test_a_prop_without_its_attribute_is_named_with_the_class():
+    class Forgetful(NoProps):
+        __props__ = ("factor", "label")
+        label = "a"
+
+    with pytest.raises(AttributeError, match="__props__ of Forgetful names factor, and there is no such attribute"):
+        hash(Forgetful())
+
+
+def test_a_prop_that_cannot_be_hashed_is_named_with_the_class():
+    with pytest.raises(TypeError, match=r"Scaled needs props that can be hashed.*'factor': \[1, 2\]"):
+        hash(Scaled([1, 2]))
+
+
+def test_make_node_that_returns_no_node_is_told_what_to_return():
+    class Returns(Scaled):
+        def make_node(self, x):
+            return Number().as_variable(x)
+
+    with pytest.raises(ArgumentError, match=r"make_node of Returns.* must return core.Apply"):
+        Returns(2)(1.0)
+
+
+def test_a_node_with_an_output_that_is_no_type_is_refused():
+    with pytest.raises(
+        ArgumentError, match="needs types or variables as outputs, but output 0 is 'float64' of type str"
+    ):
+        Apply(Scaled(2), [Number()()], ["float64"])
+
+
+@pytest.mark.parametrize("found", [(), [], [(), ()], [3], 3])
+def test_infer_shape_of_another_form_is_refused(found):
+    class Shaped(Scaled):
+        def infer_shape(self, node, input_shapes):
+            return found
+
+    op = Shaped(2)
+    with pytest.raises(ShapeError, match=r"infer_shape of Shaped.* a list with a tuple for each output \(1\)"):
+        op.shapes(None, op.make_node(1.0), [()])

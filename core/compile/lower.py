@@ -7,8 +7,9 @@ In this order: what a plugin attached (a lowering or C), a library routine, the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from core import dtypes, plugins
 from core.ccode import CCode
-from core.errors import BackendError, CoreWarning, DTypeError
+from core.errors import BackendError, CoreError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.ir.accumulate import ROUTINE as ACCUMULATING
 from core.ir.axes import same_length
@@ -236,15 +237,20 @@ class _Lowering:
         if attached:
             entry = plugins.registries().lowerings.get(node.op, self.dialect.name, node)
             assert entry is not None
-            made = entry.load("fn")(node.op, node, *views)
+            made = _by_author(entry.load("fn"), f"the lowering of {entry.source}", node, node.op, node, *views)
         else:
-            made = node.op.lower(node, *views)
+            made = _by_author(node.op.lower, "lower", node, node, *views)
         outputs = list(made) if isinstance(made, (list, tuple)) else [made]
         if len(outputs) != len(node.outputs):
             raise BackendError(
                 f"lower of {node.op} made {len(outputs)} views, it has {len(node.outputs)} outputs", blame=node
             )
         for variable, out in zip(node.outputs, outputs, strict=True):
+            if not isinstance(out, (View, Scatter)):
+                raise BackendError(
+                    f"lower of {node.op} must return a View for each output, got {out} of type {type(out).__name__}",
+                    blame=node,
+                )
             if out.dtype != variable.type.dtype or out.ndim != variable.type.ndim:
                 raise BackendError(
                     f"lower of {node.op} must make {variable.type}, got {out.dtype} with ndim={out.ndim}", blame=node
@@ -315,7 +321,7 @@ class _Lowering:
             for k, value in enumerate(map(self.value, node.inputs))
         ]
         if node.op.defines("lower"):
-            made = node.op.lower(node, *map(self.view, node.inputs))
+            made = _by_author(node.op.lower, "lower", node, node, *map(self.view, node.inputs))
             shapes = [view.shape for view in (made if isinstance(made, (list, tuple)) else [made])]
         else:
             shapes = self._inferred(node)
@@ -331,8 +337,9 @@ class _Lowering:
     def _kernel(self, node: Apply) -> None:
         inputs = tuple(self.value(variable) for variable in node.inputs)
         shapes, outputs = self._inferred(node), self._outputs(node)
+        write = partial(_by_author, node.op.kernel, "kernel", node)
         for value, shape in zip(outputs, shapes, strict=True):
-            self.definitions[value] = FromLoops(shape, _axes(shape), inputs, outputs, node.op.kernel)
+            self.definitions[value] = FromLoops(shape, _axes(shape), inputs, outputs, write)
 
     def _c_code(self, node: Apply) -> None:
         """Errors: BackendError without ``infer_shape``, or where a destroyed input is not of its output's type."""
@@ -425,6 +432,16 @@ def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
 def _is_flat(e: Expr) -> bool:
     """Whether a reduction holds no other."""
     return not reductions_in(e.args)
+
+
+def _by_author(write: Callable[..., Any], what: str, node: Apply, *arguments: Any) -> Any:
+    """What an author's function returns.  Errors: those of core as they are, BackendError with the op for others."""
+    try:
+        return write(*arguments)
+    except CoreError:
+        raise
+    except Exception as error:
+        raise BackendError(f"{what} of {node.op} failed: {type(error).__name__}: {error}", blame=node) from error
 
 
 def _short(op: Any) -> str:

@@ -39,10 +39,17 @@ class Buffer:
 
 
 class Variable:
-    """A local that may change: ``total += x[i]``, ``total.set(e)``.  In an expression it is its value at that point."""
+    """A local that may change: ``total += x[i]``, ``total.set(e)``.  In an expression write ``total.value``.
+
+    It has no other arithmetic, on purpose: ``total = total + x[i]`` would change no local.
+    """
 
     def __init__(self, k: KernelBuilder, local: Local):
         self._k, self._local = k, local
+
+    def __repr__(self) -> str:
+        name = self._local.name
+        return f"the local {name} (read it by {name}.value, change it by {name}.set(...))"
 
     @property
     def value(self) -> Expr:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.errors import BackendError
+from core.errors import BackendError, CoreError
 from core.ir.cfamily import Dialect, identifier
 from core.ir.program import OpCall, Program, Value
 
@@ -227,7 +227,12 @@ def text_of(
     node: Any, code: Any, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping[str, str]
 ) -> str:
     """What ``c_code`` returns.  Errors: BackendError where that is no text."""
-    text = code.c_code(node, name, inputs, outputs, sub)
+    try:
+        text = code.c_code(node, name, inputs, outputs, sub)
+    except CoreError:
+        raise
+    except Exception as error:  # of the author's own Python
+        raise BackendError(f"c_code of {node.op} failed: {type(error).__name__}: {error}", blame=node) from error
     if not isinstance(text, str):
         raise BackendError(f"c_code of {node.op} needs to return text, got {type(text).__name__}", blame=node)
     return text

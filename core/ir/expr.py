@@ -223,6 +223,14 @@ class Expr:
     def __bool__(self) -> bool:
         raise DTypeError(f"{self} is symbolic and has no truth value; use select(condition, a, b)")
 
+    def __float__(self) -> float:
+        raise DTypeError(
+            f"{self} is symbolic and no number yet; of functions take those of core.tensor, or Call(name, x)"
+        )
+
+    def __index__(self) -> int:
+        raise DTypeError(f"{self} is symbolic and no number yet; loops over it are k.loop, k.grid and reduce")
+
     def __apply_op__(self, op: Any, inputs: Sequence[Any]) -> Expr:
         """An elementwise op called on scalar expressions is its scalar rule."""
         if not hasattr(op, "scalar"):
@@ -357,9 +365,16 @@ _WEAK = {bool: bool, int: int, float: float, complex: complex}
 
 def _operands(a: Any, b: Any) -> tuple[Expr, Expr, str]:
     """Both operands brought to the dtype that NumPy computes in; a Python number is weak."""
-    kinds = [x.dtype if isinstance(x, Expr) else _WEAK.get(type(x), type(x)) for x in (a, b)]
+    kinds = [x.dtype if isinstance(x, Expr) else _WEAK.get(type(x)) or _strong(x) for x in (a, b)]
     dtype = kinds[0] if kinds[0] == kinds[1] and isinstance(kinds[0], str) else dtypes.promote(*kinds)
     return _to(a, dtype), _to(b, dtype), dtype
+
+
+def _strong(x: Any) -> type:
+    """The type of a NumPy number.  Errors: DTypeError for what is no number."""
+    if not isinstance(x, (np.generic, np.ndarray)):
+        raise DTypeError(f"{x!r} is no number and no expression, so it cannot be part of one")
+    return type(x)
 
 
 def _to(x: Any, dtype: str) -> Expr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from core.errors import BackendError
 from core.ir.axes import product, same_length, stretch
 from core.ir.expr import Code, Expr, const
 from core.ir.program import Definition, LibraryCall, Operand, Pointwise, Value, with_rows_merged
@@ -104,6 +105,13 @@ def stacked(call: LibraryCall, operands: Sequence[Operand], shapes: Sequence[tup
     """The operands of a call, their leading axes brought to those of the outputs, their paired lengths compared."""
     lead = shapes[0][: call.batch]
     ranks = call.ranks or tuple(len(each.shape) - call.batch for each in operands)
+    fits = [rank <= len(each.shape) <= call.batch + rank for each, rank in zip(operands, ranks, strict=False)]
+    if len(ranks) != len(operands) or not all(fits):
+        raise BackendError(
+            f"the call of {call.name!r} has batch={call.batch} and ranks={ranks}, which does not fit its operands of "
+            f"ndim {', '.join(str(len(each.shape)) for each in operands)}; where a routine does not serve, "
+            f"library_call returns None"
+        )
     found = [_broadcast(each, lead, rank) for each, rank in zip(operands, ranks, strict=True)]
     for (first, axis), (second, other) in call.same:
         n = same_length(found[first].shape[axis], found[second].shape[other])

@@ -125,7 +125,14 @@ class Elementwise(Op):
         if self.differential is not None:
             return list(self.differential(change, *inputs))
         if self.derivative is not None:
-            return [None if partial is None else change * partial for partial in self.derivative(*inputs)]
+            partials = self.derivative(*inputs)
+            if not isinstance(partials, (list, tuple)) or len(partials) != len(inputs):
+                got = f"{len(partials)}" if isinstance(partials, (list, tuple)) else type(partials).__name__
+                raise GradientError(
+                    f"the derivative given to {self} must return a list of {len(inputs)} partial derivatives, one for "
+                    f"each input, got {got}"
+                )
+            return [None if partial is None else change * partial for partial in partials]
         return self._changes_of_steps(change, inputs)
 
     def _changes_of_steps(

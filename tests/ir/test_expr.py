@@ -12,6 +12,7 @@ from core import dtypes
 from core.errors import DTypeError
 from core.ir import expr
 from core.ir.axes import join_length, product, ravel, reduce, same_length, spread, stretch, unravel, wrap_index
+from core.ir.builder import KernelBuilder
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import (
     Call,
@@ -488,3 +489,15 @@ def test_marked_finds_what_a_full_walk_finds_in_the_same_order():
     root = Call("exp", at) + at * length(x, 0) + load(x, [i + length(x, 0)], "float64")
     for mark in (expr.HOLDS_LOAD, expr.HOLDS_LENGTH, expr.HOLDS_GUARD):
         assert expr.marked([root, at], mark) == [e for e in walk([root, at]) if e.marks & mark]
+
+
+@pytest.mark.parametrize("use", [float, range, math.exp])
+def test_an_expression_is_no_number_and_says_what_to_use(use):
+    with pytest.raises(DTypeError, match="is symbolic and no number yet"):
+        use(index("i"))
+
+
+def test_arithmetic_with_a_local_itself_says_how_to_read_and_change_it():
+    total = KernelBuilder().local("int64", 0, "total")
+    with pytest.raises(DTypeError, match=r"total.value, change it by total.set\(...\)"):
+        total + index("i")

@@ -5,7 +5,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 import core.tensor as ct
-from core.ir.program import KernelStep, LibraryStep
+from core.errors import BackendError
+from core.ir.expr import const
+from core.ir.operands import stacked
+from core.ir.program import KernelStep, LibraryCall, LibraryStep, Operand, Value
 from core.testing import random
 
 pytestmark = pytest.mark.usefixtures("gemm")
@@ -165,3 +168,11 @@ def test_a_stack_that_does_not_lie_in_a_row_is_a_call_for_each_matrix(compiled):
     f = compiled([x, w], x[:, 1:] @ w)
     assert [step.call.batch for step in steps(f, LibraryStep)] == [1] and not steps(f, KernelStep)
     assert_allclose(f(STACK, W), STACK[:, 1:] @ W)
+
+
+@pytest.mark.parametrize("shape", [(), (3, 4)])
+def test_a_call_whose_ranks_do_not_fit_its_operands_is_refused_with_what_was_said(shape):
+    lengths = tuple(map(const, shape))
+    operand = Operand.whole(Value("x", "float64", len(shape)), lengths)
+    with pytest.raises(BackendError, match=rf"call of 'asum' has batch=0 and ranks=\(1,\).* of ndim {len(shape)}"):
+        stacked(LibraryCall("asum", ranks=(1,)), [operand], [()])

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core import dtypes
-from core.errors import ArgumentError, DTypeError, ShapeError
+from core.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from core.gradient import grad
 from core.graph import DisconnectedType, NullType
 from core.ir.expr import Call, Expr, load
@@ -650,3 +650,16 @@ def test_every_elementwise_op_of_ct_has_a_docstring():
     ops = [value for name, value in vars(ct).items() if isinstance(value, Elementwise)]
     assert len(ops) > 90
     assert [op.name for op in ops if not op.__doc__] == []
+
+
+@pytest.mark.parametrize("derivative", [lambda x, y: [x], lambda x, y: x * y])
+def test_a_derivative_of_another_form_is_refused_with_the_name_of_the_op(derivative):
+    @elementwise(derivative=derivative)
+    def times(x, y):
+        return x * y
+
+    x = ct.dvector("x")
+    with pytest.raises(
+        GradientError, match="the derivative given to times must return a list of 2 partial derivatives"
+    ):
+        grad(times(x, x + 1).sum(), x)

@@ -88,15 +88,24 @@ def build(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> None:
         os.replace(made, binary)
 
 
+def _line_of(error: str, log: str) -> int:
+    """The line of the text that an error is about, 0 without one.  Where that is a macro: the line that uses it."""
+    notes = log.partition(error)[2].partition(" error: ")[0].splitlines()
+    uses = [line for line in notes if "note: in expansion of macro" in line]
+    place = re.search(r":(\d+):(?:\d+:)? ", uses[-1] if uses else error)
+    return int(place.group(1)) if place else 0
+
+
 def _refused(compiler: Compiler, log: str, text: str, source: Path) -> CompileError:
     """Three lines: what the compiler said, the line it said that of, the op that the line came from."""
     lines = text.splitlines()
     first = next((line for line in log.splitlines() if " error: " in line), log.strip().splitlines()[0])
-    place = re.search(r":(\d+):(?:\d+:)? ", first)
-    number = int(place.group(1)) if place else 0
+    number = _line_of(first, log)
     code = lines[number - 1].strip() if 0 < number <= len(lines) else "(no line given)"
     above = [line for line in reversed(lines[:number]) if line.startswith("/* ")]
     inside = next((line for line in above if re.match(r"/\* (end of )?c_code ", line)), "")
+    if "at end of input" in first:  # a brace that is not closed: of text by hand, where there is any
+        inside = next((line for line in above if line.startswith("/* c_code ")), "")
     if inside.startswith("/* c_code "):  # what an author wrote may hold comments, too
         above = [inside]
     comment = above[0] if above else "/* the entry function */"

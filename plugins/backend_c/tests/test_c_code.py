@@ -212,6 +212,35 @@ def test_a_compiler_that_refuses_is_told_in_three_lines_with_the_op_and_the_user
     assert "undeclared" in caught.value.log and "undeclared" in caught.value.source_code
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("const float *p = {x}; {y}[0] = p[0];", "incompatible pointer type"),
+        ("int64_t p = {x}; {y}[0] = p;", "int-conversion"),
+        ("{y}[0] = 1; return;", "return"),
+        ("for (int64_t i = 0; i < 1; i++) {{ {y}[i] = 1;", "end of input"),
+        ('core_error(NoSuchError, "x"); {fail}', "NoSuchError"),
+    ],
+)
+def test_c_that_a_lenient_compiler_takes_or_finds_elsewhere_is_refused_with_the_op(text, said):
+    class Wrong(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return text.format(x=inputs[0], y=outputs[0], fail=sub["fail"])
+
+    with pytest.raises(CompileError) as caught:
+        compiled(Wrong())
+    assert "  in c_code of Wrong" in str(caught.value).splitlines() and said in caught.value.log
+
+
+def test_c_code_that_raises_names_the_op_and_the_users_line():
+    class Wrong(Times):
+        def c_code(self, node, name, inputs, outputs, sub):
+            return sub["fial"]
+
+    with pytest.raises(BackendError, match=r"c_code of Wrong failed: KeyError: 'fial'\n.*test_c_code.py"):
+        compiled(Wrong())
+
+
 class AddOne(core.Op):
     """x + 1 in place, where nobody needs x any more."""
 
