@@ -274,9 +274,7 @@ def test_make_node_that_returns_no_node_is_told_what_to_return():
 
 
 def test_a_node_with_an_output_that_is_no_type_is_refused():
-    with pytest.raises(
-        ArgumentError, match="needs types or variables as outputs, but output 0 is 'float64' of type str"
-    ):
+    with pytest.raises(ArgumentError, match="types or variables as outputs, but output 0 is 'float64' of type str"):
         Apply(Scaled(2), [Number()()], ["float64"])
 
 

@@ -27,10 +27,6 @@ from core.tensor.type import TensorType
 def check_props(op: Op) -> None:
     """``__props__`` names attributes that are there, can be hashed, and settle all others; equality and hash serve."""
     props = getattr(op, "__props__", ())
-    if isinstance(props, str):
-        raise GraphError(
-            f"__props__ of {type(op).__name__} must be a tuple of names, got {props!r}; write ({props!r},)"
-        )
     for name in props:
         if not hasattr(op, name):
             raise GraphError(f"__props__ of {type(op).__name__} names {name!r}, but there is no such attribute")
@@ -40,7 +36,8 @@ def check_props(op: Op) -> None:
         guilty = [name for name in props if not _hashable(getattr(op, name))]
         shown = ", ".join(f"{name}={getattr(op, name)!r}" for name in guilty) or f"{op}"
         raise GraphError(
-            f"hash of {type(op).__name__} fails ({error}) because of {shown}; make it a tuple or another frozen value"
+            f"hash of {type(op).__name__} fails ({error.__cause__ or error}) because of {shown}; "
+            f"make it a tuple or another frozen value"
         ) from error
     if hash(op) != hash(op) or op != op:
         raise GraphError(f"{op} must equal itself and have one hash")

@@ -139,10 +139,6 @@ class PropThatIsNotThere(Line):
     __props__ = ("a", "b", "c")
 
 
-class PropsAsText(Line):
-    __props__ = "a"
-
-
 class CannotBePickled(Line):
     __props__ = ("a", "b", "function")
 
@@ -219,7 +215,6 @@ WRONG = {
     ),
     MissingProp: ("props", r"MissingProp has attributes that __props__ = \('a',\) does not settle: 'b'; two ops that"),
     PropThatIsNotThere: ("props", r"__props__ of PropThatIsNotThere names 'c', but there is no such attribute"),
-    PropsAsText: ("props", r"__props__ of PropsAsText must be a tuple of names, got 'a'; write \('a',\)"),
     CannotBePickled: ("pickle", r"CannotBePickled cannot be pickled \(.*\), so functions that use it cannot be saved"),
     PickledAsAnother: ("pickle", r"PickledAsAnother\(.*\) is not equal to itself when copied"),
     Unrepeatable: ("repeat", r"perform of Unrepeatable.* gives something else when it is called again"),
