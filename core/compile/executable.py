@@ -90,6 +90,8 @@ class Dispatcher:
                 return run(arrays)
             except GuardFailed:
                 pass
+            except IndexOutOfBounds as error:
+                raise self._seen_again(arrays, error) from None
         return self._other(layouts, arrays, lambda run: run(arrays))
 
     def _layouts(self, arrays: Sequence[np.ndarray]) -> Layouts:
@@ -116,6 +118,8 @@ class Dispatcher:
             return self._current[0].run(arrays, fetched)
         except GuardFailed:
             return self._other((), arrays, lambda run: run.run(arrays, fetched))
+        except IndexOutOfBounds as error:
+            raise self._seen_again(arrays, error) from None
 
     def place(self, array: np.ndarray) -> Any:
         return self._main.place(array)
@@ -135,6 +139,8 @@ class Dispatcher:
                 if one is None or one in ones:
                     return self._interpreted(arrays, _explained(failed.guard, failed.a, failed.b))
                 ones |= {one}
+            except IndexOutOfBounds as error:
+                raise self._seen_again(arrays, error) from None
             else:
                 others = [other for other in self._current if other is not run]
                 self._current[:] = [run, *others[: MOST_AT_HAND - 1]]
@@ -148,6 +154,17 @@ class Dispatcher:
             return Interpreted(self._graph)([on_host(array) for array in arrays])
         except CoreError:
             raise error from None
+
+    def _seen_again(self, arrays: Sequence[Any], error: IndexOutOfBounds) -> IndexOutOfBounds:
+        """``error`` as NumPy says it, with the index: loops check all indices of an array at once and keep none."""
+        if not self.program.host_nodes:  # whose ops would run twice
+            try:
+                Interpreted(self._graph)([on_host(array) for array in arrays])
+            except IndexOutOfBounds as again:
+                return again
+            except (CoreError, MemoryError):
+                pass
+        return error
 
     def bind(
         self,

@@ -16,6 +16,7 @@ from core.errors import (
     ShapeError,
     UnusedInputError,
 )
+from core.testing import available_backends
 
 HERE = "test_bad_input.py"
 x, y, i = ct.vector("x"), ct.vector("y"), ct.iscalar("i")
@@ -267,3 +268,13 @@ def test_an_op_without_gradient_is_named():
 def test_dtypes_are_checked_when_the_graph_is_built():
     with pytest.raises(DTypeError, match="float64"):
         ct.bitwise_and(x, y)
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("out", [lambda x, i: x[i].sum(), lambda x, i: ct.set_subtensor(x[i], 0)], ids=["get", "set"])
+def test_an_index_array_that_leads_outside_is_said_with_the_index_and_the_line(backend, out):
+    i = ct.lvector("i")
+    f = core.function([x, i], out(x, i), backend=backend)
+    with pytest.raises(IndexOutOfBounds, match="index -4 is out of bounds for axis 0 with size 3") as caught:
+        f([1.0, 2.0, 3.0], [0, -4])
+    assert HERE in str(caught.value)

@@ -152,7 +152,7 @@ def test_a_check_of_indices_runs_before_the_kernel_that_reads_there(compiled):
     f = compiled([a, i], ct.exp(a[i]).sum())
     steps = [type(step).__name__ for step in f.program.steps]
     assert steps == ["KernelStep", "CheckStep", "KernelStep"]
-    with pytest.raises(IndexOutOfBounds, match="an index of AdvancedSubtensor.* is out of range"):
+    with pytest.raises(IndexOutOfBounds, match="AdvancedSubtensor.*index .* is out of bounds"):
         f(A, [0, 4])
 
 
@@ -173,7 +173,7 @@ def test_a_check_of_indices_runs_before_the_kernel_that_reads_there(compiled):
 )
 def test_nothing_is_read_outside_an_array_before_its_index_is_checked(compiled, build, places):
     f = compiled([a, x, i, j], build())
-    with pytest.raises(IndexOutOfBounds, match="out of range"):  # and not the oracle's "reads outside"
+    with pytest.raises(IndexOutOfBounds, match="is out of bounds for axis"):  # and not the oracle's "reads outside"
         f(A, X, places, [0, 1])
 
 

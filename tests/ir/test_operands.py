@@ -76,7 +76,7 @@ def test_an_index_that_is_computed_is_checked_before_the_call(compiled):
     x, t = ct.tensor("x", dtype="float64", ndim=3), ct.lvector("t")
     f = compiled([x, t], x[t.max()] @ x[t.max()].T)
     assert_allclose(f(STACK, [0, 2, 1]), STACK[2] @ STACK[2].T)
-    with pytest.raises(IndexError, match="out of range"):
+    with pytest.raises(IndexError, match="index 3 is out of bounds"):
         f(STACK, [0, 3])
 
 

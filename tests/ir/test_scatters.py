@@ -81,7 +81,7 @@ def test_other_places_and_other_lengths_have_checks_of_their_own(compiled, other
 def test_each_length_is_checked_where_they_differ(compiled, which):
     f = compiled([a, u, i], [a[i] + u[i], ct.inc_subtensor(u[i], 1.0)])
     lengths = (5, 6) if which == 0 else (6, 5)
-    with pytest.raises(IndexOutOfBounds, match="an index of AdvancedSubtensor.* is out of range"):
+    with pytest.raises(IndexOutOfBounds, match="AdvancedSubtensor.*index .* is out of bounds"):
         f(np.zeros(lengths[0]), np.zeros(lengths[1]), [5])
 
 
@@ -89,7 +89,7 @@ def test_a_shared_check_is_named_after_an_op_that_is_computed(compiled):
     f = compiled([a, i], [a[i].shape[0], ct.inc_subtensor(a[i], 1.0)])
     (check,) = checks_of(f)
     assert "AdvancedIncSubtensor" in check.message
-    with pytest.raises(IndexOutOfBounds, match=r"AdvancedIncSubtensor.*(?s:.)*test_scatters\.py"):
+    with pytest.raises(IndexOutOfBounds, match=r"index 4 is out of bounds(?s:.)*test_scatters\.py"):
         f(A, [4])
 
 

@@ -415,7 +415,7 @@ def test_an_index_in_data_that_is_out_of_range_names_the_op_and_the_line():
     f = compiled([x, i], x[i])
     assert_array_equal(f([1.0, 2.0], [0, -1, 1]), [1, 2, 2])
     for bad in (2, -3, 2**62, -(2**63)):
-        with pytest.raises(IndexOutOfBounds, match=r"out of range(.|\n)*test_executable.py:\d+: f = compiled"):
+        with pytest.raises(IndexOutOfBounds, match=r"out of bounds(.|\n)*test_executable.py:\d+: f = compiled"):
             f([1.0, 2.0], [0, bad])
 
 
