@@ -310,11 +310,14 @@ def _systems(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [(first @ first.swapaxes(-1, -2) / n + np.eye(n)).astype("float32"), *more]
 
 
-def _linalg(name: str, *shapes: tuple[int, ...], torch: Callable[..., Any]) -> Case:
+def _linalg(
+    name: str, *shapes: tuple[int, ...], torch: Callable[..., Any], cupy: Callable[..., Any] | None = None
+) -> Case:
+    """A function of linear algebra, in CuPy of the same name unless ``cupy(module, *arrays)`` says another."""
     return Case(
         0,
         lambda: _on_linalg(name, *shapes),
-        lambda: on_cupy(lambda m, *xs: getattr(m.linalg, name)(*xs), _systems(*shapes)),
+        lambda: on_cupy(cupy or (lambda m, *xs: getattr(m.linalg, name)(*xs)), _systems(*shapes)),
         lambda: on_torch(lambda m, *xs: torch(m, *xs), _systems(*shapes)),
     )
 
@@ -468,6 +471,11 @@ CASES: dict[str, Case] = {
     "cholesky, 2048": _linalg("cholesky", (2048, 2048), torch=lambda m, a: m.linalg.cholesky(a)),
     "cholesky, 1000 x 32": _linalg("cholesky", (1000, 32, 32), torch=lambda m, a: m.linalg.cholesky(a)),
     "solve, 2048 with 64": _linalg("solve", (2048, 2048), (2048, 64), torch=lambda m, a, b: m.linalg.solve(a, b)),
-    "svd values, 512": _linalg("svdvals", (512, 512), torch=lambda m, a: m.linalg.svdvals(a)),
+    "svd values, 512": _linalg(
+        "svdvals",
+        (512, 512),
+        torch=lambda m, a: m.linalg.svdvals(a),
+        cupy=lambda m, a: m.linalg.svd(a, compute_uv=False),
+    ),
     "small chain, 3 x 1024": everywhere(0, chain, lambda: arrays((1024,), (1024,))),
 }

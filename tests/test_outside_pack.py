@@ -126,6 +126,8 @@ import core.tensor as ct
 import numpy as np
 import pytest
 from core.testing import Example, check_op, check_rewrite, random
+from core.testing.on_backends import compilers_alone
+from plugin_ops_outside.functions import Smooth, softsign
 from plugin_ops_outside.in_c import times, times_api
 
 x, a, b = random(5), np.array(2.0), np.array(0.5)
@@ -138,6 +140,13 @@ def test_an_op_in_c_keeps_its_contract(op):
     assert {"backend interpreter", "backend c"} <= ran
     assert not any("Python computes" in check.detail for check in result.checks if check.name.startswith("backend c,")
                    and op is times)
+
+
+@pytest.mark.skipif("cuda" not in compilers_alone(), reason="no compiler of CUDA here, or a GPU, which runs it")
+@pytest.mark.parametrize("op", [softsign, Smooth(0.9)], ids=str)
+def test_what_is_written_once_compiles_for_cuda(op):
+    (made,) = [check for check in check_op(op, x).checks if check.name.startswith("compiler of cuda")]
+    assert made.detail.endswith("compiled, not run")
 
 
 def test_an_exception_of_c_arrives_with_the_op(backend):
