@@ -1,14 +1,16 @@
-"""Stand-ins for compilers: scripts that refuse, fail, count, or hand over to the real one."""
+"""Stand-ins for compilers, scripts that refuse, fail, count, or hand over to the real one; a count of slow calls."""
 
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 
 import pytest
 
 from core.options import config
+from plugin_backend_c.executable import Executable
 
 PATH = os.environ["PATH"]
 REAL = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
@@ -73,3 +75,17 @@ def python(tmp_path):
 
     run.start = start
     return run
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Counts what goes through Python."""
+    counts = Counter()
+    plain = Executable.__call__
+
+    def counted(self, arrays):
+        counts["calls"] += 1
+        return plain(self, arrays)
+
+    monkeypatch.setattr(Executable, "__call__", counted)
+    return counts

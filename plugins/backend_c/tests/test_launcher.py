@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from core.compile.calling import Caller
 from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.options import config
 from plugin_backend_c import compiler, launcher
-from plugin_backend_c.executable import Executable
 
 rng = np.random.default_rng(0)
 x, y, v, w = ct.dmatrix("x"), ct.dmatrix("y"), ct.dvector("v"), ct.dvector("w")
@@ -58,20 +56,6 @@ def through_cffi(*args, **named):
         f = core.function(*args, backend="c", on_unused_input="ignore", **named)
     assert type(f.__call__) is Caller
     return f
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    """Counts what goes through Python."""
-    counts = Counter()
-    plain = Executable.__call__
-
-    def counted(self, arrays):
-        counts["calls"] += 1
-        return plain(self, arrays)
-
-    monkeypatch.setattr(Executable, "__call__", counted)
-    return counts
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Arguments that do not lie row by row: the same results with and without the launcher, and no copy of large ones."""
 
 import sys
-from collections import Counter
 from random import Random
 
 import numpy as np
@@ -14,7 +13,6 @@ from core.compile import executable
 from core.ir.program import LibraryStep
 from core.options import config
 from core.testing.layouts import LAYINGS, lying
-from plugin_backend_c.executable import Executable
 
 rng = np.random.default_rng(0)
 x, y, v = ct.dmatrix("x"), ct.dmatrix("y"), ct.dvector("v")
@@ -51,20 +49,6 @@ def at_once(monkeypatch):
     monkeypatch.setattr(executable, "WORTH_A_PROGRAM", 0)
     monkeypatch.setattr(executable, "COPIED_PER_S", 0)
     monkeypatch.setattr(executable, "MOST_LAYOUTS", 1000)
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    """Counts what goes through Python."""
-    counts = Counter()
-    plain = Executable.__call__
-
-    def counted(self, arrays):
-        counts["calls"] += 1
-        return plain(self, arrays)
-
-    monkeypatch.setattr(Executable, "__call__", counted)
-    return counts
 
 
 def made(inputs, outputs, launcher=True, **named):

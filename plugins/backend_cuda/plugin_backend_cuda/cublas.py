@@ -6,11 +6,10 @@ the option ``cuda.products``.  Reference: cuBLAS Library, version 12 and later (
 
 from __future__ import annotations
 
-import itertools
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,6 +17,7 @@ import cffi
 
 from core import dtypes
 from core.device.contract import Block, Routine, Strided
+from core.device.matrices import as_matrices, leading, stacks, transposed
 from core.errors import DeviceError
 from core.ir.program import LibraryCall
 from core.options import config
@@ -235,59 +235,26 @@ def gemm_add(device: Any, call: LibraryCall, operands: Sequence[Strided], result
 
 def _product(device: Any, left: Strided, right: Strided, result: Strided, scale: Scale = ONCE) -> None:
     """Row-major C = A B is C' = B' A'.  A vector is a row on the left and a column on the right."""
-    a, b = row(left), column(right)
-    c = column(result) if len(right.shape) == 1 else row(result)
+    a, b, c = as_matrices((left, right), result)
     (m, k), n = a.shape[-2:], b.shape[-1]
-    stacks = c.shape[:-2]
-    if 0 in (m, n, *stacks):
+    if 0 in (m, n, *c.shape[:-2]):
         return
     size = dtypes.size_bytes(c.dtype)
     if k == 0:
         if scale.beta == 0:
             device.fill(c.block, 0, math.prod(c.shape) * size, c.offset * size)
         return
-    # one call for the innermost stack; cuBLAS has one stride for all of its matrices
-    inner, outer = (stacks[-1], stacks[:-1]) if stacks else (1, ())
-    strides = tuple(one.strides[-3] if stacks else 0 for one in (b, a, c))
-    for place in itertools.product(*map(range, outer)):
-        addresses = [
-            one.block.pointer + size * (one.offset + sum(i * s for i, s in zip(place, one.strides, strict=False)))
-            for one in (b, a, c)
-        ]
+    for stack in stacks((b, a, c)):  # cuBLAS has one stride for all matrices of a call
         device.products.products(
             c.dtype,
             (transposed(b), transposed(a)),
-            (inner, n, m, k),
-            tuple(addresses),
-            (leading(b), leading(a), leading(c)),
-            strides,
+            (stack[-1].shape[0], n, m, k),
+            tuple(one.block.pointer + size * one.offset for one in stack),
+            tuple(leading(one) for one in stack),
+            tuple(one.strides[0] for one in stack),
             config["cuda.products"],
             scale,
         )
-
-
-def row(one: Strided) -> Strided:
-    """A vector as a matrix (1, n)."""
-    if len(one.shape) > 1:
-        return one
-    (n,), (step,) = one.shape, one.strides
-    return replace(one, shape=(1, n), strides=(max(n, 1), 1) if step == 1 else (1, step))
-
-
-def column(one: Strided) -> Strided:
-    """A vector as a matrix (n, 1)."""
-    return one if len(one.shape) > 1 else replace(one, shape=(*one.shape, 1), strides=(*one.strides, 1))
-
-
-def transposed(matrix: Strided) -> bool:
-    """Whether a matrix lies column by column."""
-    return matrix.strides[-1] != 1
-
-
-def leading(matrix: Strided) -> int:
-    """The distance of two rows of a matrix, or of two columns where it is transposed; BLAS wants at least a row."""
-    turned = transposed(matrix)
-    return max(matrix.strides[-1 if turned else -2], matrix.shape[-2 if turned else -1], 1)
 
 
 routines = {"gemm": Routine(gemm), "gemm_add": Routine(gemm_add)}

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from core.gradient import Lop, Rop
 from core.tensor import TensorVariable, as_tensor, matmul, tril
 from plugin_ops_linalg.batched import BatchedOp
 from plugin_ops_linalg.errors import LinAlgError
 from plugin_ops_linalg.families.triangular import SolveTriangular
+from plugin_ops_linalg.formulas import WithFormula
 from plugin_ops_linalg.lapack import routine
 from plugin_ops_linalg.matrices import (
     adjoint,
@@ -88,7 +88,7 @@ class Cholesky(BatchedOp):
         return SolveTriangular(True, trans, check_finite=self.check_finite, on_error=self.on_error)
 
 
-class CholeskyGradient(BatchedOp):
+class CholeskyGradient(WithFormula):
     """The gradient of a, of which the lower triangle is read, from that of its lower Cholesky factor.
 
     Inputs  factor, g: (..., n, n); of g the lower triangle is read.      Output  (..., n, n), 0 above the diagonal.
@@ -119,21 +119,8 @@ class CholeskyGradient(BatchedOp):
         right = SolveTriangular(True, "C", check_finite=False)(factor, matrix_transpose(left))
         return hermitian_transposed(matrix_transpose(right))
 
-    def pullback(
-        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
-    ) -> Sequence[Any]:
-        """That of ``formula``."""
-        return Lop(self.formula(*inputs), list(inputs), grads[0])
 
-    def pushforward(
-        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
-    ) -> Sequence[Any]:
-        """That of ``formula``."""
-        moving = [(x, dx) for x, dx in zip(inputs, tangents, strict=True) if dx is not None]
-        return [Rop(self.formula(*inputs), [x for x, _ in moving], [dx for _, dx in moving])]
-
-
-class GramGradient(BatchedOp):
+class GramGradient(WithFormula):
     """The gradient of a triangular factor, L or U, from that of a = L L^H, or of a = U^H U.
 
     Inputs  factor, of which the triangle that ``lower`` names is read, and g: (..., n, n).
@@ -159,19 +146,6 @@ class GramGradient(BatchedOp):
         mask = SolveTriangular(self.lower).triangle
         both, factor = g + adjoint(g), conjugate(mask(factor))
         return mask(matmul(both, factor) if self.lower else matmul(factor, both))
-
-    def pullback(
-        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
-    ) -> Sequence[Any]:
-        """That of ``formula``."""
-        return Lop(self.formula(*inputs), list(inputs), grads[0])
-
-    def pushforward(
-        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
-    ) -> Sequence[Any]:
-        """That of ``formula``."""
-        moving = [(x, dx) for x, dx in zip(inputs, tangents, strict=True) if dx is not None]
-        return [Rop(self.formula(*inputs), [x for x, _ in moving], [dx for _, dx in moving])]
 
 
 class CholeskyInverse(BatchedOp):

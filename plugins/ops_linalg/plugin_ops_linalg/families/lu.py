@@ -9,7 +9,7 @@ import numpy as np
 
 from core import dtypes
 from core.errors import ArgumentError, DTypeError
-from core.gradient import Lop, Rop
+from core.gradient import Lop
 from core.op import disconnected, grad_not_implemented
 from core.tensor import (
     TensorVariable,
@@ -32,6 +32,7 @@ from core.tensor import (
 from plugin_ops_linalg.batched import BatchedOp, lapack_dtype, parsed
 from plugin_ops_linalg.errors import LinAlgError
 from plugin_ops_linalg.families.triangular import TRANS, SolveTriangular
+from plugin_ops_linalg.formulas import WithFormula
 from plugin_ops_linalg.lapack import require, routine
 from plugin_ops_linalg.matrices import as_columns, matrix_transpose, without_column
 
@@ -135,7 +136,7 @@ class FactoredOp(BatchedOp):
         return [[k != 1] for k in range(len(node.inputs))]
 
 
-class LUSolve(FactoredOp):
+class LUSolve(WithFormula, FactoredOp):
     """x with a x = b, a.T x = b or a.H x = b, from the LU factors of a.
 
     Inputs  lu: (..., n, n) and piv: (..., n) as LUFactor gives them; b: (..., n, k).      Output  x: (..., n, k).
@@ -177,13 +178,6 @@ class LUSolve(FactoredOp):
         lu, piv, b = inputs
         of_lu, of_b = Lop(self.formula(lu, piv, b), [lu, b], grads[0])
         return [of_lu, disconnected(), of_b]
-
-    def pushforward(
-        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], tangents: Sequence[Any]
-    ) -> Sequence[Any]:
-        """That of ``formula``."""
-        moving = [(x, dx) for x, dx in zip(inputs, tangents, strict=True) if dx is not None]
-        return [Rop(self.formula(*inputs), [x for x, _ in moving], [dx for _, dx in moving])]
 
 
 class LUInverse(FactoredOp):
