@@ -43,7 +43,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--peers", default="cupy,torch,compile,jax,fused", help="which to time beside")
     parser.add_argument("--graphs", type=int, default=0, help="only run so many random graphs, here")
-    parser.add_argument("--set", action="append", default=[], help="try a constant: core.ir.vector_access.KEPT_BYTES=0")
+    parser.add_argument(
+        "--set", action="append", default=[], help="try a constant: core.ir.nests.vector_access.KEPT_BYTES=0"
+    )
     parser.add_argument("--profile", default="", help="the time of each launch in the cases whose name holds this")
     parser.add_argument(
         "--libraries", action="store_true", help="linear algebra against NumPy, arrays of other libraries"

@@ -1,7 +1,7 @@
 """What an op says in C: ``c_code`` and its companions.
 
-Data and text only: how the text is framed and called is in core/ir/ccalls.py (plain C) and in the backend (the Python
-and NumPy C-API).
+Data and text only: how the text is framed and called is in core/ir/clike/ccalls.py (plain C) and in the backend (the
+Python and NumPy C-API).
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class Library:
 
     provides  the routines
     ref       names a mapping from each routine to what the backend of that dialect takes to bind it; where the host is
-              C, that is a core.ir.clibrary.Routine
+              C, that is a core.ir.clike.clibrary.Routine
     probe     names a function without arguments that returns a Probe; None when it always works
     """
 

@@ -19,13 +19,13 @@ from core import dtypes, plugins
 from core.ccode import CCode
 from core.errors import BackendError, CoreError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
-from core.ir.accumulate import ROUTINE as ACCUMULATING
 from core.ir.axes import same_length
-from core.ir.ccalls import params_of
-from core.ir.cfamily import Dialect, identifier
+from core.ir.clike.ccalls import params_of
+from core.ir.clike.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
 from core.ir.layouts import Layout
-from core.ir.operands import merged, operand, stacked
+from core.ir.passes.accumulate import ROUTINE as ACCUMULATING
+from core.ir.passes.operands import merged, operand, stacked
 from core.ir.program import (
     Definition,
     FromC,

@@ -10,9 +10,9 @@ from core.compile.alone import Perform, in_c
 from core.errors import BackendError, CompileError
 from core.graph import Apply, Variable
 from core.ir.builder import Buffer, KernelBuilder
+from core.ir.check.oracle import evaluate_lengths, evaluate_view, run_kernel
 from core.ir.expr import Expr, as_expr, length, load
 from core.ir.nodes import Kernel
-from core.ir.oracle import evaluate_lengths, evaluate_view, run_kernel
 from core.ir.view import View
 from core.op import Op
 from core.tensor.type import TensorType

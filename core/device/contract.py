@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from core.ir.cfamily import Dialect
+from core.ir.clike.cfamily import Dialect
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel
 from core.ir.target import Target

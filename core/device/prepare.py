@@ -15,12 +15,12 @@ from core.device.lengths import Lengths
 from core.device.pool import Memory
 from core.device.replay import Replays, can_replay
 from core.device.space import Space
-from core.ir.clibrary import Failure
+from core.ir.clike.clibrary import Failure
 from core.ir.expr import Expr
-from core.ir.launches import lane_extents, pieces
 from core.ir.nodes import Kernel, Loop, LoopKind
 from core.ir.program import CheckStep, LibraryStep, Operand, Value
 from core.ir.target import Target
+from core.ir.work.launches import lane_extents, pieces
 
 _LARGEST_Y = 65535  # groups along y, on any device
 

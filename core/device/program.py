@@ -15,7 +15,7 @@ from core.device.exchange import Foreign
 from core.device.repeat import Repeat, can_repeat
 from core.device.space import Space
 from core.device.stretches import split
-from core.ir.cdevice import print_device_program
+from core.ir.clike.cdevice import print_device_program
 from core.ir.program import CheckStep, HostStep, LibraryStep, Program
 
 

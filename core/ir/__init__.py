@@ -1,1 +1,14 @@
-"""The loop IR: scalar expressions, views, loops and kernels, the passes over them, and the printer of C-like text."""
+"""The loop IR: scalar expressions, views, loops and kernels, the passes over them, and the printer of C-like text.
+
+expr.py, axes.py, rebuild.py, evaluate.py   scalar expressions
+view.py, scatter.py, builder.py             what an op's ``lower`` and ``kernel`` are written with
+nodes.py, program.py, layouts.py, target.py what passes hand on: kernels, programs, and facts of the hardware
+build.py                                    from a lowered graph to a program: the passes below, in their order
+
+passes/   over a whole program: lengths, storage, fusion, memory
+nests/    what schedules for CPUs and for devices share
+cpu/      schedules for a CPU
+work/     schedules for devices
+clike/    programs as text of C-like languages
+check/    the rules of legal programs, and evaluators in NumPy: oracles of all of the above
+"""

@@ -7,18 +7,22 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from core.ir.arrays import with_arrays
 from core.ir.builder import Buffer, KernelBuilder
-from core.ir.collapse import collapse
-from core.ir.donation import donate
+from core.ir.check.verify import verify
+from core.ir.cpu.arrays import with_arrays
+from core.ir.cpu.collapse import collapse
+from core.ir.cpu.lanes import lanes
+from core.ir.cpu.parallel import split
+from core.ir.cpu.ranges import cut
+from core.ir.cpu.schedule import Scheduler, scatter_kernel
+from core.ir.cpu.wide import widen
 from core.ir.expr import Expr
-from core.ir.fuse import Fused, Group, fuse
-from core.ir.in_place import work_in_place
-from core.ir.lanes import lanes
-from core.ir.lengths import computable, resolve
-from core.ir.memory import last_uses, plan
 from core.ir.nodes import Kernel, expressions
-from core.ir.parallel import split
+from core.ir.passes.donation import donate
+from core.ir.passes.fuse import Fused, Group, fuse
+from core.ir.passes.in_place import work_in_place
+from core.ir.passes.lengths import computable, resolve
+from core.ir.passes.memory import last_uses, plan
 from core.ir.program import (
     CheckStep,
     FromC,
@@ -37,12 +41,8 @@ from core.ir.program import (
     expressions_of,
     with_rows_merged,
 )
-from core.ir.ranges import cut
 from core.ir.rebuild import loads_in
-from core.ir.schedule import Scheduler, scatter_kernel
 from core.ir.target import HOST, Target
-from core.ir.verify import verify
-from core.ir.wide import widen
 from core.ir.work.group import WorkScheduler
 from core.ir.work.launch import Work
 from core.ir.work.order import own_launches, scatter_launches

@@ -216,7 +216,7 @@ class GuardFailed(Exception):
 class KernelStep:
     """Run the pieces of a kernel of loops, one after the other: most have one, those for threads may have more.
 
-    overwrites  values that it writes -> those that lie in the same memory, which it reads there (core/ir/in_place.py)
+    overwrites  values that it writes -> those that lie in the same memory, which it reads there (passes/in_place.py)
     """
 
     kernel: Kernel

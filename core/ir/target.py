@@ -10,7 +10,7 @@ class Target:
     """Where kernels run.
 
     units       how many independent pieces of work keep it busy: work-items on a CPU, groups on a GPU.  0: this is the
-                host itself, whose threads core/ir/parallel.py takes care of
+                host itself, whose threads core/ir/cpu/parallel.py takes care of
     lanes       work-items of the largest group that kernels use.  1: there are no groups to speak of (a CPU as a
                 device), so each work-item takes a contiguous piece and nothing waits for anything
     waves       how many times ``units`` groups are worth starting where the work is cut into equal shares: with several
@@ -19,7 +19,7 @@ class Target:
                 different times, which compilers for CPUs as devices do not bear where the loop could have barriers
     piece       how many elements are worth a work-item of their own
     has_float64 whether sums of float32 may be taken in float64
-    threads     whether chunks of a loop may run at once on the host (core/ir/parallel.py)
+    threads     whether chunks of a loop may run at once on the host (core/ir/cpu/parallel.py)
     layouts     whether a program may be made for arguments that do not lie row by row (core/ir/layouts.py)
     keeps_nan   float dtypes whose larger and smaller numbers keep NaN in one instruction, so that maxima need no flag
     atomics     dtypes in which a scatter adds atomically, in any order; the others add in the order of the program

@@ -11,8 +11,8 @@ from core import dtypes
 from core.compile.function import function
 from core.errors import CoreError, GraphError, ShapeError
 from core.graph import Apply, Variable, toposort
+from core.ir.check.oracle import evaluate_view
 from core.ir.expr import Expr, length, load
-from core.ir.oracle import evaluate_view
 from core.ir.view import View
 from core.tensor.type import TensorType, as_tensor
 from core.testing.values import as_list, compute, symbolic

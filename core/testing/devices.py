@@ -16,11 +16,11 @@ from core.device.contract import Block, Facts, Grid, Source
 from core.device.opened import Opened
 from core.device.space import Space
 from core.errors import DeviceMemoryError
-from core.ir.cfamily import Dialect
-from core.ir.cwork import WorkItems
+from core.ir.check.oracle import run_kernel
+from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cwork import WorkItems
 from core.ir.expr import const
 from core.ir.nodes import Kernel
-from core.ir.oracle import run_kernel
 from core.ir.target import Target
 from core.ir.work.order import renamed
 

@@ -39,7 +39,7 @@ def backend(request: Any) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def every_program_is_verified() -> Iterator[None]:
-    """core.ir.verify looks at each program that a test compiles, after every pass."""
+    """core.ir.check.verify looks at each program that a test compiles, after every pass."""
     before, core.ir.build.VERIFY = core.ir.build.VERIFY, True
     yield
     core.ir.build.VERIFY = before

@@ -4,10 +4,10 @@ import pytest
 
 import core
 from core.compile.function import function
+from core.ir.check.run import Driver
 from core.ir.expr import walk
 from core.ir.nodes import Loop, LoopKind, expressions, statements
 from core.ir.program import KernelStep
-from core.ir.run import Driver
 from core.records import Library
 
 

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 import core.tensor as ct
 from core.errors import VerifyError
 from core.gradient import grad
+from core.ir.check.verify import verify
 from core.ir.program import KernelStep, LibraryStep
-from core.ir.verify import verify
 from core.testing import random
 
 pytestmark = pytest.mark.usefixtures("gemm")

@@ -3,9 +3,9 @@
 import re
 
 import core.tensor as ct
-from core.ir.arrays import MOST_BYTES, MOST_IN_ALL, with_arrays
-from core.ir.cfamily import Dialect
-from core.ir.cunits import print_program
+from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cunits import print_program
+from core.ir.cpu.arrays import MOST_BYTES, MOST_IN_ALL, with_arrays
 from core.ir.expr import const, length
 from core.ir.nodes import Kernel
 from core.ir.program import Value

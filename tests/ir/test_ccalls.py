@@ -11,12 +11,21 @@ from core.compile.lower import lower
 from core.errors import BackendError, VerifyError
 from core.graph import Apply
 from core.ir.build import build
-from core.ir.ccalls import ERRORS, REPORT_LENGTH, Needs, needs_of, params_of, params_struct, read_error, support_of
-from core.ir.cfamily import Dialect
-from core.ir.cunits import INITIALIZE, print_program
-from core.ir.memory import taken_over
+from core.ir.check.verify import verify
+from core.ir.clike.ccalls import (
+    ERRORS,
+    REPORT_LENGTH,
+    Needs,
+    needs_of,
+    params_of,
+    params_struct,
+    read_error,
+    support_of,
+)
+from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cunits import INITIALIZE, print_program
+from core.ir.passes.memory import taken_over
 from core.ir.program import OpCall
-from core.ir.verify import verify
 
 TABLE = Dialect("ir", op_function="static int32_t")
 x = ct.dvector("x")

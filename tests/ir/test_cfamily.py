@@ -8,10 +8,10 @@ import core.tensor as ct
 from core import dtypes
 from core.errors import BackendError
 from core.ir.axes import unravel, wrap_index
-from core.ir.centry import Status
-from core.ir.cfamily import Dialect, Names, Printer, identifier, print_kernel
-from core.ir.chelpers import HELPERS
-from core.ir.cunits import print_program
+from core.ir.clike.centry import Status
+from core.ir.clike.cfamily import Dialect, Names, Printer, identifier, print_kernel
+from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.cunits import print_program
 from core.ir.expr import (
     Call,
     Code,

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 
 import core.tensor as ct
 from core.ir.expr import const, index, length
-from core.ir.strides import linear
+from core.ir.nests.strides import linear
 from core.testing import random
 
 x, y = ct.matrix("x"), ct.matrix("y")

@@ -3,7 +3,7 @@
 import pytest
 
 from core.ir.axes import unravel
-from core.ir.cfamily import Dialect, Names, Printer, print_kernel
+from core.ir.clike.cfamily import Dialect, Names, Printer, print_kernel
 from core.ir.expr import Call, cast, const, index, load, maximum, select
 from core.ir.nodes import Assign, Kernel, Let, Local, Store
 from core.ir.program import Value

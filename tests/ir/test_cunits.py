@@ -4,10 +4,10 @@ import re
 from dataclasses import replace
 
 import core.tensor as ct
-from core.ir.centry import kernels_of
-from core.ir.cfamily import Dialect, Names
-from core.ir.csections import LONG, SECTION
-from core.ir.cunits import Functions, print_program, print_units
+from core.ir.clike.centry import kernels_of
+from core.ir.clike.cfamily import Dialect, Names
+from core.ir.clike.csections import LONG, SECTION
+from core.ir.clike.cunits import Functions, print_program, print_units
 
 C = Dialect("test", shared_kernel="extern void")
 a, b, c = ct.vector("a"), ct.vector("b"), ct.vector("c")

@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 import core
 import core.tensor as ct
 from core.errors import VerifyError
+from core.ir.check.run import Driver
+from core.ir.check.verify import verify
 from core.ir.program import CheckStep, LibraryStep
-from core.ir.run import Driver
-from core.ir.verify import verify
 from core.testing.graphs import graphs
 
 x, i = ct.dmatrix("x"), ct.lvector("i")

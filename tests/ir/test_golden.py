@@ -12,9 +12,9 @@ import pytest
 import core.tensor as ct
 from core.compile.function import function
 from core.gradient import grad
-from core.ir.cfamily import Dialect
-from core.ir.cunits import print_program
-from core.ir.run import Driver
+from core.ir.check.run import Driver
+from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cunits import print_program
 
 FOLDER = Path(__file__).parent / "golden"
 COMPILER = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")

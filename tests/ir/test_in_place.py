@@ -7,11 +7,11 @@ from numpy.testing import assert_allclose
 
 import core.tensor as ct
 from core.errors import VerifyError
+from core.ir.check.verify import verify
 from core.ir.expr import Code, const, index, length, make
-from core.ir.in_place import Places
 from core.ir.nodes import Kernel, Loop, LoopKind, Store
+from core.ir.passes.in_place import Places
 from core.ir.program import KernelStep, Value
-from core.ir.verify import verify
 from core.testing import random
 from core.testing.graphs import graphs
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
-from core.ir.lanes import LONG_TILE, TILE
+from core.ir.cpu.lanes import LONG_TILE, TILE
 from core.ir.nodes import LoopKind
 from core.testing import random
 

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import core
 import core.tensor as ct
 from core.compile import executable
+from core.ir.check.run import Driver
 from core.ir.layouts import Layout, first_address, layout_of, passed, window
 from core.ir.program import KernelStep, LibraryStep
-from core.ir.run import Driver
 from core.ir.target import Target
 from core.testing.graphs import graphs
 from core.testing.layouts import LAYINGS, lying

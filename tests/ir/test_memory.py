@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import core.tensor as ct
 from core.graph import Apply
-from core.ir.memory import plan, size_bytes
+from core.ir.passes.memory import plan, size_bytes
 from core.ir.rebuild import loads_in
 from core.op import Op
 from core.testing import random

@@ -8,7 +8,7 @@ import core.tensor as ct
 from core.compile.function import function
 from core.gradient import Lop
 from core.ir.expr import Call, Combine, const, index, load, maximum, select
-from core.ir.nan import is_nan_with
+from core.ir.nests.nan import is_nan_with
 from core.ir.program import Value
 from core.testing import random
 

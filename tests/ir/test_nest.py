@@ -1,7 +1,7 @@
 """Writing a nest of loops: every expression lands in the outermost loop that knows its variables."""
 
 from core.ir.expr import Call, Code, const, guarded, index, length, load, make, select
-from core.ir.nest import Nest
+from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Let, Local, LoopKind, Store
 from core.ir.program import Value
 

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose
 
-import core.ir.parallel
+import core.ir.cpu.parallel
 import core.tensor as ct
 from core.compile.function import function
 from core.errors import VerifyError
 from core.gradient import grad
+from core.ir.check.run import Driver
+from core.ir.check.verify import verify_kernel
+from core.ir.cpu.parallel import chunk_length, shared_by, split
 from core.ir.expr import Code, const, index, length, make
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Store
-from core.ir.parallel import chunk_length, shared_by, split
 from core.ir.program import KernelStep, Value
-from core.ir.run import Driver
 from core.ir.target import Target
-from core.ir.verify import verify_kernel
 from core.testing import random
 from core.testing.graphs import graphs
 
@@ -29,7 +29,7 @@ X, Y, A, AT_THESE = random((5, 4)), random((5, 4)), random((4,)), np.array([0, 3
 
 @pytest.fixture(autouse=True)
 def short_loops_are_worth_it(monkeypatch):
-    monkeypatch.setattr(core.ir.parallel, "GRAIN", 1)
+    monkeypatch.setattr(core.ir.cpu.parallel, "GRAIN", 1)
 
 
 def in_chunks(inputs, outputs, chunk=2):
@@ -142,7 +142,7 @@ def test_a_scatter_keeps_its_order_while_its_base_is_divided():
 def test_a_loop_of_known_length_is_divided_only_if_it_is_worth_it(monkeypatch):
     v = ct.tensor("v", dtype="float64", shape=(1000,))
     assert splits_of(in_chunks([v], ct.exp(v)))
-    monkeypatch.setattr(core.ir.parallel, "GRAIN", 10**6)
+    monkeypatch.setattr(core.ir.cpu.parallel, "GRAIN", 10**6)
     assert not splits_of(in_chunks([v], ct.exp(v)))
 
 
@@ -274,5 +274,5 @@ def test_chunks_are_long_enough_and_not_too_many(n, work, multiple):
     assert length >= 1
     if length < n:
         assert length % multiple == 0
-        assert -(-n // length) <= core.ir.parallel.MOST_CHUNKS
+        assert -(-n // length) <= core.ir.cpu.parallel.MOST_CHUNKS
         assert work <= 0 or length * work >= min(240_000, work) - work

@@ -9,6 +9,7 @@ import core.tensor as ct
 from core.errors import BackendError, IndexOutOfBounds, VerifyError
 from core.gradient import grad
 from core.graph import Apply
+from core.ir.check.run import Driver, Run, holds
 from core.ir.expr import Code, const, index, length, make
 from core.ir.nodes import Kernel, Loop, Store
 from core.ir.program import (
@@ -23,7 +24,6 @@ from core.ir.program import (
     Program,
     Value,
 )
-from core.ir.run import Driver, Run, holds
 from core.op import Op
 from core.testing import random
 from core.testing.graphs import float_outputs, graphs

@@ -6,14 +6,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-import core.ir.parallel
+import core.ir.cpu.parallel
 import core.tensor as ct
 from core.compile.function import function
 from core.errors import IndexOutOfBounds
 from core.gradient import grad
+from core.ir.check.run import Driver
 from core.ir.nodes import Let, statements
 from core.ir.program import CheckStep
-from core.ir.run import Driver
 from core.ir.target import Target
 from core.testing import random
 
@@ -196,7 +196,7 @@ def programs(draw):
 
 @pytest.mark.parametrize("threads", [False, True])
 def test_random_gathers_and_scatters_give_what_numpy_gives(threads, monkeypatch):
-    monkeypatch.setattr(core.ir.parallel, "GRAIN", 1)
+    monkeypatch.setattr(core.ir.cpu.parallel, "GRAIN", 1)
     backend = Driver("ir", Target(threads=True), 2) if threads else Driver("ir")
 
     @given(pairs=programs())

@@ -8,9 +8,9 @@ import pytest
 import core
 import core.tensor as ct
 from core.errors import VerifyError
+from core.ir.check.verify import verify_kernel
 from core.ir.nodes import Barrier, statements
 from core.ir.target import Target
-from core.ir.verify import verify_kernel
 from core.testing.devices import numpy_backend
 
 

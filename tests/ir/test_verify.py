@@ -7,10 +7,10 @@ import core.ir.build
 import core.tensor as ct
 from core.errors import VerifyError
 from core.ir.axes import join_length, reduce, wrap_index
+from core.ir.check.verify import verify, verify_kernel
 from core.ir.expr import Code, Combine, cast, const, index, length, make
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryCall, LibraryStep, Operand, Program, Value
-from core.ir.verify import verify, verify_kernel
 
 X, Y, FLAG = Value("x", "float64"), Value("y", "float64"), Value("flag", "bool")
 N = length(X, 0)

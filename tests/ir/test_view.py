@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.errors import GraphError, ShapeError
+from core.ir.check.oracle import evaluate_view
 from core.ir.expr import const, length, load
-from core.ir.oracle import evaluate_view
 from core.ir.view import View, broadcast_shapes, broadcast_to, reshape
 
 

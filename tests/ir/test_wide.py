@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
+from core.ir.cpu.wide import BLOCK, FEW, SEARCHED, SHORT
 from core.ir.nodes import If, LoopKind, statements
-from core.ir.wide import BLOCK, FEW, SEARCHED, SHORT
 from core.testing import random
 
 x, a, f32 = ct.matrix("x"), ct.vector("a"), ct.fvector("f32")

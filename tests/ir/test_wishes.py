@@ -4,8 +4,8 @@ import re
 
 import core.tensor as ct
 from core.ir.expr import Call, index, load
+from core.ir.nests.wishes import wish
 from core.ir.program import Value
-from core.ir.wishes import wish
 
 X, AT, J = Value("x", "float64"), index("i"), index("j")
 

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.compile.function import function
 from core.gradient import grad
-from core.ir.run import Driver
+from core.ir.check.run import Driver
 from core.ir.target import Target
 from core.testing.graphs import float_outputs, graphs
 from core.testing.values import compiled

@@ -8,9 +8,9 @@ import core.tensor as ct
 from core.errors import AxisError, DTypeError, ShapeError
 from core.graph import toposort
 from core.ir.builder import Buffer, KernelBuilder
+from core.ir.check.oracle import run_kernel
 from core.ir.expr import const
 from core.ir.nodes import Kernel
-from core.ir.oracle import run_kernel
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 from core.testing.values import as_list, symbolic
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.ir.expr import Expr
-from core.ir.fuse import Group, Item
-from core.ir.items import ordered
+from core.ir.nests.items import ordered
 from core.ir.nodes import Kernel, Loop, Statement
+from core.ir.passes.fuse import Group, Item
 from core.ir.program import Reduction
 from core.ir.work.launch import Work, map_loop
 from core.ir.work.reductions import reduction_loops

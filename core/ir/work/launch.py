@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from core.ir.accumulators import Accumulator
 from core.ir.axes import product
 from core.ir.expr import Expr, const, index, maximum, minimum
-from core.ir.fuse import Item
-from core.ir.items import again_in, root_of
-from core.ir.nest import Nest
+from core.ir.nests.accumulators import Accumulator
+from core.ir.nests.items import again_in, root_of
+from core.ir.nests.nest import Nest
+from core.ir.nests.vector_access import widen
 from core.ir.nodes import Loop, LoopKind, Store
+from core.ir.passes.fuse import Item
 from core.ir.program import Value
 from core.ir.target import Target
-from core.ir.vector_access import widen
 from core.ir.work.barriers import with_barriers
 from core.ir.work.place import OneAxis, Places, flattened, unravels
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from core.ir.accumulators import combined
 from core.ir.axes import product
 from core.ir.expr import Code, Expr, const, index, make, maximum
-from core.ir.fuse import Item
+from core.ir.nests.accumulators import combined
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Loop, LoopKind, Statement, Store
+from core.ir.passes.fuse import Item
 from core.ir.program import Pointwise, Scattering, Value
 from core.ir.rebuild import loads_in, rebuild
 from core.ir.work.launch import Launch, Work, ceil_div, map_loop

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from core.ir.accumulators import Accumulator, combined
 from core.ir.axes import product
 from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum, select
-from core.ir.fuse import Item
-from core.ir.items import ordered, root_of
+from core.ir.nests.accumulators import Accumulator, combined
+from core.ir.nests.items import ordered, root_of
 from core.ir.nodes import Loop, LoopKind, Store
+from core.ir.passes.fuse import Item
 from core.ir.program import Value
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import flattened

@@ -11,9 +11,9 @@ from typing import Any
 
 from core.ir.axes import product
 from core.ir.expr import Expr, const, maximum
-from core.ir.fuse import Item
-from core.ir.items import again_in, ordered
+from core.ir.nests.items import again_in, ordered
 from core.ir.nodes import Loop, LoopKind
+from core.ir.passes.fuse import Item
 from core.ir.work.launch import Launch, Work
 from core.ir.work.place import Places
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from core.ccode import CCode
 from core.errors import BackendError, CompileError
-from core.ir.ccalls import calls_of, needs_of
-from core.ir.centry import functions_of
-from core.ir.cfamily import Dialect
-from core.ir.cunits import INITIALIZE, print_units
+from core.ir.clike.ccalls import calls_of, needs_of
+from core.ir.clike.centry import functions_of
+from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cunits import INITIALIZE, print_units
 from core.ir.program import Program
 from core.ir.target import Target
 from core.options import config

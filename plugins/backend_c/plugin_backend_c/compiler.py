@@ -19,7 +19,7 @@ from pathlib import Path
 
 from core import cachedir
 from core.errors import CompileError
-from core.ir.ccalls import Needs
+from core.ir.clike.ccalls import Needs
 from plugin_backend_c.folder import folders, unfinished
 from plugin_backend_c.processes import Finished, run, run_all
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from core.ir.cfamily import Dialect
+from core.ir.clike.cfamily import Dialect
 from plugin_backend_c import vectormath
 
 _UNARY = """exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh

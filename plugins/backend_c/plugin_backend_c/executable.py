@@ -15,9 +15,9 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError, compute_error
-from core.ir import ccalls
-from core.ir.centry import Status, kernels_of, report_length
-from core.ir.clibrary import read_failure
+from core.ir.clike import ccalls
+from core.ir.clike.centry import Status, kernels_of, report_length
+from core.ir.clike.clibrary import read_failure
 from core.ir.layouts import first_address, passed
 from core.ir.program import GuardFailed, LibraryStep, OpCall, Program, Value
 from core.threads import get_num_threads

@@ -24,7 +24,7 @@ import numpy as np
 
 from core.cells import Taken
 from core.errors import CompileError
-from core.ir.centry import report_length
+from core.ir.clike.centry import report_length
 from core.ir.program import Program
 from core.options import config
 from core.threads import get_num_threads

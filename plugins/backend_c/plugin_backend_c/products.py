@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from core.errors import BackendError
-from core.ir.clibrary import Call, Routine
+from core.ir.clike.clibrary import Call, Routine
 from core.ir.program import LibraryStep
 from plugin_backend_c import blas, compiler
 from plugin_backend_c import cache as libraries

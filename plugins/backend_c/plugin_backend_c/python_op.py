@@ -26,8 +26,8 @@ import numpy as np
 from core import dtypes
 from core.ccode import CCode
 from core.errors import BackendError, CompileError
-from core.ir import ccalls
-from core.ir.cfamily import identifier
+from core.ir.clike import ccalls
+from core.ir.clike.cfamily import identifier
 from plugin_backend_c import cache
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders, temporary

@@ -13,9 +13,9 @@ import core.tensor as ct
 from core import diagnosis
 from core.ccode import CCode
 from core.errors import BackendError, CheckError, CompileError, ComputeError, ContractError, CoreWarning, PluginError
-from core.ir.cfamily import Dialect
+from core.ir.check.run import Driver as Oracle
+from core.ir.clike.cfamily import Dialect
 from core.ir.program import OpCall
-from core.ir.run import Driver as Oracle
 from core.markers import hookimpl
 from core.records import Lowering
 from core.testing import check_op

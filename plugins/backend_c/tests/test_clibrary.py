@@ -10,7 +10,7 @@ import core
 import core.tensor as ct
 from core.errors import BackendError
 from core.graph import Apply
-from core.ir.clibrary import Routine
+from core.ir.clike.clibrary import Routine
 from core.ir.program import LibraryCall
 from core.op import Op
 from core.records import Library

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
-from core.ir import centry, csections
-from core.ir.centry import functions_of
-from core.ir.cunits import print_program
+from core.ir.clike import centry, csections
+from core.ir.clike.centry import functions_of
+from core.ir.clike.cunits import print_program
 from core.ir.program import LibraryStep
 from plugin_backend_c import products
 from plugin_backend_c.dialect import C

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
-from core.ir.wide import BLOCK, SEARCHED, SHORT
+from core.ir.cpu.wide import BLOCK, SEARCHED, SHORT
 from core.testing import random
 
 a, f32, x = ct.vector("a"), ct.fvector("f32"), ct.matrix("x")

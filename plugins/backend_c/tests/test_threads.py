@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import core
-import core.ir.cunits
-import core.ir.parallel
+import core.ir.clike.cunits
+import core.ir.cpu.parallel
 import core.tensor as ct
 import plugin_backend_c
 from core.compile.function import function
@@ -32,9 +32,9 @@ x, v = ct.matrix("x"), ct.vector("v")
 @pytest.fixture
 def eager(monkeypatch):
     """Every loop is divided, and every call asks for threads."""
-    monkeypatch.setattr(core.ir.parallel, "GRAIN", 1)
-    monkeypatch.setattr(core.ir.parallel, "PART", 0)
-    monkeypatch.setattr(core.ir.cunits, "THREADS", core.ir.cunits.THREADS.replace(str(BUSY), "0"))
+    monkeypatch.setattr(core.ir.cpu.parallel, "GRAIN", 1)
+    monkeypatch.setattr(core.ir.cpu.parallel, "PART", 0)
+    monkeypatch.setattr(core.ir.clike.cunits, "THREADS", core.ir.clike.cunits.THREADS.replace(str(BUSY), "0"))
 
 
 @pytest.fixture(params=[True, False], ids=["launcher", "cffi"])

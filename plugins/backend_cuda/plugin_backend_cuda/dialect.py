@@ -1,7 +1,7 @@
 """CUDA C++ as NVRTC and nvcc take it: a table.  No header is needed, for NVRTC has none."""
 
-from core.ir.cfamily import Dialect
-from core.ir.cwork import WorkItems
+from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cwork import WorkItems
 from core.ir.expr import Combine
 
 LARGEST_BLOCK = 256

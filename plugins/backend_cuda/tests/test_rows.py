@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
-from core.ir.vector_access import KEPT_PIECES
+from core.ir.nests.vector_access import KEPT_PIECES
 from plugin_backend_cuda.backend import Driver
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 

@@ -1,7 +1,7 @@
 """OpenCL C 1.2: a table.  What a device lacks is taken out of it in device.py."""
 
-from core.ir.cfamily import Dialect
-from core.ir.cwork import WorkItems
+from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cwork import WorkItems
 from core.ir.expr import Combine
 
 _WORDS = "char short int long float double half"

@@ -13,8 +13,8 @@ from typing import Any
 
 from core import dtypes
 from core.device.contract import Block, Grid, Source, Strided
-from core.ir.cdevice import unit
-from core.ir.cfamily import print_kernel
+from core.ir.clike.cdevice import unit
+from core.ir.clike.cfamily import print_kernel
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Value

@@ -10,8 +10,8 @@ import core.tensor as ct
 from core.device.opened import Opened
 from core.device.space import Space
 from core.errors import BackendError
-from core.ir.cfamily import print_kernel
-from core.ir.verify import verify_kernel
+from core.ir.check.verify import verify_kernel
+from core.ir.clike.cfamily import print_kernel
 from plugin_backend_opencl import blas, clblast, tuning
 from plugin_backend_opencl.device import ClDevice
 from plugin_backend_opencl.tiles import Tile, TileProducts, column_kernel, pack_kernel, vector_kernel

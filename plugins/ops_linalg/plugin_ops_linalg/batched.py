@@ -14,7 +14,7 @@ import numpy as np
 from core import dtypes
 from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, DisconnectedType, Variable
-from core.ir.clibrary import Failure
+from core.ir.clike.clibrary import Failure
 from core.ir.expr import Expr
 from core.ir.program import LibraryCall
 from core.ir.view import broadcast_shapes

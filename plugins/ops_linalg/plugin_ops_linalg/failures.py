@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.errors import ShapeError
-from core.ir.clibrary import Failure
+from core.ir.clike.clibrary import Failure
 from plugin_ops_linalg.errors import LinAlgError
 
 NOT_SQUARE, NO_MEMORY, BAND = -8, -9, -10  # the first two as in compiled/common.h; -1 to -3: an input is not finite

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from core.ir.clibrary import Array, Call, Failure, Routine
+from core.ir.clike.clibrary import Array, Call, Failure, Routine
 from plugin_ops_linalg.failures import BAND, NOT_SQUARE
 
 LETTERS = {"float32": "s", "float64": "d"}

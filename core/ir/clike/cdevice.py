@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from core.ir.cfamily import Dialect, print_kernel
-from core.ir.chelpers import HELPERS
-from core.ir.csimd import packed_types
-from core.ir.cvector import declared
-from core.ir.cwork import group_text, lane_reductions
+from core.ir.clike.cfamily import Dialect, print_kernel
+from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.csimd import packed_types
+from core.ir.clike.cvector import declared
+from core.ir.clike.cwork import group_text, lane_reductions
 from core.ir.expr import Expr
-from core.ir.launches import launches
 from core.ir.nodes import Kernel
 from core.ir.program import KernelStep, Program
+from core.ir.work.launches import launches
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from core import dtypes
-from core.ir.accumulators import combined
 from core.ir.axes import product
 from core.ir.combining import combining
 from core.ir.effort import GRAIN, PART, resolved, work_of
 from core.ir.expr import Code, Combine, Expr, const, index, make, maximum, walk
+from core.ir.nests.accumulators import combined
 from core.ir.nodes import (
     NOTHING,
     Assign,

@@ -12,12 +12,13 @@ import numpy as np
 
 from core.errors import BackendError, IndexOutOfBounds
 from core.ir.axes import product
-from core.ir.cfamily import Dialect
+from core.ir.check.oracle import evaluate_at, evaluate_lengths, run_kernel
+from core.ir.check.verify import verify
+from core.ir.clike.cfamily import Dialect
 from core.ir.expr import Code, Expr, walk
 from core.ir.layouts import Layout, layout_of, passed, window
-from core.ir.memory import size_bytes
 from core.ir.nodes import Kernel, Local, Split
-from core.ir.oracle import evaluate_at, evaluate_lengths, run_kernel
+from core.ir.passes.memory import size_bytes
 from core.ir.program import (
     Guard,
     GuardFailed,
@@ -31,7 +32,6 @@ from core.ir.program import (
     Value,
 )
 from core.ir.target import HOST, Target
-from core.ir.verify import verify
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
 

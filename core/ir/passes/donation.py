@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from core.ir.in_place import Places
-from core.ir.memory import last_uses
+from core.ir.passes.in_place import Places
+from core.ir.passes.memory import last_uses
 from core.ir.program import KernelStep, LibraryStep, Operand, Program, Step, Value
 
 _NEVER_FAIL = frozenset({"gemm", "gemv", "gemm_add"})

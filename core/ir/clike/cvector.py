@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from core import dtypes
-from core.ir.computed_again import computed_again
+from core.ir.cpu.computed_again import computed_again
 from core.ir.expr import Expr
+from core.ir.nests.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept
 from core.ir.nodes import Loop, Store
-from core.ir.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept
 
 
 def piece_type(dtype: str, width: int) -> str:
@@ -50,7 +50,7 @@ def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
 
 
 def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
-    """The two loops, in a block, by a Printer of core.ir.cfamily.
+    """The two loops, in a block, by a Printer of core.ir.clike.cfamily.
 
     A piece is read, its elements are computed side by side, and it is written.  Where registers hold pieces from one
     loop to the next, the first pieces of each work-item have a loop of their own, which is unrolled.

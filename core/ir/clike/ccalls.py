@@ -18,7 +18,7 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError, CoreError
-from core.ir.cfamily import Dialect, identifier
+from core.ir.clike.cfamily import Dialect, identifier
 from core.ir.program import OpCall, Program, Value
 
 ERRORS: tuple[type[Exception], ...] = (  # what ``core_error`` knows; a report holds the position

@@ -15,10 +15,10 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError
-from core.ir.cparens import is_bare
-from core.ir.csimd import vector_loop
-from core.ir.cvector import keep_rows, wide_loop
-from core.ir.cwork import WorkItems, group_function, group_memory, lane_reductions
+from core.ir.clike.cparens import is_bare
+from core.ir.clike.csimd import vector_loop
+from core.ir.clike.cvector import keep_rows, wide_loop
+from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 

@@ -1,7 +1,7 @@
 """Values that several loops over the lanes of a row compute for the same elements: the first may hold them for all.
 
 Softmax sums the exponentials of a row, then stores each of them scaled: where the row itself stays in registers
-(core/ir/vector_access.py), so can its exponentials, and each is computed once.
+(core/ir/nests/vector_access.py), so can its exponentials, and each is computed once.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 from core import dtypes
 from core.ir.expr import Code, Expr, walk
+from core.ir.nests.vector_access import KEPT_BYTES, KEPT_PIECES, accesses, kept
 from core.ir.nodes import Assign, Atomic, Let, Loop, Store, expressions, statements
 from core.ir.rebuild import substitute, unconditional
-from core.ir.vector_access import KEPT_BYTES, KEPT_PIECES, accesses, kept
 
 WORTH_KEEPING = 12  # operations: what costs less is computed again in the time that a register costs
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.ir.accumulators import narrow_sum, narrowed
-from core.ir.copies import Copy, assigned
 from core.ir.expr import Code, Expr, const, index, make, minimum, select, walk
+from core.ir.nests.accumulators import narrow_sum, narrowed
+from core.ir.nests.copies import Copy, assigned
+from core.ir.nests.strides import linear, positions, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.program import Value
 from core.ir.rebuild import loads_in, rebuild
-from core.ir.strides import linear, positions, work
 
 TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache
 LONG_TILE = 512  # lanes where each element is met once: the longer, the fewer jumps

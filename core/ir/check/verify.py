@@ -11,11 +11,11 @@ from itertools import pairwise
 from typing import Any
 
 from core.ir.axes import product
+from core.ir.check.verify_expr import check_types, fail, same_lane
+from core.ir.check.verify_work import verify_work
 from core.ir.combining import combining
-from core.ir.donation import beginnings
+from core.ir.cpu.parallel import shared_by
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, make, show, walk
-from core.ir.in_place import Places
-from core.ir.memory import size_bytes, taken_over
 from core.ir.nodes import (
     NOTHING,
     Assign,
@@ -31,11 +31,11 @@ from core.ir.nodes import (
     Statement,
     Store,
 )
-from core.ir.parallel import shared_by
+from core.ir.passes.donation import beginnings
+from core.ir.passes.in_place import Places
+from core.ir.passes.memory import size_bytes, taken_over
 from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, OpCall, Operand, Program, Step, Value
 from core.ir.rebuild import loads_in
-from core.ir.verify_expr import check_types, fail, same_lane
-from core.ir.verify_work import verify_work
 
 _ONE = const(1)
 _LANES = frozenset({LoopKind.SIMD, LoopKind.LANES})

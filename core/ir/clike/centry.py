@@ -26,16 +26,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from core import dtypes
-from core.ir import ccalls
-from core.ir.cfamily import Dialect, Names, Printer
-from core.ir.clibrary import Hooks, Routine, call_lines, failure_length
-from core.ir.csections import LONG, Declared, constant, cut
-from core.ir.ctasks import Task
-from core.ir.donation import beginnings
+from core.ir.clike import ccalls
+from core.ir.clike.cfamily import Dialect, Names, Printer
+from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
+from core.ir.clike.csections import LONG, Declared, constant, cut
+from core.ir.clike.ctasks import Task
 from core.ir.effort import library_work, total_work
 from core.ir.expr import INDEX_DTYPE, Code, Expr, length, walk
-from core.ir.memory import size_bytes
 from core.ir.nodes import Kernel, Split
+from core.ir.passes.donation import beginnings
+from core.ir.passes.memory import size_bytes
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
 

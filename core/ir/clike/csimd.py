@@ -14,7 +14,7 @@ from typing import Any
 
 from core import dtypes
 from core.ir.axes import stride_of
-from core.ir.cwork import COMBINED
+from core.ir.clike.cwork import COMBINED
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, Code, Combine, Expr, const, walk
 from core.ir.nodes import Assign, Let, Local, Loop, LoopKind, Statement, Store, statements
 
@@ -43,7 +43,7 @@ class _Scalar(Exception):
 
 
 def vector_loop(printer: Any, loop: Loop, indent: str) -> list[str] | None:
-    """The lines of a loop, by a Printer of core.ir.cfamily; None where it must stay as it is."""
+    """The lines of a loop, by a Printer of core.ir.clike.cfamily; None where it must stay as it is."""
     if not _is_plain(loop.body) or loop.start is not const(0):
         return None
     try:

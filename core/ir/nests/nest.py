@@ -8,10 +8,10 @@ from typing import Any
 
 from core.ir.axes import ravel
 from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, walk
+from core.ir.nests.wishes import wish
 from core.ir.nodes import If, Let, Local, Loop, LoopKind, Statement
 from core.ir.program import Value
 from core.ir.rebuild import remake, unconditional
-from core.ir.wishes import wish
 
 _LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _INDEX_COST = 4  # index arithmetic up to this cost is repeated rather than named: compilers share it anyway

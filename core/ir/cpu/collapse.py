@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.ir.expr import Code, Expr, index, make
+from core.ir.nests.strides import linear
 from core.ir.nodes import Assign, If, Kernel, Let, Loop, LoopKind, Statement, Store, statements
 from core.ir.rebuild import rebuild
-from core.ir.strides import linear
 
 
 def collapse(kernel: Kernel) -> Kernel:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from core import dtypes
 from core.ir.expr import Code, Combine, Expr, walk
-from core.ir.fuse import Item
-from core.ir.items import root_of
+from core.ir.nests.items import root_of
+from core.ir.passes.fuse import Item
 from core.ir.program import Reduction, Value
 
 _STRICT = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.NEG, Code.MIN, Code.MAX})

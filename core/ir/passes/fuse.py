@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from core.ir import accumulate
 from core.ir.expr import Code, Expr, walk
-from core.ir.loops import name_loops
+from core.ir.passes import accumulate
+from core.ir.passes.loops import name_loops
+from core.ir.passes.storage import inline, proved_at_entry
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -27,7 +28,6 @@ from core.ir.program import (
     expressions_of,
 )
 from core.ir.rebuild import loads_in
-from core.ir.storage import inline, proved_at_entry
 
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function
 MOST_REDUCTIONS = 12  # registers that the loops of one kernel fill side by side

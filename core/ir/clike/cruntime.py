@@ -5,8 +5,8 @@ What ``core_call`` offers is said in centry.py.
 
 from __future__ import annotations
 
+from core.ir.cpu.parallel import MOST_CHUNKS
 from core.ir.effort import BUSY
-from core.ir.parallel import MOST_CHUNKS
 
 HEAD = """\
 typedef void (*core_task)(void *arguments, int64_t first, int64_t last, int64_t worker);

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.ir.copies import Copy
 from core.ir.expr import HOLDS_GUARD, Code, Expr, const, index, maximum, minimum, walk
+from core.ir.nests.copies import Copy
+from core.ir.nests.strides import linear
 from core.ir.nodes import Kernel, Let, Loop, Statement, expressions
-from core.ir.strides import linear
 
 MOST_PIECES = 5  # that one loop becomes
 LARGEST = 300  # nodes of a loop's body: it is written once for every piece

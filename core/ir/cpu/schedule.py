@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.ir.accumulators import Accumulator, combined
 from core.ir.axes import ravel
 from core.ir.expr import Code, Combine, Expr, cast, const, make, walk
-from core.ir.fuse import Group, Item
-from core.ir.items import ordered
-from core.ir.nan import blind
-from core.ir.nest import Nest
+from core.ir.nests.accumulators import Accumulator, combined
+from core.ir.nests.items import ordered
+from core.ir.nests.nan import blind
+from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
+from core.ir.passes.fuse import Group, Item
+from core.ir.passes.storage import EXPENSIVE
 from core.ir.program import Reduction, Scattering, Value
 from core.ir.rebuild import loads_in
-from core.ir.storage import EXPENSIVE
 
 
 class Stage:

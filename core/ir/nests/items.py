@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from core.ir.expr import Expr
-from core.ir.fuse import Item
+from core.ir.passes.fuse import Item
 from core.ir.program import Reduction
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core import dtypes
-from core.ir.accumulators import combined, narrow_sum, narrowed
-from core.ir.copies import Copy, assigned
 from core.ir.expr import (
     COMPARISONS,
     Code,
@@ -29,9 +27,11 @@ from core.ir.expr import (
     select,
     walk,
 )
+from core.ir.nests.accumulators import combined, narrow_sum, narrowed
+from core.ir.nests.copies import Copy, assigned
+from core.ir.nests.strides import linear, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, statements
 from core.ir.program import Value
-from core.ir.strides import linear, work
 
 BLOCK = 2048  # elements reduced before their result joins that of earlier blocks
 SEARCHED = 256  # elements searched before it is asked whether something was found

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from core.ir import ccalls
-from core.ir.centry import Called, Entry, kernels_of
-from core.ir.cfamily import Dialect, Names, print_kernel
-from core.ir.chelpers import HELPERS
-from core.ir.clibrary import declarations as library_types
-from core.ir.cruntime import HEAD, THREADS
-from core.ir.ctasks import Tasks
+from core.ir.clike import ccalls
+from core.ir.clike.centry import Called, Entry, kernels_of
+from core.ir.clike.cfamily import Dialect, Names, print_kernel
+from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.clibrary import declarations as library_types
+from core.ir.clike.cruntime import HEAD, THREADS
+from core.ir.clike.ctasks import Tasks
 from core.ir.nodes import Kernel
 from core.ir.program import Program
 

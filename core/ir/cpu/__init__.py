@@ -1,0 +1,11 @@
+"""Schedules for a CPU.
+
+schedule.py        a group of items becomes one nest of loops
+collapse.py        loops that walk through memory without a gap become one
+ranges.py          a loop is cut where a condition on its variable changes
+wide.py            long rows are reduced in many registers side by side
+lanes.py           a loop over neighbours moves inside the loops that it contains
+computed_again.py  what several loops over the lanes of a row compute, held by the first
+arrays.py          short scratch lies on the stack
+parallel.py        loops for threads
+"""

@@ -1,0 +1,12 @@
+"""Passes over a whole program, in the order in which build.py runs them.
+
+lengths.py      which lengths are equal
+accumulate.py   sums of products of matrices, added where they grow
+operands.py     which views a library routine can read where they lie
+loops.py        variables of different values that run over one axis become one
+storage.py      which values become buffers
+fuse.py         which values one nest of loops makes together
+in_place.py     a value over one that is read for the last time
+donation.py     an output over an argument that the caller gives away
+memory.py       which values share a slot of the arena
+"""
