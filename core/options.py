@@ -29,7 +29,7 @@ OWN = {
     )
 }
 _FALSE, _TRUE = ("0", "false", "no", "off"), ("1", "true", "yes", "on")
-_overrides: ContextVar[Mapping[str, Any]] = ContextVar("core_options", default=MappingProxyType({}))
+overrides: ContextVar[Mapping[str, Any]] = ContextVar("core_options", default=MappingProxyType({}))
 
 
 class Config:
@@ -40,7 +40,7 @@ class Config:
 
     def __getitem__(self, name: str) -> Any:
         option = self.option(name)
-        overridden = _overrides.get()
+        overridden = overrides.get()
         if name in overridden:
             return overridden[name]
         text = os.environ.get(option.variable)
@@ -82,11 +82,11 @@ class Config:
         Errors  OptionError for an unknown name or a value of the wrong kind.
         """
         new = {name: _checked(self.option(name), value) for name, value in {**(options or {}), **more}.items()}
-        token = _overrides.set({**_overrides.get(), **new})
+        token = overrides.set({**overrides.get(), **new})
         try:
             yield
         finally:
-            _overrides.reset(token)
+            overrides.reset(token)
 
     def affecting_code(self) -> tuple[tuple[str, Any], ...]:
         """Name and value of every option that belongs into the cache key of generated code."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from core.errors import PluginError
@@ -186,7 +187,7 @@ class Option:
     affects_code: bool = False
     help: str = ""
 
-    @property
+    @cached_property
     def variable(self) -> str:
         """The environment variable that sets it."""
         return self.env or "CORE_" + self.name.upper().replace(".", "_").replace("-", "_")

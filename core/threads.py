@@ -9,7 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from core.errors import OptionError
-from core.options import config
+from core.options import OWN, config, overrides
+
+# the context variable, and the environment's, on which alone the answer of get_num_threads depends in one process
+DEPENDS_ON = (overrides, OWN["num_threads"].variable)
 
 
 def get_num_threads() -> int:

@@ -19,6 +19,7 @@ _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "the entry function's length
 #include "pool.h"
 #include "launcher_layout.h"
 #include "launcher_program.h"
+#include "launcher_threads.h"
 
 /* --- a call ------------------------------------------------------------------------------------------------------- */
 
@@ -56,8 +57,7 @@ typedef struct {
     int taken;    /* whether those values are out of their cells */
 } Offer;
 
-static PyObject *count_threads; /* a callable: how many threads a call may use now */
-static PyObject *taken;         /* stands in the cell of a shared variable while its value is written over */
+static PyObject *taken; /* stands in the cell of a shared variable while its value is written over */
 
 static void *call_memory(CoreCall *call, void *block, int64_t size)
 {
@@ -124,9 +124,7 @@ static void call_busy(CoreCall *call)
 {
     Offer *offer = (Offer *)call;
     if (count_threads) {
-        PyObject *count = PyObject_CallNoArgs(count_threads);
-        const long threads = count ? PyLong_AsLong(count) : -1;
-        Py_XDECREF(count);
+        const long threads = number_of_threads();
         if (PyErr_Occurred())
             PyErr_Fetch(&offer->error, &offer->about, &offer->trace);
         else if (threads > 0)
@@ -490,12 +488,6 @@ static PyTypeObject CallType = {
 
 /* --- the module --------------------------------------------------------------------------------------------------- */
 
-static PyObject *ask_for_threads(PyObject *module, PyObject *callable)
-{
-    Py_XSETREF(count_threads, Py_NewRef(callable));
-    Py_RETURN_NONE;
-}
-
 static PyObject *mark_taken(PyObject *module, PyObject *mark)
 {
     Py_XSETREF(taken, Py_NewRef(mark));
@@ -503,7 +495,8 @@ static PyObject *mark_taken(PyObject *module, PyObject *mark)
 }
 
 static PyMethodDef functions[] = {
-    {"ask_for_threads", ask_for_threads, METH_O, "Set the callable that says how many threads a long call may use."},
+    {"ask_for_threads", ask_for_threads, METH_VARARGS,
+     "Set the callable that says how many threads a long call may use, and the variables that its answer depends on."},
     {"mark_taken", mark_taken, METH_O, "Set what stands for the value of a shared variable that is written over."},
     {"release_memory", release_memory, METH_NOARGS, "Give back to the system what is kept for the next call."},
     {NULL, NULL, 0, NULL},

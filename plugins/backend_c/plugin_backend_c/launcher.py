@@ -27,7 +27,7 @@ from core.errors import CompileError
 from core.ir.clike.centry import report_length
 from core.ir.program import Program
 from core.options import config
-from core.threads import get_num_threads
+from core.threads import DEPENDS_ON, get_num_threads
 from plugin_backend_c import cache as libraries
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders
@@ -61,7 +61,7 @@ def _module(compiler: Compiler) -> ModuleType | None:
             continue
         except CompileError:
             break
-        made.ask_for_threads(get_num_threads)
+        made.ask_for_threads(get_num_threads, *DEPENDS_ON)
         _mark_taken(made)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(_mark_taken, made))

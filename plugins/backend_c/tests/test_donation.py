@@ -214,6 +214,7 @@ def test_a_value_that_is_set_while_a_call_is_at_work_is_replaced_when_it_is_done
 
 
 def test_an_interruption_while_threads_are_counted_leaves_the_value(long, monkeypatch):
+    from core.threads import DEPENDS_ON
     from plugin_backend_c import compiler, launcher
 
     state, f = long
@@ -222,12 +223,12 @@ def test_an_interruption_while_threads_are_counted_leaves_the_value(long, monkey
     def interrupted():
         raise KeyboardInterrupt
 
-    extension.ask_for_threads(interrupted)
+    extension.ask_for_threads(interrupted, *DEPENDS_ON)
     try:
         with pytest.raises(KeyboardInterrupt):
             f()
     finally:
-        extension.ask_for_threads(core.get_num_threads)
+        extension.ask_for_threads(core.get_num_threads, *DEPENDS_ON)
     assert_array_equal(state.get_value(), np.zeros((N, N)))
     f()
     assert_array_equal(state.get_value(), np.ones((N, N)))

@@ -16,6 +16,7 @@ import core.tensor as ct
 from core.compile.calling import Caller
 from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.options import config
+from core.threads import DEPENDS_ON
 from plugin_backend_c import compiler, launcher
 
 rng = np.random.default_rng(0)
@@ -390,6 +391,30 @@ def test_short_calls_do_not_make_others_run():  # it takes longer than the call
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def test_threads_are_counted_again_where_an_option_or_the_environment_has_changed(monkeypatch):
+    extension, asked = launcher.module(compiler.find()[0]), []
+    f, value = launched([x], ct.exp(x)), np.ones((400, 400))
+
+    def count():
+        asked.append(core.get_num_threads())
+        return asked[-1]
+
+    extension.ask_for_threads(count, *DEPENDS_ON)
+    try:
+        f(value), f(value)
+        before = len(asked)
+        with core.num_threads(3):
+            f(value), f(value)
+        monkeypatch.setenv("CORE_NUM_THREADS", "2")
+        f(value), f(value)
+        monkeypatch.setenv("CORE_NUM_THREADS", "0" * 60 + "1")  # too long to be remembered
+        f(value), f(value)
+    finally:
+        extension.ask_for_threads(core.get_num_threads, *DEPENDS_ON)
+    assert before == 1
+    assert asked[before:] == [3, 2, 1, 1]
 
 
 def resident_bytes():
