@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -72,7 +73,7 @@ def function(
         raise ArgumentError(f"a function's name must be a string, got {name!r} of type {type(name).__name__}")
     recipe = prepare(inputs, outputs, updates, givens, name, on_unused_input, allow_input_downcast, no_default_updates)
     recipe.options = {"mode": mode_of(mode), "strict": bool(strict)}
-    return Function(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
+    return _made(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
 
 
 _ANY_ARGUMENTS = inspect.signature(lambda *args, **named: None)
@@ -101,41 +102,13 @@ class Function:
     __slots__ = ("__call__", "__dict__", "__weakref__")
     __call__: Callable[..., Any]
 
-    def __init__(self, recipe: Recipe, choice: backends.Choice, chosen_by_user: bool = False):
+    def __init__(self, recipe: Recipe, choice: backends.Choice, compiled: _Compiled, chosen_by_user: bool = False):
         self._recipe, self._chosen_by_user, self.choice = recipe, chosen_by_user, choice
         self.name, self.backend, self.original = recipe.name, choice.name, recipe.graph
-        self.compile_times: dict[str, float] = {}
-        with _collector_at_rest():
-            self.graph, self.rewrites = self._rewritten(choice)
-            self._run = self._compiled(choice)
+        self.graph, self.rewrites, self._run = compiled.graph, compiled.rewrites, compiled.run
+        self.compile_times: dict[str, float] = compiled.times
         self.program = getattr(self._run, "program", None)
         self._connect(recipe.reads, recipe.writes)
-
-    # --- compiling --------------------------------------------------------------------------------------------------
-
-    def _rewritten(self, choice: backends.Choice) -> tuple[FunctionGraph, RewriteLog]:
-        start = time.perf_counter()
-        graph = self.original.clone()
-        log = rewrite(graph, stages_for(self._recipe.options["mode"], choice.record))
-        self.compile_times["rewrite"] = time.perf_counter() - start
-        return graph, log
-
-    def _compiled(self, choice: backends.Choice) -> Any:
-        """The executable: a callable from arrays to arrays, with ``sources``."""
-        start = time.perf_counter()
-        with config.override(strict=self._recipe.options["strict"] or config.strict):
-            run: Any
-            if self._recipe.options["mode"].debug:
-                run = Checked(self.graph)
-            elif choice.record.dialect is None:
-                run = choice.driver.compile_graph(self.graph)
-            else:
-                run = compile_for(self.graph, choice.record, choice.driver, choice.device, _updates(self._recipe))
-        total = time.perf_counter() - start
-        lowering = getattr(run, "times", {}).get("lower", 0.0)
-        self.compile_times["lower"] = lowering
-        self.compile_times["compile"] = total - lowering
-        return instrumented(run)
 
     def _connect(self, reads: Sequence[SharedVariable], writes: Sequence[SharedVariable]) -> None:
         """Fetch out of the recipe whatever a call needs."""
@@ -182,8 +155,8 @@ class Function:
             outputs = recipe.graph.outputs[: len(recipe.graph.outputs) - len(recipe.writes)]
             recipe.graph, recipe.writes = _without_updates(recipe, outputs), []
             recipe.reads = [v for v, kept in zip(recipe.reads, _used_reads(self._recipe, outputs), strict=True) if kept]
-            return Function(recipe, self.choice, self._chosen_by_user)
-        twin = object.__new__(Function)
+            return _made(recipe, self.choice, self._chosen_by_user)
+        twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__, _recipe=recipe, name=recipe.name)
         twin._connect(recipe.reads, recipe.writes)
         return twin
@@ -209,6 +182,55 @@ class Function:
     def __repr__(self) -> str:
         names = ", ".join(name or "?" for name in self.inputs)
         return f"<{described(self.name)} ({names}), backend {self.backend}>"
+
+
+# --- compiling -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """The graph after rewriting, which rules fired, the executable, and how long each step took."""
+
+    graph: FunctionGraph
+    rewrites: RewriteLog
+    run: Any
+    times: dict[str, float]
+
+
+def _made(recipe: Recipe, choice: backends.Choice, chosen_by_user: bool = False) -> Function:
+    """Compile, then make the object: of a class that the driver's ``callable_type(cls)`` gives, if it has that.
+
+    Such a subclass of ``cls`` does the same as it, in less time for each call.
+    """
+    with _collector_at_rest():
+        compiled = _compile(recipe, choice)
+        callable_type = getattr(choice.driver, "callable_type", None)
+        kind = Function if callable_type is None else callable_type(Function)
+        return kind(recipe, choice, compiled, chosen_by_user)
+
+
+def _compile(recipe: Recipe, choice: backends.Choice) -> _Compiled:
+    start = time.perf_counter()
+    graph = recipe.graph.clone()
+    log = rewrite(graph, stages_for(recipe.options["mode"], choice.record))
+    rewritten = time.perf_counter()
+    run = _executable(recipe, graph, choice)
+    lowering = getattr(run, "times", {}).get("lower", 0.0)
+    times = {"rewrite": rewritten - start, "lower": lowering, "compile": time.perf_counter() - rewritten - lowering}
+    return _Compiled(graph, log, run, times)
+
+
+def _executable(recipe: Recipe, graph: FunctionGraph, choice: backends.Choice) -> Any:
+    """A callable from arrays to arrays, with ``sources``."""
+    with config.override(strict=recipe.options["strict"] or config.strict):
+        run: Any
+        if recipe.options["mode"].debug:
+            run = Checked(graph)
+        elif choice.record.dialect is None:
+            run = choice.driver.compile_graph(graph)
+        else:
+            run = compile_for(graph, choice.record, choice.driver, choice.device, _updates(recipe))
+    return instrumented(run)
 
 
 @contextmanager
@@ -249,14 +271,14 @@ def _without_updates(recipe: Recipe, outputs: Sequence[Variable]) -> FunctionGra
 def _loaded(recipe: Recipe, backend: str | None) -> Function:
     """A pickled function: on the backend that it was made for, or where that does not work, on the best that does."""
     try:
-        return Function(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
+        return _made(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
     except BackendError as error:
         if backend is None:
             raise
         choice = backends.resolve(None, recipe.graph)
         message = f"{described(recipe.name)} was made for backend {backend!r}, and now runs on {choice.name!r}: {error}"
         warnings.warn(message, CoreWarning, stacklevel=2)
-        return Function(recipe, choice)
+        return _made(recipe, choice)
 
 
 # --- eval ------------------------------------------------------------------------------------------------------------

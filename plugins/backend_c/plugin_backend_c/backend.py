@@ -59,6 +59,11 @@ class Driver:
                 getattr(library, INITIALIZE)()
             return Executable(program, library, sources, routines.result(), found, extension.result())
 
+    def callable_type(self, base: type) -> type:
+        """``base``, or with a launcher a subclass whose objects are called without a detour through Python."""
+        extension = launcher.module(_compiler())
+        return base if extension is None else launcher.callable_type(extension, base)
+
     def c_op(self, node: Any, code: CCode) -> Callable[..., None]:
         """What does the same as ``perform`` of a node by its C for Python's C-API.  Errors: as of ``compile``."""
         return PythonOp(node, code, _compiler())

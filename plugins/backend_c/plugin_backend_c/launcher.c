@@ -20,6 +20,7 @@ _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "the entry function's length
 #include "launcher_layout.h"
 #include "launcher_program.h"
 #include "launcher_threads.h"
+#include "launcher_callable.h"
 
 /* --- a call ------------------------------------------------------------------------------------------------------- */
 
@@ -61,9 +62,10 @@ static PyObject *taken; /* stands in the cell of a shared variable while its val
 
 static void *call_memory(CoreCall *call, void *block, int64_t size)
 {
+    const int locked = !((Offer *)call)->released;
     if (!block)
-        return get_block((size_t)size);
-    give_block(block, (size_t)size);
+        return get_block((size_t)size, locked);
+    give_block(block, (size_t)size, locked);
     return NULL;
 }
 
@@ -147,7 +149,7 @@ static PyObject *array_of(const Kind *kind, const int64_t *lengths, void *block)
     for (int axis = 0; axis < kind->ndim; axis++)
         empty |= lengths[axis] == 0;
     if (empty) { /* NumPy takes such an array for larger than its block */
-        give_block(block, 0);
+        give_block(block, 0, 1);
         block = NULL;
     }
     Py_INCREF(kind->dtype);
@@ -497,6 +499,7 @@ static PyObject *mark_taken(PyObject *module, PyObject *mark)
 static PyMethodDef functions[] = {
     {"ask_for_threads", ask_for_threads, METH_VARARGS,
      "Set the callable that says how many threads a long call may use, and the variables that its answer depends on."},
+    {"callable_type", callable_type, METH_O, "A subclass, of whose objects a call is one of what is in __call__."},
     {"mark_taken", mark_taken, METH_O, "Set what stands for the value of a shared variable that is written over."},
     {"release_memory", release_memory, METH_NOARGS, "Give back to the system what is kept for the next call."},
     {NULL, NULL, 0, NULL},

@@ -178,3 +178,11 @@ def bound(
         len(program.outputs) - len(writes),
         None if all(n < 0 for n in known) else known,
     )
+
+
+@cache
+def callable_type(extension: ModuleType, base: type) -> type:
+    """A subclass of ``base`` whose objects hand a call straight to what they hold in their slot ``__call__``."""
+    made: type = extension.callable_type(base)
+    made.__module__, made.__qualname__ = base.__module__, base.__qualname__
+    return made

@@ -19,10 +19,12 @@ typedef struct {
     size_t capacity;
 } Kept;
 
-/* Nobody waits for the pool: who finds it busy asks the C library.  So a fork cannot leave it locked for ever. */
-static atomic_flag pool_is_busy = ATOMIC_FLAG_INIT;
+/* Small blocks are for who holds the lock of the interpreter: in a call of 100 ns, one of our own would be felt. */
 static void *small_blocks[SMALL / ALIGNMENT + 1][SMALL_DEPTH];
 static int small_counts[SMALL / ALIGNMENT + 1];
+
+/* Nobody waits for large ones: who finds them busy asks the C library.  So a fork cannot leave them locked for ever. */
+static atomic_flag pool_is_busy = ATOMIC_FLAG_INIT;
 static Kept large_blocks[LARGE_COUNT]; /* the oldest first */
 static int large_count;
 static size_t large_bytes;
@@ -50,12 +52,23 @@ static void drop_large(int k)
     memmove(&large_blocks[k], &large_blocks[k + 1], (size_t)(large_count - k) * sizeof(Kept));
 }
 
-static void *from_pool(size_t capacity)
+static void *small_from_pool(size_t capacity)
 {
-    if (capacity <= SMALL) {
-        size_t class = capacity / ALIGNMENT;
-        return small_counts[class] ? small_blocks[class][--small_counts[class]] : NULL;
-    }
+    const size_t class = capacity / ALIGNMENT;
+    return small_counts[class] ? small_blocks[class][--small_counts[class]] : NULL;
+}
+
+static int small_into_pool(void *block, size_t capacity)
+{
+    const size_t class = capacity / ALIGNMENT;
+    if (small_counts[class] == SMALL_DEPTH)
+        return 0;
+    small_blocks[class][small_counts[class]++] = block;
+    return 1;
+}
+
+static void *large_from_pool(size_t capacity)
+{
     for (int k = large_count - 1; k >= 0; k--) {
         if (large_blocks[k].capacity == capacity) {
             void *block = large_blocks[k].block;
@@ -66,15 +79,8 @@ static void *from_pool(size_t capacity)
     return NULL;
 }
 
-static int into_pool(void *block, size_t capacity)
+static int large_into_pool(void *block, size_t capacity)
 {
-    if (capacity <= SMALL) {
-        size_t class = capacity / ALIGNMENT;
-        if (small_counts[class] == SMALL_DEPTH)
-            return 0;
-        small_blocks[class][small_counts[class]++] = block;
-        return 1;
-    }
     if (capacity > KEPT_BYTES)
         return 0;
     while (large_count == LARGE_COUNT || large_bytes + capacity > KEPT_BYTES) {
@@ -86,12 +92,16 @@ static int into_pool(void *block, size_t capacity)
     return 1;
 }
 
-static void *get_block(size_t size)
+/* ``locked``: whether the caller holds the lock of the interpreter. */
+static void *get_block(size_t size, int locked)
 {
     const size_t capacity = capacity_for(size);
     void *block = NULL;
-    if (enter_pool()) {
-        block = from_pool(capacity);
+    if (capacity <= SMALL) {
+        if (locked)
+            block = small_from_pool(capacity);
+    } else if (enter_pool()) {
+        block = large_from_pool(capacity);
         leave_pool();
     }
     if (block)
@@ -106,12 +116,17 @@ static void *get_block(size_t size)
     return block;
 }
 
-static void give_block(void *block, size_t size)
+static void give_block(void *block, size_t size, int locked)
 {
+    const size_t capacity = capacity_for(size);
     int kept = 0;
-    if ((uintptr_t)block % ALIGNMENT == 0 && enter_pool()) {
-        kept = into_pool(block, capacity_for(size));
-        leave_pool();
+    if ((uintptr_t)block % ALIGNMENT == 0) {
+        if (capacity <= SMALL)
+            kept = locked && small_into_pool(block, capacity);
+        else if (enter_pool()) {
+            kept = large_into_pool(block, capacity);
+            leave_pool();
+        }
     }
     if (!kept)
         free(block);
@@ -119,10 +134,10 @@ static void give_block(void *block, size_t size)
 
 static PyObject *release_memory(PyObject *module, PyObject *unused)
 {
+    for (size_t class = 0; class <= SMALL / ALIGNMENT; class++)
+        while (small_counts[class])
+            free(small_blocks[class][--small_counts[class]]);
     if (enter_pool()) {
-        for (size_t class = 0; class <= SMALL / ALIGNMENT; class++)
-            while (small_counts[class])
-                free(small_blocks[class][--small_counts[class]]);
         while (large_count) {
             free(large_blocks[0].block);
             drop_large(0);
@@ -132,16 +147,16 @@ static PyObject *release_memory(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* What NumPy calls for arrays that own such memory. */
+/* What NumPy calls, with the lock, for arrays that own such memory. */
 
 static void *numpy_malloc(void *context, size_t size)
 {
-    return get_block(size);
+    return get_block(size, 1);
 }
 
 static void *numpy_calloc(void *context, size_t count, size_t size)
 {
-    void *block = size && count > SIZE_MAX / 2 / size ? NULL : get_block(count * size);
+    void *block = size && count > SIZE_MAX / 2 / size ? NULL : get_block(count * size, 1);
     return block ? memset(block, 0, count * size) : NULL;
 }
 
@@ -153,7 +168,7 @@ static void *numpy_realloc(void *context, void *block, size_t size)
 static void numpy_free(void *context, void *block, size_t size)
 {
     if (block)
-        give_block(block, size);
+        give_block(block, size, 1);
 }
 
 static PyDataMem_Handler handler = {
