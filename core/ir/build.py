@@ -45,7 +45,8 @@ from core.ir.rebuild import loads_in
 from core.ir.target import HOST, Target
 from core.ir.work.group import WorkScheduler
 from core.ir.work.launch import Work
-from core.ir.work.order import own_launches, scatter_launches
+from core.ir.work.order import scatter_launches
+from core.ir.work.own import own_launches
 
 VERIFY = False  # tests set it: every program is then checked against the rules of the IR
 

@@ -26,6 +26,7 @@ from core.tensor.products import *
 from core.tensor.reduce import *
 from core.tensor.reshape import *
 from core.tensor.shape import *
+from core.tensor.sort import *
 from core.tensor.special import *
 from core.tensor.type import (
     TensorConstant,

@@ -18,6 +18,7 @@ from core.tensor.elementwise import second
 from core.tensor.gather import nonzero
 from core.tensor.reshape import flatten, reshape
 from core.tensor.shape import shape_of, size
+from core.tensor.sort import argsort, sort
 from core.tensor.type import TensorConstant, TensorVariable
 
 __all__ = ["Operators", "install"]
@@ -300,6 +301,13 @@ class Operators:
 
     def cumprod(self, axis: Any = None) -> Any:
         return cumulative.cumprod(self, axis)
+
+    def sort(self, axis: int | None = -1, kind: str | None = None) -> Any:
+        """A sorted copy: no tensor variable is ever changed, unlike an array of NumPy's by its ``sort``."""
+        return sort(self, axis, kind)
+
+    def argsort(self, axis: int | None = -1, kind: str | None = None) -> Any:
+        return argsort(self, axis, kind)
 
 
 def _one_or_many(arguments: Sequence[Any]) -> Any:

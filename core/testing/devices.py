@@ -22,7 +22,7 @@ from core.ir.clike.cwork import WorkItems
 from core.ir.expr import const
 from core.ir.nodes import Kernel
 from core.ir.target import Target
-from core.ir.work.order import renamed
+from core.ir.work.own import renamed
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
 WORDS = WorkItems("item", "items", "row", "rows", "lane", "lanes", "barrier;", "local ", "local ")

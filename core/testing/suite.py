@@ -88,6 +88,8 @@ def _reductions() -> Iterator[OpCase]:
         for axis in (0, 1):
             yield OpCase(f"cumsum[{dtype}, axis={axis}]", lambda a, k=axis: ct.cumsum(a, axis=k), (x,))
             yield OpCase(f"cumprod[{dtype}, axis={axis}]", lambda a, k=axis: ct.cumprod(a, axis=k), (x,))
+            yield OpCase(f"sort[{dtype}, axis={axis}]", lambda a, k=axis: ct.sort(a, axis=k), (x,), special=True)
+            yield OpCase(f"argsort[{dtype}, axis={axis}]", lambda a, k=axis: ct.argsort(a, axis=k), (x,), special=True)
             yield OpCase(f"softmax[{dtype}, axis={axis}]", lambda a, k=axis: ct.softmax(a, axis=k), (x,))
             yield OpCase(f"logsumexp[{dtype}, axis={axis}]", lambda a, k=axis: ct.logsumexp(a, axis=k), (x,))
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from core.ir.axes import product
-from core.ir.check.verify_expr import check_types, fail, same_lane
+from core.ir.check.verify_expr import check_types, fail, meets_another_lane, not_same_lane
 from core.ir.check.verify_work import verify_work
 from core.ir.combining import combining
 from core.ir.cpu.parallel import shared_by
@@ -448,7 +448,9 @@ class _Statements:
         for store in frame.stores:
             places.setdefault(store.buffer, set()).add(store.offset)
         for e in frame.loads:
-            if not all(same_lane(e.args[0], place, frame.loop.variable) for place in places.get(e.payload, ())):
+            (read,), written = e.args, places.get(e.payload, set())
+            clash = meets_another_lane if read in written else not_same_lane
+            if any(clash(read, place, frame.loop.variable) for place in written):
                 fail(where, f"it reads {show(e)}, but writes {e.payload} elsewhere")
 
     # --- expressions ------------------------------------------------------------------------------------------------

@@ -16,12 +16,21 @@ _SAME_DTYPE = frozenset(
 )
 
 
-def same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
-    """Whether two positions belong to one value of ``variable``, for all one sees: equal strides, no known distance."""
+def not_same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
+    """Whether two positions may belong to two values of ``variable``: strides differ, or a known step is between."""
     if read is written:
-        return True
+        return False
     stride, distance = stride_of(read, variable), read - written
-    return stride is not None and stride is stride_of(written, variable) and not distance.is_const
+    return stride is None or stride is not stride_of(written, variable) or distance.is_const
+
+
+def meets_another_lane(read: Expr, written: Expr, variable: Expr) -> bool:
+    """Whether another value of ``variable`` writes where this one reads, for certain: a known step apart.
+
+    Enough to ask where a lane writes what it reads and something else, too: that what lanes write is apart was the word
+    of whoever wrote the loop.
+    """
+    return read is not written and stride_of(read, variable) is not None and not_same_lane(read, written, variable)
 
 
 # --- one expression ------------------------------------------------------------------------------------------------

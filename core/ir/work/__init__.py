@@ -5,7 +5,8 @@ launch.py      writing one launch; elementwise work
 rows.py        rows, each run by a group: softmax, layer norm
 tiles.py       elementwise work that reads across the rows of an operand: x + x.T
 reductions.py  reductions over what is spread out: parts, then the parts together
-order.py       scatters, and loops that an op writes itself
+order.py       scatters
+own.py         loops that an op writes itself
 place.py       where elements lie once loops are flattened
 launches.py    a kernel as launches: each of its outermost loops is one
 barriers.py    where the lanes of a group must meet

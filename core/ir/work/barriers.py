@@ -17,6 +17,8 @@ def with_barriers(loop: Loop) -> Loop:
     body: list[Statement] = []
     stored: list[tuple[Store, Loop]] = []
     for statement in loop.body:
+        if isinstance(statement, Barrier):
+            stored = []
         lanes = statement if isinstance(statement, Loop) else None
         if not all(same_lane(e, lanes, store, by) for e in _loads([statement]) for store, by in _to(e, stored)):
             body.append(Barrier())

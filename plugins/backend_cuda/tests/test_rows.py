@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import core
 import core.tensor as ct
@@ -55,3 +55,13 @@ def test_what_is_written_between_the_stages_is_not_kept():
     got = f(a)
     assert_allclose(got[0], shifted, rtol=1e-12)
     assert_allclose(got[1], shifted / np.exp(shifted).sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 6, 300, 1025])
+def test_lanes_sort_a_row_together(n):
+    x = ct.fmatrix("x")
+    f = core.function([x], [ct.sort(x, axis=1), ct.argsort(x, axis=1)], backend=DRIVER)
+    a = np.random.default_rng(n).integers(0, 40, (3, n)).astype("float32")
+    values, order = f(a)
+    assert_array_equal(values, np.sort(a, axis=1))
+    assert_array_equal(order, np.argsort(a, axis=1, stable=True))

@@ -19,6 +19,7 @@ GRAPHS = {
     "layer norm": [(x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)],
     "gather and scatter": [x[i], core.grad((x[i] ** 2).sum(), x), ct.set_subtensor(x[i], 0.0)],
     "running sums": [ct.cumsum(x, axis=0), ct.cumsum(x, axis=1)],
+    "sorts": [ct.sort(x, axis=1), ct.argsort(v), ct.sort(w, axis=0)],
     "products": [x @ x.T, x @ v],
     "views": [x.T + 1, x[::-1, ::2], ct.concatenate([x, x[:2]], axis=0), x.reshape((-1,))],
 }

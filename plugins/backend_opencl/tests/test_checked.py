@@ -26,7 +26,7 @@ def run(schedule, **environment):
 def test_the_sample_is_right_on_the_device_at_hand(schedule):
     done = run(schedule)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("as it should be") == 9
+    assert done.stdout.count("as it should be") == 10
 
 
 @pytest.mark.skipif(OCLGRIND is None, reason="oclgrind is not installed (Debian: apt-get install oclgrind)")
@@ -37,5 +37,5 @@ def test_oclgrind_finds_nothing_in_the_sample(schedule, tmp_path):
     checks = {"OCLGRIND_DATA_RACES": "1", "OCLGRIND_LOG": str(log), "CORE_OPENCL_PRODUCTS": "kernels"}
     done = run(schedule, OCL_ICD_VENDORS=str(tmp_path), CORE_CACHE_DIR=str(tmp_path / "cache"), **checks)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("as it should be") == 9
+    assert done.stdout.count("as it should be") == 10
     assert not log.exists() or log.read_text() == ""

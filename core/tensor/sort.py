@@ -1,0 +1,240 @@
+"""Sorting along an axis, with or without the order that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from core import dtypes
+from core.errors import ArgumentError, DTypeError
+from core.graph import Apply, Variable
+from core.ir.expr import Expr, cast, const, equal, not_equal, select
+from core.op import Op, disconnected
+from core.tensor.dimshuffle import moveaxis
+from core.tensor.gather import take_along_axis
+from core.tensor.reshape import ravel
+from core.tensor.shape import input_gradient
+from core.tensor.sort_c import sort_function
+from core.tensor.type import TensorType, TensorVariable, as_tensor, normalize_axis
+
+__all__ = ["Sort", "SortWithOrder", "argsort", "sort"]
+
+_KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")  # NumPy's; what they promise holds for ours
+
+
+def sort(x: Any, axis: int | None = -1, kind: str | None = None) -> TensorVariable:
+    """``x`` with its elements in ascending order along ``axis``, NaN last; of x flattened if ``axis`` is None.
+
+    Output  shape and dtype of x.  Its derivative moves with the elements; of equal ones, the first stays the first.
+    kind    NumPy's names are taken, and mean nothing: equal elements cannot be told apart.
+    Errors  AxisError; DTypeError for complex numbers; ArgumentError for another kind.
+    """
+    x, axis = _line(x, axis, kind, "sort")
+    return moveaxis(Sort()(moveaxis(x, axis, -1)), -1, axis)
+
+
+def argsort(x: Any, axis: int | None = -1, kind: str | None = None) -> TensorVariable:
+    """The indices, int64, that sort ``x`` along ``axis``: ``take_along_axis(x, argsort(x, axis), axis)`` is sorted.
+
+    NaN last.  Stable, whatever ``kind`` says: of equal elements, the first stays the first.  Errors: as of ``sort``.
+    """
+    x, axis = _line(x, axis, kind, "argsort")
+    return moveaxis(SortWithOrder()(moveaxis(x, axis, -1))[1], -1, axis)
+
+
+def _line(x: Any, axis: int | None, kind: str | None, name: str) -> tuple[TensorVariable, int]:
+    if kind not in _KINDS:
+        raise ArgumentError(f"{name} knows the kinds {', '.join(map(repr, _KINDS))}, got {kind!r}")
+    x = as_tensor(x)
+    return (ravel(x), 0) if axis is None else (x, normalize_axis(axis, x, op=name))
+
+
+class Sort(Op):
+    """The elements along the last axis in ascending order, NaN last.
+
+    Input   x: tensor, ndim >= 1, not complex.      Output  shape and dtype of x.
+    Errors  AxisError, DTypeError.
+    Source  Batcher's network in ``kernel`` (Knuth, volume 3, section 5.3.4), merges in ``c_code``.
+    """
+
+    __props__ = ()
+
+    def make_node(self, x: Any) -> Apply:
+        x = _ordered(x, self)
+        return Apply(self, [x], [x.type()])
+
+    def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:
+        output_storage[0][0] = np.sort(inputs[0], axis=-1)
+
+    def infer_shape(self, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
+        return list(input_shapes)
+
+    def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
+        """Each element's gradient goes where the element came from."""
+        (x,), (g,) = inputs, output_grads
+        if x.dtype in dtypes.DISCRETE:
+            return [disconnected()]
+        return [input_gradient(x, take_along_axis(g, argsort(argsort(x))))]
+
+    def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
+        """Tangents move with their elements."""
+        (x,), (dx,) = inputs, eval_points
+        return [None if dx is None else take_along_axis(dx, argsort(x))]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
+
+    def c_support_code_apply(self, node: Apply, name: str) -> str:
+        return sort_function(f"{name}_sort", node.inputs[0].dtype)
+
+    def c_code(self, node: Apply, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping) -> str:
+        return _each_line(f"{name}_sort", node, inputs[0], outputs, sub["fail"])
+
+    def kernel(self, k: Any, x: Any, y: Any) -> None:
+        *lines, n = x.shape
+        with k.grid(lines) as line:
+            with k.grid([n]) as (i,):
+                y[(*line, i)] = x[(*line, i)]
+
+            def exchange(i: Expr, j: Expr) -> None:
+                a, b = k.local(y.dtype, y[(*line, i)], "a"), k.local(y.dtype, y[(*line, j)], "b")
+                swap = k.local("bool", _before(b.value, a.value), "swap")
+                y[(*line, i)] = select(swap.value, b.value, a.value)
+                y[(*line, j)] = select(swap.value, a.value, b.value)
+
+            _network(k, n, exchange)
+
+
+class SortWithOrder(Op):
+    """The elements along the last axis in ascending order, NaN last, and the index that each had; stable.
+
+    Input    x: tensor, ndim >= 1, not complex.
+    Outputs  shape and dtype of x; the same shape, int64.
+    Errors   AxisError, DTypeError.
+    Source   As of ``Sort``; the index decides between equal elements, so the network is stable, too.
+    """
+
+    __props__ = ()
+
+    def make_node(self, x: Any) -> Apply:
+        x = _ordered(x, self)
+        return Apply(self, [x], [x.type(), TensorType("int64", x.type.shape)])
+
+    def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:
+        (x,) = inputs
+        order = np.argsort(x, axis=-1, stable=True).astype("int64", copy=False)
+        output_storage[0][0], output_storage[1][0] = np.take_along_axis(x, order, axis=-1), order
+
+    def infer_shape(self, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
+        return [input_shapes[0], input_shapes[0]]
+
+    def L_op(
+        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], output_grads: Sequence[Variable]
+    ) -> list[Variable]:
+        (x,), g = inputs, output_grads[0]
+        if x.dtype in dtypes.DISCRETE:
+            return [disconnected()]
+        return [input_gradient(x, take_along_axis(g, argsort(outputs[1])))]
+
+    def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
+        (x,), (dx,) = inputs, eval_points
+        return [None if dx is None else take_along_axis(dx, argsort(x)), None]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[node.inputs[0].dtype in dtypes.CONTINUOUS, False]]
+
+    def c_support_code_apply(self, node: Apply, name: str) -> str:
+        return sort_function(f"{name}_sort", node.inputs[0].dtype, order=True)
+
+    def c_code(self, node: Apply, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping) -> str:
+        return _each_line(f"{name}_sort", node, inputs[0], outputs, sub["fail"])
+
+    def kernel(self, k: Any, x: Any, y: Any, order: Any) -> None:
+        *lines, n = x.shape
+        with k.grid(lines) as line:
+            with k.grid([n]) as (i,):
+                y[(*line, i)] = x[(*line, i)]
+                order[(*line, i)] = i
+
+            def exchange(i: Expr, j: Expr) -> None:
+                a, b = k.local(y.dtype, y[(*line, i)], "a"), k.local(y.dtype, y[(*line, j)], "b")
+                p, q = k.local("int64", order[(*line, i)], "p"), k.local("int64", order[(*line, j)], "q")
+                even = ~_before(a.value, b.value) & (q.value < p.value)
+                swap = k.local("bool", _before(b.value, a.value) | even, "swap")
+                y[(*line, i)] = select(swap.value, b.value, a.value)
+                y[(*line, j)] = select(swap.value, a.value, b.value)
+                order[(*line, i)] = select(swap.value, q.value, p.value)
+                order[(*line, j)] = select(swap.value, p.value, q.value)
+
+            _network(k, n, exchange)
+
+
+def _ordered(x: Any, op: Op) -> TensorVariable:
+    """Errors: AxisError for a 0-d tensor, DTypeError for complex numbers."""
+    x = as_tensor(x)
+    normalize_axis(-1, x, op=op)
+    if x.dtype in dtypes.COMPLEXES:
+        raise DTypeError(f"{op} needs numbers that have an order, got {x} of {x.dtype}", blame=x)
+    return x
+
+
+def _before(a: Expr, b: Expr) -> Expr:
+    """Whether ``a`` must stand before ``b``: it is less, or only ``b`` is NaN."""
+    return a < b if a.dtype in dtypes.DISCRETE else (a < b) | (not_equal(b, b) & equal(a, a))
+
+
+def _network(k: Any, n: Expr, exchange: Any) -> None:
+    """Batcher's bitonic sort of ``n`` elements, any number: ``exchange(i, j)`` puts those of i < j in order.
+
+    Sorted runs of ``half`` elements become runs of twice as many: each run is compared with the next one read
+    backwards, then halves, quarters, ... of what came out.  Elements that are missing at the end count as the largest,
+    and never move, because every comparison puts the larger one further back.  The comparisons of one ``grid`` are
+    independent.
+    """
+    doublings, size = k.local("int64", 0, "doublings"), k.local("int64", 1, "size")
+    with k.loop(_MOST_DOUBLINGS):
+        doublings += cast(size.value < n, "int64")
+        size *= 2
+    with k.loop(doublings.value) as log:
+        half = k.local("int64", const(1) << log, "half")
+        with k.grid([_pairs(n, half.value)]) as (t,):
+            place = t & (half.value - 1)
+            middle = k.local("int64", 2 * t - 2 * place + half.value, "middle")
+            with k.when(middle.value + place < n):
+                exchange(middle.value - 1 - place, middle.value + place)
+        step = k.local("int64", half.value, "step")
+        with k.loop(log):
+            step.set(step.value >> 1)
+            with k.grid([_pairs(n, step.value)]) as (t,):
+                first = k.local("int64", 2 * t - (t & (step.value - 1)), "first")
+                with k.when(first.value + step.value < n):
+                    exchange(first.value, first.value + step.value)
+
+
+_MOST_DOUBLINGS = 48  # of 1 until it is more than any length
+
+
+def _pairs(n: Expr, half: Expr) -> Expr:
+    """How many pairs, ``half`` apart, there are in blocks of twice as many elements, the last one perhaps not full.
+
+    ``half`` is a power of 2.
+    """
+    return ((n + 2 * half - 1) & -(2 * half)) >> 1
+
+
+def _each_line(function: str, node: Apply, x: str, outputs: Sequence[str], fail: str) -> str:
+    """C that sorts line by line: ``function`` takes where it begins in the input and the outputs, and its length."""
+    axes = node.inputs[0].ndim
+    where = ", ".join(f"{array} + line * n" for array in (x, *outputs))
+    return f"""
+        const int64_t n = {x}_shape[{axes - 1}];
+        int64_t lines = 1;
+        for (int axis = 0; axis < {axes - 1}; axis++) lines *= {x}_shape[axis];
+        for (int64_t line = 0; line < lines; line++)
+            if (!{function}({where}, n)) {{
+                core_error(MemoryError, "no memory to sort %lld elements", (long long)n);
+                {fail}
+            }}
+    """

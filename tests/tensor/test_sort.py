@@ -1,0 +1,147 @@
+"""Sorting, against NumPy: values, order, derivatives; its loops, by the oracle of the IR and as groups of lanes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+import core
+import core.tensor as ct
+from core.compile.function import function
+from core.errors import ArgumentError, AxisError, DTypeError
+from core.ir.check.run import Driver
+from core.ir.nodes import LoopKind, statements
+from core.ir.target import Target
+from core.testing import available_backends, check_derivatives, check_op, evaluate, random
+
+SHAPES = [
+    ((7,), -1),
+    ((8,), 0),
+    ((37,), 0),
+    ((3, 9), 1),
+    ((9, 3), 0),
+    ((2, 17, 3), 1),
+    ((0,), 0),
+    ((3, 0), 1),
+    ((0, 3), 1),
+]
+DTYPES = ["bool", "int8", "uint16", "int64", "float32"]
+PIECES, GROUPS = Target(units=3, lanes=1, piece=2), Target(units=3, lanes=4, piece=2)
+
+
+def with_ties(shape, dtype):
+    """Few different numbers, so that many are equal."""
+    return random(shape, dtype, low=0, high=5).round().astype(dtype)
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("shape, axis, dtype", [*((*s, "float64") for s in SHAPES), *(((3, 11), 1, d) for d in DTYPES)])
+def test_sort_and_argsort_are_numpys(backend, shape, axis, dtype):
+    x = with_ties(shape, dtype)
+    values, order = evaluate(lambda x: [ct.sort(x, axis), ct.argsort(x, axis)], x, backend=backend)
+    assert_array_equal(values, np.sort(x, axis), strict=True)
+    assert_array_equal(order, np.argsort(x, axis, stable=True), strict=True)
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_is_last_and_infinities_are_at_the_ends(backend, dtype):
+    x = np.array([3, np.nan, -np.inf, 0, np.inf, np.nan, -1, 7, 2, np.nan, 5, 2], dtype)
+    values, order = evaluate(lambda x: [ct.sort(x), ct.argsort(x)], x, backend=backend)
+    assert_array_equal(values, np.sort(x))
+    assert_array_equal(order, np.argsort(x, stable=True))
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_long_lines_are_merged(backend):
+    n = 1025
+    x = np.concatenate([random((n,), low=-9, high=9), np.arange(n), np.arange(n)[::-1], np.zeros(n)])
+    values, order = evaluate(lambda x: [x.sort(), x.argsort()], x, backend=backend)
+    assert_array_equal(values, np.sort(x))
+    assert_array_equal(order, np.argsort(x, stable=True))
+
+
+def test_strided_lines_and_flattened_tensors():
+    x = random((6, 10))[::2, ::-3]
+    assert_array_equal(evaluate(lambda x: ct.sort(x, axis=0), x), np.sort(x, axis=0))
+    assert_array_equal(evaluate(lambda x: ct.sort(x, axis=None), x), np.sort(x, axis=None))
+    assert_array_equal(evaluate(lambda x: ct.argsort(x, axis=None), x), np.argsort(x, axis=None))
+
+
+@pytest.mark.parametrize("target", [PIECES, GROUPS], ids=["pieces", "groups"])
+@pytest.mark.parametrize("shape, axis", SHAPES)
+def test_the_loops_agree_with_numpy(target, shape, axis):
+    x, v = with_ties(shape, "float64"), ct.tensor("v", dtype="float64", shape=(None,) * len(shape))
+    outputs = [ct.sort(v, axis), ct.argsort(v, axis)]
+    values, order = function([v], outputs, backend=Driver("devices", target))(x)
+    assert_array_equal(values, np.sort(x, axis))
+    assert_array_equal(order, np.argsort(x, axis, stable=True))
+
+
+@given(x=st.lists(st.one_of(st.integers(-3, 3), st.just(np.nan)), max_size=40))
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+def test_any_line_is_sorted_by_the_network_and_by_merging(x):
+    x = np.array(x, "float64")
+    for f in _SORTS:
+        values, order = f(x)
+        assert_array_equal(values, np.sort(x))
+        assert_array_equal(order, np.argsort(x, stable=True))
+
+
+def _sorts():
+    v = ct.dvector("v")
+    backends = [Driver("devices", GROUPS), *(b for b in available_backends() if b == "c")]
+    return [function([v], [ct.sort(v), ct.argsort(v)], backend=backend) for backend in backends]
+
+
+_SORTS = _sorts()
+
+
+def test_on_a_device_lanes_share_each_round():
+    v = ct.dmatrix("v")
+    program = function([v], ct.sort(v), backend=Driver("devices", GROUPS)).program
+    (kernel,) = [step.kernel for step in program.steps if "sort" in str(step.kernel.comment).lower()]
+    (loop,) = kernel.body
+    assert loop.kind is LoopKind.GROUPS
+    kinds = [s.kind for s in statements(loop.body) if hasattr(s, "kind")]
+    assert kinds.count(LoopKind.LANES) == 3 and LoopKind.GRID not in kinds
+
+
+@pytest.mark.parametrize("function", [ct.sort, ct.argsort])
+@pytest.mark.parametrize("shape, axis", [((5,), 0), ((3, 4), 0), ((0, 2), 1)])
+def test_the_contract_is_kept(function, shape, axis):
+    check_op(lambda x: function(x, axis), random(shape), backends=())
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_derivatives_move_with_the_elements(axis):
+    check_derivatives(lambda x: ct.sort(x, axis) * ct.arange(12).reshape((3, 4)), random((3, 4)))
+    check_derivatives(lambda x: ct.sort(x, axis) ** 3, random((3, 4)))
+
+
+def test_of_equal_elements_the_first_gets_the_gradient_of_the_first():
+    x = ct.dvector("x")
+    g = core.grad((ct.sort(x) * np.array([1.0, 10.0, 100.0])).sum(), x)
+    assert_array_equal(core.function([x], g)([2.0, 1.0, 1.0]), [100.0, 1.0, 10.0])
+
+
+def test_an_order_has_no_gradient():
+    x = ct.dvector("x")
+    with pytest.raises(core.errors.DisconnectedInputError):
+        core.grad(ct.argsort(x).astype("float64").sum(), x)
+
+
+@pytest.mark.parametrize(
+    "call, error, words",
+    [
+        (lambda: ct.sort(ct.dscalar("x")), AxisError, "ndim"),
+        (lambda: ct.sort(ct.dmatrix("x"), axis=2), AxisError, "sort"),
+        (lambda: ct.argsort(ct.zmatrix("x")), DTypeError, "an order"),
+        (lambda: ct.sort(ct.dvector("x"), kind="bubble"), ArgumentError, "'stable'"),
+    ],
+    ids=["0-d", "no such axis", "complex", "kind"],
+)
+def test_bad_input_is_named(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
