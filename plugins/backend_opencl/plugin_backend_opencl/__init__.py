@@ -16,7 +16,12 @@ def backends() -> list[Backend]:
 def libraries() -> list[Library]:
     # one record for all means: which of them serves depends on the device, and one process may use several
     return [
-        Library("opencl-products", dialect="opencl", provides=("gemm",), ref="plugin_backend_opencl.products:routines")
+        Library(
+            "opencl-products",
+            dialect="opencl",
+            provides=("gemm", "gemm_add"),
+            ref="plugin_backend_opencl.products:routines",
+        )
     ]
 
 

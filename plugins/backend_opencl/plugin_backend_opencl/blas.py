@@ -8,10 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core import dtypes
 from core.device.contract import Strided
 from core.device.matrices import leading, transposed
 from core.threads import get_num_threads
+from plugin_backend_opencl.added import ONCE, Added
 
 _ROUTINE = {"float32": "sgemm", "float64": "dgemm"}
 _TYPE = {"float32": ctypes.c_float, "float64": ctypes.c_double}
@@ -66,13 +69,21 @@ def _with_threads(run: Callable[[], None]) -> None:
         found[1](before)
 
 
+def _factor(added: Added, dtype: str) -> float:
+    """What a product is multiplied with: in its own dtype, as the device would."""
+    if added.factor is None:
+        return added.alpha
+    elements = added.factor.block.array((added.factor.offset + 1,), np.dtype(dtype))
+    return float(np.dtype(dtype).type(added.alpha) * elements[added.factor.offset])
+
+
 def fits(matrices: tuple[Strided, Strided, Strided]) -> bool:
     """Whether the host sees all of them, and their lengths are of a size that BLAS takes."""
     return all(one.block.host is not None and max(*one.shape, *one.strides) <= LARGEST for one in matrices)
 
 
-def multiply(device: Any, a: Strided, b: Strided, c: Strided) -> None:
-    """C = A B for each of a stack, now: when all that is queued has run.  Row-major C = A B is C' = B' A'."""
+def multiply(device: Any, a: Strided, b: Strided, c: Strided, added: Added = ONCE) -> None:
+    """A product for each of a stack, now: when all that is queued has run.  Row-major C = A B is C' = B' A'."""
     routines, _ = find()
     assert routines is not None
     if not device.idle:
@@ -81,9 +92,9 @@ def multiply(device: Any, a: Strided, b: Strided, c: Strided) -> None:
     letters = [ctypes.c_char(b"T" if transposed(one) else b"N") for one in (b, a)]
     m, n, k = (ctypes.c_int(length) for length in (c.shape[-1], c.shape[-2], a.shape[-1]))
     steps = [ctypes.c_int(leading(one)) for one in (b, a, c)]
-    one, zero = kind(1), kind(0)
+    times, kept = kind(_factor(added, c.dtype)), kind(added.adds)
     at = [each.block.host.ctypes.data + size * each.offset for each in (b, a, c)]  # type: ignore[union-attr]
-    fixed = [*map(ctypes.byref, (*letters, m, n, k, one, zero, *steps))]
+    fixed = [*map(ctypes.byref, (*letters, m, n, k, times, kept, *steps))]
     transa, transb, m_, n_, k_, alpha, beta, lda, ldb, ldc = fixed
 
     def run() -> None:

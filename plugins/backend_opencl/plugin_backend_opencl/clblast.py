@@ -13,6 +13,7 @@ from typing import Any
 from core.device.contract import Strided
 from core.device.matrices import leading, transposed
 from core.errors import DeviceError
+from plugin_backend_opencl.added import ONCE, Added
 
 _TYPE = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 _LETTER = {"float32": "S", "float64": "D"}
@@ -48,16 +49,18 @@ def _typed(library: ctypes.CDLL, name: str, kind: Any, stacked: bool) -> Any:
     return routine
 
 
-def multiply(device: Any, a: Strided, b: Strided, c: Strided) -> None:
-    """Queue C = A B for each of a stack.  Errors: DeviceError with CLBlast's status."""
+def multiply(device: Any, a: Strided, b: Strided, c: Strided, added: Added = ONCE) -> None:
+    """Queue a product for each of a stack, whose factor the host knows.  Errors: DeviceError with CLBlast's status."""
+    numbers = added.alpha, float(added.adds)
     if c.shape[0] > 1 and all(one.strides[0] for one in (a, b, c)):
-        _call(device, a, b, c, True)
+        _call(device, a, b, c, True, numbers)
         return
     for number in range(c.shape[0]):  # it refuses matrices that stay where they are
-        _call(device, *(replace(one, offset=one.offset + number * one.strides[0]) for one in (a, b, c)), False)
+        place = (replace(one, offset=one.offset + number * one.strides[0]) for one in (a, b, c))
+        _call(device, *place, False, numbers)
 
 
-def _call(device: Any, a: Strided, b: Strided, c: Strided, stacked: bool) -> None:
+def _call(device: Any, a: Strided, b: Strided, c: Strided, stacked: bool, numbers: tuple[float, float]) -> None:
     routines, _ = find()
     assert routines is not None
     queue = ctypes.c_void_p(device.queue.int_ptr)
@@ -66,8 +69,8 @@ def _call(device: Any, a: Strided, b: Strided, c: Strided, stacked: bool) -> Non
         _ROW_MAJOR,
         *(_TRANSPOSED if transposed(one) else _AS_IT_IS for one in (a, b)),
         *(*c.shape[-2:], a.shape[-1]),
-        *(1.0, *_matrix(a, stacked), *_matrix(b, stacked)),
-        *(0.0, *_matrix(c, stacked)),
+        *(numbers[0], *_matrix(a, stacked), *_matrix(b, stacked)),
+        *(numbers[1], *_matrix(c, stacked)),
         *((c.shape[0],) if stacked else ()),
         *(ctypes.byref(queue), None),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from core import dtypes
@@ -16,6 +17,7 @@ from core.device.matrices import as_matrices, stacks
 from core.errors import BackendError
 from core.ir.program import LibraryCall
 from plugin_backend_opencl import blas, clblast
+from plugin_backend_opencl.added import ONCE, Added
 from plugin_backend_opencl.tuning import Tiles
 
 MEANS = ("auto", "blas", "clblast", "kernels")
@@ -36,14 +38,14 @@ class Products:
             if self.means == means and library.find()[0] is None:
                 raise BackendError(f"opencl.products={means!r} cannot be used: {library.find()[1]}; {remedy}")
 
-    def multiply(self, a: Strided, b: Strided, c: Strided) -> None:
-        """Queue C = A B for each of a stack of one axis; no length is 0."""
-        if self.means == "clblast":
-            clblast.multiply(self._device, a, b, c)
+    def multiply(self, a: Strided, b: Strided, c: Strided, added: Added = ONCE) -> None:
+        """Queue C = A B, or C += alpha A B, for each of a stack of one axis; no length is 0."""
+        if self.means == "clblast" and added.factor is None:  # it takes its numbers from the host
+            clblast.multiply(self._device, a, b, c, added)
         elif self.means == "blas" and self._suits_blas(a, b, c):
-            blas.multiply(self._device, a, b, c)
+            blas.multiply(self._device, a, b, c, added)
         else:
-            self.tiles.multiply(a, b, c)
+            self.tiles.multiply(a, b, c, added)
 
     def _suits_blas(self, a: Strided, b: Strided, c: Strided) -> bool:
         small = c.shape[-2] * c.shape[-1] * a.shape[-1] < _SMALL
@@ -58,16 +60,34 @@ def _best(device: Any) -> str:
 
 def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
     """Queue C = A B for (..., m, k) and (..., k, n); leading axes are stacks.  Errors: DeviceError, BackendError."""
-    matrices = as_matrices(operands, results[0])
-    a, _, c = matrices
+    _product(device, operands, results[0])
+
+
+def gemm_add(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
+    """Queue C = S + alpha A B, where S may lie in the place of C; perhaps times a factor that lies on the device."""
+    a, b, start, *factor = operands
+    (c,) = results
+    if start.block is not c.block and 0 not in c.shape:
+        device.copy(start.block, c.block, math.prod(c.shape) * dtypes.size_bytes(c.dtype))
+    _product(device, (a, b), c, Added(dict(call.attributes)["alpha"], True, *factor))
+
+
+def _product(device: Any, operands: Sequence[Strided], result: Strided, added: Added = ONCE) -> None:
+    a, _, c = matrices = [_as_stored(device, one) for one in as_matrices(operands, result)]
     if 0 in c.shape:
         return
     if a.shape[-1] == 0:
         size = dtypes.size_bytes(c.dtype)
-        device.fill(c.block, 0, math.prod(c.shape) * size, c.offset * size)
+        if not added.adds:
+            device.fill(c.block, 0, math.prod(c.shape) * size, c.offset * size)
         return
     for stack in stacks(matrices):
-        device.products.multiply(*stack)
+        device.products.multiply(*stack, added)
 
 
-routines = {"gemm": Routine(gemm)}
+def _as_stored(device: Any, one: Strided) -> Strided:
+    """With the dtype that elements have in memory."""
+    return replace(one, dtype=device.facts.stored.get(one.dtype, one.dtype))
+
+
+routines = {"gemm": Routine(gemm), "gemm_add": Routine(gemm_add)}

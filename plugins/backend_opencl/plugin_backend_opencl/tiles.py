@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from core import dtypes
 from core.device.contract import Block, Grid, Source, Strided
 from core.ir.clike.cdevice import unit
@@ -18,6 +20,7 @@ from core.ir.clike.cfamily import print_kernel
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Value
+from plugin_backend_opencl.added import Added
 
 _GROUP = 64  # work-items of a group on a GPU
 
@@ -49,6 +52,7 @@ class Numbers:
             "a_inner",
         ),
         *("b_at", "b_stack", "b_inner", "b_column", "c_at", "c_stack", "c_row", "c_column"),
+        "factor_at",
     )
 
     def __init__(self) -> None:
@@ -59,11 +63,12 @@ class Numbers:
 
     @classmethod
     def of(
-        cls, a: Strided, b: Strided, c: Strided, tile: Tile, first_row: int, row_tiles: int, items: int, share: int = 1
+        cls, a: Strided, b: Strided, c: Strided, tile: Tile, rows: tuple[int, int], shares: tuple[int, int], factor: int
     ) -> list[int]:
+        """``rows``: the first, and how many tiles of them;  ``shares``: how many work-items, and of how many tiles."""
         panels = -(-c.shape[-1] // tile.columns)
-        found = [items, share, c.shape[0], first_row, row_tiles, c.shape[-1], a.shape[-1], panels]
-        return [*found, *(n for one in (a, b, c) for n in (one.offset, *one.strides))]
+        found = [*shares, c.shape[0], *rows, c.shape[-1], a.shape[-1], panels]
+        return [*found, *(n for one in (a, b, c) for n in (one.offset, *one.strides)), factor]
 
 
 def _load(value: Value, at: Expr) -> Expr:
@@ -96,7 +101,21 @@ def pack_kernel(dtype: str, tile: Tile) -> Kernel:
     return _kernel("pack", [b], [packed], Loop(panel, of.stacks * of.panels, body, LoopKind.ITEMS), of)
 
 
-def vector_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
+class _Into:
+    """Where the sums of a kernel go: into the result, or, where it ``adds``, times two numbers to what is there."""
+
+    def __init__(self, c: Value, of: Numbers, adds: bool):
+        self._c, self._adds = c, adds
+        alpha, factor, self._times = Value("alpha", c.dtype), Value("factor", c.dtype), Local("times", c.dtype)
+        self.reads = [alpha, factor] if adds else []
+        product = _load(alpha, const(0)) * _load(factor, of.factor_at)
+        self.start: list[Statement] = [Let(self._times, product)] if adds else []
+
+    def store(self, at: Expr, total: Expr) -> Store:
+        return Store(self._c, at, _load(self._c, at) + self._times.expr * total if self._adds else total)
+
+
+def vector_kernel(name: str, dtype: str, tile: Tile, adds: bool = False) -> Kernel:
     """Tiles whose columns are vectors; a work-item has neighbouring tiles of one panel, which stays in its cache."""
     a, packed, c, of = Value("a", dtype), Value("packed", dtype), Value("c", dtype), Numbers()
     piece, step, column, inner = index("piece"), index("step"), index("column"), index("inner")
@@ -108,7 +127,8 @@ def vector_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
     factor = _load(packed, right.expr + inner * tile.columns + column)
     terms = [_load(a, left.expr + r * of.a_row + inner * of.a_inner) for r in range(tile.rows)]
     grow = [Assign(one, one.expr + term * factor) for one, term in zip(sums, terms, strict=True)]
-    keep = [Store(c, target.expr + r * of.c_row + column, one.expr) for r, one in enumerate(sums)]
+    into = _Into(c, of, adds)
+    keep = [into.store(target.expr + r * of.c_row + column, one.expr) for r, one in enumerate(sums)]
     start: list[Statement] = [Let(one, const(0, dtype), constant=False) for one in sums]
     vectors = Loop(
         column,
@@ -127,14 +147,15 @@ def vector_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
         Let(left, of.a_at + stack.expr * of.a_stack + row.expr * of.a_row),
         Let(right, panel.expr * of.k * tile.columns),
         Let(target, of.c_at + stack.expr * of.c_stack + row.expr * of.c_row + across.expr),
+        *into.start,
         vectors,
     ]
     total = of.stacks * of.panels * of.row_tiles
     steps = Loop(step, minimum(of.share, total - piece * of.share), body, LoopKind.GRID)
-    return _kernel(name, [a, packed], [c], Loop(piece, of.items, [steps], LoopKind.ITEMS), of)
+    return _kernel(name, [a, packed, *into.reads], [c], Loop(piece, of.items, [steps], LoopKind.ITEMS), of)
 
 
-def column_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
+def column_kernel(name: str, dtype: str, tile: Tile, adds: bool = False) -> Kernel:
     """Tiles of one column, for work-items that run side by side."""
     a, b, c, of = Value("a", dtype), Value("b", dtype), Value("c", dtype), Numbers()
     item, inner = index("item"), index("inner")
@@ -144,7 +165,9 @@ def column_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
     factor = Local("factor", dtype)
     terms = [_load(a, left.expr + r * of.a_row + inner * of.a_inner) for r in range(tile.rows)]
     grow = [Assign(one, one.expr + term * factor.expr) for one, term in zip(sums, terms, strict=True)]
+    into = _Into(c, of, adds)
     body: list[Statement] = [
+        *into.start,
         Let(above, item // of.n),
         Let(row, of.first_row + above.expr % of.row_tiles * tile.rows),
         Let(left, of.a_at + stack * of.a_stack + row.expr * of.a_row),
@@ -152,49 +175,66 @@ def column_kernel(name: str, dtype: str, tile: Tile) -> Kernel:
         Let(target, of.c_at + stack * of.c_stack + row.expr * of.c_row + column * of.c_column),
         *(Let(one, const(0, dtype), constant=False) for one in sums),
         Loop(inner, of.k, [Let(factor, _load(b, right.expr + inner * of.b_inner)), *grow]),
-        *(Store(c, target.expr + r * of.c_row, one.expr) for r, one in enumerate(sums)),
+        *(into.store(target.expr + r * of.c_row, one.expr) for r, one in enumerate(sums)),
     ]
-    return _kernel(name, [a, b], [c], Loop(item, of.stacks * of.row_tiles * of.n, body, LoopKind.ITEMS), of)
+    loop = Loop(item, of.stacks * of.row_tiles * of.n, body, LoopKind.ITEMS)
+    return _kernel(name, [a, b, *into.reads], [c], loop, of)
 
 
 class TileProducts:
-    """Products with tiles of one shape."""
+    """Products with tiles of one shape, which replace what lies in their place, or are added to it."""
 
-    def __init__(self, device: Any, dtype: str, tile: Tile):
-        self._device, self.tile, facts = device, tile, device.facts
+    def __init__(self, device: Any, dtype: str, tile: Tile, adds: bool = False):
+        self._device, self._dtype, self.tile, self._adds, facts = device, dtype, tile, adds, device.facts
         self._vectors = bool(facts.dialect.vectors)
         write = vector_kernel if self._vectors else column_kernel
         rest = Tile(1, tile.columns)
-        kernels = [write("product", dtype, tile), write("product_rest", dtype, rest)]
+        kernels = [write("product", dtype, tile, adds), write("product_rest", dtype, rest, adds)]
         kernels += [pack_kernel(dtype, tile)] if self._vectors else []
         text = unit([print_kernel(kernel, facts.dialect)[0] for kernel in kernels], kernels, facts.dialect)
         self._code = device.build(Source("product", text, tuple((kernel, ()) for kernel in kernels)))
         self._launchers: dict[tuple, list[tuple[Any, Callable[..., list[Block]]]]] = {}
+        self._numbers: dict[float, Block] = {}
 
-    def multiply(self, a: Strided, b: Strided, c: Strided, packed: Block | None) -> None:
-        """Queue C = A B.  ``packed``: memory for the right operand, on a device with vectors."""
-        blocks = (a.block, b.block, c.block, packed)
-        key = tuple((one.shape, one.strides, one.offset) for one in (a, b, c))
+    def multiply(self, a: Strided, b: Strided, c: Strided, packed: Block | None, added: Added) -> None:
+        """Queue a product.  ``packed``: memory for the right operand, on a device with vectors."""
+        times, at = [], 0
+        if self._adds:
+            factor, at = (self._number(1.0), 0) if added.factor is None else (added.factor.block, added.factor.offset)
+            times = [self._number(added.alpha), factor]
+        blocks = (a.block, b.block, c.block, packed, times)
+        key = (at, *((one.shape, one.strides, one.offset) for one in (a, b, c)))
         found = self._launchers.get(key)
         if found is None:
             while len(self._launchers) >= _PREPARED:
                 del self._launchers[next(iter(self._launchers))]
-            found = self._launchers[key] = self._prepared(a, b, c, packed)
+            found = self._launchers[key] = self._prepared(a, b, c, at, blocks)
         for launcher, which in found:
             for position, block in enumerate(which(*blocks)):
                 launcher.set(position, block)
             launcher()
 
-    def _prepared(self, a: Strided, b: Strided, c: Strided, packed: Block | None) -> list[tuple[Any, Any]]:
-        """Launchers, each with the blocks that it takes of a, b, c and the packed right operand."""
+    def _number(self, value: float) -> Block:
+        """One element of that value, on the device."""
+        block = self._numbers.get(value)
+        if block is None:
+            while len(self._numbers) >= _PREPARED:
+                self._device.release(self._numbers.pop(next(iter(self._numbers))))
+            array = np.full(1, value, self._dtype)
+            block = self._numbers[value] = self._device.allocate(array.nbytes)
+            self._device.upload(block, array, keep=False)
+        return block
+
+    def _prepared(self, a: Strided, b: Strided, c: Strided, factor: int, blocks: tuple) -> list[tuple[Any, Any]]:
+        """Launchers, each with the blocks that it takes of ``blocks``."""
         tile, device, found = self.tile, self._device, []
         whole, left = divmod(c.shape[-2], tile.rows)
         if self._vectors:
             panels = c.shape[0] * -(-c.shape[-1] // tile.columns)
-            blocks = [packed, b.block]
-            numbers = Numbers.of(a, b, c, tile, 0, whole, panels)
-            launcher = device.launcher(self._code, "pack", [*blocks, *numbers], Grid((panels, 1), (1, 1)))
-            found.append((launcher, lambda a, b, c, packed: [packed, b]))
+            numbers = Numbers.of(a, b, c, tile, (0, whole), (panels, 1), 0)
+            grid = Grid((panels, 1), (1, 1))
+            found.append((device.launcher(self._code, "pack", [*_to_pack(*blocks), *numbers], grid), _to_pack))
+        which = _packed if self._vectors else _plain
         for name, rows, first, tiles in (
             ("product", tile.rows, 0, whole),
             ("product_rest", 1, whole * tile.rows, left),
@@ -205,19 +245,21 @@ class TileProducts:
             share = -(-count // min(count, device.facts.target.units)) if self._vectors else 1
             items = -(-count // share)
             grid = Grid((items, 1), (1, 1)) if self._vectors else Grid((-(-count // _GROUP), 1), (_GROUP, 1))
-            numbers = Numbers.of(a, b, c, Tile(rows, tile.columns), first, tiles, items, share)
-            blocks = [c.block, a.block, packed if self._vectors else b.block]
-            launcher = device.launcher(self._code, name, [*blocks, *numbers], grid)
-            found.append((launcher, _with_packed if self._vectors else _with_plain))
+            numbers = Numbers.of(a, b, c, Tile(rows, tile.columns), (first, tiles), (items, share), factor)
+            found.append((device.launcher(self._code, name, [*which(*blocks), *numbers], grid), which))
         return found
 
 
-def _with_packed(a: Block, b: Block, c: Block, packed: Block) -> list[Block]:
-    return [c, a, packed]
+def _to_pack(a: Block, b: Block, c: Block, packed: Block, times: list[Block]) -> list[Block]:
+    return [packed, b]
 
 
-def _with_plain(a: Block, b: Block, c: Block, packed: Block | None) -> list[Block]:
-    return [c, a, b]
+def _packed(a: Block, b: Block, c: Block, packed: Block, times: list[Block]) -> list[Block]:
+    return [c, a, packed, *times]
+
+
+def _plain(a: Block, b: Block, c: Block, packed: Block | None, times: list[Block]) -> list[Block]:
+    return [c, a, b, *times]
 
 
 def packed_bytes(b: Strided, tile: Tile) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from core import cachedir, dtypes
 from core.device.contract import Block, Strided
 from core.errors import CoreError, OptionError
+from plugin_backend_opencl.added import ONCE, Added
 from plugin_backend_opencl.tiles import Tile, TileProducts, packed_bytes
 
 _TRIED = 384  # rows and columns of the product that is timed
@@ -37,23 +38,22 @@ class Tiles:
 
     def __init__(self, device: Any):
         self._device = device
-        self._chosen: dict[str, TileProducts] = {}
-        self._tuned: set[str] = set()
+        self._tiles: dict[str, Tile] = {}
+        self._made: dict[tuple[str, Tile, bool], TileProducts] = {}
         self._packed: Block | None = None
 
-    def multiply(self, a: Strided, b: Strided, c: Strided) -> None:
-        """Queue C = A B for each of a stack of one axis; no length is 0."""
+    def multiply(self, a: Strided, b: Strided, c: Strided, added: Added = ONCE) -> None:
+        """Queue a product for each of a stack of one axis; no length is 0."""
         dtype, work = c.dtype, c.shape[-2] * c.shape[-1] * a.shape[-1]
-        if dtype not in self._tuned and work >= _LARGE:
-            self._tuned.add(dtype)
-            tile = _remembered(self._device, dtype) or self._best(dtype)
-            self._chosen[dtype] = TileProducts(self._device, dtype, tile)
-        if dtype not in self._chosen:
-            first = candidates(dtype, bool(self._device.facts.dialect.vectors))[0]
-            self._chosen[dtype] = TileProducts(self._device, dtype, first)
-        self._run(self._chosen[dtype], a, b, c)
+        if dtype not in self._tiles and work >= _LARGE:
+            self._tiles[dtype] = _remembered(self._device, dtype) or self._best(dtype)
+        first = candidates(dtype, bool(self._device.facts.dialect.vectors))[0]
+        key = (dtype, self._tiles.get(dtype, first), added.adds)
+        if key not in self._made:
+            self._made[key] = TileProducts(self._device, *key)
+        self._run(self._made[key], a, b, c, added)
 
-    def _run(self, products: TileProducts, a: Strided, b: Strided, c: Strided) -> None:
+    def _run(self, products: TileProducts, a: Strided, b: Strided, c: Strided, added: Added = ONCE) -> None:
         packed = None
         if self._device.facts.dialect.vectors:
             wanted = packed_bytes(b, products.tile)
@@ -62,7 +62,7 @@ class Tiles:
                     self._device.release(self._packed)
                 self._packed = self._device.allocate(wanted)
             packed = self._packed
-        products.multiply(a, b, c, packed)
+        products.multiply(a, b, c, packed, added)
 
     def _best(self, dtype: str) -> Tile:
         """Time each candidate on a product of its own, and remember the quickest."""

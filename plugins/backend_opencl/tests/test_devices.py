@@ -93,6 +93,18 @@ def test_on_request_a_device_without_float64_computes_it_in_float32(device):
     np.testing.assert_allclose(sums, np.exp(values).sum(axis=1), rtol=1e-5)
 
 
+@pytest.mark.parametrize("means", ["auto", "kernels"])
+def test_on_request_products_of_float64_are_those_of_float32(device, means):
+    options = {**OPTIONS, "opencl.float64": "float32", "opencl.products": means}
+    lacking = ClDevice(device, options)
+    lacking.facts = facts_of(Without(device, double_fp_config=0), options)
+    w, x = core.shared(np.eye(60), name="w"), ct.dmatrix("x")
+    step = core.function([x], x @ w, updates={w: w + 0.5 * (x @ w)}, backend=Opened("opencl", Space(lacking)))
+    values = np.random.default_rng(0).normal(size=(60, 60))
+    np.testing.assert_allclose(step(values), values, rtol=1e-5)
+    np.testing.assert_allclose(w.get_value(), np.eye(60) + 0.5 * values, rtol=1e-5, atol=1e-6)
+
+
 def test_a_device_with_groups_has_another_schedule_than_one_without(device):
     import pyopencl as cl
 

@@ -12,6 +12,7 @@ from core.device.space import Space
 from core.errors import BackendError
 from core.ir.check.verify import verify_kernel
 from core.ir.clike.cfamily import print_kernel
+from core.ir.program import LibraryStep
 from plugin_backend_opencl import blas, clblast, tuning
 from plugin_backend_opencl.device import ClDevice
 from plugin_backend_opencl.tiles import Tile, TileProducts, column_kernel, pack_kernel, vector_kernel
@@ -98,6 +99,64 @@ def test_a_training_step_multiplies_what_stays_on_the_device(means):
     np.testing.assert_allclose(w.get_value(), want, rtol=1e-11)
 
 
+def routines_of(f):
+    return [step.call.name for step in f.program.steps if isinstance(step, LibraryStep)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m, k, n", [(1, 1, 1), (13, 29, 40), (64, 64, 64), (7, 300, 33), (3, 0, 2), (0, 4, 2)])
+def test_a_product_is_added_to_what_is_there(means, dtype, m, k, n):
+    x, y, z = (ct.tensor(name, dtype=dtype, ndim=2) for name in "xyz")
+    a, b, c = matrices((m, k), (k, n), (m, n), dtype=dtype)
+    f = core.function([x, y, z], [z - 0.5 * (x @ y), z], backend="opencl")
+    assert routines_of(f) == ["gemm_add"]
+    for _ in range(2):
+        got, same = f(a, b, c)
+        np.testing.assert_allclose(got, c - 0.5 * (a @ b), rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * max(k, 1))
+        assert np.array_equal(same, c)
+
+
+def test_a_sum_of_products_is_one_matrix(means):
+    x, y, u, v = (ct.dmatrix(name) for name in "xyuv")
+    a, b, c, d = matrices((17, 33), (33, 21), (17, 5), (5, 21))
+    f = core.function([x, y, u, v], ct.tanh(x @ y + u @ v + 1), backend="opencl")
+    assert routines_of(f) == ["gemm", "gemm_add"]
+    np.testing.assert_allclose(f(a, b, c, d), np.tanh(a @ b + c @ d + 1), rtol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(50, 40, 30), (5, 4, 3)])
+def test_an_update_takes_its_factor_from_the_device(means, shape):
+    m, k, n = shape
+    (start, a) = matrices((k, n), (m, k))
+    w, rate, x = core.shared(start, name="w"), core.shared(np.float64(0.1), name="rate"), ct.dmatrix("x")
+    step = core.function([x], updates={w: w - rate * (x.T @ ct.tanh(x @ w)), rate: rate / 2}, backend="opencl")
+    assert routines_of(step) == ["gemm", "gemm_add"]
+    want, factor = start.copy(), 0.1
+    for _ in range(4):
+        step(a)
+        want, factor = want - factor * (a.T @ np.tanh(a @ want)), factor / 2
+    np.testing.assert_allclose(w.get_value(), want, rtol=1e-11, atol=1e-12)
+
+
+def test_stacks_are_added_to_stacks(means):
+    x, y, z = ct.dtensor3("x"), ct.dtensor3("y"), ct.dtensor3("z")
+    f = core.function([x, y, z], z + 2.0 * (x @ y), backend="opencl")
+    assert routines_of(f) == ["gemm_add"]
+    for left, right in [((4, 5, 7), (4, 7, 6)), ((4, 5, 7), (1, 7, 6)), ((1, 5, 7), (4, 7, 6)), ((0, 5, 7), (0, 7, 6))]:
+        a, b = matrices(left, right)
+        c = np.ones((max(left[0], right[0]) if left[0] else 0, 5, 6))
+        np.testing.assert_allclose(f(a, b, c), c + 2 * (a @ b), rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_not_finite_in_what_a_product_is_added_to_stays(means):
+    x, y, z = ct.dmatrix("x"), ct.dmatrix("y"), ct.dmatrix("z")
+    a, b, c = matrices((20, 20), (20, 20), (20, 20))
+    c[3, 4], c[5, 6], a[7, 7] = np.nan, np.inf, -np.inf
+    with np.errstate(all="ignore"):
+        want = c + a @ b
+    np.testing.assert_allclose(core.function([x, y, z], z + x @ y, backend="opencl")(a, b, c), want, rtol=1e-12)
+
+
 @pytest.mark.skipif(
     blas.find()[0] is None or blas.threads() is None, reason="BLAS whose threads can be set is not there"
 )
@@ -118,7 +177,8 @@ def test_blas_works_with_the_threads_that_a_call_may_use(monkeypatch):
 @pytest.mark.parametrize("tile", [Tile(1, 4), Tile(3, 8), Tile(6, 16)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_of_tiles_are_legal_and_print(space, tile, dtype):
-    for kernel in (pack_kernel(dtype, tile), vector_kernel("v", dtype, tile), column_kernel("c", dtype, tile)):
+    products = [make("p", dtype, tile, adds) for make in (vector_kernel, column_kernel) for adds in (False, True)]
+    for kernel in (pack_kernel(dtype, tile), *products):
         verify_kernel(kernel)
         assert "__kernel" in print_kernel(kernel, space.facts.dialect)[0]
 
@@ -132,9 +192,9 @@ def options(**changed):
 def test_tiles_for_work_items_that_run_side_by_side(device):
     backend = Opened("opencl", Space(ClDevice(device, options(schedule="groups"))))
     x, y = ct.fmatrix("x"), ct.fmatrix("y")
-    f = core.function([x, y], [x @ y, x.T @ y], backend=backend)
+    f = core.function([x, y], [x @ y, x.T @ y, y - 2 * (x @ y)], backend=backend)
     a, b = matrices((19, 19), (19, 31), dtype="float32")
-    for got, want in zip(f(a, b), [a @ b, a.T @ b], strict=True):
+    for got, want in zip(f(a, b), [a @ b, a.T @ b, b - 2 * (a @ b)], strict=True):
         np.testing.assert_allclose(got, want, rtol=3e-5, atol=1e-4)
 
 
@@ -146,9 +206,9 @@ def test_the_best_tile_is_found_once_and_remembered(device, tmp_path, monkeypatc
     made = []
     real = TileProducts.__init__
 
-    def counted(self, device, dtype, tile):
+    def counted(self, device, dtype, tile, adds=False):
         made.append(tile)
-        real(self, device, dtype, tile)
+        real(self, device, dtype, tile, adds)
 
     monkeypatch.setattr(TileProducts, "__init__", counted)
     with core.config.override(cache_dir=str(tmp_path)):
