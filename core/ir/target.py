@@ -22,6 +22,8 @@ class Target:
     threads     whether chunks of a loop may run at once on the host (core/ir/cpu/parallel.py)
     layouts     whether a program may be made for arguments that do not lie row by row (core/ir/layouts.py)
     keeps_nan   float dtypes whose larger and smaller numbers keep NaN in one instruction, so that maxima need no flag
+    settles     whether work-items that set the same element find out at once which is the last, by atomic maxima of
+                int64; else they run in the order of the program
     atomics     dtypes in which a scatter adds atomically, in any order; the others add in the order of the program
     """
 
@@ -34,6 +36,7 @@ class Target:
     threads: bool = False
     layouts: bool = False
     keeps_nan: frozenset[str] = frozenset()
+    settles: bool = False
     atomics: frozenset[str] = frozenset()
 
     @property

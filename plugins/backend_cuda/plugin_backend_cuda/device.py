@@ -72,7 +72,14 @@ class CudaDevice:
         self.architecture = 10 * attribute["compute_major"] + attribute["compute_minor"]
         units = BLOCKS_A_MULTIPROCESSOR * attribute["multiprocessors"]
         assert CUDA.work is not None
-        target = Target(units=units, waves=WAVES, lanes=LARGEST_BLOCK, keeps_nan=CUDA.work.keeps_nan, atomics=atomics())
+        target = Target(
+            units=units,
+            waves=WAVES,
+            lanes=LARGEST_BLOCK,
+            keeps_nan=CUDA.work.keeps_nan,
+            settles=True,
+            atomics=atomics(),
+        )
         memory_bytes = driver.memory()[1]
         name = driver.device_name(number)
         self.facts = Facts(name, target, CUDA, memory_bytes=memory_bytes, largest_bytes=memory_bytes)

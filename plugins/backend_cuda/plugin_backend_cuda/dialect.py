@@ -50,7 +50,11 @@ def _extreme(name: str, sign: str) -> str:
 }}"""
 
 
+_LARGEST = """\
+static __device__ __forceinline__ void core_atomicMax_int64(int64_t *at, int64_t value)
+{ atomicMax((long long *)at, (long long)value); }"""
 _HELPERS = {
+    "core_atomicMax_int64": _LARGEST,
     **{f"core_atomicAdd_{dtype}": _atomic("atomicAdd", dtype) for dtype in ("int64", "uint64")},
     "core_max_float32": _extreme("max", ">"),
     "core_min_float32": _extreme("min", "<"),
@@ -83,6 +87,7 @@ CUDA = Dialect(
         atomics={
             **{(Combine.ADD, dtype): "atomicAdd" for dtype in ("float32", "float64", "int32", "uint32")},
             **{(Combine.ADD, dtype): f"core_atomicAdd_{dtype}" for dtype in ("int64", "uint64")},
+            (Combine.MAX, "int64"): "core_atomicMax_int64",
         },
         keeps_nan=frozenset({"float32"}),
         helpers=_HELPERS,

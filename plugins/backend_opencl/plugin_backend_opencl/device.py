@@ -13,6 +13,7 @@ import pyopencl as cl
 
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
+from core.ir.expr import Combine
 from core.ir.target import Target
 from plugin_backend_opencl import building
 from plugin_backend_opencl.dialect import NEEDS_64_BITS, OPENCL, VECTORS
@@ -197,9 +198,10 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
         lanes=lanes,
         packs_rows=bool(device.type & cl.device_type.GPU),
         has_float64=has_float64,
+        settles=not in_pieces and (Combine.MAX, "int64") in atomics,
         atomics=frozenset()
         if in_pieces or options["opencl.deterministic"]
-        else frozenset(dtype for _, dtype in atomics),
+        else frozenset(dtype for combine, dtype in atomics if combine is Combine.ADD),
     )
     preamble = PRAGMAS.format(int64="" if missing & {"int64"} else INT64) + OPENCL.preamble
     return Facts(

@@ -54,6 +54,7 @@ ATOMICS = {
     (Combine.ADD, "int64"): "core_atomic_add_int64",
     (Combine.ADD, "uint64"): "core_atomic_add_uint64",
     (Combine.ADD, "float64"): "core_atomic_add_float64",
+    (Combine.MAX, "int64"): "core_atomic_max_int64",
 }
 NEEDS_64_BITS = frozenset({"int64", "uint64", "float64"})  # cl_khr_int64_base_atomics
 
@@ -67,7 +68,15 @@ static inline void {name}(volatile __global {kind} *place, {kind} value)
 }}"""
 
 
+LARGEST = """\
+static inline void core_atomic_max_int64(volatile __global int64_t *place, int64_t value)
+{
+    int64_t old = atom_cmpxchg(place, 0L, 0L), seen;
+    while (old < value && (seen = atom_cmpxchg(place, old, value)) != old) old = seen;
+}"""
+
 HELPERS = {
+    "core_atomic_max_int64": LARGEST,
     "core_atomic_add_int32": _whole("int32", "int32_t", "atomic_add"),
     "core_atomic_add_uint32": _whole("uint32", "uint32_t", "atomic_add"),
     "core_atomic_add_int64": _whole("int64", "int64_t", "atom_add"),

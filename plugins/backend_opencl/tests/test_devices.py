@@ -113,3 +113,25 @@ def test_a_device_with_groups_has_another_schedule_than_one_without(device):
     assert gpu.target.lanes == 256 and "float64" in gpu.target.atomics and not gpu.dialect.vectors
     fixed = facts_of(Without(device, type=cl.device_type.GPU), {**OPTIONS, "opencl.deterministic": True})
     assert not fixed.target.atomics
+
+
+def test_writers_of_one_element_settle_who_is_the_last_on_a_gpu_alone(device):
+    import pyopencl as cl
+
+    gpu = Without(device, type=cl.device_type.GPU)
+    assert facts_of(gpu, OPTIONS).target.settles
+    assert not facts_of(device, OPTIONS).target.settles, "one work-item of a CPU is quicker"
+    assert not facts_of(Without(device, type=cl.device_type.GPU, extensions=""), OPTIONS).target.settles
+
+
+def test_the_last_of_many_writers_wins_though_they_run_side_by_side(device):
+    backend = Opened("opencl", Space(ClDevice(device, {**OPTIONS, "opencl.schedule": "groups"})))
+    x, v, i = ct.dvector("x"), ct.dvector("v"), ct.lvector("i")
+    f = core.function([x, v, i], ct.set_subtensor(x[i], v), backend=backend)
+    rng = np.random.default_rng(0)
+    for many in (3, 1000, 100_000):
+        start, new, at = np.zeros(many), rng.normal(size=200_000), rng.integers(0, many, 200_000)
+        want = start.copy()
+        want[at] = new
+        for _ in range(3):
+            assert np.array_equal(f(start, new, at), want)

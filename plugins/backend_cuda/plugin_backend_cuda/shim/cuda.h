@@ -74,6 +74,7 @@ static inline double atomicAdd(double *at, double value) { double old = *at; *at
 CORE_ATOMIC_INTEGER(int)
 CORE_ATOMIC_INTEGER(unsigned)
 CORE_ATOMIC_INTEGER(unsigned long long)
+static inline long long atomicMax(long long *at, long long value) { long long old = *at; if (value > old) *at = value; return old; }
 
 /* --- threads ------------------------------------------------------------------------------------------------------ */
 
