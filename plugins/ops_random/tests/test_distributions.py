@@ -3,15 +3,15 @@
 import math
 
 import numpy as np
-import plugin_ops_random as random
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from plugin_ops_random.quantile import ndtri
 
 import core
 import core.tensor as ct
+import plugin_ops_random as random
 from core.errors import ArgumentError, DTypeError, ShapeError
 from core.testing import available_backends, evaluate
+from plugin_ops_random.quantile import ndtri
 
 KEY = random.key(20)
 N = 20_000

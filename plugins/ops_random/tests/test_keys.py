@@ -1,15 +1,15 @@
 """Bits and keys: published vectors, JAX's numbers, the same on every backend."""
 
 import numpy as np
-import plugin_ops_random as random
 import pytest
 from numpy.testing import assert_array_equal
-from plugin_ops_random.keys import threefry
 
 import core
 import core.tensor as ct
+import plugin_ops_random as random
 from core.errors import DTypeError, ShapeError
 from core.testing import available_backends, evaluate
+from plugin_ops_random.keys import threefry
 
 ALL = 0xFFFFFFFF
 

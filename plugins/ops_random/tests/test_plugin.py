@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import plugin_ops_random as random
 import pytest
-from plugin_ops_random import names
 
 import core
 import core.tensor as ct
+import plugin_ops_random as random
 from core.testing import available_backends, check_plugin
 from core.testing.pages import run_page
+from plugin_ops_random import names
 
 
 def test_the_plugin_keeps_its_promises():

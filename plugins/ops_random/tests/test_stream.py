@@ -4,14 +4,14 @@ import inspect
 import pickle
 
 import numpy as np
-import plugin_ops_random as random
 import pytest
 from numpy.testing import assert_array_equal
-from plugin_ops_random import distributions
 
 import core
+import plugin_ops_random as random
 from core.errors import ArgumentError
 from core.testing import available_backends
+from plugin_ops_random import distributions
 
 
 def test_each_call_draws_anew_and_each_draw_is_its_own():
