@@ -30,7 +30,19 @@ def libraries() -> list[Library]:
     qr = ("geqrf", "geqrf_complete", "geqp3")
     lu = ("getrf", "getrs", "lu_inverse", "gesv", "getri", "determinant")
     cholesky = ("potrf", "potrf_gradient", "potri", "potrs")
-    provided = (*cholesky, *lu, "trtrs", "sysv", "gtsv", "gbsv", "syevd", "gesdd", *qr, "expm")
+    functions = (
+        "expm",
+        "logm",
+        "sqrtm",
+        "gees",
+        "gges",
+        "sylvester",
+        "discrete_lyapunov",
+        "riccati",
+        "toeplitz",
+        "circulant",
+    )
+    provided = (*cholesky, *lu, "trtrs", "sysv", "gtsv", "gbsv", "syevd", "gesdd", *qr, *functions)
     return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 

@@ -8,7 +8,8 @@ from core.errors import ShapeError
 from core.ir.clike.clibrary import Failure
 from plugin_ops_linalg.errors import LinAlgError
 
-NOT_SQUARE, NO_MEMORY, BAND = -8, -9, -10  # the first two as in compiled/common.h; -1 to -3: an input is not finite
+NOT_CONVERGED, NOT_SQUARE, NO_MEMORY = -7, -8, -9  # as in compiled/common.h; -1 to -4: an input is not finite
+BAND = -10
 
 
 def explained(op: Any, node: Any, failure: Failure) -> Exception:
@@ -20,7 +21,9 @@ def explained(op: Any, node: Any, failure: Failure) -> Exception:
         return LinAlgError(f"{op} needs square matrices, got shape {shapes}", blame=node)
     if failure.number == BAND:
         return ShapeError(op.wrong_band(failure.shapes[0][0]), blame=node)
-    if failure.number < 0:
+    if failure.number == NOT_CONVERGED:
+        why = "LAPACK did not converge"
+    elif failure.number < 0:
         why = f"input {-1 - failure.number} holds NaN or an infinity, so it is not finite"
     else:
         why = op.why(failure.number)

@@ -6,6 +6,7 @@
 #ifndef CORE_LINALG_NUMBERS
 #define CORE_LINALG_NUMBERS
 #define CORE_NOT_FINITE(input) (-1 - (input))
+#define CORE_NOT_CONVERGED (-7)
 #define CORE_NOT_SQUARE (-8)
 #define CORE_NO_MEMORY (-9)
 #endif

@@ -59,7 +59,32 @@ class Expm(MatrixFunction):
         return scipy_linalg().expm(a)
 
 
-class Logm(MatrixFunction):
+class BySchur(MatrixFunction):
+    """A function that is computed from Schur factors.
+
+    Errors  LinAlgError for a real matrix of which it is complex: cast it first.
+    """
+
+    what: str
+    without: str
+
+    def why(self, number: int) -> str:
+        if number == 2:
+            return f"the {self.what} of this real matrix is complex; cast the matrix to a complex dtype"
+        return self.without
+
+    def as_kind_of(self, a: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """``found``, real where ``a`` is.  Errors: LinAlgError when it is not, up to rounding."""
+        if not np.isfinite(found).all():
+            raise LinAlgError(self.without)
+        if a.dtype.kind != "c" and np.iscomplexobj(found):
+            if np.abs(found.imag).max() > 1e3 * np.finfo(a.dtype).eps * np.abs(found).max():
+                raise LinAlgError(self.why(2))
+            found = found.real
+        return found
+
+
+class Logm(BySchur):
     """The principal logarithm.
 
     Errors  LinAlgError for a singular matrix, and for a real one whose logarithm is complex: cast it first.
@@ -67,14 +92,16 @@ class Logm(MatrixFunction):
     """
 
     __props__ = ("on_error",)
+    routine, works_in = "logm", (0, 0)
+    what, without = "logarithm", "the matrix is singular and has no logarithm"
 
     def compute(self, a: np.ndarray) -> np.ndarray:
         if np.linalg.matrix_rank(a) < a.shape[0]:
-            raise LinAlgError("the matrix is singular and has no logarithm")
-        return as_kind_of(a, scipy_linalg().logm(a), "logarithm")
+            raise LinAlgError(self.without)
+        return self.as_kind_of(a, scipy_linalg().logm(a))
 
 
-class Sqrtm(MatrixFunction):
+class Sqrtm(BySchur):
     """The principal square root.
 
     Errors  LinAlgError for a real matrix whose square root is complex (cast it first), and for one that has none.
@@ -82,21 +109,11 @@ class Sqrtm(MatrixFunction):
     """
 
     __props__ = ("on_error",)
+    routine, works_in = "sqrtm", (0, 0)
+    what, without = "square root", "the matrix has no square root"
 
     def compute(self, a: np.ndarray) -> np.ndarray:
-        root = as_kind_of(a, scipy_linalg().sqrtm(a), "square root")
-        if not np.isfinite(root).all():
-            raise LinAlgError("the matrix has no square root")
-        return root
-
-
-def as_kind_of(a: np.ndarray, found: np.ndarray, what: str) -> np.ndarray:
-    """``found``, real where ``a`` is.  Errors: LinAlgError when it is not, up to rounding."""
-    if a.dtype.kind != "c" and np.iscomplexobj(found):
-        if np.abs(found.imag).max() > 1e3 * np.finfo(a.dtype).eps * np.abs(found).max():
-            raise LinAlgError(f"the {what} of this real matrix is complex; cast the matrix to a complex dtype")
-        found = found.real
-    return found
+        return self.as_kind_of(a, scipy_linalg().sqrtm(a))
 
 
 def expm(A: Any, on_error: str | None = None) -> TensorVariable:

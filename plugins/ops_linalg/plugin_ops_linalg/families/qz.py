@@ -39,6 +39,7 @@ class QZ(BatchedOp):
 
     __props__ = ("on_error",)
     signature = "(n,n),(n,n)->(n,n),(n,n),(n,n),(n,n)"
+    routine: str | None = "gges"
 
     def compute(self, a: np.ndarray, b: np.ndarray) -> tuple:
         output = "complex" if a.dtype.kind == "c" else "real"

@@ -48,6 +48,10 @@ class Schur(BatchedOp):
     def signature(self) -> str:  # type: ignore[override]
         return "(n,n)->(n,n),(n,n)" + ("" if self.sort is None else ",()")
 
+    @property
+    def routine(self) -> str | None:  # type: ignore[override]
+        return None if callable(self.sort) else "gees"
+
     def output_dtypes(self, dtype: str) -> Sequence[str]:
         return [dtype, dtype, *([] if self.sort is None else ["int64"])]
 

@@ -23,7 +23,6 @@ from core.tensor import (
 from plugin_ops_linalg.batched import BatchedOp
 from plugin_ops_linalg.errors import LinAlgError
 from plugin_ops_linalg.families.assembled import circulant, toeplitz
-from plugin_ops_linalg.lapack import scipy_linalg
 from plugin_ops_linalg.matrices import as_columns, conjugate, matrix_transpose, total, without_column
 
 __all__ = ["SolveCirculant", "SolveToeplitz", "solve_circulant", "solve_toeplitz"]
@@ -34,20 +33,42 @@ class SolveToeplitz(BatchedOp):
 
     Inputs  c, r: (..., n), the first column and the first row, whose first element is not read; b: (..., n, k).
     Output  x: (..., n, k).
-    Errors  LinAlgError where a leading minor is 0, of which the method knows no way around.
+    Errors  LinAlgError naming the leading minor that is 0, of which the method knows no way around.
     Source  Levinson recursion, 3 n^2 operations and more for each column of b: Golub, Van Loan (2013), section 4.7;
             unstable unless the matrix is well-conditioned: Bunch (1985).  Derivatives: Giles (2008), 2.3.1.
     """
 
     __props__ = ("check_finite", "on_error")
     signature = "(n),(n),(n,k)->(n,k)"
+    routine, works_in = "toeplitz", (0, 2)
 
     def __init__(self, check_finite: bool = True, on_error: str | None = None):
         super().__init__(on_error)
         self.check_finite = self.needs_finite = bool(check_finite)
 
     def compute(self, c: np.ndarray, r: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return scipy_linalg().solve_toeplitz((c, r), b, check_finite=False)
+        f, g, x = (
+            np.zeros_like(c),
+            np.zeros_like(c),
+            np.zeros_like(b),
+        )  # t f = e_1 and t g = e_last, of leading matrices
+        if c[0] == 0:
+            raise LinAlgError(self.why(1))
+        f[0] = g[0] = 1 / c[0]
+        x[0] = b[0] / c[0]
+        for m in range(1, len(c)):
+            below, across = c[m:0:-1], r[1 : m + 1]
+            forward, backward = below @ f[:m], across @ g[:m]
+            left = 1 - forward * backward
+            if left == 0:
+                raise LinAlgError(self.why(m + 1))
+            first, last = f[: m + 1].copy(), np.concatenate([[0], g[:m]])
+            f[: m + 1], g[: m + 1] = (first - forward * last) / left, (last - backward * first) / left
+            x[: m + 1] += np.outer(g[: m + 1], b[m] - below @ x[:m])
+        return x
+
+    def why(self, number: int) -> str:
+        return f"the leading minor of order {number} is 0, which this method cannot pass; use solve(toeplitz(c, r), b)"
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]
@@ -85,6 +106,7 @@ class SolveCirculant(BatchedOp):
 
     __props__ = ("singular", "tol", "on_error")
     signature = "(n),(n)->(n)"
+    routine, works_in = "circulant", (0, 1)
 
     def __init__(self, singular: str = "raise", tol: float | None = None, on_error: str | None = None):
         super().__init__(on_error)
@@ -96,10 +118,13 @@ class SolveCirculant(BatchedOp):
         least = size.max() * len(c) * np.finfo(c.dtype).eps if self.tol is None else self.tol
         gone = size <= least
         if gone.any() and self.singular == "raise":
-            raise LinAlgError(f"the matrix is singular: eigenvalue {int(np.argmax(gone))} is 0")
+            raise LinAlgError(self.why(int(np.argmax(gone)) + 1))
         q = np.where(gone, 0, np.fft.fft(b) / np.where(gone, 1, f))
         x = np.fft.ifft(q)
         return x if c.dtype.kind == "c" else x.real
+
+    def why(self, number: int) -> str:
+        return f"the matrix is singular: eigenvalue {number - 1} is 0"
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]

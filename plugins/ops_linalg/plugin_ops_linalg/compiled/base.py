@@ -1,0 +1,196 @@
+"""What routines share: functions of SciPy's LAPACK, C of ours made from the .h files, and lines around calls."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from core import dtypes
+from core.ir.clike.clibrary import Array, Call, Failure, Routine
+from plugin_ops_linalg.failures import NOT_SQUARE
+
+LETTERS = {"float32": "s", "float64": "d"}
+PARTNERS = {"s": "c", "d": "z"}  # of real numbers, the complex ones of the same precision
+SMALL = 8  # up to this length loops in C serve, and no library is called
+_ELEMENTS = {"s": "float", "d": "double", "c": "float _Complex", "z": "double _Complex"}
+_REALS = {"s": "float", "d": "double", "c": "float", "z": "double"}
+_WORDS = {  # what the texts in the .h files stand for
+    "s": {
+        "REAL": "float",
+        "UINT": "uint32_t",
+        "EXPONENT": "0x7f800000u",
+        "TINY": "0x1p-126f",
+        "EPSILON": "0x1p-23f",
+        "PARTNER": "c",
+        "COMPLEX": "float _Complex",
+    },
+    "d": {
+        "REAL": "double",
+        "UINT": "uint64_t",
+        "EXPONENT": "0x7ff0000000000000u",
+        "TINY": "0x1p-1022",
+        "EPSILON": "0x1p-52",
+        "PARTNER": "z",
+        "COMPLEX": "double _Complex",
+    },
+}
+_MATHS = {
+    "ROOT": "sqrt",
+    "LOG": "log",
+    "MAGNITUDE": "fabs",
+    "HYPOT": "hypot",
+    "ATAN2": "atan2",
+    "COPYSIGN": "copysign",
+    "FREXP": "frexp",
+    "LDEXP": "ldexp",
+}
+for _letter, _suffix in (("s", "f"), ("d", "")):
+    _WORDS[_letter].update({word: f"__builtin_{name}{_suffix}" for word, name in _MATHS.items()})
+_ARGUMENTS = {  # a function without its letter -> its arguments; see _KINDS
+    "potrf": "cirii",
+    "potri": "cirii",
+    "gemm": "cciiiRRiRiRri",
+    "trsm": "cccciiRRiri",
+    "trsv": "ccciRiri",
+    "getrf": "iiriii",
+    "getrs": "ciiriirii",
+    "getri": "iriirii",
+    "gecon": "ciriqqrii",
+    "syevd": "ccirirriiii",
+    "gesdd": "ciirirriririii",
+    "gelqf": "iirirrii",
+    "orglq": "iiirirrii",
+    "geqrf": "iirirrii",
+    "ormqr": "cciiirirririi",
+    "geqp3": "iiriirrii",
+    "orgqr": "iiirirrii",
+    "sysv": "ciiriiririi",
+    "gtsv": "iirrrrii",
+    "gbsv": "iiiiriirii",
+    "gebal": "ciriiiqi",
+    "gees": {"sd": "ccpiriirrririii", "cz": "ccpiriirririqii"},
+    "gges": {"sd": "cccpiririirrrriririii"},
+    "tgsen": {"sd": "iiiiiririrrrririiqqqriiii"},
+    "trsyl": "cciiiriririqi",
+}
+_KINDS = {  # letters of _ARGUMENTS
+    "c": "const char *",
+    "i": "const int *",
+    "r": "{element} *",
+    "R": "const {element} *",  # numbers that are only read
+    "q": "{real} *",
+    "p": "void *",  # a function that chooses
+}
+_IN_BLAS = ("gemm", "trsm", "trsv")
+HERE = Path(__file__).parent
+
+
+def prototypes(*names: str, letters: str = "sd") -> dict[str, str]:
+    """C functions with their types, in the precisions of ``letters``."""
+    out = {}
+    for letter in letters:
+        for name in names:
+            codes = _ARGUMENTS[name]
+            if isinstance(codes, dict):
+                codes = next(one for several, one in codes.items() if letter in several)
+            kinds = (_KINDS[code].format(element=_ELEMENTS[letter], real=_REALS[letter]) for code in codes)
+            out[f"{letter}{name}"] = f"void {{}}({', '.join(kinds)})"
+    return out
+
+
+def helpers(function: str, *files: str, sized: bool = False) -> dict[str, str]:
+    """A function of ours in both precisions: its name -> the texts of ``files``, and of what they share, before it.
+
+    ``sized``: also for each small n, told to the compiler, with that number behind the name.
+    """
+    text = "\n".join((HERE / f"{name}.h").read_text() for name in ("common", *files))
+    out = {}
+    for letter, words in _WORDS.items():
+        made = text.replace("LETTER", letter).replace("SMALL", str(SMALL))
+        for word, spelling in words.items():
+            made = made.replace(word, spelling)
+        name = f"core_{letter}{function}"
+        out[name] = made
+        for n in range(1, SMALL + 1) if sized else ():
+            before, after = made.split(f"{name}(")
+            arguments, body = after.split("{", 1)
+            out[f"{name}_{n}"] = f"{before}{name}_{n}({arguments}{{\n    if (n != {n}) __builtin_unreachable();{body}"
+    return out
+
+
+def of_size(function: str, n: str) -> str:
+    """The function for that n, where it is known and small; see ``helpers``."""
+    return f"{function}_{n}" if n.isdecimal() and 0 < int(n) <= SMALL else function
+
+
+@cache
+def _exported(name: str) -> dict[str, Any]:
+    return importlib.import_module(name).__pyx_capi__
+
+
+def address(function: str) -> int:
+    """Where SciPy has a function of BLAS or LAPACK: Fortran's convention, 32-bit integers."""
+    home = "cython_blas" if function[1:] in _IN_BLAS else "cython_lapack"
+    capsule = _exported(f"scipy.linalg.{home}")[function]
+    name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", ctypes.pythonapi))
+    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
+    return pointer_of(capsule, name_of(capsule))
+
+
+def _failed(node: Any, failure: Failure) -> Exception:
+    """The exception for a call that failed."""
+    return node.op.library_error(node, failure)
+
+
+def routine(functions: dict[str, str], write: Callable[[Call], Iterator[str]], texts: dict[str, str]) -> Routine:
+    """A routine that calls ``functions``, see ``prototypes``, by way of ``texts``, see ``helpers``."""
+    return Routine(functions, address, write, _failed, texts)
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def guarded(call: Call, call_text: str, outputs: tuple[Array, ...]) -> Iterator[str]:
+    """The line that calls, and what becomes of the number that it returns."""
+    number = call.variable("int64_t")
+    yield f"{number} = {call_text};"
+    if call.attributes["on_error"] == "raise":
+        yield call.check(number)
+        return
+    yield call.check(f"{number} <= {NOT_SQUARE} ? {number} : 0")
+    for out in outputs:
+        size = " * ".join(f"({n})" for n in out.shape) or "1"
+        if out.dtype not in LETTERS:  # exchanges of rows, numbers of eigenvalues
+            size_bytes = dtypes.size_bytes(out.dtype)
+            yield f"if ({number}) __builtin_memset({out.pointer}, 0, (size_t)({size}) * {size_bytes});"
+        else:
+            yield f"if ({number}) core_{LETTERS[out.dtype]}nan({size}, {out.pointer});"
+
+
+def square(call: Call, a: Array) -> Iterator[str]:
+    """A line that stops unless a matrix is square."""
+    m, n = a.shape
+    if m != n:
+        yield call.check(f"({m}) != ({n}) ? {NOT_SQUARE} : 0")
+
+
+def flag(call: Call, name: str) -> str:
+    return str(int(bool(call.attributes[name])))
+
+
+def matrix(call: Call, a: Array) -> str:
+    """Pointer and strides, each short enough for the library."""
+    return f"{a.pointer}, {call.integer(a.strides[0])}, {call.integer(a.strides[1])}"
+
+
+def right_hand_side(call: Call) -> Iterator[str]:
+    """Put b where x is to be, unless it is there already."""
+    b, x = call.operands[-1], call.outputs[0]
+    if not call.attributes["in_place"]:
+        yield f"core_{LETTERS[x.dtype]}copy({', '.join(b.shape)}, {b.pointer}, {', '.join(b.strides)}, {x.pointer});"

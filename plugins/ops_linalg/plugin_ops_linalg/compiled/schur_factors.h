@@ -1,0 +1,19 @@
+/* gees: both factors, row by row, and how many eigenvalues ``chooses`` chose. */
+
+static int64_t core_LETTERschur_factors(core_LETTERgees gees, int64_t n, const REAL *a, int64_t rows, int64_t columns,
+    REAL *t, REAL *z, void *chooses, int64_t *count)
+{
+    if (!core_LETTERfinite(n, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    if (count) *count = 0;
+    if (!n) return 0;
+    REAL *f = core_LETTERscratch(2 * n * n, sizeof(REAL)), *q = f + n * n;
+    int chosen = 0;
+    if (!f) return CORE_NO_MEMORY;
+    core_LETTERcopy(n, n, a, columns, rows, f);
+    const int64_t info = core_LETTERschur(gees, n, f, q, chooses, &chosen);
+    core_LETTERcopy(n, n, f, 1, n, t);
+    core_LETTERcopy(n, n, q, 1, n, z);
+    if (count) *count = chosen;
+    free(f);
+    return info;
+}

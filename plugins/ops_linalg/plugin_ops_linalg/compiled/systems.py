@@ -1,0 +1,97 @@
+"""Systems as C calls them: general, symmetric, triangular, banded, and from factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from core.ir.clike.clibrary import Call
+from plugin_ops_linalg.compiled.base import (
+    LETTERS,
+    flag,
+    guarded,
+    helpers,
+    matrix,
+    of_size,
+    prototypes,
+    right_hand_side,
+    routine,
+    square,
+)
+from plugin_ops_linalg.failures import BAND
+
+_TRIANGULAR = ("trsm", "trsv")
+
+
+def _system(
+    function: str, libraries: tuple[str, ...], *flags: str, sized: bool = False
+) -> Callable[[Call], Iterator[str]]:
+    """A call that solves for x, which holds b: ``core_?function(libraries, n, k, a, x, flags)``."""
+
+    def write(call: Call) -> Iterator[str]:
+        (a, b), (x,) = call.operands, call.outputs
+        letter = LETTERS[x.dtype]
+        yield from square(call, a)
+        yield from right_hand_side(call)
+        called = ", ".join(call.function(f"{letter}{name}") for name in libraries)
+        sizes = f"{call.integer(a.shape[0])}, {call.integer(b.shape[1])}"
+        given = "".join(f", {flag(call, name)}" for name in flags)
+        name = f"core_{letter}{function}"
+        name = of_size(name, a.shape[0]) if sized else name
+        yield from guarded(call, f"{name}({called}, {sizes}, {matrix(call, a)}, {x.pointer}{given})", (x,))
+
+    return write
+
+
+def _gbsv(call: Call) -> Iterator[str]:
+    (ab, b), (x,) = call.operands, call.outputs
+    letter = LETTERS[x.dtype]
+    yield from right_hand_side(call)
+    below, above = (str(call.attributes[name]) for name in ("below", "above"))
+    yield call.check(f"({ab.shape[0]}) != {below} + {above} + 1 ? {BAND} : 0")
+    called = ", ".join(call.function(f"{letter}{name}") for name in ("gbsv", "gtsv"))
+    sizes = f"{call.integer(ab.shape[1])}, {call.integer(b.shape[1])}"
+    given = f"{called}, {sizes}, {matrix(call, ab)}, {x.pointer}, {below}, {above}, {flag(call, 'check_finite')}"
+    yield from guarded(call, f"core_{letter}solve_banded({given})", (x,))
+
+
+def _lu_solve(call: Call) -> Iterator[str]:
+    (f, pivots, b), (x,) = call.operands, call.outputs
+    letter = LETTERS[x.dtype]
+    yield from square(call, f)
+    yield from right_hand_side(call)
+    called = ", ".join(call.function(f"{letter}{name}") for name in _TRIANGULAR)
+    sizes = f"{call.integer(f.shape[0])}, {call.integer(b.shape[1])}"
+    given = f"{called}, {sizes}, {matrix(call, f)}, {pivots.pointer}, {pivots.strides[0]}, {x.pointer}"
+    flags = f"{flag(call, 'transposed')}, {flag(call, 'check_finite')}"
+    yield from guarded(call, f"core_{letter}lu_solve({given}, {flags})", (x,))
+
+
+ROUTINES = {
+    "trtrs": routine(
+        prototypes(*_TRIANGULAR),
+        _system("solve_triangular", _TRIANGULAR, "lower", "transposed", "unit_diagonal", "check_finite", sized=True),
+        helpers("solve_triangular", "triangular", "solve_triangular", sized=True),
+    ),
+    "potrs": routine(
+        prototypes(*_TRIANGULAR),
+        _system("solve_factored", _TRIANGULAR, "lower", "check_finite", sized=True),
+        helpers("solve_factored", "triangular", "solve_factored", sized=True),
+    ),
+    "gesv": routine(
+        prototypes("getrf", "getrs"),
+        _system("solve", ("getrf", "getrs"), "check_finite", sized=True),
+        helpers("solve", "copied", "lu", "solve", sized=True),
+    ),
+    "sysv": routine(
+        prototypes("sysv"),
+        _system("solve_symmetric", ("sysv",), "lower", "check_finite"),
+        helpers("solve_symmetric", "copied", "solve_symmetric"),
+    ),
+    "gtsv": routine(
+        prototypes("gtsv"),
+        _system("solve_tridiagonal", ("gtsv",), "check_finite"),
+        helpers("solve_tridiagonal", "tridiagonal", "solve_tridiagonal"),
+    ),
+    "gbsv": routine(prototypes("gbsv", "gtsv"), _gbsv, helpers("solve_banded", "tridiagonal", "solve_banded")),
+    "getrs": routine(prototypes(*_TRIANGULAR), _lu_solve, helpers("lu_solve", "lu", "triangular", "lu_solve")),
+}
