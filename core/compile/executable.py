@@ -137,7 +137,8 @@ class Dispatcher:
             except GuardFailed as failed:
                 one = _length_that_is_one(failed)
                 if one is None or one in ones:
-                    return self._interpreted(arrays, _explained(failed.guard, failed.a, failed.b))
+                    error = _explained(failed.guard, failed.a, failed.b)
+                    return self._interpreted(arrays, self._said_by_its_op(arrays, failed.guard, error))
                 ones |= {one}
             except IndexOutOfBounds as error:
                 raise self._seen_again(arrays, error) from None
@@ -154,6 +155,17 @@ class Dispatcher:
             return Interpreted(self._graph)([on_host(array) for array in arrays])
         except CoreError:
             raise error from None
+
+    def _said_by_its_op(self, arrays: Sequence[Any], guard: Guard, error: Exception) -> Exception:
+        """``error``, or what the op of a library routine says of these lengths: that a matrix is not square."""
+        if hasattr(getattr(guard.node, "op", None), "library_error") and not self.program.host_nodes:
+            try:
+                Interpreted(self._graph)([on_host(array) for array in arrays])
+            except np.linalg.LinAlgError as again:
+                return again
+            except (CoreError, MemoryError):
+                pass
+        return error
 
     def _seen_again(self, arrays: Sequence[Any], error: IndexOutOfBounds) -> IndexOutOfBounds:
         """``error`` as NumPy says it, with the index: loops check all indices of an array at once and keep none."""

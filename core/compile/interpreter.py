@@ -148,7 +148,7 @@ def explained(node: Apply, inputs: Sequence[Any], error: Exception) -> CoreError
     elif isinstance(error, CoreError) and type(error).__init__ is CoreError.__init__:
         kind = type(error)
     said = str(error) if isinstance(error, (CoreError, ValueError, IndexError)) else f"{type(error).__name__}: {error}"
-    lines = [f"{node.op} failed: {said}"]
+    lines = [said if said.startswith(str(node.op)) else f"{node.op} failed: {said}"]
     for position, (variable, value) in enumerate(zip(node.inputs, inputs, strict=True)):
         lines.append(f"  input {position} ({shown_name(variable)}): {described(value)}")
     blame, message = None if str(node.source) in said else node, "\n".join(lines)

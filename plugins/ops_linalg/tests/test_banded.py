@@ -104,7 +104,7 @@ def test_derivatives_of_toeplitz_systems(make, adjoint_holds):
 
 
 def test_a_toeplitz_matrix_with_a_singular_minor_is_an_error():
-    with pytest.raises(linalg.LinAlgError, match="SolveToeplitz.*[Ss]ingular"):
+    with pytest.raises(linalg.LinAlgError, match="SolveToeplitz.*the leading minor of order 1 is 0"):
         evaluate(linalg.solve_toeplitz, np.array([0.0, 1.0]), np.ones(2))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core import dtypes
 from core.ir.clike.clibrary import Array, Call, Failure, Routine
-from plugin_ops_linalg.failures import NOT_SQUARE
+from plugin_ops_linalg.failures import NOT_FINITE, NOT_SQUARE
 
 LETTERS = {"float32": "s", "float64": "d"}
 PARTNERS = {"s": "c", "d": "z"}  # of real numbers, the complex ones of the same precision
@@ -163,7 +163,7 @@ def guarded(call: Call, call_text: str, outputs: tuple[Array, ...]) -> Iterator[
     if call.attributes["on_error"] == "raise":
         yield call.check(number)
         return
-    yield call.check(f"{number} <= {NOT_SQUARE} ? {number} : 0")
+    yield call.check(f"{number} <= {NOT_SQUARE} && {number} > {NOT_FINITE} ? {number} : 0")
     for out in outputs:
         size = " * ".join(f"({n})" for n in out.shape) or "1"
         if out.dtype not in LETTERS:  # exchanges of rows, numbers of eigenvalues

@@ -28,7 +28,7 @@ static int64_t core_LETTERcholesky(core_LETTERpotrf potrf, int64_t n, REAL *a, i
 {
     const int order = (int)n;
     int info = 0;
-    if (check && !core_LETTERfinite(n, n, a, n, 1)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(check, 0, n, n, a, n, 1);
     if (n <= SMALL) return core_LETTERcholesky_small(n, a, lower);
     potrf(lower ? "U" : "L", &order, a, &order, &info);
     if (info) return info;

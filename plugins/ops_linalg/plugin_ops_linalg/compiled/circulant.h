@@ -3,8 +3,8 @@
 /* The first eigenvalue that counts as 0, from 1, or 0; where ``skips``, it is left out. */
 static int64_t core_LETTERsolve_circulant(int64_t n, const REAL *c, int64_t stride, REAL *x, int skips, double least)
 {
-    if (!core_LETTERfinite(n, 1, c, stride, 1)) return CORE_NOT_FINITE(0);
-    if (!core_LETTERfinite(n, 1, x, 1, 1)) return CORE_NOT_FINITE(1);
+    CORE_LETTER_FINITE(1, 0, n, 1, c, stride, 1);
+    CORE_LETTER_FINITE(1, 1, n, 1, x, 1, 1);
     if (!n) return 0;
     core_fourier_plan plan;
     core_point *f = core_LETTERscratch(2 * n, sizeof(core_point)), *g = f + n;

@@ -5,7 +5,7 @@
 /* Numbers of failures that LAPACK does not know; those of LAPACK are above 0. */
 #ifndef CORE_LINALG_NUMBERS
 #define CORE_LINALG_NUMBERS
-#define CORE_NOT_FINITE(input) (-1 - (input))
+#define CORE_NOT_FINITE(input, kind, place) (-16 - ((place) * 12 + (kind) * 4 + (input)))
 #define CORE_NOT_CONVERGED (-7)
 #define CORE_NOT_SQUARE (-8)
 #define CORE_NO_MEMORY (-9)
@@ -16,22 +16,37 @@ static void *core_LETTERscratch(int64_t count, int64_t itemsize)
     return aligned_alloc(64, (size_t)core_padded(count * itemsize));
 }
 
-/* Whether no element has the exponent of NaN and infinities; with integers, so that the loop becomes SIMD. */
-static int core_LETTERfinite(int64_t m, int64_t n, const REAL *a, int64_t rows, int64_t columns)
+/* Which element is not finite, and how, as a number of a failure, or 0. */
+static int64_t core_LETTERnot_finite(int input, int64_t m, int64_t n, const REAL *a, int64_t rows, int64_t columns)
 {
-    UINT bad = 0;
-    if (rows < columns) {
-        const int64_t count = m, stride = rows;
-        m = n, rows = columns, n = count, columns = stride;
-    }
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
+            const REAL x = a[i * rows + j * columns];
+            if (x - x != 0) return CORE_NOT_FINITE(input, x != x ? 0 : x > 0 ? 1 : 2, i * n + j);
+        }
+    return 0;
+}
+
+/* That number; the exponents of all elements first, as integers, so that the loop becomes SIMD. */
+static int64_t core_LETTERfinite(int input, int64_t m, int64_t n, const REAL *a, int64_t rows, int64_t columns)
+{
+    UINT bad = 0;
+    const int turned = rows < columns;
+    const int64_t high = turned ? n : m, wide = turned ? m : n, far = turned ? columns : rows, near = turned ? rows : columns;
+    for (int64_t i = 0; i < high; i++)
+        for (int64_t j = 0; j < wide; j++) {
             UINT bits;
-            __builtin_memcpy(&bits, a + i * rows + j * columns, sizeof bits);
+            __builtin_memcpy(&bits, a + i * far + j * near, sizeof bits);
             bad |= (bits & EXPONENT) == EXPONENT;
         }
-    return !bad;
+    return bad ? core_LETTERnot_finite(input, m, n, a, rows, columns) : 0;
 }
+
+#define CORE_LETTER_FINITE(check, ...) \
+    do { \
+        const int64_t core_bad = (check) ? core_LETTERfinite(__VA_ARGS__) : 0; \
+        if (core_bad) return core_bad; \
+    } while (0)
 
 /* out[i * n + j] = a[i, j], in squares, so that neither side leaves the cache line by line. */
 static void core_LETTERcopy(int64_t m, int64_t n, const REAL *restrict a, int64_t rows, int64_t columns,

@@ -11,7 +11,7 @@ static void core_LETTERdeterminant_of(int64_t n, const REAL *f, const int32_t *p
         if (!logabs) product *= pivot;
         else {
             sum += LOG(MAGNITUDE(pivot));
-            product *= pivot > 0 ? 1 : pivot < 0 ? -1 : pivot;
+            product *= pivot == 0 ? 0 : pivot < 0 ? -1 : 1;  /* as NumPy has it for NaN */
         }
     }
     *sign = product;

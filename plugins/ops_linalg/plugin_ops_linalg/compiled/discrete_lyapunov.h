@@ -25,8 +25,8 @@ static int64_t core_PARTNERstein(int64_t n, const COMPLEX *t, COMPLEX *f, COMPLE
 static int64_t core_LETTERdiscrete_lyapunov(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, const REAL *a,
     int64_t rows, int64_t columns, REAL *x)
 {
-    if (!core_LETTERfinite(n, n, a, rows, columns)) return CORE_NOT_FINITE(0);
-    if (!core_LETTERfinite(n, n, x, n, 1)) return CORE_NOT_FINITE(1);
+    CORE_LETTER_FINITE(1, 0, n, n, a, rows, columns);
+    CORE_LETTER_FINITE(1, 1, n, n, x, n, 1);
     if (!n) return 0;
     const int order = (int)n;
     const COMPLEX one = 1, zero = 0;

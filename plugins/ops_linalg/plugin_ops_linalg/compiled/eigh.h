@@ -14,7 +14,7 @@ static void core_LETTERturn(int64_t n, REAL *a)
 /* Eigenvalues into w; a, row by row, becomes the vectors if ``vectors``, and is lost if not. */
 static int64_t core_LETTEReigh(core_LETTERsyevd syevd, int64_t n, REAL *a, REAL *w, int lower, int vectors)
 {
-    if (!core_LETTERfinite(n, n, a, n, 1)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(1, 0, n, n, a, n, 1);
     const int order = (int)n, ask = -1;
     int info = 0, integers, *iwork;
     REAL room, *work;

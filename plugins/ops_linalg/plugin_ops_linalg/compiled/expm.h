@@ -49,7 +49,7 @@ static int64_t core_LETTERexpm(core_LETTERgemm gemm, core_LETTERgetrf getrf, cor
         {17643225600, 8821612800, 2075673600, 302702400, 30270240, 2162160, 110880, 3960, 90, 1},
         {64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000, 10559470521600,
             670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1}};
-    if (!core_LETTERfinite(n, n, a, n, 1)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(1, 0, n, n, a, n, 1);
     if (!n) return 0;
     const int order = (int)n, last = sizeof(REAL) == 4 ? 2 : 4;
     const double *limits = sizeof(REAL) == 4 ? single : twice;

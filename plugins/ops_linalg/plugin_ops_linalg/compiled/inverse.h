@@ -2,7 +2,7 @@
 
 static int64_t core_LETTERinverse(core_LETTERgetrf getrf, core_LETTERgetri getri, int64_t n, REAL *a, int check)
 {
-    if (check && !core_LETTERfinite(n, n, a, n, 1)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(check, 0, n, n, a, n, 1);
     if (n == 0) return 0;
     if (n <= SMALL) {
         REAL f[SMALL * SMALL];

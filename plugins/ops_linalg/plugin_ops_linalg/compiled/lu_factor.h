@@ -3,7 +3,7 @@
 static int64_t core_LETTERlu_factor(core_LETTERgetrf getrf, int64_t m, int64_t n, const REAL *a, int64_t rows,
     int64_t columns, REAL *out, int32_t *pivots, int check)
 {
-    if (check && !core_LETTERfinite(m, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(check, 0, m, n, a, rows, columns);
     const int64_t k = m < n ? m : n;
     if (!k) return 0;
     if (m == n && n <= SMALL) {

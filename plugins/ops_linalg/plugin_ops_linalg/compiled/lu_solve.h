@@ -3,8 +3,8 @@
 static int64_t core_LETTERlu_solve(core_LETTERtrsm trsm, core_LETTERtrsv trsv, int64_t n, int64_t k, const REAL *f,
     int64_t rows, int64_t columns, const int32_t *pivots, int64_t stride, REAL *x, int trans, int check)
 {
-    if (check && !core_LETTERfinite(n, n, f, rows, columns)) return CORE_NOT_FINITE(0);
-    if (check && !core_LETTERfinite(n, k, x, k, 1)) return CORE_NOT_FINITE(2);
+    CORE_LETTER_FINITE(check, 0, n, n, f, rows, columns);
+    CORE_LETTER_FINITE(check, 2, n, k, x, k, 1);
     const int64_t zero = core_LETTERzero_on_diagonal(n, f, rows + columns);
     if (zero) return zero;
     if (!trans) core_LETTERexchange(n, k, pivots, stride, x, 0);

@@ -3,7 +3,7 @@
 static int64_t core_LETTERqr(core_LETTERgelqf gelqf, core_LETTERorglq orglq, int64_t m, int64_t n, const REAL *a,
     int64_t rows, int64_t columns, REAL *q, REAL *r, int64_t across)
 {
-    if (!core_LETTERfinite(m, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(1, 0, m, n, a, rows, columns);
     const int64_t k = m < n ? m : n, count = 64 * ((m > n ? m : n) + 1), high = across > n ? across : n;
     if (!k) {
         for (int64_t i = 0; q && i < m * across; i++) q[i] = i % (across + 1) == 0;

@@ -3,7 +3,7 @@
 static int64_t core_LETTERqr_pivoted(core_LETTERgeqp3 geqp3, core_LETTERorgqr orgqr, int64_t m, int64_t n, const REAL *a,
     int64_t rows, int64_t columns, REAL *q, REAL *r, int32_t *p, int64_t across)
 {
-    if (!core_LETTERfinite(m, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(1, 0, m, n, a, rows, columns);
     const int64_t k = m < n ? m : n, widest = across > n ? across : n;
     for (int64_t j = 0; j < n; j++) p[j] = 0;
     if (!k) {

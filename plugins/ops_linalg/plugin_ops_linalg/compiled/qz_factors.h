@@ -4,8 +4,8 @@ static int64_t core_LETTERqz_factors(core_LETTERgges gges, int64_t n, const REAL
     const REAL *b, int64_t brows, int64_t bcolumns, REAL *s, REAL *t, REAL *q, REAL *z, void *chooses, COMPLEX *alpha,
     REAL *beta)
 {
-    if (!core_LETTERfinite(n, n, a, arows, acolumns)) return CORE_NOT_FINITE(0);
-    if (!core_LETTERfinite(n, n, b, brows, bcolumns)) return CORE_NOT_FINITE(1);
+    CORE_LETTER_FINITE(1, 0, n, n, a, arows, acolumns);
+    CORE_LETTER_FINITE(1, 1, n, n, b, brows, bcolumns);
     if (!n) return 0;
     const int64_t size = n * n;
     REAL *f = core_LETTERscratch(4 * size + 3 * n, sizeof(REAL)), *g = f + size, *left = g + size, *right = left + size;

@@ -101,10 +101,10 @@ static int64_t core_LETTERriccati(core_LETTERgebal gebal, core_LETTERgeqrf geqrf
     int64_t bcolumns, const REAL *q, int64_t qrows, int64_t qcolumns, const REAL *r, int64_t rrows, int64_t rcolumns,
     REAL *x)
 {
-    if (!core_LETTERfinite(m, m, a, arows, acolumns)) return CORE_NOT_FINITE(0);
-    if (!core_LETTERfinite(m, n, b, brows, bcolumns)) return CORE_NOT_FINITE(1);
-    if (!core_LETTERfinite(m, m, q, qrows, qcolumns)) return CORE_NOT_FINITE(2);
-    if (!core_LETTERfinite(n, n, r, rrows, rcolumns)) return CORE_NOT_FINITE(3);
+    CORE_LETTER_FINITE(1, 0, m, m, a, arows, acolumns);
+    CORE_LETTER_FINITE(1, 1, m, n, b, brows, bcolumns);
+    CORE_LETTER_FINITE(1, 2, m, m, q, qrows, qcolumns);
+    CORE_LETTER_FINITE(1, 3, n, n, r, rrows, rcolumns);
     if (!m || !n) return 0;
     const int64_t size = 2 * m + n, square = size * size;
     REAL *h = core_LETTERscratch(4 * square + 72 * size + 4 * m, sizeof(REAL) > sizeof(int) ? sizeof(REAL) : sizeof(int));

@@ -3,7 +3,7 @@
 static int64_t core_LETTERschur_factors(core_LETTERgees gees, int64_t n, const REAL *a, int64_t rows, int64_t columns,
     REAL *t, REAL *z, void *chooses, int64_t *count)
 {
-    if (!core_LETTERfinite(n, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(1, 0, n, n, a, rows, columns);
     if (count) *count = 0;
     if (!n) return 0;
     REAL *f = core_LETTERscratch(2 * n * n, sizeof(REAL)), *q = f + n * n;

@@ -3,8 +3,8 @@
 static int64_t core_LETTERsolve_banded(core_LETTERgbsv gbsv, core_LETTERgtsv gtsv, int64_t n, int64_t k, const REAL *ab,
     int64_t rows, int64_t columns, REAL *x, int below, int above, int check)
 {
-    if (check && !core_LETTERfinite(below + above + 1, n, ab, rows, columns)) return CORE_NOT_FINITE(0);
-    if (check && !core_LETTERfinite(n, k, x, k, 1)) return CORE_NOT_FINITE(1);
+    CORE_LETTER_FINITE(check, 0, below + above + 1, n, ab, rows, columns);
+    CORE_LETTER_FINITE(check, 1, n, k, x, k, 1);
     if (!n || !k) return 0;
     const int64_t high = 2 * below + above + 1;
     REAL *f = core_LETTERscratch(high * n + n * k + n, sizeof(REAL) > sizeof(int) ? sizeof(REAL) : sizeof(int));

@@ -3,8 +3,8 @@
 static int64_t core_LETTERsolve_tridiagonal(core_LETTERgtsv gtsv, int64_t n, int64_t k, const REAL *a, int64_t rows,
     int64_t columns, REAL *x, int check)
 {
-    if (check && !core_LETTERfinite(n, n, a, rows, columns)) return CORE_NOT_FINITE(0);
-    if (check && !core_LETTERfinite(n, k, x, k, 1)) return CORE_NOT_FINITE(1);
+    CORE_LETTER_FINITE(check, 0, n, n, a, rows, columns);
+    CORE_LETTER_FINITE(check, 1, n, k, x, k, 1);
     if (!n || !k) return 0;
     REAL *d = core_LETTERscratch(3 * n + n * k, sizeof(REAL));
     if (!d) return CORE_NO_MEMORY;

@@ -2,7 +2,7 @@
 
 static int64_t core_LETTERsqrtm(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, REAL *a)
 {
-    if (!core_LETTERfinite(n, n, a, n, 1)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(1, 0, n, n, a, n, 1);
     if (!n) return 0;
     COMPLEX *t = core_LETTERscratch(3 * n * n, sizeof(COMPLEX)), *z = t + n * n, *r = z + n * n;
     if (!t) return CORE_NO_MEMORY;

@@ -4,7 +4,7 @@
 static int64_t core_LETTERsvd(core_LETTERgesdd gesdd, int64_t m, int64_t n, const REAL *a, int64_t rows,
     int64_t columns, REAL *u, REAL *s, REAL *vh, const char *job)
 {
-    if (!core_LETTERfinite(m, n, a, rows, columns)) return CORE_NOT_FINITE(0);
+    CORE_LETTER_FINITE(1, 0, m, n, a, rows, columns);
     const int64_t k = m < n ? m : n, across = job[0] == 'A' ? m : job[0] == 'S' ? k : 0;
     const int64_t down = job[0] == 'A' ? n : across;
     if (!k && job[0] == 'A') {

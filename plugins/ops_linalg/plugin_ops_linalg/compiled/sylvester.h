@@ -3,9 +3,9 @@
 static int64_t core_LETTERsylvester(core_LETTERgees gees, core_LETTERtrsyl trsyl, core_LETTERgemm gemm, int64_t m,
     int64_t n, const REAL *a, int64_t arows, int64_t acolumns, const REAL *b, int64_t brows, int64_t bcolumns, REAL *x)
 {
-    if (!core_LETTERfinite(m, m, a, arows, acolumns)) return CORE_NOT_FINITE(0);
-    if (!core_LETTERfinite(n, n, b, brows, bcolumns)) return CORE_NOT_FINITE(1);
-    if (!core_LETTERfinite(m, n, x, n, 1)) return CORE_NOT_FINITE(2);
+    CORE_LETTER_FINITE(1, 0, m, m, a, arows, acolumns);
+    CORE_LETTER_FINITE(1, 1, n, n, b, brows, bcolumns);
+    CORE_LETTER_FINITE(1, 2, m, n, x, n, 1);
     if (!m || !n) return 0;
     const int high = (int)n, wide = (int)m, plus = 1;
     const REAL one = 1, zero = 0;

@@ -4,9 +4,9 @@
 static int64_t core_LETTERsolve_toeplitz(int64_t n, int64_t k, const REAL *c, int64_t down, const REAL *r,
     int64_t across, REAL *x, int check)
 {
-    if (check && !core_LETTERfinite(n, 1, c, down, 1)) return CORE_NOT_FINITE(0);
-    if (check && !core_LETTERfinite(n, 1, r, across, 1)) return CORE_NOT_FINITE(1);
-    if (check && !core_LETTERfinite(n, k, x, k, 1)) return CORE_NOT_FINITE(2);
+    CORE_LETTER_FINITE(check, 0, n, 1, c, down, 1);
+    CORE_LETTER_FINITE(check, 1, n, 1, r, across, 1);
+    CORE_LETTER_FINITE(check, 2, n, k, x, k, 1);
     if (!n) return 0;
     if (c[0] == 0) return 1;
     REAL *f = core_LETTERscratch(4 * n + k, sizeof(REAL));  /* t f = e_1 and t g = e_last, of the leading matrices */

@@ -69,7 +69,8 @@ class Solve(BatchedOp):
             *_, x, info = routine("gtsv", a)(below, middle, above, b)
         else:
             name = "hesv" if self.assume_a == "her" and a.dtype.kind == "c" else "sysv"
-            *_, x, info = routine(name, a)(a, b, lower=self.lower)
+            a, lower = (a, self.lower) if name == "hesv" else (a.T, not self.lower)  # as C sees it
+            *_, x, info = routine(name, a)(a, b, lower=lower)
         if info > 0:
             raise LinAlgError(self.why(info))
         return x

@@ -1,4 +1,4 @@
-"""One call or more of every function of the pack: what tests of all of them go through."""
+"""One call or more of every function of the pack: what tests of all of them, and of backends, go through."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import core.tensor as ct
-import plugin_ops_linalg as linalg
 from core.testing import random
+from plugin_ops_linalg import names as linalg
 
 
 @dataclass(frozen=True)
