@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 import core.tensor as ct
-from core.testing import random
 from plugin_ops_linalg import names as linalg
+
+
+def random(shape: tuple[int, ...], dtype: str, seed: int = 0) -> np.ndarray:
+    """Numbers between -1 and 1, complex ones with such parts; the same for the same arguments."""
+    draw = np.random.default_rng(seed).uniform
+    values = draw(-1, 1, shape)
+    return np.asarray(values + 1j * draw(-1, 1, shape) if dtype.startswith("complex") else values, dtype)
 
 
 @dataclass(frozen=True)
