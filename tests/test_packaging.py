@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -112,3 +113,6 @@ def test_wheels_install_from_a_wheelhouse_without_an_index(tmp_path):
     listed = run(python, "-m", "core", "plugins", cwd=tmp_path)
     for path in PLUGINS:
         assert re.search(rf"^loaded +{project_of(path)['name']} ", listed, re.MULTILINE)
+    if sys.platform == "linux" and shutil.which("gcc"):  # what the installer built
+        program = "from plugin_backend_c import ready; print(ready.launcher().parent == ready.FOLDER)"
+        assert run(python, "-c", program, cwd=tmp_path).strip() == "True"

@@ -46,14 +46,14 @@ def loaded(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> ctypes
     """
     if intact(binary):
         try:
-            return _opened(binary)
+            return opened(binary)
         except OSError:  # made on another system that shares this folder
             pass
     build(texts, binary, compiler)
-    return _opened(binary)
+    return opened(binary)
 
 
-def _opened(binary: Path) -> ctypes.CDLL:
+def opened(binary: Path) -> ctypes.CDLL:
     """The library, until the process ends: it releases arrays that it allocated, which may outlive their function."""
     return ctypes.CDLL(str(binary), mode=os.RTLD_NOW | getattr(os, "RTLD_NODELETE", 0))
 

@@ -1,7 +1,8 @@
-"""Calls without Python in between: the extension module of launcher.c, built here once for each Python and NumPy.
+"""Calls without Python in between: the extension module of launcher.c, built once for each Python.
 
-Where it cannot be built (no headers, a compiler that refuses), or is not wanted (option ``c.launcher``), functions are
-called through cffi instead, which takes longer and gives the same.
+By the installer (ready.py), or here where that could not.  Where it cannot be built at all (no headers, a compiler that
+refuses), or is not wanted (option ``c.launcher``), functions are called through cffi instead, which takes longer and
+gives the same.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import re
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -29,6 +29,7 @@ from core.ir.program import Program
 from core.options import config
 from core.threads import DEPENDS_ON, get_num_threads
 from plugin_backend_c import cache as libraries
+from plugin_backend_c import ready
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders
 
@@ -45,27 +46,40 @@ def module(compiler: Compiler) -> ModuleType | None:
 
 @cache
 def _module(compiler: Compiler) -> ModuleType | None:
+    made = _from_installer() or _built_here(compiler)
+    if made is not None:
+        made.ask_for_threads(get_num_threads, *DEPENDS_ON)
+        _mark_taken(made)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(_mark_taken, made))
+    return made
+
+
+def _from_installer() -> ModuleType | None:
+    binary = ready.launcher()
+    try:
+        return None if binary is None else _imported(binary)
+    except (ImportError, RuntimeError):  # for another C library; for another NumPy, which says so with RuntimeError
+        return None
+
+
+def _built_here(compiler: Compiler) -> ModuleType | None:
     folder = Path(sysconfig.get_path("include") or "")
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not (folder / "Python.h").is_file():
         return None
     flags, linker = ("-O2", "-pthread", f"-I{folder}", f"-I{np.get_include()}"), compiler.linker
     if sys.platform == "darwin":
         linker += ("-undefined", "dynamic_lookup")
-    builder, text = replace(compiler, flags=flags, linker=linker), source()
+    builder, text = replace(compiler, flags=flags, linker=linker), ready.launcher_text()
     about = f"{sys.version}\n{sysconfig.get_config_var('SOABI')}\n{np.__version__}"
     key = hashlib.sha256(f"{builder.identity}\n{about}\n{text}".encode()).hexdigest()[:40]
     for place in folders():
         try:
-            made = _loaded(text, place / f"{key}.so", builder)
+            return _loaded(text, place / f"{key}.so", builder)
         except (OSError, ImportError):  # a folder that cannot be written, or that nothing may be run from
             continue
         except CompileError:
             break
-        made.ask_for_threads(get_num_threads, *DEPENDS_ON)
-        _mark_taken(made)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(_mark_taken, made))
-        return made
     return None
 
 
@@ -74,17 +88,14 @@ def _mark_taken(extension: ModuleType) -> None:
     extension.mark_taken(Taken())
 
 
-def source() -> str:
-    """launcher.c with the files that it includes: one text, as the cache wants it."""
-    here = Path(__file__).parent
-    text = (here / "launcher.c").read_text()
-    return re.sub(r'^#include "(\w+\.h)"$', lambda match: (here / match[1]).read_text(), text, flags=re.MULTILINE)
-
-
 def _loaded(text: str, binary: Path, compiler: Compiler) -> ModuleType:
     """Errors: OSError, ImportError, CompileError."""
     if not libraries.intact(binary):
         libraries.build({f"{binary.stem}.c": text}, binary, compiler)
+    return _imported(binary)
+
+
+def _imported(binary: Path) -> ModuleType:
     loader = ExtensionFileLoader(NAME, str(binary))
     made = importlib.util.module_from_spec(importlib.util.spec_from_file_location(NAME, binary, loader=loader))
     loader.exec_module(made)

@@ -1,4 +1,6 @@
-"""Products of matrices in C: products.c, built here once for each compiler and type, and how generated code calls it.
+"""Products of matrices in C: products.c for each type, and how generated code calls it.
+
+It is built by the installer (ready.py), or here, once for each compiler, where that could not.
 
 BLAS serves what is large; where it comes from is in blas.py.
 """
@@ -9,46 +11,16 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 from core.errors import BackendError
 from core.ir.clike.clibrary import Call, Routine
 from core.ir.program import LibraryStep
 from plugin_backend_c import blas, compiler
 from plugin_backend_c import cache as libraries
+from plugin_backend_c.ready import LETTERS, STRUCTURE, products, products_text
 
-LETTERS = {"float32": "s", "float64": "d"}
 _DTYPES = {letter: dtype for dtype, letter in LETTERS.items()}
-_TYPES = {"float32": "float", "float64": "double"}
-STRUCTURE = (Path(__file__).parent / "product.h").read_text()
 STRUCTURES = dict(zip(("core_product", "core_stack"), STRUCTURE.split("\n\n"), strict=True))
-# GCC's and Clang's own name for what <immintrin.h> has: reading that takes them as long as a quarter of all this
-_PARTS = """
-#if defined(WIDE) && defined(__has_builtin)
-#if __has_builtin(__builtin_ia32_loadup{letter}512_mask)
-#define LOAD_PART(p, n) __builtin_ia32_loadup{letter}512_mask(p, (NAME(vector)){{0}}, (1u << (n)) - 1)
-#define STORE_PART(p, n, v) __builtin_ia32_storeup{letter}512_mask(p, v, (1u << (n)) - 1)
-#endif
-#endif"""
-
-
-def source(*dtypes: str) -> str:
-    """products.c, and products_of.h for each of some types: one text, as the cache wants it."""
-    here = Path(__file__).parent
-    body = (here / "products_of.h").read_text()
-    parts = [(here / "products.c").read_text().replace('#include "product.h"\n', STRUCTURE)]
-    for dtype in dtypes:
-        letter = LETTERS[dtype]
-        parts.append(f"""
-#define T {_TYPES[dtype]}
-#define NAME(x) core_{letter}##x{_PARTS.format(letter=letter)}
-{body}
-#undef T
-#undef NAME
-#undef LOAD_PART
-#undef STORE_PART
-""")
-    return "".join(parts)
 
 
 def library(dtype: str) -> ctypes.CDLL:
@@ -63,11 +35,19 @@ def library(dtype: str) -> ctypes.CDLL:
 
 @cache
 def _library(dtype: str, builder: compiler.Compiler) -> ctypes.CDLL:
-    made, _ = libraries.load([source(dtype)], builder)
+    made = _from_installer(dtype) or libraries.load([products_text(dtype)], builder)[0]
     threads = blas.threads()
     if threads is not None:
         made.core_product_threads(*map(ctypes.c_void_p, threads))
     return made
+
+
+def _from_installer(dtype: str) -> ctypes.CDLL | None:
+    binary = products(dtype)
+    try:
+        return None if binary is None else libraries.opened(binary)
+    except OSError:  # for another C library
+        return None
 
 
 def address(function: str) -> int:

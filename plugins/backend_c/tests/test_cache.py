@@ -94,7 +94,7 @@ def test_a_spoilt_library_is_built_anew(python, fake, tmp_path, spoil):
 
 
 def test_a_library_that_cannot_be_loaded_is_built_anew(cache, monkeypatch):
-    real, opened = libraries._opened, []
+    real, opened = libraries.opened, []
 
     def refuses_first(binary):
         opened.append(binary)
@@ -102,7 +102,7 @@ def test_a_library_that_cannot_be_loaded_is_built_anew(cache, monkeypatch):
             raise OSError("wrong system")
         return real(binary)
 
-    monkeypatch.setattr(libraries, "_opened", refuses_first)
+    monkeypatch.setattr(libraries, "opened", refuses_first)
     assert doubled()(np.ones(1)) == 2 and len(opened) == 1
     assert doubled()(np.ones(1)) == 2 and len(opened) == 3
     assert len(set(opened)) == 1
@@ -112,7 +112,7 @@ def test_a_library_that_can_nowhere_be_loaded_is_a_compile_error(cache, monkeypa
     def refuses(binary):
         raise OSError("failed to map segment: Operation not permitted")
 
-    monkeypatch.setattr(libraries, "_opened", refuses)
+    monkeypatch.setattr(libraries, "opened", refuses)
     with pytest.raises(CompileError, match=r"could not build [0-9a-f]{40}\.c: failed to map segment"):
         doubled()
 

@@ -15,7 +15,7 @@ from core.ir.clike import centry, csections
 from core.ir.clike.centry import functions_of
 from core.ir.clike.cunits import print_program
 from core.ir.program import LibraryStep
-from plugin_backend_c import products
+from plugin_backend_c import products, ready
 from plugin_backend_c.dialect import C
 
 rng = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def driver(case, program):
     lines += ["extern int printf(const char *, ...);"]
     if any(isinstance(step, LibraryStep) for step in program.steps):
         lines += [GEMM.format(letter=letter, type=kind) for letter, kind in (("d", "double"), ("s", "float"))]
-        text = products.source(*products.LETTERS).replace("NAME(x) core_", "NAME(x) own_")
+        text = ready.products_text(*ready.LETTERS).replace("NAME(x) core_", "NAME(x) own_")
         for name, structure in products.STRUCTURES.items():  # the program has those that it uses
             used = name == "core_product" or any(
                 getattr(step, "call", None) and step.call.batch for step in program.steps

@@ -146,8 +146,9 @@ def test_asking_for_c_without_a_compiler_is_an_error_with_a_remedy(python):
 @pytest.mark.parametrize(
     "refused, left",
     [
-        ("-lmvec", ("-O3", "-march=native", "-fopenmp-simd", compiler.ONE_PATH)),
+        ("-lmvec", ("-O3", "-march=native", "-fopenmp-simd", compiler.ONE_PATH, *compiler.NOTHING_TO_FIND)),
         (compiler.ONE_PATH, ("-O3", "-march=native", "-fopenmp-simd", "-DCORE_LIBMVEC")),
+        (compiler.NOTHING_TO_FIND[-1], ("-O3", "-march=native", "-fopenmp-simd", "-DCORE_LIBMVEC")),
         (f"-lmvec|{compiler.ONE_PATH}", ("-O3", "-march=native", "-fopenmp-simd")),
         ("-march=native", ("-O3", "-fopenmp-simd")),
         ("-lmvec|-fopenmp-simd", ("-O3", "-march=native")),

@@ -17,7 +17,7 @@ from core.compile.calling import Caller
 from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.options import config
 from core.threads import DEPENDS_ON
-from plugin_backend_c import compiler, launcher
+from plugin_backend_c import compiler, launcher, ready
 
 rng = np.random.default_rng(0)
 x, y, v, w = ct.dmatrix("x"), ct.dmatrix("y"), ct.dvector("v"), ct.dvector("w")
@@ -520,8 +520,9 @@ def test_the_option_turns_the_launcher_off(off):
 
 
 @pytest.fixture
-def fresh():
-    """The module is looked for anew, before and after."""
+def fresh(monkeypatch, tmp_path):
+    """The module is looked for anew, before and after; the installer has built none."""
+    monkeypatch.setattr(ready, "FOLDER", tmp_path / "nothing")
     launcher._module.cache_clear()
     yield
     launcher._module.cache_clear()
@@ -545,12 +546,12 @@ def test_a_python_without_its_great_lock_gets_no_launcher(monkeypatch, fresh):
 
 
 def test_a_text_that_does_not_compile_is_no_error(monkeypatch, cache, fresh):
-    monkeypatch.setattr(launcher, "source", lambda: "this is no C;")
+    monkeypatch.setattr(ready, "launcher_text", lambda: "this is no C;")
     assert launcher.module(compiler.find()[0]) is None
 
 
 def test_a_library_that_is_no_module_is_no_error(monkeypatch, cache, fresh):
-    monkeypatch.setattr(launcher, "source", lambda: "int nothing;")
+    monkeypatch.setattr(ready, "launcher_text", lambda: "int nothing;")
     assert launcher.module(compiler.find()[0]) is None
 
 

@@ -13,7 +13,7 @@ import core
 import core.tensor as ct
 from core.ir.clike.centry import functions_of
 from core.testing import random
-from plugin_backend_c import blas, cache, compiler, products
+from plugin_backend_c import blas, cache, compiler, products, ready
 
 KINDS = {"native": None, "plain": ("-O2",)}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -34,8 +34,8 @@ def own(request):
     found, _ = compiler.find()
     flags = KINDS[request.param] or found.flags
     ffi = cffi.FFI()
-    ffi.cdef(products.STRUCTURE + DECLARATIONS)
-    library, _ = cache.load([products.source(*products.LETTERS)], replace(found, flags=(*flags, "-ffp-contract=fast")))
+    ffi.cdef(ready.STRUCTURE + DECLARATIONS)
+    library, _ = cache.load([ready.products_text(*ready.LETTERS)], replace(found, flags=(*flags, "-ffp-contract=fast")))
     return ffi, ffi.dlopen(library._name)
 
 

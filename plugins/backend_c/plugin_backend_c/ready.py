@@ -1,0 +1,174 @@
+"""Libraries that are the same for all programs: their C text, and the binaries that the installer has built of it.
+
+The launcher and the products of matrices take a compiler as long as a large program does.  Where there is a compiler
+when this package is installed, or its wheel is made, hatch_build.py has them compiled then; otherwise, and where $CC
+asks for a certain compiler, launcher.py and products.py build them when they are first needed.  The name of a binary
+says what it was made of, so that one of an older text is never taken.
+
+The installer runs this file by itself: it imports nothing of core, and nothing of this package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FOLDER = HERE / "ready"
+LETTERS = {"float32": "s", "float64": "d"}
+_TYPES = {"float32": "float", "float64": "double"}
+_COMMON = ("-shared", "-fPIC", "-std=gnu11", "-O2", "-fwrapv")
+_LAUNCHER = (*_COMMON, "-pthread")
+_PRODUCTS = (*_COMMON, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
+# what processors of a level have, as Linux calls it: the psABI for x86-64, section 3.1.1, but what they share
+_LEVELS = {
+    "x86-64-v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2", "fma", "bmi2", "f16c", "movbe"},
+    "x86-64-v3": {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"},
+}
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+STRUCTURE = (HERE / "product.h").read_text()
+# GCC's and Clang's own name for what <immintrin.h> has: reading that takes them as long as a quarter of all this
+_PARTS = """
+#if defined(WIDE) && defined(__has_builtin)
+#if __has_builtin(__builtin_ia32_loadup{letter}512_mask)
+#define LOAD_PART(p, n) __builtin_ia32_loadup{letter}512_mask(p, (NAME(vector)){{0}}, (1u << (n)) - 1)
+#define STORE_PART(p, n, v) __builtin_ia32_storeup{letter}512_mask(p, v, (1u << (n)) - 1)
+#endif
+#endif"""
+
+
+def launcher_text() -> str:
+    """launcher.c with the files that it includes, as one text."""
+    text = (HERE / "launcher.c").read_text()
+    return re.sub(r'^#include "(\w+\.h)"$', lambda match: (HERE / match[1]).read_text(), text, flags=re.MULTILINE)
+
+
+def products_text(*dtypes: str) -> str:
+    """products.c, and products_of.h for each of some types, as one text."""
+    body = (HERE / "products_of.h").read_text()
+    parts = [(HERE / "products.c").read_text().replace('#include "product.h"\n', STRUCTURE)]
+    for dtype in dtypes:
+        letter = LETTERS[dtype]
+        parts.append(f"""
+#define T {_TYPES[dtype]}
+#define NAME(x) core_{letter}##x{_PARTS.format(letter=letter)}
+{body}
+#undef T
+#undef NAME
+#undef LOAD_PART
+#undef STORE_PART
+""")
+    return "".join(parts)
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+
+def launcher() -> Path | None:
+    """The launcher for this Python, if the installer has built it."""
+    return _there(_launcher_name())
+
+
+def products(dtype: str) -> Path | None:
+    """The products of one type for this processor, if the installer has built them."""
+    level = _level()
+    return None if level is None else _there(_products_name(dtype, level))
+
+
+def _there(name: str) -> Path | None:
+    """A binary, unless there is none, or a certain compiler is asked for."""
+    made = FOLDER / name
+    return made if not os.environ.get("CC") and made.is_file() else None
+
+
+def _launcher_name() -> str:
+    return f"launcher-{_digest(launcher_text(), _LAUNCHER)}.{sysconfig.get_config_var('SOABI')}.so"
+
+
+def _products_name(dtype: str, level: str) -> str:
+    return f"products-{_digest(products_text(dtype), _PRODUCTS)}.{dtype}.{level}.so"
+
+
+def _digest(text: str, flags: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join([*flags, text]).encode()).hexdigest()[:20]
+
+
+@cache
+def _level() -> str | None:
+    try:
+        with open("/proc/cpuinfo") as lines:  # one group of them for each core
+            flags = next((line for line in lines if line.startswith("flags")), "")
+    except OSError:
+        return None
+    return level_of(flags.partition(":")[2].split())
+
+
+def level_of(flags: Collection[str]) -> str | None:
+    """The highest level whose instructions a processor has, and the system lets programs use."""
+    return next((level for level, needed in _LEVELS.items() if needed.issubset(flags)), None)
+
+
+# --- for the installer ------------------------------------------------------------------------------------------------
+
+
+def build(folder: Path = FOLDER, numpy_headers: str | None = None) -> tuple[list[Path], list[str]]:
+    """Build what can be built for this Python and this kind of processor; remove what an older text has left there.
+
+    Returns the binaries, and what was said of those that could not be built.
+    """
+    command = _compiler()
+    if command is None or sys.platform != "linux":
+        return [], ["no C compiler" if command is None else f"not tried on {sys.platform}"]
+    folder.mkdir(exist_ok=True)
+    wanted: dict[str, tuple[str, list[str]]] = {}
+    python = Path(sysconfig.get_path("include") or "")
+    if numpy_headers and (python / "Python.h").is_file() and not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        wanted[_launcher_name()] = launcher_text(), [*_LAUNCHER, f"-I{python}", f"-I{numpy_headers}"]
+    if platform.machine() in ("x86_64", "AMD64"):
+        for dtype in LETTERS:
+            for level in _LEVELS:
+                wanted[_products_name(dtype, level)] = products_text(dtype), [*_PRODUCTS, f"-march={level}"]
+    with tempfile.TemporaryDirectory(dir=folder) as place:  # a binary appears whole or not at all
+        running = {name: _started(command, Path(place, name), *wanted[name]) for name in wanted}
+        said = {name: process.communicate()[1].strip() for name, process in running.items()}
+        made = [name for name, process in running.items() if process.returncode == 0]
+        for name in made:
+            os.replace(Path(place, name), folder / name)
+    _remove_older(folder, wanted)
+    return [folder / name for name in made], [f"{name}: {said[name][:200]}" for name in wanted if name not in made]
+
+
+def _compiler() -> list[str] | None:
+    tried = [shlex.split(os.environ.get("CC", "")), ["gcc"], ["clang"], ["cc"]]
+    return next((command for command in tried if command and shutil.which(command[0])), None)
+
+
+def _started(command: Sequence[str], binary: Path, text: str, flags: Sequence[str]) -> subprocess.Popen[str]:
+    """A compiler at work on one text."""
+    source = binary.with_suffix(".c")
+    source.write_text(text)
+    words = [*command, *flags, str(source), "-o", str(binary)]
+    return subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _remove_older(folder: Path, wanted: Collection[str]) -> None:
+    """Those of an older text; not those for another Python."""
+    current = {name.partition(".")[0] for name in wanted}
+    for left in folder.glob("*-*.so"):
+        if left.name.partition(".")[0] not in current:
+            left.unlink()
