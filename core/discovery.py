@@ -18,6 +18,7 @@ from typing import Any
 
 import pluggy
 
+from core import installed
 from core import records as kinds
 from core.errors import CoreWarning, PluginError, did_you_mean
 from core.markers import API_GROUP, PROJECT
@@ -92,14 +93,9 @@ def find() -> list[Found]:
     Of two copies of a distribution on the path the first counts, as it does for ``import``.  A distribution that speaks
     several versions, ours among them, is found once.
     """
-    import importlib.metadata  # 10 ms, which ``import core`` alone need not pay
-
-    every = importlib.metadata.entry_points()
     found = [
-        Found(Source(point.name, point.dist.name if point.dist else point.value, _version(point)), group, point.load)
-        for group in every.groups
-        if re.fullmatch(r"core\.v\d+", group)
-        for point in every.select(group=group)
+        Found(Source(point.name, point.dist, point.version), point.group, point.load)
+        for point in installed.entry_points(re.compile(r"core\.v\d+"))
     ]
     speaking = {one.source.dist for one in found if one.group == API_GROUP}
     found = [one for one in found if one.group == API_GROUP or one.source.dist not in speaking]
@@ -108,19 +104,7 @@ def find() -> list[Found]:
 
 def own_version() -> str:
     """The version of the installed core; empty when it runs from a folder that was never installed."""
-    import importlib.metadata  # as above
-
-    try:
-        return importlib.metadata.version(PROJECT)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _version(point: Any) -> str:
-    try:
-        return point.dist.version or ""
-    except (AttributeError, KeyError):
-        return ""
+    return installed.version_of(PROJECT)
 
 
 def normalized(name: str) -> str:

@@ -34,6 +34,7 @@ FLOORS = [
         "registry",
         "registries",
         "own_plugin",
+        "installed",
         "discovery",
         "plugins",
         "options",
