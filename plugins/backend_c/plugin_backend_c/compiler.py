@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -171,8 +172,43 @@ def _find(cc: str | None, path: str | None) -> tuple[Compiler | None, str]:
 def version_of(command: tuple[str, ...]) -> str:
     """What a compiler calls itself.  Errors: CompileError when there is none."""
     called = shlex.join(command)
-    if shutil.which(command[0]) is None:
+    where = shutil.which(command[0])
+    if where is None:
         raise CompileError(f"{called}: not found")
+    note = _note_of_version(where) if len(command) == 1 else None
+    with suppress(OSError, UnicodeDecodeError):
+        if note is not None and (match := _VERSION.fullmatch(note.read_text(encoding="utf-8"))):
+            return match[1]
+    said = _asked_version(command)
+    with suppress(OSError):
+        if note is not None:
+            cachedir.put(note, f"version: {said}\n".encode())
+    return said
+
+
+_VERSION = re.compile(r"version: (.+)\n")
+
+
+def _note_of_version(where: str) -> Path | None:
+    """Where the version of a compiler is remembered: to ask starts a process, which takes longer than all else here.
+
+    None for what may call another compiler from one day to the next: scripts, wrappers like ccache, Apple's commands.
+    """
+    file = Path(where).resolve()
+    try:
+        with open(file, "rb") as stream:
+            is_program = stream.read(4) == b"\x7fELF"
+        about = file.stat()
+        if not is_program or not re.search("gcc|clang", file.name):
+            return None
+        text = f"{file} {about.st_size} {about.st_mtime_ns} {about.st_ino}"
+        return next(folders()) / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.version"
+    except OSError:
+        return None
+
+
+def _asked_version(command: tuple[str, ...]) -> str:
+    called = shlex.join(command)
     try:
         said = run([*command, "--version"], 60)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -230,6 +232,54 @@ def test_the_flags_are_remembered_in_the_cache(only, fake, own_cache):
     compiler._find.cache_clear()
     compiler.find()
     assert (own_cache.parent / "bin" / log).read_text().count("run") == runs + 1  # its version alone
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The commands that are run."""
+    commands = []
+
+    def noted(command, timeout_s):
+        commands.append(command)
+        return processes.run(command, timeout_s)
+
+    monkeypatch.setattr(compiler, "run", noted)
+    return commands
+
+
+def copied(real, folder, name):
+    """A program of its own that answers ``--version``, as far as it knows its own folder."""
+    folder.mkdir(exist_ok=True)
+    return (str(shutil.copy(os.path.realpath(real), folder / name)),)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a compiler's command may stand for another tomorrow")
+def test_the_version_of_a_program_is_asked_once_as_long_as_its_file_is_the_same(asked, real, tmp_path):
+    mine = copied(real, tmp_path / "bin", "my-gcc")
+    said = compiler.version_of(mine)
+    assert (compiler.version_of(mine), len(asked)) == (said, 1)
+    os.utime(mine[0], ns=(0, 0))
+    assert (compiler.version_of(mine), len(asked)) == (said, 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+def test_the_version_behind_another_name_or_arguments_is_asked_each_time(asked, real, tmp_path):
+    mine = copied(real, tmp_path / "bin", "my-ccache")
+    compiled = copied(real, tmp_path / "bin", "my-gcc")
+    for command in (mine, (*compiled, "-m64")):
+        asked.clear()
+        assert compiler.version_of(command) == compiler.version_of(command)
+        assert len(asked) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+@pytest.mark.parametrize("content", [b"", b"\xff", b"version: ", b"something else\n"])
+def test_a_spoilt_note_of_a_version_is_written_anew(asked, real, tmp_path, own_cache, content):
+    mine = copied(real, tmp_path / "bin", "my-gcc")
+    said = compiler.version_of(mine)
+    (note,) = own_cache.rglob("*.version")
+    note.write_bytes(content)
+    assert [compiler.version_of(mine), compiler.version_of(mine), len(asked)] == [said, said, 2]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"-O3 -fancy", b"flags: -O3"])
