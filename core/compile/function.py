@@ -19,7 +19,6 @@ from weakref import WeakKeyDictionary
 from core import backend as backends
 from core.compile.arguments import Signature
 from core.compile.calling import Caller
-from core.compile.debug import Checked
 from core.compile.executable import compile_for
 from core.compile.instrument import instrumented
 from core.compile.modes import Mode, mode_of, stages_for
@@ -225,6 +224,8 @@ def _executable(recipe: Recipe, graph: FunctionGraph, choice: backends.Choice) -
     with config.override(strict=recipe.options["strict"] or config.strict):
         run: Any
         if recipe.options["mode"].debug:
+            from core.compile.debug import Checked  # no other mode need wait for that
+
             run = Checked(graph)
         elif choice.record.dialect is None:
             run = choice.driver.compile_graph(graph)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.device.exchange import Foreign
-from core.device.pool import Memory
+
+if TYPE_CHECKING:  # see exchange.py
+    from core.device.pool import Memory
 
 
 class DeviceArray:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.device.contract import Block
 from core.errors import BackendError
+
+if TYPE_CHECKING:  # what every function needs imports no driver's contract
+    from core.device.contract import Block
 
 _ON_HOST = frozenset({1, 3})  # DLDeviceType: a CPU's memory, and such that a GPU knows (pinned)
 
