@@ -552,17 +552,22 @@ def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> l
         stack = [root]
         while stack:
             node = stack[-1]
-            if node in seen:
-                stack.pop()
-                continue
-            if node.args and (into is None or into(node)):
-                pending = [arg for arg in node.args if arg not in seen]
-                if pending:
-                    stack += pending[::-1]
-                    continue
+            if node not in seen:
+                if node.args and (into is None or into(node)):
+                    pending: list[Expr] = []
+                    for arg in node.args:
+                        if arg not in seen:
+                            if arg.args or pending:
+                                pending.append(arg)
+                            else:  # half of all: they need not wait on the stack
+                                seen.add(arg)
+                                order.append(arg)
+                    if pending:
+                        stack += pending[::-1]
+                        continue
+                seen.add(node)
+                order.append(node)
             stack.pop()
-            seen.add(node)
-            order.append(node)
     return order
 
 

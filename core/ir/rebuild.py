@@ -74,13 +74,17 @@ def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None],
     while stack:
         node = stack[-1]
         if node not in memo:
-            pending = [arg for arg in node.args if arg not in memo]
-            if pending:
-                stack += pending[::-1]
-                continue
-            args = tuple([memo[arg] for arg in node.args])
-            new = change(node, args)
-            memo[node] = remake(node, args) if new is None else new
+            if node.args:
+                pending = [arg for arg in node.args if arg not in memo]
+                if pending:
+                    stack += pending[::-1]
+                    continue
+                args = tuple([memo[arg] for arg in node.args])
+                new = change(node, args)
+                memo[node] = remake(node, args) if new is None else new
+            else:
+                new = change(node, ())
+                memo[node] = node if new is None else new
         stack.pop()
     return memo[root]
 

@@ -117,6 +117,7 @@ class Entry:
         self.names = Names([program.name, *_OWN_NAMES, *functions, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
+        self._texts: dict[Expr, str] = {}  # of lengths
         self._declared: dict[str, Declared] = {}
         self._heading: str | None = None
         self.made = {value: k for k, value in enumerate(program.made)}
@@ -261,6 +262,16 @@ class Entry:
 
     def _text(self, n: Expr) -> str:
         """A length in C, after giving names to what it is made of: written out, lengths of slices of slices double."""
+        if n not in self._texts:
+            self._texts[n] = self._written(n)
+        return self._texts[n]
+
+    def _call(self, e: Expr, name: str) -> None:
+        """Give an expression a name: from now on, whatever holds it is written with that."""
+        self.printer.known[e] = name
+        self._texts.clear()
+
+    def _written(self, n: Expr) -> str:
         known = self.printer.known
         for part in walk([n], into=lambda e: e not in known):
             if part.code is Code.LOCAL and part not in known:
@@ -271,7 +282,7 @@ class Entry:
             if part not in known and part.args and part.dtype == INDEX_DTYPE and part.cost >= _WORTH_A_NAME:
                 text = self.printer.expr(part)
                 if readers[part] > 1 or len(text) > _LONG:
-                    known[part] = self.names.of(part, "n")
+                    self._call(part, self.names.of(part, "n"))
                     self._declare("int64_t", known[part], text)
         return self.printer.expr(n)
 
@@ -459,7 +470,7 @@ class Entry:
         known = self.printer.known
         extent, work, least = (self._text(e) for e in _said_of(split))
         if not split.work.is_const and split.work not in known:
-            known[split.work] = self.names.of((split, "work"), f"{kernel.name}_work")
+            self._call(split.work, self.names.of((split, "work"), f"{kernel.name}_work"))
             self._declare("int64_t", known[split.work], work)
             work = known[split.work]
         division = f"core_chunk({extent}, {work}, {least}, {split.multiple})"
