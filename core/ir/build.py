@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from core.ir.builder import Buffer, KernelBuilder
+from core.ir.cpu.alike import Schedules
 from core.ir.cpu.arrays import with_arrays
 from core.ir.cpu.collapse import collapse
 from core.ir.cpu.lanes import lanes
@@ -101,6 +102,7 @@ class _Steps:
         self.lowered, self.fused, self.shapes, self.hosts, self.target = lowered, fused, shapes, hosts, target
         self.done: list[Step] = []
         self._kept = _read_between_groups(lowered, fused)
+        self._schedules = Schedules(fused.extents, shapes, self._kept)
 
     def add(self, group: Group) -> None:
         first = group.items[0]
@@ -123,36 +125,44 @@ class _Steps:
             self._launch(self._own_loops(definition, first.value), group)
         elif isinstance(definition, Scattering):
             self._launch(self._scatter(group), group)
+        elif self.target.is_device:
+            self._launch(WorkScheduler(group, self._work()).kernel(*self._title_of(group)), group)
         else:
-            self._launch(self._loops(group), group)
+            self._run(self._schedules.kernels(group, *self._title_of(group), self._scheduled))
         for item in group.items:
             if item.value in self.lowered.checks:
                 self.done.append(CheckStep(item.value, self.lowered.checks[item.value], item.value.node))
 
     def _launch(self, kernel: Kernel, group: Group) -> None:
-        """Add a step for a kernel: on a CPU, after its loops were joined, moved inwards, cut into blocks, and divided.
-
-        On a device, it asks the checks that must come before it itself.
-        """
+        """Add a step for a kernel.  On a device, it asks the checks that must come before it itself."""
         if not self.target.is_device:
-            kernel = widen(lanes(collapse(cut(kernel)), self.shapes, self._kept), self.shapes)
-            kernel = with_arrays(kernel, self.shapes)
+            self._run(self._for_cpu(kernel))
+            return
         kernel = self._with_lengths(kernel)
-        if self.target.is_device:
-            checks = [check for item in group.items for check in self.lowered.requires.get(item.value, ())]
-            kernel.unless = tuple(check for check in dict.fromkeys(checks) if check in self.fused.definitions)
-            kernel.reads += [check for check in kernel.unless if check not in kernel.reads]
-        first, *then = split(kernel, self.shapes) if self.target.threads else [kernel]
+        checks = [check for item in group.items for check in self.lowered.requires.get(item.value, ())]
+        kernel.unless = tuple(check for check in dict.fromkeys(checks) if check in self.fused.definitions)
+        kernel.reads += [check for check in kernel.unless if check not in kernel.reads]
+        self._run([kernel])
+
+    def _run(self, pieces: Sequence[Kernel]) -> None:
+        first, *then = pieces
         self.done.append(KernelStep(first, then))
+
+    def _for_cpu(self, kernel: Kernel) -> list[Kernel]:
+        """The pieces of a kernel after its loops were joined, moved inwards, cut into blocks, and divided."""
+        kernel = widen(lanes(collapse(cut(kernel)), self.shapes, self._kept), self.shapes)
+        kernel = self._with_lengths(with_arrays(kernel, self.shapes))
+        return split(kernel, self.shapes) if self.target.threads else [kernel]
 
     def _work(self) -> Work:
         return Work(self.target, self.fused.extents, self.shapes, self._kept)
 
-    def _loops(self, group: Group) -> Kernel:
-        name, comment = self._title([item.value for item in group.items])
-        if self.target.is_device:
-            return WorkScheduler(group, self._work()).kernel(name, comment)
-        return Scheduler(group, self.fused.extents, self.shapes, self._kept).kernel(name, comment)
+    def _scheduled(self, group: Group, name: str, comment: str) -> list[Kernel]:
+        """The kernels of a group on a CPU."""
+        return self._for_cpu(Scheduler(group, self.fused.extents, self.shapes, self._kept).kernel(name, comment))
+
+    def _title_of(self, group: Group) -> tuple[str, str]:
+        return self._title([item.value for item in group.items])
 
     def _scatter(self, group: Group) -> Kernel:
         scatters = {item.value: item.definition for item in group.items}

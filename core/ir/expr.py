@@ -98,12 +98,13 @@ _CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "cop
 _FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _COST_CAP = 1 << 20
 # what lies below an expression, as bits, so that searches can turn back
-HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD, HOLDS_REDUCE = 1, 2, 4, 8, 16
+HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD, HOLDS_REDUCE, HOLDS_LOCAL = 1, 2, 4, 8, 16, 32
 RULES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
 _MARKS = {
     Code.LOAD: HOLDS_LOAD,
     Code.LENGTH: HOLDS_LENGTH,
     Code.GUARDED: HOLDS_GUARD,
+    Code.LOCAL: HOLDS_LOCAL,
     **dict.fromkeys(RULES, HOLDS_RULE),
     Code.REDUCE: HOLDS_RULE | HOLDS_REDUCE,
 }

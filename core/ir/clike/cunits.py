@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -19,7 +19,9 @@ from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.clibrary import declarations as library_types
 from core.ir.clike.cruntime import HEAD, THREADS
 from core.ir.clike.ctasks import Tasks
-from core.ir.nodes import Kernel
+from core.ir.expr import Expr
+from core.ir.form import Form
+from core.ir.nodes import Kernel, lengths_of
 from core.ir.program import Program
 
 INITIALIZE = "core_initialize"  # the function of a library that runs ``c_init_code``, if it calls ops
@@ -53,24 +55,53 @@ class Functions:
         self.called: dict[str, Called] = {}
         self._dialect = dialect
         self._scalars = {value for value in program.inputs if not program.shapes[value]}
-        self._first: dict[str, tuple[str, Function]] = {}
+        self._first: dict[str, tuple[str, Function]] = {}  # by text, with numbers for names
+        self._alike: dict[tuple[Hashable, ...], tuple[str, Function]] = {}  # by form: of most there is no need to print
         for kernel in kernels_of(program):
             self._add(kernel)
 
     def _add(self, kernel: Kernel) -> None:
+        form = self._form(kernel)
+        if form not in self._alike:
+            self._print(kernel, form)
+            return
+        name, first = self._alike[form]
+        first.also += _titles(kernel)
+        self._call(kernel, name, lengths_of(kernel.body, self._scalars))
+
+    def _form(self, kernel: Kernel) -> tuple[Hashable, ...]:
+        """What tells the text of a kernel, but for the names in it."""
+        form = Form(lambda value: (value in kernel.shared, value in self._scalars))
+        form.note(*map(form.value, kernel.writes))
+        form.note(*map(form.value, kernel.reads))
+        form.note(*map(form.value, kernel.unless), *((form.value(v), size) for v, size in kernel.arrays.items()))
+        form.body(kernel.body)
+        form.note(*map(form.register, kernel.takes))
+        return form.key
+
+    def _call(self, kernel: Kernel, name: str, lengths: Sequence[Expr]) -> None:
+        """Let a kernel be the C function ``name``."""
+        task = self.tasks.add(kernel, kernel.split, lengths, name) if kernel.split else None
+        self.called[kernel.name] = Called(name, lengths, task)
+
+    def _print(self, kernel: Kernel, form: tuple[Hashable, ...]) -> None:
         names = Names([kernel.name, *self._dialect.reserved])
         printed, lengths = print_kernel(kernel, self._dialect, self._scalars, names)
         comments = kernel.comment.splitlines()
         text = printed.split("\n", len(comments))[-1].removeprefix(f"{self._dialect.kernel} ")
         made = Function(comments, text)
         key = names.numbered(text.removeprefix(kernel.name))
-        name, first = self._first.setdefault(key, (kernel.name, made))
-        task = self.tasks.add(kernel, kernel.split, lengths, name) if kernel.split else None
-        self.called[kernel.name] = Called(name, lengths, task)
+        name, first = self._alike[form] = self._first.setdefault(key, (kernel.name, made))
+        self._call(kernel, name, lengths)
         if first is made:
             self.all.append(made)
         else:
-            first.also += [line.partition(":")[0] for line in comments]
+            first.also += _titles(kernel)
+
+
+def _titles(kernel: Kernel) -> list[str]:
+    """What a kernel computes, without the lines of the user's program."""
+    return [line.partition(":")[0] for line in kernel.comment.splitlines()]
 
 
 def print_program(program: Program, dialect: Dialect) -> str:

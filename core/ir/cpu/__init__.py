@@ -1,5 +1,6 @@
 """Schedules for a CPU.
 
+alike.py           groups that are alike have one schedule
 schedule.py        a group of items becomes one nest of loops
 collapse.py        loops that walk through memory without a gap become one
 ranges.py          a loop is cut where a condition on its variable changes
