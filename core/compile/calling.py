@@ -51,7 +51,8 @@ class Caller:
             arrays += [on_host(value_in(cell)) for cell in self._reads]
             results = self._run(arrays)
         else:
-            arrays += [self._placed(cell) for cell in self._reads]
+            holds = self._on_device.holds
+            arrays += [cell[0] if holds(cell[0]) else self._placed(cell) for cell in self._reads]
             results = self._on_device.run(arrays, self._fetched)
         if self._writes:
             self._update(results)

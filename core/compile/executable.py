@@ -124,8 +124,10 @@ class Dispatcher:
     def place(self, array: np.ndarray) -> Any:
         return self._main.place(array)
 
-    def holds(self, value: Any) -> bool:
-        return self._main.holds(value)
+    @property
+    def holds(self) -> Callable[[Any], bool]:
+        """Whether a value is an array of the device."""
+        return self._main.holds
 
     def _other(self, layouts: Layouts, arrays: Sequence[Any], start: Callable[[Any], list[Any]]) -> list[Any]:
         """Start from the common case and take each length for 1 that a guard found to be 1.  Errors: ShapeError."""

@@ -76,7 +76,7 @@ class Call:
         """Put what this call brings where the steps look for it."""
         for value, shape in prepared.outputs:
             self._shapes[value] = shape
-            self.memory[value] = self.edges.home(value, shape, self.fetched)
+            self.memory[value] = self.edges.homes(value, shape, self.fetched)()
         for value, home in prepared.homes:
             self.memory[value] = self.memory[home]
         self.memory.update(prepared.slots)
@@ -151,7 +151,7 @@ class Call:
             if home not in self.memory:
                 prepared.outputs.append((home, shape))
                 self._shapes[home] = shape
-                self.memory[home] = self.edges.home(home, shape, self.fetched)
+                self.memory[home] = self.edges.homes(home, shape, self.fetched)()
             if home is not value:
                 prepared.homes.append((value, home))
                 self.memory[value] = self.memory[home]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,13 +65,13 @@ class Edges:
         self._space.upload(memory, array, keep=waits)
         return memory
 
-    def home(self, value: Value, shape: tuple[int, ...], fetched: tuple[bool, ...]) -> Memory:
-        """Memory for a result: its own where it is given away, else that of the last call."""
+    def homes(self, value: Value, shape: tuple[int, ...], fetched: tuple[bool, ...]) -> Callable[[], Memory]:
+        """What gives memory for a result: its own where it is given away, else that of the last call."""
         size = math.prod(shape) * dtypes.size_bytes(value.dtype)
         copied = all(f for f, out in zip(fetched, self._outputs, strict=True) if out is value)
         if not copied or self.is_lent(size):
-            return self._space.pool.take(size, lambda: described(value, shape))
-        return self.keep(("output", value), size, value, shape)
+            return partial(self._space.pool.take, size, partial(described, value, shape))
+        return partial(self.keep, ("output", value), size, value, shape)
 
     def is_lent(self, size_bytes: int) -> bool:
         """Whether the host gets a result of that size where it lies."""

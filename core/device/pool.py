@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from threading import RLock
 from typing import Any
 from weakref import WeakSet
@@ -98,6 +99,7 @@ class Pool:
             self._device.release(block)
 
 
+@lru_cache(maxsize=1 << 12)
 def rounded(size_bytes: int) -> int:
     """The size of the block that serves: one of few, so that blocks fit again, and at most an eighth too large."""
     size = max(size_bytes, 1)

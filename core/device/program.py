@@ -24,6 +24,7 @@ class DeviceProgram:
 
     def __init__(self, program: Program, space: Space):
         self.program, self.space, self.device = program, space, space.device
+        self.holds = space.holds
         facts = space.facts
         assert facts.dialect.work is not None
         self.warp = facts.dialect.work.warp
@@ -52,7 +53,7 @@ class DeviceProgram:
 
     def run(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
         """The outputs: where ``fetched``, as NumPy arrays, else as arrays on this device."""
-        if any(type(array) is Foreign for array in arrays):
+        if Foreign in map(type, arrays):
             return self._borrowing(arrays, fetched)
         repeat = self._repeats.get((fetched, *[a.shape for a in arrays]))
         return self._first(arrays, fetched) if repeat is None else self._again(repeat, arrays)
@@ -97,9 +98,6 @@ class DeviceProgram:
     def place(self, array: np.ndarray) -> DeviceArray:
         """An array on the device, for programs that will read it again."""
         return self.space.place(array)
-
-    def holds(self, value: Any) -> bool:
-        return self.space.holds(value)
 
     def free(self) -> None:
         """Give back what is kept for the next call."""

@@ -14,6 +14,7 @@ import numpy as np
 from core.device.array import DeviceArray
 from core.device.edges import Wrapped
 from core.device.exchange import Borrowed
+from core.device.pool import Memory
 from core.device.prepare import Prepared
 from core.errors import IndexOutOfBounds
 
@@ -38,21 +39,26 @@ class Repeat:
             (value, shape, np.dtype(value.dtype), goes, value in owner.lent)
             for value, shape, goes in zip(owner.program.outputs, shapes, fetched, strict=True)
         ]
+        self._homes = [(value, self.edges.homes(value, shape, fetched)) for value, shape in prepared.outputs]
+        self._borrows = False  # whether the call uses memory that is not the device's own
 
     def queue(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Queue everything: what ``results`` takes.  Errors: DeviceError."""
         prepared, edges = self.prepared, self.edges
         for k, value in self.owner.staged:
-            prepared.put(value, edges.arrived(value, arrays[k], self.waits))
-        for value, shape in prepared.outputs:
-            prepared.put(value, edges.home(value, shape, self.fetched))
+            memory = edges.arrived(value, arrays[k], self.waits)
+            if type(memory) is not Memory:
+                self._borrows = True
+            prepared.put(value, memory)
+        for value, home in self._homes:
+            prepared.put(value, home())
         for value, home in prepared.homes:
             prepared.put(value, prepared.memory[home])
         prepared.queue()
-        memory = prepared.memory
-        flags = [edges.leaving(memory[step.value], (), _BOOL) for step in prepared.checks]
+        places = prepared.memory
+        flags = [edges.leaving(places[step.value], (), _BOOL) for step in prepared.checks]
         leaving = [
-            edges.leaving(memory[value], shape, dtype) if goes else memory[value]
+            edges.leaving(places[value], shape, dtype) if goes else places[value]
             for value, shape, dtype, goes, _ in self._results
         ]
         return flags, leaving
@@ -75,4 +81,6 @@ class Repeat:
 
     def close(self) -> None:
         """Forget the arrays of the call."""
-        self.prepared.forget(Wrapped, Borrowed)
+        if self._borrows:
+            self.prepared.forget(Wrapped, Borrowed)
+            self._borrows = False
