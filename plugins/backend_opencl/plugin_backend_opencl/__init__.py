@@ -56,6 +56,13 @@ def options() -> list[Option]:
             help="what multiplies matrices: SciPy's BLAS (on CPUs), CLBlast, or kernels; auto: the best there is",
         ),
         Option(
+            "opencl.zero_copy",
+            bool,
+            True,
+            affects_code=True,
+            help="a CPU that shares the host's memory uses arrays where they lie; False: they are copied, as for a GPU",
+        ),
+        Option(
             "opencl.deterministic",
             bool,
             False,

@@ -15,7 +15,7 @@ from core.records import Probe
 from plugin_backend_opencl.dialect import OPENCL
 
 REMEDY = "install the driver of your GPU, or `pip install 'plugin-backend-opencl[pocl]'` for the CPU"
-_OPTIONS = ("opencl.schedule", "opencl.float64", "opencl.deterministic", "opencl.products")
+_OPTIONS = ("opencl.schedule", "opencl.float64", "opencl.deterministic", "opencl.products", "opencl.zero_copy")
 
 
 class Driver:

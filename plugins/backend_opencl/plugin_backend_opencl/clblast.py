@@ -5,10 +5,12 @@ from __future__ import annotations
 import atexit
 import ctypes
 import ctypes.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
+
+import pyopencl as cl
 
 from core.device.contract import Strided
 from core.device.matrices import leading, transposed
@@ -63,21 +65,27 @@ def multiply(device: Any, a: Strided, b: Strided, c: Strided, added: Added = ONC
 def _call(device: Any, a: Strided, b: Strided, c: Strided, stacked: bool, numbers: tuple[float, float]) -> None:
     routines, _ = find()
     assert routines is not None
-    queue = ctypes.c_void_p(device.queue.int_ptr)
-    device.queued += 1
-    status = routines[c.dtype, stacked](
-        _ROW_MAJOR,
-        *(_TRANSPOSED if transposed(one) else _AS_IT_IS for one in (a, b)),
-        *(*c.shape[-2:], a.shape[-1]),
-        *(numbers[0], *_matrix(a, stacked), *_matrix(b, stacked)),
-        *(numbers[1], *_matrix(c, stacked)),
-        *((c.shape[0],) if stacked else ()),
-        *(ctypes.byref(queue), None),
-    )
-    if status:
-        raise DeviceError(
-            f"CLBlast on {device.facts.name} refused a product of shapes {a.shape} and {b.shape}: status {status}"
+    routine, queue = routines[c.dtype, stacked], ctypes.c_void_p(device.queue.int_ptr)
+
+    def queued(wait_for: Sequence[Any] = ()) -> Any:
+        if wait_for:
+            cl.enqueue_barrier(device.queue, wait_for=wait_for)
+        status = routine(
+            _ROW_MAJOR,
+            *(_TRANSPOSED if transposed(one) else _AS_IT_IS for one in (a, b)),
+            *(*c.shape[-2:], a.shape[-1]),
+            *(numbers[0], *_matrix(a, stacked), *_matrix(b, stacked)),
+            *(numbers[1], *_matrix(c, stacked)),
+            *((c.shape[0],) if stacked else ()),
+            *(ctypes.byref(queue), None),
         )
+        if status:
+            raise DeviceError(
+                f"CLBlast on {device.facts.name} refused a product of shapes {a.shape} and {b.shape}: status {status}"
+            )
+        return cl.enqueue_marker(device.queue)
+
+    device.in_order(queued, [one.block for one in (c, a, b)], 1)
 
 
 def _matrix(one: Strided, stacked: bool) -> tuple[int, ...]:

@@ -1,9 +1,13 @@
-"""An OpenCL device as core.device.contract describes one: a context, one queue in order, memory, kernels."""
+"""An OpenCL device as core.device.contract describes one: a context, a queue in order, memory, kernels.
+
+A device with memory of its own has a second queue, for copies; see transfers.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import RLock
 from typing import Any
@@ -18,6 +22,7 @@ from core.ir.target import Target
 from plugin_backend_opencl import building
 from plugin_backend_opencl.dialect import NEEDS_64_BITS, OPENCL, VECTORS
 from plugin_backend_opencl.products import Products
+from plugin_backend_opencl.transfers import ClBlock, Transfers
 
 _PIECES = 4  # work-items for each compute unit of a CPU, so that one that is late holds up few
 _GROUPS = 8  # groups for each compute unit of a GPU
@@ -37,19 +42,25 @@ class ClDevice:
         self.cl_device = device
         self.facts = facts_of(device, options)
         self._wanted = options["opencl.products"]
+        self._copies: deque[Any] = deque()  # events of copies from the host: to drop one is to wait for it
         try:
             self._context = cl.Context([device])
             self.queue = cl.CommandQueue(self._context, device)
+            self.transfers = None if self.facts.shares_memory else Transfers(self._context, device, self.queue)
         except cl.Error as error:
             raise named(error, self.facts.name, "cannot be opened") from error
 
     # --- code -------------------------------------------------------------------------------------------------------
 
-    def build(self, source: Source) -> Any:
-        return building.build(self._context, self.cl_device, self.facts, source)
+    def build(self, source: Source) -> Code:
+        program = building.build(self._context, self.cl_device, self.facts, source)
+        return Code(program, {kernel.name: len(kernel.writes) for kernel, _ in source.kernels})
 
-    def launcher(self, code: Any, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
-        return Launcher(self, self.queue, cl.Kernel(code, name), arguments, grid)
+    def launcher(self, code: Code, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
+        kernel = cl.Kernel(code.program, name)
+        if self.transfers is None:
+            return Launcher(self, kernel, arguments, grid)
+        return WaitingLauncher(self, kernel, arguments, grid, code.writes[name])
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
@@ -60,10 +71,11 @@ class ClDevice:
                 flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
                 return Block(cl.Buffer(self._context, flags, hostbuf=host), size_bytes, host)
             buffer = cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size_bytes)
-            cl.enqueue_fill_buffer(self.queue, buffer, np.zeros(1, "uint8"), 0, 1)  # it may fail only at its first use
+            block = ClBlock(buffer, size_bytes) if self.transfers is not None else Block(buffer, size_bytes)
+            self._write_to(block, 0, 1, 0)  # it may fail only at its first use
         except (cl.Error, MemoryError) as error:
             raise named(error, self.facts.name, f"cannot give {size_bytes} bytes") from error
-        return Block(buffer, size_bytes)
+        return block
 
     def _shared(self, size_bytes: int) -> np.ndarray:
         """Memory that the host may touch whenever the device does not (OpenCL 2.0, 5.6: fine-grain buffers)."""
@@ -75,6 +87,9 @@ class ClDevice:
     def release(self, block: Block) -> None:
         if block.host is not None and not self.idle:
             self.synchronize()
+        if self.transfers is not None:
+            with self.lock:
+                self.transfers.release(block)
         block.pointer.release()
 
     @property
@@ -82,31 +97,78 @@ class ClDevice:
         return self.queued == self._finished
 
     def upload(self, block: Block, array: np.ndarray, keep: bool) -> None:
-        source = array if keep else array.copy()  # the copy lives as long as the event that pyopencl attaches it to
-        self._copied(block.pointer, source, "cannot be written to")
-
-    def download(self, block: Block, array: np.ndarray) -> None:
-        self._copied(array, block.pointer, "cannot be read from")
-
-    def copy(self, source: Block, target: Block, size_bytes: int) -> None:
-        self._copied(target.pointer, source.pointer, "cannot copy", byte_count=size_bytes)
-
-    def _copied(self, target: Any, source: Any, what: str, **how: Any) -> None:
-        if "byte_count" not in how:
-            how["is_blocking"] = False
         self.queued += 1
         try:
-            cl.enqueue_copy(self.queue, target, source, **how)
+            if self.transfers is not None:
+                self.transfers.upload(block, array)
+                return
+            source = array if keep else array.copy()  # it lives as long as the event
+            self._keep_copy(cl.enqueue_copy(self.queue, block.pointer, source, is_blocking=False))
         except cl.Error as error:
-            raise named(error, self.facts.name, what) from error
+            raise self._failed(error, "cannot be written to") from error
+
+    def download(self, block: Block, array: np.ndarray) -> None:
+        self.queued += 1
+        try:
+            if self.transfers is not None:
+                self.transfers.download(block, array)
+                return
+            self._keep_copy(cl.enqueue_copy(self.queue, array, block.pointer, is_blocking=False))
+        except cl.Error as error:
+            raise self._failed(error, "cannot be read from") from error
+
+    def _keep_copy(self, event: Any) -> None:
+        """Keep the event of a copy until it has run: pyopencl waits for it when its last reference goes."""
+        self._copies.append(event)
+        if len(self._copies) > _MOST_COPIES:
+            self._copies.popleft()
+        self._drop_copies()
+
+    def _drop_copies(self) -> None:
+        try:
+            while self._copies[0].command_execution_status <= cl.command_execution_status.COMPLETE:
+                self._copies.popleft()
+        except IndexError:  # all have run
+            pass
+
+    def copy(self, source: Block, target: Block, size_bytes: int) -> None:
+        def queue(**waits: Any) -> Any:
+            return cl.enqueue_copy(self.queue, target.pointer, source.pointer, byte_count=size_bytes, **waits)
+
+        try:
+            self.in_order(queue, (target, source), 1)
+        except cl.Error as error:
+            raise self._failed(error, "cannot copy") from error
 
     def fill(self, block: Block, byte: int, size_bytes: int, offset_bytes: int = 0) -> None:
         """Queue setting every byte."""
-        self.queued += 1
         try:
-            cl.enqueue_fill_buffer(self.queue, block.pointer, np.full(1, byte, "uint8"), offset_bytes, size_bytes)
+            self._write_to(block, byte, size_bytes, offset_bytes)
         except cl.Error as error:
-            raise named(error, self.facts.name, "cannot be written to") from error
+            raise self._failed(error, "cannot be written to") from error
+
+    def _write_to(self, block: Block, byte: int, size_bytes: int, offset_bytes: int) -> None:
+        pattern = np.full(1, byte, "uint8")
+
+        def queue(**waits: Any) -> Any:
+            return cl.enqueue_fill_buffer(self.queue, block.pointer, pattern, offset_bytes, size_bytes, **waits)
+
+        self.in_order(queue, (block,), 1)
+
+    def in_order(self, queue: Callable[..., Any], blocks: Sequence[Block], written: int) -> None:
+        """Queue a command on the queue of kernels, ``queue(wait_for=events)``, that changes the first ``written``."""
+        self.queued += 1
+        if self.transfers is None:
+            queue()
+            return
+        waits = self.transfers.before(blocks, written)
+        self.transfers.after(queue(wait_for=waits), blocks, written)
+
+    def _failed(self, error: Any, what: str) -> DeviceError:
+        """The error of a command that could not be queued: no later one shall wait for what came before it."""
+        if self.transfers is not None:
+            self.transfers.forget()
+        return named(error, self.facts.name, what)
 
     @cached_property
     def products(self) -> Products:
@@ -125,7 +187,11 @@ class ClDevice:
     def synchronize(self) -> None:
         queued = self.queued
         try:
-            self.queue.finish()
+            if self.transfers is not None:
+                self.transfers.finish(self.lock)
+            else:
+                self.queue.finish()
+                self._drop_copies()
             self._finished = max(self._finished, queued)
         except cl.Error as error:
             raise named(error, self.facts.name, "failed to run what was queued") from error
@@ -133,13 +199,22 @@ class ClDevice:
 
 _ALIGNED = 16  # bytes, of NumPy's arrays
 _BOUNDARY = 128  # bytes: the largest vector of OpenCL C, 16 doubles
+_MOST_COPIES = 64  # that may wait in the queue, each with its array
+
+
+@dataclass(frozen=True)
+class Code:
+    """A program, and how many blocks each of its kernels writes: the first of its arguments."""
+
+    program: Any
+    writes: Mapping[str, int]
 
 
 class Launcher:
     """A kernel with its arguments and its grid."""
 
-    def __init__(self, device: ClDevice, queue: Any, kernel: Any, arguments: Sequence[Block | int], grid: Grid):
-        self._queue, self._kernel, self._device = queue, kernel, device
+    def __init__(self, device: ClDevice, kernel: Any, arguments: Sequence[Block | int], grid: Grid):
+        self._kernel, self._device, self._queue = kernel, device, device.queue
         (gx, gy), (x, y) = grid.groups, grid.group
         self._global, self._local = (gx * x, gy * y), (x, y)
         for position, argument in enumerate(arguments):
@@ -156,8 +231,34 @@ class Launcher:
         try:
             cl.enqueue_nd_range_kernel(self._queue, self._kernel, self._global, self._local)
         except cl.Error as error:
-            name = self._device.facts.name
-            raise named(error, name, f"cannot run kernel {self._kernel.function_name}") from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: Any) -> DeviceError:
+        return self._device._failed(error, f"cannot run kernel {self._kernel.function_name}")
+
+
+class WaitingLauncher(Launcher):
+    """The same beside a queue of copies: ``written`` of its blocks, the first, are changed."""
+
+    def __init__(
+        self, device: ClDevice, kernel: Any, arguments: Sequence[Block | int], grid: Grid, written: int
+    ) -> None:
+        super().__init__(device, kernel, arguments, grid)
+        self._blocks: list[Any] = [argument for argument in arguments if isinstance(argument, Block)]
+        self._written = written
+
+    def set(self, position: int, block: Block) -> None:
+        super().set(position, block)
+        self._blocks[position] = block
+
+    def __call__(self) -> None:
+        try:
+            self._device.in_order(self._queued, self._blocks, self._written)
+        except cl.Error as error:
+            raise self._refused(error) from error
+
+    def _queued(self, wait_for: Sequence[Any]) -> Any:
+        return cl.enqueue_nd_range_kernel(self._queue, self._kernel, self._global, self._local, wait_for=wait_for)
 
 
 def named(error: Any, device: str, what: str) -> DeviceError:
@@ -218,7 +319,10 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
         stored=stored,
         memory_bytes=device.global_mem_size,
         largest_bytes=device.max_mem_alloc_size,
-        shares_memory=is_cpu and bool(device.host_unified_memory) and _is_fine_grained(device),
+        shares_memory=options["opencl.zero_copy"]
+        and is_cpu
+        and bool(device.host_unified_memory)
+        and _is_fine_grained(device),
     )
 
 

@@ -42,6 +42,7 @@ def main(schedule):
                     atol=1e-6 if want.dtype == "float32" else 1e-11,
                 )
             print("as it should be:", name, flush=True)
+    print("all are as they should be")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ OPTIONS = {
     "opencl.float64": "error",
     "opencl.deterministic": False,
     "opencl.products": "auto",
+    "opencl.zero_copy": True,
 }
 
 

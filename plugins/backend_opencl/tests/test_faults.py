@@ -19,6 +19,7 @@ OPTIONS = {
     "opencl.float64": "error",
     "opencl.deterministic": False,
     "opencl.products": "auto",
+    "opencl.zero_copy": True,
 }
 
 
@@ -32,10 +33,10 @@ class Fails(cl.RuntimeError):
         self.code = code
 
 
-@pytest.fixture
-def own(device):
+@pytest.fixture(params=[True, False], ids=["shared-memory", "own-memory"])
+def own(device, request):
     """A backend on a device of its own, which a test may break."""
-    return Opened("opencl", Space(ClDevice(device, OPTIONS)))
+    return Opened("opencl", Space(ClDevice(device, {**OPTIONS, "opencl.zero_copy": request.param})))
 
 
 def step_and_variable(own):
@@ -66,7 +67,8 @@ def test_a_device_that_fails_is_named_and_shared_variables_keep_their_values(own
                 def __getattr__(self, name):
                     return getattr(self._real, name)
 
-            broken.setattr(own.space.device, "queue", Queue(own.space.device.queue))
+            holder = own.space.device.transfers or own.space.device
+            broken.setattr(holder, "queue", Queue(holder.queue))
         else:
             broken.setattr(device_module.cl, where, fail)
         with pytest.raises(kind, match=f"OpenCL device {own.space.name} .*{code}"):

@@ -184,9 +184,8 @@ def test_kernels_of_tiles_are_legal_and_print(space, tile, dtype):
 
 
 def options(**changed):
-    names = ("schedule", "float64", "deterministic", "products")
-    values = {f"opencl.{name}": value for name, value in zip(names, ("auto", "error", False, "kernels"), strict=True)}
-    return {**values, **{f"opencl.{name}": value for name, value in changed.items()}}
+    values = {"schedule": "auto", "float64": "error", "deterministic": False, "products": "kernels", "zero_copy": True}
+    return {f"opencl.{name}": value for name, value in {**values, **changed}.items()}
 
 
 def test_tiles_for_work_items_that_run_side_by_side(device):
