@@ -20,7 +20,7 @@ from core.ir.expr import Expr
 from core.ir.nodes import Kernel, Loop, LoopKind
 from core.ir.program import CheckStep, LibraryStep, Operand, Value
 from core.ir.target import Target
-from core.ir.work.launches import lane_extents, pieces
+from core.ir.work.launches import lane_extents, lanes_for, pieces
 
 _LARGEST_Y = 65535  # groups along y, on any device
 
@@ -84,25 +84,20 @@ def grid_of(kernel: Kernel, target: Target, warp: int, lengths: Lengths) -> Grid
         return Grid((count, 1), (1, 1))
     if loop.kind is LoopKind.ITEMS:
         count = lengths(pieces(loop))
-        lanes = _power_of_two(min(count, target.lanes), warp)
+        lanes = lanes_for(min(count, target.lanes), target.lanes, warp)
         return Grid((min(-(-count // lanes), target.units * target.waves), 1), (lanes, 1))
     wanted = max((_at_most(extent, lengths, target.lanes) for extent in lane_extents(kernel)), default=target.lanes)
     if wanted <= 1 and not target.packs_rows:
         return Grid((1, min(count, _LARGEST_Y)), (1, 1))
     if wanted <= 1:
-        rows = _power_of_two(min(count, target.lanes), warp)
+        rows = lanes_for(min(count, target.lanes), target.lanes, warp)
         return Grid((1, min(-(-count // rows), target.units * target.waves, _LARGEST_Y)), (1, rows))
-    lanes = min(_power_of_two(wanted, warp), target.lanes)
+    lanes = lanes_for(wanted, target.lanes, warp)
     return Grid((1, min(count, _LARGEST_Y)), (lanes, 1))
 
 
 def _at_most(extent: Expr, lengths: Lengths, largest: int) -> int:
     return min(lengths(extent), largest)
-
-
-def _power_of_two(n: int, least: int) -> int:
-    """The next power of two, at least ``least`` unless 1 will do."""
-    return 1 if n <= 1 else max(1 << (n - 1).bit_length(), least)
 
 
 class LibraryCommand:

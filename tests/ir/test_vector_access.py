@@ -121,9 +121,46 @@ def test_the_text_has_whole_pieces_first_and_then_the_rest():
         "            total += x[start + i];",
         "        }",
         "    }",
-        "    total = core_group_sum_float32(total, core_lanes_float32);",
+        "    total = core_group_sum_float32(total, core_lanes_float32, lanes);",
         "}",
     ]
+
+
+def test_a_wide_sum_takes_the_sum_of_a_piece():
+    total = Local("total", "float64")
+    _, kernel = looped(
+        Assign(total, total.expr + cast(at(X, i), "float64")), kind=LoopKind.LANES, reductions=[(Combine.ADD, total)]
+    )
+    kernel.body[:0] = [Let(total, const(0.0, "float64"), constant=False)]
+    lines = [line.strip() for line in print_kernel(kernel, Dialect("test", work=WORK))[0].splitlines()]
+    assert lines[8:15] == [
+        "float total_part = 0.0f;",
+        "#pragma unroll",
+        "for (int k = 0; k < 4; k++) {",
+        "const int64_t i = piece * 4 + k;",
+        "total_part += x_4.at[k];",
+        "}",
+        "total += (double)total_part;",
+    ]
+
+
+@pytest.mark.parametrize("extent, lanes", [(4096, "256"), (200, "64"), (40, "32"), (1, "1"), (n, "lanes")])
+def test_where_lengths_are_known_so_are_the_lanes(extent, lanes):
+    full = WorkItems(
+        *("item", "items", "row", "rows", "lane", "lanes", "meet;", "local ", ""),
+        wide="struct {name};",
+        warp=32,
+        has_full_groups=True,
+    )
+    total = Local("total", "float64")
+    inner = Loop(i, const(extent) if isinstance(extent, int) else extent, [], LoopKind.LANES)
+    inner.body.append(Assign(total, total.expr + cast(at(X, i), "float64")))
+    inner.reductions.append((Combine.ADD, total))
+    loop = Loop(j, n, [Let(total, const(0.0, "float64"), constant=False), inner], LoopKind.GROUPS)
+    widen([loop])
+    text, _ = print_kernel(Kernel("kernel", [X], [], [loop]), Dialect("test", work=full))
+    assert f"core_group_sum_float64(total, core_lanes_float64, {lanes});" in text
+    assert f"piece += {lanes}) {{" in text
 
 
 def test_a_language_without_such_types_takes_one_by_one():
@@ -166,8 +203,15 @@ def test_loops_of_other_extents_keep_nothing_for_each_other():
     assert kept(loop) == {}
 
 
-def test_a_loop_that_also_reads_weights_goes_another_way():
+def test_a_loop_that_also_reads_weights_takes_the_row_too():
     loop, lanes, start = rows(X, X)
     k = lanes[1].variable
     lanes[1].body.append(Store(Y, start + k, at(Z, k)))
+    assert kept(loop) == {(X, start): lanes}
+
+
+def test_a_loop_with_another_start_goes_another_way():
+    loop, lanes, start = rows(X, X)
+    k = lanes[1].variable
+    lanes[1].body.append(Store(Y, k, at(Z, start + 1 + k)))
     assert kept(loop) == {}

@@ -21,6 +21,7 @@ from core.ir.clike.cvector import keep_rows, wide_loop
 from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
+from core.ir.work.launches import fixed_lanes
 
 _TYPES = {
     "bool": "uint8_t",
@@ -146,6 +147,7 @@ class Printer:
         self.places: dict[int, str] = {}  # where else than into memory some stores go, by their id
         self.kept: dict[tuple, tuple[str, bool]] = {}  # registers that hold loads between loops, see cvector.keep_rows
         self.computed: dict[int, dict[Expr, tuple[str, bool]]] = {}  # and values, by the loop: likewise
+        self.lanes = "" if dialect.work is None else dialect.work.lanes  # how many a group has
 
     def expr(self, root: Expr) -> str:
         text: dict[Expr, str] = {}
@@ -272,7 +274,7 @@ class Printer:
         if work is None:
             raise BackendError(f"the {self.dialect.name} dialect has no work-items, so it cannot print {statement}")
         if isinstance(statement, Barrier):
-            return f"if ({work.lanes} > 1) {work.barrier}"
+            return work.barrier if self.lanes.isdecimal() else f"if ({self.lanes} > 1) {work.barrier}"
         name = self.names.of(statement.buffer, str(statement.buffer))
         function = work.atomics[statement.combine, statement.buffer.dtype]
         return f"{function}(&{name}[{self.expr(statement.offset)}], {self.expr(statement.value)});"
@@ -287,7 +289,7 @@ class Printer:
         if self.dialect.work is not None and loop.kind in (LoopKind.ITEMS, LoopKind.GROUPS, LoopKind.LANES):
             if loop.width > 1 and self.dialect.work.wide:
                 return [*wide_loop(self, loop, indent), *self._met(loop, indent)]
-            head = self.dialect.work.head(loop.kind, index, i, n)
+            head = self.dialect.work.head(loop.kind, index, i, n, self.lanes)
             rows = loop.kind is LoopKind.GROUPS and self.dialect.work.wide
             declared = keep_rows(self, loop, indent + "    ") if rows else []
             return [
@@ -310,8 +312,8 @@ class Printer:
         """After a loop over lanes: each has its share of the reductions, and gets the whole."""
         out = []
         for combine, local in loop.reductions:
-            name = self.names.of(local, local.name)
-            out.append(f"{indent}{name} = {group_function(combine, local.dtype)}({name}, {group_memory(local.dtype)});")
+            name, function = self.names.of(local, local.name), group_function(combine, local.dtype)
+            out.append(f"{indent}{name} = {function}({name}, {group_memory(local.dtype)}, {self.lanes});")
         return out
 
     def _clauses(self, loop: Loop) -> str:
@@ -432,6 +434,9 @@ def print_kernel(
     """
     names = Names([kernel.name, *dialect.reserved]) if names is None else names
     printer = Printer(dialect, names)
+    if dialect.work is not None and dialect.work.has_full_groups:
+        lanes = fixed_lanes(kernel, dialect.work.largest_group, dialect.work.warp)
+        printer.lanes = printer.lanes if lanes is None else str(lanes)
     parameters = []
     for value in kernel.writes:
         name = names.of(value, str(value))

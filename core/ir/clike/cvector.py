@@ -6,9 +6,10 @@ from typing import Any
 
 from core import dtypes
 from core.ir.cpu.computed_again import computed_again
-from core.ir.expr import Expr
+from core.ir.expr import Expr, cast, const
+from core.ir.nests.accumulators import narrow_sum, narrowed
 from core.ir.nests.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept
-from core.ir.nodes import Loop, Store
+from core.ir.nodes import Assign, Let, Loop, Store
 
 
 def piece_type(dtype: str, width: int) -> str:
@@ -52,14 +53,15 @@ def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
 def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     """The two loops, in a block, by a Printer of core.ir.clike.cfamily.
 
-    A piece is read, its elements are computed side by side, and it is written.  Where registers hold pieces from one
-    loop to the next, the first pieces of each work-item have a loop of their own, which is unrolled.
+    A piece is read, its elements are computed side by side, and it is written.  A float32 sum that grows in float64
+    takes the sum of a piece: turning a number into float64 is slow on GPUs.  Where registers hold pieces from one loop
+    to the next, the first pieces of each work-item have a loop of their own, which is unrolled, over 32-bit positions.
     """
     work, index, width = printer.dialect.work, printer.type("int64"), loop.width
     assert work is not None
     wholes, piece, r = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "r"))
     i, n = printer.names.of(loop.variable, loop.variable.payload), _closed(printer.expr(loop.extent))
-    first, step = work.spread(loop.kind)
+    first, step = work.spread(loop.kind, printer.lanes)
     pieces = [_Piece(printer, access, width) for access in accesses(loop)]
     starts = " | ".join(dict.fromkeys(_closed(one.start) for one in pieces if one.start != "0"))
     starts = f"({starts})" if " | " in starts else starts
@@ -69,14 +71,18 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     held = {one: printer.kept[id(loop), *one.place] for one in pieces if (id(loop), *one.place) in printer.kept}
     begin = first
     if held:
-        lines += [f"{inner}#pragma unroll", f"{inner}for (int {r} = 0; {r} < {KEPT_PIECES}; {r}++) {{"]
-        lines.append(f"{inner}    const {index} {piece} = {first} + {r} * (int64_t){step};")
-        lines.append(f"{inner}    if ({piece} < {wholes}) {{")
-        registers = {one: (f"{name}[{r}]", is_first) for one, (name, is_first) in held.items()}
+        registers = {one: f"{name}[{r}]" for one, (name, _) in held.items()}
         values = {e: (f"{name}[{r}]", is_first) for e, (name, is_first) in printer.computed.get(id(loop), {}).items()}
-        lines += _one_piece(printer, loop, pieces, registers, values, inner + "        ")
-        lines += [f"{inner}    }}", f"{inner}}}"]
-        begin = f"{first} + {KEPT_PIECES} * (int64_t){step}"
+        stride = step if step.isdecimal() else f"(int){step}"
+        head = [f"{inner}#pragma unroll", f"{inner}for (int {r} = 0; {r} < {KEPT_PIECES}; {r}++) {{"]
+        head.append(f"{inner}    const int {piece} = (int){first} + {r} * {stride};")
+        head.append(f"{inner}    if ({piece} < {wholes}) {{")
+        end, deep = [f"{inner}    }}", f"{inner}}}"], inner + "        "
+        new = [one for one, (_, is_first) in held.items() if is_first]
+        if new:  # all are on their way before the first is waited for
+            lines += [*head, *(f"{deep}{registers[one]} = {one.at(piece, 'const ')};" for one in new), *end]
+        lines += [*head, *_one_piece(printer, loop, pieces, registers, values, deep), *end]
+        begin = f"{first} + {KEPT_PIECES} * ({index}){step}"
     lines.append(f"{inner}for ({index} {piece} = {begin}; {piece} < {wholes}; {piece} += {step}) {{")
     lines += [*_one_piece(printer, loop, pieces, {}, {}, inner + "    "), f"{inner}}}"]
     lines.append(f"{inner}for ({index} {i} = {wholes} * {width} + {first}; {i} < {n}; {i} += {step}) {{")
@@ -87,13 +93,13 @@ def _one_piece(
     printer: Any,
     loop: Loop,
     pieces: list[_Piece],
-    registers: dict[_Piece, tuple[str, bool]],
+    registers: dict[_Piece, str],
     values: dict[Expr, tuple[str, bool]],
     indent: str,
 ) -> list[str]:
     """Reading, computing and writing one piece.
 
-    ``registers`` says where some pieces lie, and whether they are read; ``values`` where some of what is computed
+    ``registers`` says which pieces were read before, and where they lie; ``values`` where some of what is computed
     lies, and whether it is computed here.
     """
     index, width = printer.type("int64"), loop.width
@@ -101,23 +107,25 @@ def _one_piece(
     i = printer.names.of(loop.variable, loop.variable.payload)
     known, places, lines = dict(printer.known), dict(printer.places), []
     for one in pieces:
-        own, is_read = registers.get(one, (one.own, True))
+        own = registers.get(one, one.own)
         if isinstance(one.node, Store):
             printer.places[id(one.node)] = f"{own}.at[{k}]"
             lines.append(f"{indent}{one.kind} {own};")
             continue
         printer.known[one.node] = f"{own}.at[{k}]"
-        if is_read:
-            lines.append(
-                f"{indent}{'' if one in registers else f'const {one.kind} '}{own} = {one.at(piece, 'const ')};"
-            )
+        if one not in registers:
+            lines.append(f"{indent}const {one.kind} {own} = {one.at(piece, 'const ')};")
+    sums = {local: part for c, local in loop.reductions if (part := narrow_sum(c, local, loop.body)) is not None}
+    lines += printer.lines([Let(part, const(0.0, part.dtype), constant=False) for part in sums.values()], indent)
     lines += [f"{indent}#pragma unroll", f"{indent}for (int {k} = 0; {k} < {width}; {k}++) {{"]
     lines.append(f"{indent}    const {index} {i} = {piece} * {width} + {k};")
     for e, (own, is_first) in values.items():
         if is_first:
             lines.append(f"{indent}    {own}.at[{k}] = {printer.expr(e)};")
         printer.known[e] = f"{own}.at[{k}]"
-    lines += [*printer.lines(loop.body, indent + "    "), f"{indent}}}"]
+    lines += [*printer.lines(narrowed(loop.body, sums), indent + "    "), f"{indent}}}"]
+    totals = [Assign(total, total.expr + cast(part.expr, total.dtype)) for total, part in sums.items()]
+    lines += printer.lines(totals, indent)
     printer.known, printer.places = known, places
     return [*lines, *(f"{indent}{one.at(piece)} = {one.own};" for one in pieces if isinstance(one.node, Store))]
 

@@ -18,7 +18,8 @@ class WorkItems:
     lane, lanes     this work-item's number along x in its group, and how many the group has: 1, or a power of two
     barrier         the statement at which the work-items of a group meet
     local           the qualifier of memory that a group shares, ``local_pointer`` of a pointer to it
-    largest_group   the most lanes that a kernel is ever launched with
+    largest_group   the most lanes that a kernel is ever launched with;  has_full_groups: it is launched with as many
+                    wherever as many have something to do, so that where lengths are known, so are the lanes
     wide            the definition of a type of several elements: ``{name}``, ``{type}``, ``{width}``, and
                     ``{size_bytes}``, on whose multiples it lies; "" where elements are taken one by one
     pointer         the qualifier of a pointer to such a type in the memory of the device
@@ -41,6 +42,7 @@ class WorkItems:
     local: str
     local_pointer: str
     largest_group: int = 256
+    has_full_groups: bool = False
     shuffle: str = ""
     warp: int = 1
     wide: str = ""
@@ -50,17 +52,17 @@ class WorkItems:
     keeps_nan: frozenset[str] = frozenset()
     helpers: Mapping[str, str] = field(default_factory=dict)
 
-    def head(self, kind: LoopKind, index: str, i: str, n: str) -> str:
-        """The head of a loop whose iterations are spread out."""
-        first, step = self.spread(kind)
+    def head(self, kind: LoopKind, index: str, i: str, n: str, lanes: str = "") -> str:
+        """The head of a loop whose iterations are spread out; ``lanes``: how many a group has, where that is known."""
+        first, step = self.spread(kind, lanes)
         return f"for ({index} {i} = {first}; {i} < {n}; {i} += {step}) {{"
 
-    def spread(self, kind: LoopKind) -> tuple[str, str]:
+    def spread(self, kind: LoopKind, lanes: str = "") -> tuple[str, str]:
         """Where this work-item starts in such a loop, and how far it goes at a time."""
         return {
             LoopKind.ITEMS: (self.item, self.items),
             LoopKind.GROUPS: (self.row, self.rows),
-            LoopKind.LANES: (self.lane, self.lanes),
+            LoopKind.LANES: (self.lane, lanes or self.lanes),
         }[kind]
 
 
@@ -103,14 +105,14 @@ def group_text(combine: Combine, dtype: str, ctype: str, function: str, work: Wo
             return f"core_{combine.value}_{dtype}({a}, {b})"
         return f"({ctype})({COMBINED[combine].format(a=a, b=b)})"
 
-    head = f"{function} {ctype} {name}({ctype} value, {work.local_pointer}{ctype} *memory)\n{{".lstrip()
+    head = f"{function} {ctype} {name}({ctype} value, {work.local_pointer}{ctype} *memory, int lanes)\n{{".lstrip()
     body = _by_shuffles(ctype, work, taken) if work.shuffle else _by_halves(work, taken)
     return "\n".join([head, *(f"    {line}" for line in body), "}"])
 
 
 def _by_halves(work: WorkItems, taken: Callable[[str, str], str]) -> list[str]:
     return [
-        f"const int lane = {work.lane}, lanes = {work.lanes};",
+        f"const int lane = {work.lane};",
         "if (lanes == 1) return value;",
         "memory[lane] = value;",
         work.barrier,
@@ -126,7 +128,7 @@ def _by_halves(work: WorkItems, taken: Callable[[str, str], str]) -> list[str]:
 
 def _by_shuffles(ctype: str, work: WorkItems, taken: Callable[[str, str], str]) -> list[str]:
     return [
-        f"const int lane = {work.lane}, lanes = {work.lanes};",
+        f"const int lane = {work.lane};",
         "if (lanes == 1) return value;",
         f"for (int d = {work.warp // 2}; d > 0; d /= 2) {{",
         f"    const {ctype} other = {work.shuffle.format(x='value', d='d')};",

@@ -36,6 +36,22 @@ def lane_extents(kernel: Kernel) -> list[Expr]:
     return [] if None in known else list(dict.fromkeys(pieces(loop, n) for loop, n in zip(loops, known, strict=True)))
 
 
+def lanes_for(wanted: int, largest: int, warp: int) -> int:
+    """How many lanes a group gets of which ``wanted`` have something to do: a power of two, 1 or whole warps."""
+    return 1 if wanted <= 1 else min(max(1 << (wanted - 1).bit_length(), warp), largest)
+
+
+def fixed_lanes(kernel: Kernel, largest: int, warp: int) -> int | None:
+    """How many lanes every launch has, where the lengths of a kernel of groups are constants; else None."""
+    (loop,) = kernel.body if len(kernel.body) == 1 else [None]
+    if not isinstance(loop, Loop) or loop.kind is not LoopKind.GROUPS:
+        return None
+    extents = lane_extents(kernel)
+    if not extents or not all(n.is_const for n in extents):
+        return None
+    return lanes_for(min(max(n.payload for n in extents), largest), largest, warp)
+
+
 def pieces(loop: Loop, extent: Expr | None = None) -> Expr:
     """How many work-items have something to do in a loop: each takes ``width`` iterations at once."""
     return ((loop.extent if extent is None else extent) + (loop.width - 1)) // loop.width

@@ -81,6 +81,7 @@ CUDA = Dialect(
         local="__shared__ ",
         local_pointer="",
         largest_group=LARGEST_BLOCK,
+        has_full_groups=True,
         shuffle="__shfl_xor_sync(0xffffffffu, {x}, {d})",
         warp=32,
         wide="struct __align__({size_bytes}) {name} {{ {type} at[{width}]; }};",
