@@ -81,7 +81,9 @@ class Store:
 class Loop:
     """Run the body for each value of ``variable`` from ``start`` up to ``extent``, or down from its end.
 
-    ``width``: how many neighbouring iterations of a loop that is spread out one work-item may take together.
+    width  how many neighbouring iterations of a loop that is spread out one work-item may take together
+    fits   of a loop over lanes, where not 0: it is only run with an extent that is a multiple of ``width``, and that the
+           lanes of a full group cover in so many turns; so a lane has the same elements in every such loop
     """
 
     variable: Expr
@@ -92,6 +94,7 @@ class Loop:
     reductions: list[tuple[Combine, Local]] = field(default_factory=list)
     width: int = 1
     start: Expr = NOTHING
+    fits: int = 0
 
 
 @dataclass
@@ -260,7 +263,8 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
             order = " reversed" if statement.reverse else ""
             start = "" if statement.start is NOTHING else f"{show(statement.start)} <= "
             lines.append(
-                f"{indent}{statement.kind.value} {start}{statement.variable.payload} < {show(statement.extent)}{order}:"
+                f"{indent}{statement.kind.value} {start}{statement.variable.payload} < {show(statement.extent)}{order}"
+                f"{f' in {statement.fits} turns of {statement.width}' if statement.fits else ''}:"
             )
             lines += _lines(statement.body, indent + "  ")
         elif isinstance(statement, Atomic):

@@ -8,7 +8,7 @@ from typing import NoReturn
 from core.errors import VerifyError
 from core.ir.expr import Code, Expr, show, walk
 from core.ir.nodes import SPREAD_OUT, Atomic, Barrier, If, Kernel, Loop, LoopKind, Statement, Store, statements
-from core.ir.work.barriers import same_lane
+from core.ir.work.barriers import holds_lanes, same_lane
 
 
 def verify_work(kernel: Kernel) -> None:
@@ -65,7 +65,8 @@ class _Group:
                 self._lanes(statement)
             elif isinstance(statement, Loop):
                 self._reads([statement.extent], None)
-                self.body(statement.body, conditional)
+                for _ in range(2 if holds_lanes(statement) else 1):  # what one turn stores, the next one may read
+                    self.body(statement.body, conditional)
             else:
                 self._reads([statement.value], None)
 

@@ -21,6 +21,8 @@ from core.ir.clike.cvector import keep_rows, wide_loop
 from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
+from core.ir.nests.vector_access import own_arrays
+from core.ir.work.barriers import holds_lanes
 from core.ir.work.launches import fixed_lanes
 
 _TYPES = {
@@ -147,6 +149,7 @@ class Printer:
         self.places: dict[int, str] = {}  # where else than into memory some stores go, by their id
         self.kept: dict[tuple, tuple[str, bool]] = {}  # registers that hold loads between loops, see cvector.keep_rows
         self.computed: dict[int, dict[Expr, tuple[str, bool]]] = {}  # and values, by the loop: likewise
+        self.own: dict[Any, str] = {}  # arrays of which each lane has elements of its own, and the registers for them
         self.lanes = "" if dialect.work is None else dialect.work.lanes  # how many a group has
 
     def expr(self, root: Expr) -> str:
@@ -290,11 +293,9 @@ class Printer:
             if loop.width > 1 and self.dialect.work.wide:
                 return [*wide_loop(self, loop, indent), *self._met(loop, indent)]
             head = self.dialect.work.head(loop.kind, index, i, n, self.lanes)
-            rows = loop.kind is LoopKind.GROUPS and self.dialect.work.wide
-            declared = keep_rows(self, loop, indent + "    ") if rows else []
             return [
                 indent + head,
-                *declared,
+                *self._kept(loop, indent + "    "),
                 *self.lines(loop.body, indent + "    "),
                 f"{indent}}}",
                 *self._met(loop, indent),
@@ -306,7 +307,14 @@ class Printer:
         out = []
         if loop.kind is LoopKind.SIMD and self.dialect.simd:
             out.append(indent + self.dialect.simd.format(clauses=self._clauses(loop)).rstrip())
-        return [*out, indent + head, *self.lines(loop.body, indent + "    "), f"{indent}}}"]
+        kept = self._kept(loop, indent + "    ")
+        return [*out, indent + head, *kept, *self.lines(loop.body, indent + "    "), f"{indent}}}"]
+
+    def _kept(self, loop: Loop, indent: str) -> list[str]:
+        """Registers for rows, declared in the loop over groups and in the innermost one around loops over lanes."""
+        if self.dialect.work is None or not self.dialect.work.wide:
+            return []
+        return keep_rows(self, loop, indent) if loop.kind is LoopKind.GROUPS or holds_lanes(loop) else []
 
     def _met(self, loop: Loop, indent: str) -> list[str]:
         """After a loop over lanes: each has its share of the reductions, and gets the whole."""
@@ -451,7 +459,10 @@ def print_kernel(
     parameters += [f"{dialect.types[local.dtype]} {names.of(local, local.name)}" for local in kernel.takes]
     comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
-    lines = [*_arrays(kernel, dialect, names), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
+    if dialect.work is not None and dialect.work.wide:
+        own = [array for s in kernel.body if isinstance(s, Loop) for array in own_arrays(s, kernel.arrays)]
+        printer.own = {array: names.of(array, str(array)) for array in own}
+    lines = [*_arrays(kernel, dialect, names, printer.own), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
     return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
 
 
@@ -459,8 +470,8 @@ def _restrict(value: Any, kernel: Kernel, dialect: Dialect) -> str:
     return "" if value in kernel.shared else f"{dialect.restrict} "
 
 
-def _arrays(kernel: Kernel, dialect: Dialect, names: Names) -> list[str]:
-    """Declarations of local arrays, and of the memory that a group needs for its reductions."""
+def _arrays(kernel: Kernel, dialect: Dialect, names: Names, own: Collection[Any] = ()) -> list[str]:
+    """Declarations of local arrays, and of the memory that a group needs for its reductions; not those in ``own``."""
     if dialect.work is None:
         return [
             f"    {dialect.types[value.dtype]} {names.of(value, str(value))}[{size}];"
@@ -468,5 +479,5 @@ def _arrays(kernel: Kernel, dialect: Dialect, names: Names) -> list[str]:
         ]
     found = dict.fromkeys(dtype for _, dtype in lane_reductions(kernel.body))
     shared = [(dtype, group_memory(dtype), dialect.work.largest_group) for dtype in found]
-    shared += [(value.dtype, names.of(value, str(value)), size) for value, size in kernel.arrays.items()]
+    shared += [(v.dtype, names.of(v, str(v)), size) for v, size in kernel.arrays.items() if v not in own]
     return [f"    {dialect.work.local}{dialect.types[dtype]} {name}[{size}];" for dtype, name, size in shared]

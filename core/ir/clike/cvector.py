@@ -6,10 +6,10 @@ from typing import Any
 
 from core import dtypes
 from core.ir.cpu.computed_again import computed_again
-from core.ir.expr import Expr, cast, const
+from core.ir.expr import Code, Expr, cast, const, walk
 from core.ir.nests.accumulators import narrow_sum, narrowed
-from core.ir.nests.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept
-from core.ir.nodes import Assign, Let, Loop, Store
+from core.ir.nests.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept, own_arrays
+from core.ir.nodes import Assign, Let, Loop, LoopKind, Store, expressions
 
 
 def piece_type(dtype: str, width: int) -> str:
@@ -29,8 +29,13 @@ def declared(text: str, template: str, types: dict[str, str]) -> list[str]:
 
 
 def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
-    """Registers for what several loops over the lanes of a group load; from now on ``printer`` knows of them."""
+    """Registers for what the loops over the lanes of a group hold; from now on ``printer`` knows of them.
+
+    That is what several of them load or compute, and, for a loop over groups, arrays of which each lane has its own.
+    """
     lines, holding = [], kept(loop)
+    for array, lanes in own_arrays(loop, printer.own).items() if loop.kind is LoopKind.GROUPS else ():
+        lines.append(f"{indent}{piece_type(array.dtype, lanes.width)} {printer.own[array]}[{lanes.fits}];")
     for (buffer, start), loops in holding.items():
         name = printer.names.of((loop.variable, buffer, start), f"{buffer}_kept")
         lines.append(f"{indent}{piece_type(buffer.dtype, loops[0].width)} {name}[{KEPT_PIECES}];")
@@ -62,7 +67,9 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     wholes, piece, r = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "r"))
     i, n = printer.names.of(loop.variable, loop.variable.payload), _closed(printer.expr(loop.extent))
     first, step = work.spread(loop.kind, printer.lanes)
-    pieces = [_Piece(printer, access, width) for access in accesses(loop)]
+    pieces = [_Piece(printer, a, width) for a in accesses(loop) if a.buffer not in printer.own]
+    if loop.fits:
+        return _fitting_loop(printer, loop, pieces, indent)
     starts = " | ".join(dict.fromkeys(_closed(one.start) for one in pieces if one.start != "0"))
     starts = f"({starts})" if " | " in starts else starts
     count = f"({starts} & {width - 1}) == 0 ? {n} / {width} : 0" if starts else f"{n} / {width}"
@@ -89,6 +96,27 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
     return [*lines, *printer.lines(loop.body, inner + "    "), f"{inner}}}", f"{indent}}}"]
 
 
+def _fitting_loop(printer: Any, loop: Loop, pieces: list[_Piece], indent: str) -> list[str]:
+    """A loop over a row that fits: so many pieces for each work-item, none of them after the last whole one."""
+    work, width = printer.dialect.work, loop.width
+    wholes, piece, r = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "r"))
+    first, step = work.spread(loop.kind, printer.lanes)
+    inner, deep = indent + "    ", indent + "            "
+    count = loop.extent.payload // width if loop.extent.is_const else f"(int)({_closed(printer.expr(loop.extent))} / {width})"
+    head = [f"{inner}#pragma unroll", f"{inner}for (int {r} = 0; {r} < {loop.fits}; {r}++) {{"]
+    head.append(f"{inner}    const int {piece} = (int){first} + {r} * {step if step.isdecimal() else f'(int){step}'};")
+    head.append(f"{inner}    if ({piece} < {wholes}) {{")
+    end = [f"{inner}    }}", f"{inner}}}"]
+    held = {one: printer.kept[id(loop), *one.place] for one in pieces if (id(loop), *one.place) in printer.kept}
+    registers = {one: f"{name}[{r}]" for one, (name, _) in held.items()}
+    values = {e: (f"{name}[{r}]", new) for e, (name, new) in printer.computed.get(id(loop), {}).items()}
+    lines = [f"{indent}{{", f"{inner}const int {wholes} = {count};"]
+    loaded = [f"{deep}{registers[one]} = {one.at(piece, 'const ')};" for one, (_, new) in held.items() if new]
+    if loaded:  # all are on their way before the first is waited for
+        lines += [*head, *loaded, *end]
+    return [*lines, *head, *_one_piece(printer, loop, pieces, registers, values, deep), *end, f"{indent}}}"]
+
+
 def _one_piece(
     printer: Any,
     loop: Loop,
@@ -103,7 +131,7 @@ def _one_piece(
     lies, and whether it is computed here.
     """
     index, width = printer.type("int64"), loop.width
-    piece, k = (printer.names.of((word, loop.variable), word) for word in ("piece", "k"))
+    piece, k, r = (printer.names.of((word, loop.variable), word) for word in ("piece", "k", "r"))
     i = printer.names.of(loop.variable, loop.variable.payload)
     known, places, lines = dict(printer.known), dict(printer.places), []
     for one in pieces:
@@ -115,6 +143,12 @@ def _one_piece(
         printer.known[one.node] = f"{own}.at[{k}]"
         if one not in registers:
             lines.append(f"{indent}const {one.kind} {own} = {one.at(piece, 'const ')};")
+    for e in walk(list(expressions(loop.body))):
+        if e.code is Code.LOAD and e.payload in printer.own:
+            printer.known[e] = f"{printer.own[e.payload]}[{r}].at[{k}]"
+    for statement in loop.body:
+        if isinstance(statement, Store) and statement.buffer in printer.own:
+            printer.places[id(statement)] = f"{printer.own[statement.buffer]}[{r}].at[{k}]"
     sums = {local: part for c, local in loop.reductions if (part := narrow_sum(c, local, loop.body)) is not None}
     lines += printer.lines([Let(part, const(0.0, part.dtype), constant=False) for part in sums.values()], indent)
     lines += [f"{indent}#pragma unroll", f"{indent}for (int {k} = 0; {k} < {width}; {k}++) {{"]

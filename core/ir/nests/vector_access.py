@@ -7,12 +7,13 @@ is then one access.  Iterations are independent anyway, so this changes no meani
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from core import dtypes
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, walk
-from core.ir.nodes import Assign, Atomic, Let, Loop, LoopKind, Statement, Store, statements
+from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Loop, LoopKind, Statement, Store, statements
 from core.ir.rebuild import unconditional
 
 ACCESS_BYTES = 16
@@ -45,6 +46,89 @@ def _width(loop: Loop) -> int:
         return 1
     smallest = min(dtypes.size_bytes(access.buffer.dtype) for access in found)
     return min(MOST_ELEMENTS, ACCESS_BYTES // smallest)
+
+
+def fit(body: list[Statement], extent: Expr) -> int:
+    """Let the loops over lanes in ``body`` promise that ``extent``, theirs, fits; how many elements a lane then takes.
+
+    0 where they cannot: loops of other extents, accesses that do not start where rows do, bodies that are too long.
+    """
+    lanes = [s for s in statements(body) if isinstance(s, Loop) and s.kind is LoopKind.LANES and s.extent is not const(1)]
+    settled = {s.local.expr: s.value for s in statements(body) if isinstance(s, Let) and s.constant}
+    found = [access for loop in lanes for access in accesses(loop)]
+    width = max((loop.width for loop in lanes), default=0)
+    if width < 2 or any(loop.extent is not extent or loop.width == 1 for loop in lanes):
+        return 0
+    if not all(_starts_a_row(access.start, extent, width, settled) for access in found):
+        return 0
+    for loop in lanes:
+        loop.width, loop.fits = width, KEPT_PIECES
+    return KEPT_PIECES * width
+
+
+def _starts_a_row(start: Expr, extent: Expr, width: int, settled: dict[Expr, Expr]) -> bool:
+    """Whether ``start`` is a multiple of ``extent``, which is one of ``width``."""
+    start = settled.get(start, start)
+    if start.is_const:
+        return start.payload % width == 0
+    if start is extent:
+        return True
+    if start.code is Code.ADD or start.code is Code.SUB:
+        return all(_starts_a_row(arg, extent, width, settled) for arg in start.args)
+    if start.code is not Code.MUL:
+        return False
+    factors, left = _factors(start), _factors(extent)
+    if extent.is_const:
+        return any(e.is_const and e.payload % width == 0 for e in factors)
+    for e in factors:
+        if e in left:
+            left.remove(e)
+    return not left or any(_starts_a_row(arg, extent, width, settled) for arg in start.args)
+
+
+def _factors(e: Expr) -> list[Expr]:
+    return [one for arg in e.args for one in _factors(arg)] if e.code is Code.MUL else [e]
+
+
+def own_arrays(loop: Loop, arrays: Iterable[Any]) -> dict[Any, Loop]:
+    """Those of ``arrays`` of which each lane only touches elements of its own, with one of the loops that do.
+
+    Registers can hold them: in all of these loops a lane has the same elements.
+    """
+    found: dict[Any, Loop] = {}
+    shared: set[Any] = set()
+
+    def visit(statement: Statement, lanes: Loop | None) -> None:
+        inner = lanes
+        if isinstance(statement, Loop):
+            inner = statement if statement.kind is LoopKind.LANES else lanes
+        for buffer, offset in _touched(statement):
+            if lanes is None or not lanes.fits or offset is not lanes.variable:
+                shared.add(buffer)
+                continue
+            first = found.setdefault(buffer, lanes)
+            if (first.extent, first.width, first.fits) != (lanes.extent, lanes.width, lanes.fits):
+                shared.add(buffer)
+        if isinstance(statement, (Loop, If)):
+            for one in [*statement.body, *(statement.orelse if isinstance(statement, If) else [])]:
+                visit(one, inner)
+
+    for statement in loop.body:
+        visit(statement, None)
+    return {buffer: found[buffer] for buffer in arrays if buffer in found and buffer not in shared}
+
+
+def _touched(statement: Statement) -> list[tuple[Any, Expr]]:
+    """The elements that a statement reads or writes itself."""
+    roots: list[Expr] = []
+    if isinstance(statement, Loop):
+        roots = [statement.extent, statement.start]
+    elif isinstance(statement, If):
+        roots = [statement.condition]
+    elif not isinstance(statement, Barrier):
+        roots = _roots([statement])
+    found = [(e.payload, e.args[0]) for e in walk(roots) if e.code is Code.LOAD and e.args]
+    return found + [(statement.buffer, statement.offset)] if isinstance(statement, (Store, Atomic)) else found
 
 
 def accesses(loop: Loop) -> list[Access]:

@@ -4,41 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TypeAlias
 
 from core.ir.expr import Code, Expr, walk
 from core.ir.nodes import Barrier, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.rebuild import substitute
+
+Stored: TypeAlias = list[tuple[Store, Loop]]  # what lanes have stored, each with the loop in which they did
 
 
 def with_barriers(loop: Loop) -> Loop:
     """A loop over groups with a barrier before each statement that reads what lanes stored since the last one."""
     if loop.kind is not LoopKind.GROUPS:
         return loop
+<<<<<<< HEAD
     body: list[Statement] = []
     stored: list[tuple[Store, Loop]] = []
     for statement in loop.body:
         if isinstance(statement, Barrier):
             stored = []
+=======
+    body, _ = _barred(loop.body, [])
+    return replace(loop, body=body)
+
+
+def _barred(body: Iterable[Statement], stored: Stored) -> tuple[list[Statement], Stored]:
+    """Statements with their barriers, and what lanes stored since the last one; ``stored``: before the first."""
+    new: list[Statement] = []
+    for statement in body:
+        if holds_lanes(statement):
+            assert isinstance(statement, Loop)
+            inside, stored = _barred(statement.body, [*stored, *_stores(statement)])  # the last turn's come before it
+            new.append(replace(statement, body=inside))
+            continue
+>>>>>>> dff49ef (Sums over rows in the launch that makes the rows, where lanes can hold a row)
         lanes = statement if isinstance(statement, Loop) else None
         if not all(same_lane(e, lanes, store, by) for e in _loads([statement]) for store, by in _to(e, stored)):
-            body.append(Barrier())
+            new.append(Barrier())
             stored = []
-        body.append(statement)
+        new.append(statement)
         if lanes is not None:
-            stored += [(s, lanes) for s in statements(lanes.body) if isinstance(s, Store)]
-    return replace(loop, body=body)
+            stored = stored + [(s, lanes) for s in statements(lanes.body) if isinstance(s, Store)]
+    return new, stored
+
+
+def holds_lanes(statement: Statement) -> bool:
+    """Whether it is a loop in order around loops over lanes."""
+    return (
+        isinstance(statement, Loop)
+        and statement.kind is LoopKind.ORDER
+        and any(isinstance(s, Loop) and s.kind is LoopKind.LANES for s in statements(statement.body))
+    )
+
+
+def _stores(outside: Loop) -> Stored:
+    """What the loops over lanes inside a loop store."""
+    lanes = [s for s in statements(outside.body) if isinstance(s, Loop) and s.kind is LoopKind.LANES]
+    return [(s, loop) for loop in lanes for s in statements(loop.body) if isinstance(s, Store)]
 
 
 def _loads(body: list[Statement]) -> list[Expr]:
     return [e for e in walk(expressions(body)) if e.code is Code.LOAD]
 
 
-def _to(e: Expr, stored: Iterable[tuple[Store, Loop]]) -> list[tuple[Store, Loop]]:
+def _to(e: Expr, stored: Iterable[tuple[Store, Loop]]) -> Stored:
     return [(store, by) for store, by in stored if store.buffer is e.payload]
 
 
 def same_lane(read: Expr, loop: Loop | None, store: Store, by: Loop) -> bool:
     """Whether the lane that reads an element, in ``loop``, is the one that stored it, in the loop ``by``."""
-    if loop is None or loop.extent is not by.extent or (loop.width, by.width) != (1, 1):
+    if loop is None or loop.extent is not by.extent or (loop.width, loop.fits) != (by.width, by.fits):
+        return False
+    if loop.width > 1 and not loop.fits:  # where a row starts decides who takes which elements
         return False
     return substitute(read.args[0], {loop.variable: by.variable}) is store.offset

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from core.ir.expr import Expr
 from core.ir.nests.items import ordered
-from core.ir.nodes import Kernel, Loop, Statement
+from core.ir.nodes import Kernel, Loop, Store, statements
 from core.ir.passes.fuse import Group, Item
 from core.ir.program import Reduction
+from core.ir.work.columns import column_sums, either, fused
 from core.ir.work.launch import Work, map_loop
 from core.ir.work.reductions import reduction_loops
 from core.ir.work.rows import Rows
@@ -26,7 +27,10 @@ class WorkScheduler:
         self.group, self.work, self.target = group, work, work.target
 
     def kernel(self, name: str, comment: str) -> Kernel:
-        body: list[Statement] = []
+        body: list[Loop] = []
+        whole = self._with_columns()
+        if whole is not None and whole[0] is True:
+            return self._written(name, comment, whole[1])
         nothing: tuple[list[Item], frozenset[Expr], list[list[Item]]] = ([], frozenset(), [])
         apart = self._reads_across_rows()
         if apart:
@@ -36,10 +40,28 @@ class WorkScheduler:
             body.append(self._rest(rest, ordered(shared, rest)))
         for items in reductions:
             body += reduction_loops(self.work, items)
-        written = [item.value for item in self.group.items if self._in_memory(item, shared, rest)]
+        if whole is not None:
+            fits, launches = whole
+            assert isinstance(fits, Expr)
+            body = either(fits, launches, body)
+        return self._written(name, comment, body)
+
+    def _written(self, name: str, comment: str, body: Sequence[Loop]) -> Kernel:
+        """The kernel of some launches."""
+        stored = {s.buffer for s in statements(list(body)) if isinstance(s, Store)}
+        written = [item.value for item in self.group.items if item.value in stored]
         loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
         read = [value for value in loads if value not in self.group.values]
-        return Kernel(name, read, [*written, *self.work.scratch], body, comment, arrays=dict(self.work.arrays))
+        return Kernel(name, read, [*written, *self.work.scratch], list(body), comment, arrays=dict(self.work.arrays))
+
+    def _with_columns(self) -> tuple[Expr | bool, list[Loop]] | None:
+        """Launches of rows that also sum their columns, and for which lengths; None where there are no such sums."""
+        found = column_sums(self.group.items) if self.target.holds_rows else None
+        if found is None:
+            return None
+        shared = frozenset(found.bound)
+        stored = {item for item in found.rows if self._in_memory(item, shared, found.rows)}
+        return fused(self.work, found, stored, lambda items, variables: [self._rest(items, variables)])
 
     def _reads_across_rows(self) -> bool:
         """Whether what the lanes of a group would share lies a row apart, and what lies side by side is spread out.
@@ -52,13 +74,13 @@ class WorkScheduler:
         reductions = [item for item in items if item.bound]
         return bool(reductions) and all(ordered(item.free | item.bound, [item])[-1] in outer for item in reductions)
 
-    def _one_by_one(self) -> list[Statement]:
+    def _one_by_one(self) -> list[Loop]:
         """Launches for items of one level over the same loops, each of which stores what it makes."""
         self.work.kept.update(item.value for item in self.group.items)
         found: dict[tuple[int, frozenset[Expr], frozenset[Expr]], list[Item]] = {}
         for item in self.group.items:
             found.setdefault((item.level, item.free, item.bound), []).append(item)
-        body: list[Statement] = []
+        body: list[Loop] = []
         for level, free, bound in sorted(found, key=lambda key: (key[0], len(key[1]) + len(key[2]))):
             items = found[level, free, bound]
             body += reduction_loops(self.work, items) if bound else [self._rest(items, ordered(free, items))]

@@ -15,7 +15,7 @@ from core.ir.expr import Expr, const, index, maximum, minimum
 from core.ir.nests.accumulators import Accumulator
 from core.ir.nests.items import again_in, root_of
 from core.ir.nests.nest import Nest
-from core.ir.nests.vector_access import widen
+from core.ir.nests.vector_access import fit, widen
 from core.ir.nodes import Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
 from core.ir.program import Value
@@ -57,6 +57,7 @@ class Launch:
         self.where: dict[Expr, Expr] = {}
         self._flat: dict[tuple[Expr, ...], Expr] = {}
         self._accumulators = 0
+        self.taken = 0  # how many elements of a row that fits a lane takes; 0: it is not for such
 
     # --- loops ------------------------------------------------------------------------------------------------------
 
@@ -101,13 +102,18 @@ class Launch:
     def places(self) -> Places:
         return Places(self.where, self.work.shapes)
 
-    def finished(self, kind: LoopKind) -> Loop:
-        """Close the outermost loop; the whole launch.  What is the same everywhere is named inside it."""
+    def finished(self, kind: LoopKind, fits: Expr | None = None) -> Loop:
+        """Close the outermost loop; the whole launch.  What is the same everywhere is named inside it.
+
+        fits  the length of rows that lanes share, where the launch is for such as fit: see ``fit``
+        """
         self.close(kind)
         *outside, loop = self.nest.body
         assert isinstance(loop, Loop)
         loop = replace(loop, body=[*outside, *loop.body])
         widen([loop])
+        if fits is not None:
+            self.taken = fit([loop], fits)
         return with_barriers(loop)
 
     def split(self, variables: Sequence[Expr], items: Sequence[Item]) -> int:

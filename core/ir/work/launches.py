@@ -33,7 +33,12 @@ def lane_extents(kernel: Kernel) -> list[Expr]:
     """How many lanes have something to do at most: a group needs no more.  Empty where more than lengths decides."""
     loops = [s for s in statements(kernel.body) if isinstance(s, Loop) and s.kind is LoopKind.LANES]
     known = [next((n for n in _bounds(loop.extent) if not _depends(n)), None) for loop in loops]
-    return [] if None in known else list(dict.fromkeys(pieces(loop, n) for loop, n in zip(loops, known, strict=True)))
+    return [] if None in known else list(dict.fromkeys(busy(loop, n) for loop, n in zip(loops, known, strict=True)))
+
+
+def busy(loop: Loop, extent: Expr) -> Expr:
+    """How many lanes a loop over lanes is worth: of a row that fits, each takes as many pieces as it may."""
+    return (pieces(loop, extent) + (loop.fits - 1)) // loop.fits if loop.fits else pieces(loop, extent)
 
 
 def lanes_for(wanted: int, largest: int, warp: int) -> int:

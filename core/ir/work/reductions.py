@@ -32,6 +32,13 @@ def reduction_loops(work: Work, items: list[Item]) -> list[Loop]:
     return reduction.by_column() if work.target.has_groups else reduction.by_tile()
 
 
+def finish_parts(
+    work: Work, items: list[Item], free: list[Expr], bound: list[Expr], memory: dict[Item, Value], parts: Expr
+) -> Loop:
+    """The second launch of such reductions, over parts that another one made: part p at (p, result)."""
+    return _Reduction(work, items, free, bound)._finish_by_group(memory, parts)
+
+
 class _Reduction:
     """Reductions of ``items`` over ``bound`` for each point of ``free``.
 

@@ -6,15 +6,17 @@ lanes share.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.ir.axes import product
-from core.ir.expr import Expr, const, maximum
+from core.ir.expr import Code, Expr, const, make, maximum
+from core.ir.nests.accumulators import combined
 from core.ir.nests.items import again_in, ordered
-from core.ir.nodes import Loop, LoopKind
+from core.ir.nodes import Barrier, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
-from core.ir.work.launch import Launch, Work
+from core.ir.program import Value
+from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import Places
 
 
@@ -25,17 +27,46 @@ class Stage:
         self.free, self.bound, self.items = free, bound, items
 
 
+class Columns:
+    """Sums over rows that are made with them: each group adds up those of its own rows.
+
+    items  the sums;  free  the loops of their results, which lanes share
+    parts  how many groups there are: that many sums each becomes
+    memory where they lie, (parts, results);  own  what a group has of them, an array that its lanes share
+    """
+
+    def __init__(self, items: list[Item], free: list[Expr], parts: Expr, memory: dict[Item, Value], size: int):
+        self.items, self.free, self.parts, self.memory, self.size = items, free, parts, memory, size
+        self.own = {item: Value(f"sums_of_{item.value}", item.value.dtype) for item in items}
+
+    @property
+    def level(self) -> int:
+        return max(item.level for item in self.items)
+
+
 class Rows:
-    """The launch, while it is written.  ``stored`` are the items that must be in memory."""
+    """The launch, while it is written.  ``stored`` are the items that must be in memory.
 
-    def __init__(self, work: Work, items: list[Item], shared: list[Expr], stored: set[Item]):
+    columns  sums over the rows that are made as they pass
+    """
+
+    def __init__(
+        self, work: Work, items: list[Item], shared: list[Expr], stored: set[Item], columns: Columns | None = None
+    ):
         self.work, self.items, self.shared, self.launch = work, items, shared, Launch(work)
-        self._stored = stored
+        self._stored, self.columns = stored, columns
+        self.readers = items if columns is None else [*items, *columns.items]
 
-    def loop(self) -> Loop:
+    def loop(self, fits: Expr | None = None) -> Loop:
+        """The whole launch; ``fits``: the length of its rows, where it is for such as fit (nests/vector_access.py)."""
         launch, shared = self.launch, self.shared
         total = product(self.work.lengths(shared))
-        if launch.target.has_groups:
+        if self.columns is not None:
+            group = launch.open("g", self.columns.parts)
+            self._over_columns(lambda own, at: Store(own, at, const(0, own.dtype)))
+            turn = launch.open("turn", ceil_div(total - group, self.columns.parts))
+            launch.nest.know(launch.flat(shared), launch.nest.let(group + turn * self.columns.parts), 2)
+        elif launch.target.has_groups:
             launch.nest.open(launch.flat(shared))
         else:
             widest = max(self._stages(), key=lambda stage: len(stage.free) + len(stage.bound))
@@ -47,9 +78,40 @@ class Rows:
         for stage in self._stages():
             self._stage(stage)
             assert launch.nest.depth == depth
-        if depth > 1:
+        if self.columns is not None:
+            launch.close(LoopKind.ORDER)
+            self._leave(self.columns, group)
+        elif depth > 1:
             launch.close(LoopKind.GRID)
-        return launch.finished(LoopKind.GROUPS if launch.target.has_groups else LoopKind.ITEMS)
+        return launch.finished(LoopKind.GROUPS if launch.target.has_groups else LoopKind.ITEMS, fits)
+
+    def _over_columns(self, store: Callable[[Value, Expr], Store]) -> None:
+        """A loop over the columns that stores something for each sum."""
+        assert self.columns is not None
+        launch = self.launch
+        at = launch.flat(self.columns.free)
+        launch.nest.open(at)
+        launch.nest.emit(*(store(own, at) for own in self.columns.own.values()))
+        launch.close(LoopKind.LANES)
+
+    def _leave(self, columns: Columns, group: Expr) -> None:
+        """What a group has summed goes to memory."""
+        results = product(self.work.lengths(columns.free))
+        memory = {own: columns.memory[item] for item, own in columns.own.items()}
+        self._over_columns(
+            lambda own, at: Store(memory[own], group * results + at, make(Code.LOAD, own.dtype, (at,), own))
+        )
+        self.launch.nest.emit(Barrier())
+        self.work.arrays.update(dict.fromkeys(columns.own.values(), columns.size))
+
+    def _grow(self, columns: Columns) -> None:
+        """Here, in a loop over columns, each sum takes one more."""
+        launch = self.launch
+        at, (_, roots) = launch.flat(columns.free), launch.announce(columns.items)
+        for item, root in zip(columns.items, roots, strict=True):
+            own, combine = columns.own[item], item.definition.combine
+            so_far = make(Code.LOAD, own.dtype, (at,), own)
+            launch.nest.emit(Store(own, at, combined(combine, so_far, launch.nest.value(root))))
 
     def _stages(self) -> list[Stage]:
         """Items by level and inner loops, in an order in which they can run: of one level, fewer loops come first."""
@@ -58,7 +120,17 @@ class Rows:
         for item in self.items:
             found.setdefault((item.level, item.free - shared, item.bound), []).append(item)
         keys = sorted(found, key=lambda key: (key[0], len(key[1]) + len(key[2])))
-        return [Stage(ordered(key[1], found[key]), ordered(key[2], found[key]), found[key]) for key in keys]
+        stages = [Stage(ordered(key[1], found[key]), ordered(key[2], found[key]), found[key]) for key in keys]
+        if self.columns is not None:
+            free, level = frozenset(self.columns.free), self.columns.level
+            places = [
+                stage
+                for stage, key in zip(stages, keys, strict=True)
+                if not stage.bound and frozenset(stage.free) == free and key[0] >= level
+            ]
+            self._growing = places[-1] if places else Stage(self.columns.free, [], [])
+            stages += [] if places else [self._growing]
+        return stages
 
     def _stage(self, stage: Stage) -> None:
         if stage.free:
@@ -83,7 +155,9 @@ class Rows:
             for item, accumulator in accumulators.items():
                 launch.nest.emit(launch.store(places, item, accumulator.result()))
         else:
-            launch.pointwise(stage.items, self.items)
+            launch.pointwise(stage.items, self.readers)
+            if self.columns is not None and stage is self._growing:
+                self._grow(self.columns)
         self._close_lanes(opened, [])
 
     def _over_row(self, stage: Stage) -> None:
@@ -96,7 +170,7 @@ class Rows:
         places = launch.places()
         for item, accumulator in accumulators.items():
             result = launch.nest.named(accumulator.result())
-            again = again_in(item, self.items)
+            again = again_in(item, self.readers)
             if again is not None:
                 launch.nest.know(places.expr(again), result, depth)
             if item in self._stored:
@@ -107,7 +181,7 @@ class Rows:
         places, roots = launch.announce(stage.items)
         for item, root in zip(stage.items, roots, strict=True):
             new = launch.nest.named(root)
-            again = again_in(item, self.items)
+            again = again_in(item, self.readers)
             if again is not None:
                 launch.nest.know(places.expr(again), new, launch.nest.depth)
             self._store_once(places, item, new)
