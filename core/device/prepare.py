@@ -17,7 +17,7 @@ from core.device.replay import Replays, can_replay
 from core.device.space import Space
 from core.ir.clike.clibrary import Failure
 from core.ir.expr import Expr
-from core.ir.nodes import Kernel, Loop, LoopKind
+from core.ir.nodes import Barrier, Kernel, Loop, LoopKind, statements
 from core.ir.program import CheckStep, LibraryStep, Operand, Value
 from core.ir.target import Target
 from core.ir.work.launches import lane_extents, lanes_for, pieces
@@ -93,6 +93,9 @@ def grid_of(kernel: Kernel, target: Target, warp: int, lengths: Lengths) -> Grid
         rows = lanes_for(min(count, target.lanes), target.lanes, warp)
         return Grid((1, min(-(-count // rows), target.units * target.waves, _LARGEST_Y)), (1, rows))
     lanes = lanes_for(wanted, target.lanes, warp)
+    if lanes == warp and not any(isinstance(s, Barrier) for s in statements(loop.body)):
+        rows = min(lanes_for(count, target.lanes // warp, 1), target.lanes // warp)  # a warp waits for nobody
+        return Grid((1, min(-(-count // rows), _LARGEST_Y)), (lanes, rows))
     return Grid((1, min(count, _LARGEST_Y)), (lanes, 1))
 
 

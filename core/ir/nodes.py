@@ -82,8 +82,8 @@ class Loop:
     """Run the body for each value of ``variable`` from ``start`` up to ``extent``, or down from its end.
 
     width  how many neighbouring iterations of a loop that is spread out one work-item may take together
-    fits   of a loop over lanes, where not 0: it is only run with an extent that is a multiple of ``width``, and that the
-           lanes of a full group cover in so many turns; so a lane has the same elements in every such loop
+    fits   of a loop over lanes, where not 0: it is only run with an extent that is a multiple of ``width``, and that
+           the lanes of a full group cover in so many turns; so a lane has the same elements in every such loop
     """
 
     variable: Expr

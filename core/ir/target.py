@@ -17,7 +17,7 @@ class Target:
                 waves of them, the last ones leave less of the hardware idle
     packs_rows  whether a group may take several rows that need one lane each: its work-items then leave a loop at
                 different times, which compilers for CPUs as devices do not bear where the loop could have barriers
-    holds_rows  whether the lanes of a group can hold rows, and sums of their columns, in registers or memory of their own
+    holds_rows  whether lanes of a group can hold rows, and sums of their columns, in registers or memory of their own
     piece       how many elements are worth a work-item of their own
     has_float64 whether sums of float32 may be taken in float64
     threads     whether chunks of a loop may run at once on the host (core/ir/cpu/parallel.py)

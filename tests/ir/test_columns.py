@@ -88,7 +88,7 @@ def test_rows_and_sums_over_them_are_one_launch_and_one_that_adds_parts():
     function(xs, norm_gradients(*xs), backend=noting)
     rows, finish = noting.kernels()
     assert [value.name.partition("_of_")[0] for value in rows.writes][-2:] == ["parts", "parts"]
-    assert {value for value in finish.reads} == set(rows.writes[-2:])
+    assert set(finish.reads) == set(rows.writes[-2:])
 
 
 def test_lanes_keep_their_columns_so_nobody_waits_for_them():

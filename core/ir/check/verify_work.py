@@ -65,8 +65,10 @@ class _Group:
                 self._lanes(statement)
             elif isinstance(statement, Loop):
                 self._reads([statement.extent], None)
+                before = self.stored
                 for _ in range(2 if holds_lanes(statement) else 1):  # what one turn stores, the next one may read
                     self.body(statement.body, conditional)
+                self.stored = [*before, *self.stored] if holds_lanes(statement) else self.stored
             else:
                 self._reads([statement.value], None)
 

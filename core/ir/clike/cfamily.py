@@ -20,8 +20,8 @@ from core.ir.clike.csimd import vector_loop
 from core.ir.clike.cvector import keep_rows, wide_loop
 from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
-from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 from core.ir.nests.vector_access import own_arrays
+from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 from core.ir.work.barriers import holds_lanes
 from core.ir.work.launches import fixed_lanes
 
@@ -462,7 +462,10 @@ def print_kernel(
     if dialect.work is not None and dialect.work.wide:
         own = [array for s in kernel.body if isinstance(s, Loop) for array in own_arrays(s, kernel.arrays)]
         printer.own = {array: names.of(array, str(array)) for array in own}
-    lines = [*_arrays(kernel, dialect, names, printer.own), *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless)]
+    lines = [
+        *_arrays(kernel, dialect, names, printer.own),
+        *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless),
+    ]
     return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
 
 

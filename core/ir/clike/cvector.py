@@ -102,7 +102,11 @@ def _fitting_loop(printer: Any, loop: Loop, pieces: list[_Piece], indent: str) -
     wholes, piece, r = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "r"))
     first, step = work.spread(loop.kind, printer.lanes)
     inner, deep = indent + "    ", indent + "            "
-    count = loop.extent.payload // width if loop.extent.is_const else f"(int)({_closed(printer.expr(loop.extent))} / {width})"
+    count = (
+        loop.extent.payload // width
+        if loop.extent.is_const
+        else f"(int)({_closed(printer.expr(loop.extent))} / {width})"
+    )
     head = [f"{inner}#pragma unroll", f"{inner}for (int {r} = 0; {r} < {loop.fits}; {r}++) {{"]
     head.append(f"{inner}    const int {piece} = (int){first} + {r} * {step if step.isdecimal() else f'(int){step}'};")
     head.append(f"{inner}    if ({piece} < {wholes}) {{")

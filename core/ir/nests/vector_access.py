@@ -53,7 +53,9 @@ def fit(body: list[Statement], extent: Expr) -> int:
 
     0 where they cannot: loops of other extents, accesses that do not start where rows do, bodies that are too long.
     """
-    lanes = [s for s in statements(body) if isinstance(s, Loop) and s.kind is LoopKind.LANES and s.extent is not const(1)]
+    lanes = [
+        s for s in statements(body) if isinstance(s, Loop) and s.kind is LoopKind.LANES and s.extent is not const(1)
+    ]
     settled = {s.local.expr: s.value for s in statements(body) if isinstance(s, Let) and s.constant}
     found = [access for loop in lanes for access in accesses(loop)]
     width = max((loop.width for loop in lanes), default=0)

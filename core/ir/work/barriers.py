@@ -17,13 +17,6 @@ def with_barriers(loop: Loop) -> Loop:
     """A loop over groups with a barrier before each statement that reads what lanes stored since the last one."""
     if loop.kind is not LoopKind.GROUPS:
         return loop
-<<<<<<< HEAD
-    body: list[Statement] = []
-    stored: list[tuple[Store, Loop]] = []
-    for statement in loop.body:
-        if isinstance(statement, Barrier):
-            stored = []
-=======
     body, _ = _barred(loop.body, [])
     return replace(loop, body=body)
 
@@ -32,12 +25,14 @@ def _barred(body: Iterable[Statement], stored: Stored) -> tuple[list[Statement],
     """Statements with their barriers, and what lanes stored since the last one; ``stored``: before the first."""
     new: list[Statement] = []
     for statement in body:
+        if isinstance(statement, Barrier):
+            stored = []
         if holds_lanes(statement):
             assert isinstance(statement, Loop)
-            inside, stored = _barred(statement.body, [*stored, *_stores(statement)])  # the last turn's come before it
+            inside, left = _barred(statement.body, [*stored, *_stores(statement)])  # the last turn's come before it
             new.append(replace(statement, body=inside))
+            stored = [*stored, *left]  # there may be no turn at all
             continue
->>>>>>> dff49ef (Sums over rows in the launch that makes the rows, where lanes can hold a row)
         lanes = statement if isinstance(statement, Loop) else None
         if not all(same_lane(e, lanes, store, by) for e in _loads([statement]) for store, by in _to(e, stored)):
             new.append(Barrier())

@@ -1,13 +1,14 @@
-"""Sums over rows, made in the launch that makes the rows: gradients of weights and biases beside those of what they act on.
+"""Sums over rows, made in the launch that makes the rows: gradients of weights beside those of what they act on.
 
-Few groups take many rows each, one after the other, and add up their columns in registers; a second launch adds what the
-groups have, in their order.  So a row is read once.  It serves rows that lanes hold in registers as a whole; which ones
-these are, lengths decide when the function runs.
+Where rows are elementwise work, each work-item goes down a column, makes its elements, and adds them up.  Where rows hold
+reductions, few groups take many rows each, one after the other, and add up columns in registers: that serves rows that
+lanes hold as a whole; which ones these are, lengths decide when the function runs.  Either way a second launch adds the
+parts, in their order, and a row is read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.ir.axes import product
@@ -17,17 +18,20 @@ from core.ir.nests.vector_access import KEPT_PIECES, MOST_ELEMENTS
 from core.ir.nodes import Loop
 from core.ir.passes.fuse import Item
 from core.ir.program import Pointwise, Reduction, Value
-from core.ir.work.launch import Work
-from core.ir.work.reductions import finish_parts
+from core.ir.target import Target
+from core.ir.work.launch import Work, ceil_div
+from core.ir.work.reductions import finish_parts, reduction_loops
 from core.ir.work.rows import Columns, Rows
 
-MOST_SUMS = 2  # in one launch: each takes 16 registers
-SHARE = 4  # one part in so many of the groups that fill a device takes rows: each has many, and much to hold
+MOST_SUMS = 2  # in one launch of rows: each takes 16 registers
+SHARE = 4  # one part in so many of the lanes that fill a device takes rows: each has many, and much to hold
+FEWEST_LANES = 32  # of a group
+FEWEST_ROWS = 4  # that a group takes
 
 
 @dataclass
 class ColumnSums:
-    """Items of a group: ``rows``, the ``sums`` over these, and what is made of the sums ``after`` them.
+    """Items of a group: ``rows``, the ``sums`` over these, and elementwise work ``after`` them, on the sums.
 
     free, bound  the loops over the results of the sums, and those over rows
     """
@@ -40,16 +44,16 @@ class ColumnSums:
 
 
 def column_sums(items: Sequence[Item]) -> ColumnSums | None:
-    """The items in their parts, where rows and sums over them can be one launch and gain by it."""
+    """The items in their parts, where sums over rows can be launched with what is beside them, and gain by it."""
     sums = [item for item in items if _is_column_sum(item)]
-    if not 0 < len(sums) <= MOST_SUMS:
+    if not sums:
         return None
     free, bound = sums[0].free, sums[0].bound
     rows = [item for item in items if bound <= item.free]
     after = [item for item in items if item not in rows and item not in sums]
-    if not rows or any((item.free, item.bound) != (free, bound) for item in sums):
+    if not (rows or after) or any((item.free, item.bound) != (free, bound) for item in sums):
         return None
-    if any((item.free - bound) | item.bound and (item.free - bound) | item.bound != free for item in rows):
+    if any((item.free - bound) | item.bound not in (free, frozenset()) for item in rows):
         return None
     if any(item.free != free or not isinstance(item.definition, Pointwise) for item in after):
         return None
@@ -57,10 +61,11 @@ def column_sums(items: Sequence[Item]) -> ColumnSums | None:
     if any(e.payload in late for item in (*rows, *sums) for e in item.loads):
         return None
     made, read = {item.value for item in rows}, {e for item in rows for e in item.loads}
-    if not all(any(e.payload in made or e in read for e in item.loads) for item in sums):
+    if rows and not all(any(e.payload in made or e in read for e in item.loads) for item in sums):
         return None
     order = ordered(free | bound, [*rows, *sums])
-    return ColumnSums(rows, sums, after, [v for v in order if v in free], [v for v in order if v in bound])
+    by_level = sorted(rows, key=lambda item: item.level), sorted(after, key=lambda item: item.level)
+    return ColumnSums(by_level[0], sums, by_level[1], [v for v in order if v in free], [v for v in order if v in bound])
 
 
 def _is_column_sum(item: Item) -> bool:
@@ -70,15 +75,21 @@ def _is_column_sum(item: Item) -> bool:
     return ordered(item.free | item.bound, [item])[-1] in item.free
 
 
-def fused(
-    work: Work, found: ColumnSums, stored: set[Item], rest: Callable[[list[Item], list[Expr]], list[Loop]]
-) -> tuple[Expr | bool, list[Loop]] | None:
-    """The launches, and for which lengths: always, or where the returned condition holds.  None: rows cannot fit."""
-    lanes, groups = work.target.lanes, work.target.units
-    length, count = product(work.lengths(found.free)), product(work.lengths(found.bound))
-    wanted = maximum(const(max(groups // SHARE, 1)), const(groups * lanes) // maximum(length, 1))
-    parts = maximum(minimum(wanted, count), 1)
+def launches(work: Work, found: ColumnSums, stored: set[Item]) -> tuple[Expr | bool, list[Loop]] | None:
+    """The launches, and for which lengths: always, or where the returned condition holds.  None: there are no such."""
+    whole = {*found.free, *found.bound}
+    if all(item.free == whole for item in found.rows):
+        if found.rows and ordered(whole, [*found.rows, *found.sums])[-1] not in found.free:
+            return None
+        return True, reduction_loops(work, found.sums, found.rows, found.after)
+    return _by_rows(work, found, stored) if work.target.holds_rows and len(found.sums) <= MOST_SUMS else None
+
+
+def _by_rows(work: Work, found: ColumnSums, stored: set[Item]) -> tuple[Expr | bool, list[Loop]] | None:
+    """Each group makes some rows, and its part of the sums."""
+    lanes, length, count = work.target.lanes, product(work.lengths(found.free)), product(work.lengths(found.bound))
     memory = {item: Value(f"parts_of_{item.value}", item.value.dtype) for item in found.sums}
+    parts = _parts(work.target, length, count)
     columns = Columns(found.sums, found.free, parts, memory, KEPT_PIECES * MOST_ELEMENTS * lanes)
     rows = Rows(work, found.rows, found.bound, stored, columns)
     loop, taken = rows.loop(length), rows.launch.taken
@@ -92,8 +103,14 @@ def fused(
     for item in found.sums:
         work.shapes[memory[item]] = (lying, length)
         work.scratch.append(memory[item])
-    loops = [loop, finish_parts(work, found.sums, found.free, found.bound, memory, parts)]
-    return fits, loops + (rest(found.after, found.free) if found.after else [])
+    return fits, [loop, finish_parts(work, found.sums, found.free, found.bound, memory, parts, found.after)]
+
+
+def _parts(target: Target, length: Expr, count: Expr) -> Expr:
+    """How many groups take the rows: so many that their lanes are a share of those that fill the device."""
+    lanes = maximum(minimum(length // (KEPT_PIECES * MOST_ELEMENTS), target.lanes), min(target.lanes, FEWEST_LANES))
+    wanted = const(max(target.units * target.lanes // SHARE, 1)) // lanes
+    return maximum(minimum(wanted, ceil_div(count, FEWEST_ROWS)), 1)
 
 
 def does_fit(length: Expr, width: int, capacity: int) -> Expr | bool:

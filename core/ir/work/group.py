@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.ir.expr import Expr
+from core.ir.expr import Expr, const
 from core.ir.nests.items import ordered
-from core.ir.nodes import Kernel, Loop, Store, statements
+from core.ir.nests.vector_access import KEPT_PIECES
+from core.ir.nodes import Kernel, Loop, LoopKind, Store, statements
 from core.ir.passes.fuse import Group, Item
 from core.ir.program import Reduction
-from core.ir.work.columns import column_sums, either, fused
+from core.ir.work.columns import column_sums, does_fit, either, launches
 from core.ir.work.launch import Work, map_loop
 from core.ir.work.reductions import reduction_loops
 from core.ir.work.rows import Rows
@@ -37,13 +38,13 @@ class WorkScheduler:
             body += self._one_by_one()
         rest, shared, reductions = nothing if apart else self._parts()
         if rest:
-            body.append(self._rest(rest, ordered(shared, rest)))
+            body += self._rest(rest, ordered(shared, rest), may_fit=whole is None)
         for items in reductions:
             body += reduction_loops(self.work, items)
         if whole is not None:
-            fits, launches = whole
+            fits, loops = whole
             assert isinstance(fits, Expr)
-            body = either(fits, launches, body)
+            body = either(fits, loops, body)
         return self._written(name, comment, body)
 
     def _written(self, name: str, comment: str, body: Sequence[Loop]) -> Kernel:
@@ -56,12 +57,12 @@ class WorkScheduler:
 
     def _with_columns(self) -> tuple[Expr | bool, list[Loop]] | None:
         """Launches of rows that also sum their columns, and for which lengths; None where there are no such sums."""
-        found = column_sums(self.group.items) if self.target.holds_rows else None
+        found = column_sums(self.group.items) if self.target.has_groups else None
         if found is None:
             return None
         shared = frozenset(found.bound)
         stored = {item for item in found.rows if self._in_memory(item, shared, found.rows)}
-        return fused(self.work, found, stored, lambda items, variables: [self._rest(items, variables)])
+        return launches(self.work, found, stored)
 
     def _reads_across_rows(self) -> bool:
         """Whether what the lanes of a group would share lies a row apart, and what lies side by side is spread out.
@@ -83,7 +84,7 @@ class WorkScheduler:
         body: list[Loop] = []
         for level, free, bound in sorted(found, key=lambda key: (key[0], len(key[1]) + len(key[2]))):
             items = found[level, free, bound]
-            body += reduction_loops(self.work, items) if bound else [self._rest(items, ordered(free, items))]
+            body += reduction_loops(self.work, items) if bound else self._rest(items, ordered(free, items))
         return body
 
     def _parts(self) -> tuple[list[Item], frozenset[Expr], list[list[Item]]]:
@@ -109,10 +110,26 @@ class WorkScheduler:
             return True
         return not item.free <= shared
 
-    def _rest(self, items: list[Item], shared: list[Expr]) -> Loop:
+    def _rest(self, items: list[Item], shared: list[Expr], may_fit: bool = True) -> list[Loop]:
+        """Launches without reductions over ``shared``; ``may_fit``: whether rows may come that lanes can hold."""
         if all(item.free == frozenset(shared) and not item.bound for item in items):
             items = sorted(items, key=lambda item: item.level)
             tiled = tile_loop(self.work, items, shared) if self.target.has_groups else None
-            return map_loop(self.work, items, shared) if tiled is None else tiled
+            return [map_loop(self.work, items, shared) if tiled is None else tiled]
         stored = {item for item in items if self._in_memory(item, frozenset(shared), items)}
-        return Rows(self.work, items, shared, stored).loop()
+        general = Rows(self.work, items, shared, stored).loop()
+        lengths = _passes(general)
+        if not (may_fit and self.target.holds_rows) or len(lengths) < 2 or len(set(lengths)) > 1:
+            return [general]
+        rows = Rows(self.work, items, shared, stored)
+        loop, taken = rows.loop(lengths[0]), rows.launch.taken
+        fits = does_fit(lengths[0], taken // KEPT_PIECES, taken * self.target.lanes) if taken else False
+        if isinstance(fits, bool):
+            return [loop if fits else general]
+        return either(fits, [loop], [general])
+
+
+def _passes(rows: Loop) -> list[Expr]:
+    """The lengths of the loops in which lanes go over a row, one after the other."""
+    lanes = (s for s in rows.body if isinstance(s, Loop) and s.kind is LoopKind.LANES)
+    return [loop.extent for loop in lanes if loop.extent is not const(1)]

@@ -5,38 +5,52 @@ The order in which elements are combined depends on lengths alone, so every run 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from core.ir.axes import product
+from core.ir.axes import product, unravel
 from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum, select
 from core.ir.nests.accumulators import Accumulator, combined
-from core.ir.nests.items import ordered, root_of
-from core.ir.nodes import Loop, LoopKind, Store
+from core.ir.nests.items import again_in, ordered, root_of
+from core.ir.nodes import Barrier, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
 from core.ir.program import Value
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import flattened
 
 _ROWS_OF_A_PART = 16  # where neighbouring results are reduced side by side
+_TURNS = 32  # in which a group takes parts together, at most
 
 
-def reduction_loops(work: Work, items: list[Item]) -> list[Loop]:
-    """Launches for reductions over the same loops, one behind the other."""
+def reduction_loops(
+    work: Work, items: list[Item], beside: Sequence[Item] = (), after: Sequence[Item] = ()
+) -> list[Loop]:
+    """Launches for reductions over the same loops, one behind the other.
+
+    beside  elementwise work over all of these loops, where the elements of neighbouring results lie side by side: it is
+            done on the way
+    after   elementwise work over the loops of the results, which it may read
+    """
     first = items[0]
-    order = ordered(first.free | first.bound, items)
+    order = ordered(first.free | first.bound, [*items, *beside])
     free, bound = [v for v in order if v in first.free], [v for v in order if v in first.bound]
-    reduction = _Reduction(work, items, free, bound)
+    reduction = _Reduction(work, items, free, bound, beside, after)
     if not free or order[-1] in first.bound:
         return reduction.by_group() if work.target.has_groups else reduction.by_piece()
     return reduction.by_column() if work.target.has_groups else reduction.by_tile()
 
 
 def finish_parts(
-    work: Work, items: list[Item], free: list[Expr], bound: list[Expr], memory: dict[Item, Value], parts: Expr
+    work: Work,
+    items: list[Item],
+    free: list[Expr],
+    bound: list[Expr],
+    memory: dict[Item, Value],
+    parts: Expr,
+    after: Sequence[Item] = (),
 ) -> Loop:
     """The second launch of such reductions, over parts that another one made: part p at (p, result)."""
-    return _Reduction(work, items, free, bound)._finish_by_group(memory, parts)
+    return _Reduction(work, items, free, bound, (), after).finish_by_tile(memory, parts)
 
 
 class _Reduction:
@@ -45,8 +59,16 @@ class _Reduction:
     ``splits`` parts along the reduced loops are wanted; part p of value v at f lies in ``parts[v]`` at (p, f).
     """
 
-    def __init__(self, work: Work, items: list[Item], free: list[Expr], bound: list[Expr]):
-        self.work, self.target = work, work.target
+    def __init__(
+        self,
+        work: Work,
+        items: list[Item],
+        free: list[Expr],
+        bound: list[Expr],
+        beside: Sequence[Item] = (),
+        after: Sequence[Item] = (),
+    ):
+        self.work, self.target, self.beside, self.after = work, work.target, list(beside), list(after)
         self.items, self.free, self.bound = items, free, bound
         self.free_lengths, self.bound_lengths = work.lengths(free), work.lengths(bound)
         self.results, self.elements = product(self.free_lengths), product(self.bound_lengths)
@@ -161,7 +183,13 @@ class _Reduction:
         launch.where.update(flattened(self.free, self.free_lengths, result))
         places = launch.places()
         for item, total in totals.items():
-            launch.nest.emit(launch.store(places, item, total))
+            again = again_in(item, self.after)
+            if again is not None:
+                launch.nest.know(places.expr(again), total, launch.nest.depth)
+            if again is None or item.value in self.work.kept:
+                launch.nest.emit(launch.store(places, item, total))
+        if self.after:
+            launch.pointwise(self.after, self.after)
 
     def by_piece(self) -> list[Loop]:
         split = Launch(self.work).split(self.bound, self.items)
@@ -247,12 +275,43 @@ class _Reduction:
         launch.nest.know(launch.flat(self.bound[:1]), begin + step, launch.nest.depth)
         for variable in self.bound[1:]:
             launch.open_own(variable)
+        if self.beside:
+            launch.pointwise(self.beside, [*self.beside, *self.items])
         launch.update(accumulators)
         while launch.nest.depth > 1:
             launch.close(LoopKind.ORDER)
         which = Accumulator.result if memory is None else _partial
         self._store_parts(launch, {item: which(a) for item, a in accumulators.items()}, position, memory)
         return launch.finished(LoopKind.ITEMS)
+
+    def finish_by_tile(self, memory: dict[Item, Value], parts: Expr) -> Loop:
+        """A group has a few neighbouring results: lanes beside each other read those, and turns of them the parts."""
+        across = max(self.target.lanes // _TURNS, min(self.target.lanes, 2))
+        turns, launch = self.target.lanes // across, Launch(self.work)
+        group = launch.open("g", ceil_div(self.results, across))
+        lane = launch.open("lane", const(across * turns))
+        turn, column = (launch.nest.let(e) for e in unravel(lane, [const(turns), const(across)]))
+        result = launch.nest.let(group * across + column)
+        accumulators = launch.start(self.items)
+        step = launch.open("i", ceil_div(parts - turn, turns))
+        part = launch.nest.let(turn + step * turns)
+        self._combine_parts(launch, accumulators, memory, part * self.results + minimum(result, self.results - 1))
+        launch.close(LoopKind.ORDER)
+        arrays = {item: Value(f"turns_of_{item.value}", a.total.dtype) for item, a in accumulators.items()}
+        for item, accumulator in accumulators.items():
+            launch.nest.emit(Store(arrays[item], lane, accumulator.total.expr))
+        launch.close(LoopKind.LANES)
+        column = launch.open("column", minimum(self.results - group * across, across))
+        accumulators = launch.start(self.items)
+        turn = launch.open("turn", const(turns))
+        self._combine_parts(launch, accumulators, arrays, turn * across + column)
+        launch.close(LoopKind.ORDER)
+        totals = {item: launch.nest.let(a.result()) for item, a in accumulators.items()}
+        self._store_results(launch, totals, launch.nest.let(group * across + column))
+        launch.close(LoopKind.LANES)
+        launch.nest.emit(Barrier())
+        self.work.arrays.update(dict.fromkeys(arrays.values(), across * turns))
+        return launch.finished(LoopKind.GROUPS)
 
     def by_tile(self) -> list[Loop]:
         """Each work-item adds one part of the rows into a tile of results, which stays in its cache."""
