@@ -1,8 +1,8 @@
 """Sums over rows, made in the launch that makes the rows: gradients of weights beside those of what they act on.
 
-Where rows are elementwise work, each work-item goes down a column, makes its elements, and adds them up.  Where rows hold
-reductions, few groups take many rows each, one after the other, and add up columns in registers: that serves rows that
-lanes hold as a whole; which ones these are, lengths decide when the function runs.  Either way a second launch adds the
+Where rows are elementwise work, each work-item goes down a column, makes its elements, and adds them up.  Where rows
+hold reductions, few groups take many rows each, one after the other, and add up columns in registers: that serves rows
+that lanes hold as a whole; which ones these are, lengths decide when the function runs.  A second launch adds the
 parts, in their order, and a row is read once.
 """
 
