@@ -76,13 +76,9 @@ class CudaDevice:
             units=units,
             waves=WAVES,
             lanes=LARGEST_BLOCK,
-<<<<<<< HEAD
-            keeps_nan=CUDA.work.keeps_nan,
-            settles=True,
-=======
             holds_rows=True,
+            settles=True,
             keeps_nan=CUDA.work.keeps_nan,
->>>>>>> dff49ef (Sums over rows in the launch that makes the rows, where lanes can hold a row)
             atomics=atomics(),
         )
         memory_bytes = driver.memory()[1]
