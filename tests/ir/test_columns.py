@@ -1,5 +1,7 @@
 """Sums over rows beside the rows themselves: when they are one launch, and that the numbers are NumPy's."""
 
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -76,7 +78,7 @@ def test_gradients_of_layer_norm_are_those_by_hand(dtype, is_static):
             xs = layer((n, m), dtype)
             run = function(xs, norm_gradients(*xs), backend=Driver("c", HOLDS))
         values = arrays(n, m, dtype)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):  # means of no elements
             expected = norm_gradients_by_hand(*(a.astype("float64") for a in values))
         for got, want in zip(run(*values), expected, strict=True):
             tolerance = 2e-4 if dtype == "float32" else 1e-10
@@ -129,7 +131,8 @@ def test_what_is_made_of_the_sums_comes_after_them(shape):
     got = run(a, start)
     assert_allclose(got[0], d, rtol=1e-5, atol=1e-6)
     assert_allclose(got[1], start - 0.5 * d.sum(axis=0), rtol=1e-4, atol=1e-5)
-    assert sum(loop.fits > 0 for one in noting.kernels() for loop in _lanes(one)) > 0
+    read_x = [one for one in noting.kernels() if noting.programs[0].inputs[0] in one.reads]
+    assert len(noting.kernels()) == len(read_x) + 1 and all(len(one.writes) == 2 for one in read_x)
 
 
 def _lanes(kernel):
