@@ -15,6 +15,7 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError
+from core.ir.clike.clanes import lane_loop
 from core.ir.clike.cparens import is_bare
 from core.ir.clike.csimd import vector_loop
 from core.ir.clike.cvector import keep_rows, wide_loop
@@ -43,6 +44,7 @@ class Dialect:
     entry      what stands before the function that calls the kernels; ``long_entry``, before one with many steps
     calls      (function, dtype) -> name, where it is not C99's (sin, sinf)
     simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
+    lanes      whether a loop that reduces is written lane by lane; see clanes.py
     preamble   text that every translation unit starts with
     declarations  of functions, by name: those that a unit uses stand at its beginning
     function   qualifiers of the small functions that kernels use
@@ -64,6 +66,7 @@ class Dialect:
     restrict: str = "restrict"
     simd: str = ""
     reduction_clause: str = ""
+    lanes: bool = False
     infinity: Mapping[str, str] = field(default_factory=lambda: {"float32": "INFINITY", "float64": "INFINITY"})
     nan: str = "NAN"
     preamble: str = ""
@@ -245,11 +248,11 @@ class Printer:
                 out.append(f"{indent}{const}{self.type(statement.local.dtype)} {name} = {self.expr(statement.value)};")
             elif isinstance(statement, Assign):
                 name = self.names.of(statement.local, statement.local.name)
-                out.append(f"{indent}{self._assignment(name, statement.local.expr, statement.value)}")
+                out.append(f"{indent}{self.assignment(name, statement.local.expr, statement.value)}")
             elif isinstance(statement, Store):
-                place = self.places.get(id(statement)) or self._element(statement)
+                place = self.places.get(id(statement)) or self.element(statement)
                 so_far = make(Code.LOAD, statement.value.dtype, (statement.offset,), statement.buffer)
-                out.append(f"{indent}{self._assignment(place, so_far, statement.value)}")
+                out.append(f"{indent}{self.assignment(place, so_far, statement.value)}")
             elif isinstance(statement, Loop):
                 out += self._loop(statement, indent)
             elif isinstance(statement, If):
@@ -262,13 +265,13 @@ class Printer:
                 out.append(indent + self._together(statement))
         return out
 
-    def _assignment(self, place: str, so_far: Expr, value: Expr) -> str:
+    def assignment(self, place: str, so_far: Expr, value: Expr) -> str:
         """``place = value;``, or ``place += more;`` where the value is ``so_far + more``."""
         if value.code in _COMPOUND and value.args[0] is so_far and value not in self.known:
             return f"{place} {value.code.value}= {self.expr(value.args[1])};"
         return f"{place} = {self.expr(value)};"
 
-    def _element(self, store: Store) -> str:
+    def element(self, store: Store) -> str:
         return f"{self.names.of(store.buffer, str(store.buffer))}[{self.expr(store.offset)}]"
 
     def _together(self, statement: Atomic | Barrier) -> str:
@@ -302,6 +305,10 @@ class Printer:
             ]
         if loop.kind is LoopKind.SIMD and self.dialect.vectors:
             lines = vector_loop(self, loop, indent)
+            if lines is not None:
+                return lines
+        if loop.kind is LoopKind.SIMD and self.dialect.lanes:
+            lines = lane_loop(self, loop, indent)
             if lines is not None:
                 return lines
         out = []

@@ -67,6 +67,7 @@ C = Dialect(
     long_entry="CORE_LONG ",
     simd="#pragma omp simd {clauses}",
     reduction_clause="reduction({sign}:{names})",
+    lanes=True,
     infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},
     nan='__builtin_nan("")',
     preamble=PREAMBLE,
