@@ -24,6 +24,7 @@ from core.ir.clike.ccalls import params_of
 from core.ir.clike.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
 from core.ir.layouts import Layout
+from core.ir.parts.split import lacking
 from core.ir.passes.accumulate import ROUTINE as ACCUMULATING
 from core.ir.passes.operands import merged, operand, stacked
 from core.ir.program import (
@@ -255,12 +256,17 @@ class _Lowering:
                 raise BackendError(
                     f"lower of {node.op} must make {variable.type}, got {out.dtype} with ndim={out.ndim}", blame=node
                 )
-            shape = _with_known(variable, out.shape)
+        shapes = [_with_known(variable, out.shape) for variable, out in zip(node.outputs, outputs, strict=True)]
+        axes = [_axes(shape) for shape in shapes]
+        elements = {k: out.at(axes[k]) for k, out in enumerate(outputs) if not isinstance(out, Scatter)}
+        if _meets_complex(node) and any(map(lacking, elements.values())):
+            self._host(node)
+            return
+        for k, (variable, out) in enumerate(zip(node.outputs, outputs, strict=True)):
             if isinstance(out, Scatter):
                 self._scatter(variable, out, node)
             else:
-                axes = _axes(shape)
-                self._template(variable, shape, axes, out.at(axes), node)
+                self._template(variable, shapes[k], axes[k], elements[k], node)
 
     def _template(self, variable: Variable, shape: tuple, axes: tuple, expr: Expr, node: Apply) -> None:
         """Define a pointwise value; each reduction inside it becomes a value of its own."""
@@ -432,6 +438,10 @@ def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
 def _is_flat(e: Expr) -> bool:
     """Whether a reduction holds no other."""
     return not reductions_in(e.args)
+
+
+def _meets_complex(node: Apply) -> bool:
+    return any(variable.type.dtype in dtypes.COMPLEXES for variable in (*node.inputs, *node.outputs))
 
 
 def _by_author(write: Callable[..., Any], what: str, node: Apply, *arguments: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from core import dtypes
 from core.ir.builder import Buffer, KernelBuilder
 from core.ir.cpu.alike import Schedules
 from core.ir.cpu.arrays import with_arrays
@@ -18,6 +19,8 @@ from core.ir.cpu.schedule import Scheduler, scatter_kernel
 from core.ir.cpu.wide import widen
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, expressions
+from core.ir.parts.lowered import in_parts
+from core.ir.parts.statements import statements_in_parts
 from core.ir.passes.donation import donate
 from core.ir.passes.fuse import Fused, Group, fuse
 from core.ir.passes.in_place import work_in_place
@@ -61,7 +64,7 @@ def build(
 
     updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
     """
-    resolved, guards = resolve(lowered, ones)
+    resolved, guards = resolve(in_parts(lowered), ones)
     fused = fuse(resolved, guards, tiles=not target.is_device, scatters=not target.is_device)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
@@ -103,6 +106,7 @@ class _Steps:
         self.done: list[Step] = []
         self._kept = _read_between_groups(lowered, fused)
         self._schedules = Schedules(fused.extents, shapes, self._kept)
+        self._has_complex = any(value.dtype in dtypes.COMPLEXES for value in fused.definitions)
 
     def add(self, group: Group) -> None:
         first = group.items[0]
@@ -138,7 +142,7 @@ class _Steps:
         if not self.target.is_device:
             self._run(self._for_cpu(kernel))
             return
-        kernel = self._with_lengths(kernel)
+        kernel = self._with_lengths(self._in_parts(kernel))
         checks = [check for item in group.items for check in self.lowered.requires.get(item.value, ())]
         kernel.unless = tuple(check for check in dict.fromkeys(checks) if check in self.fused.definitions)
         kernel.reads += [check for check in kernel.unless if check not in kernel.reads]
@@ -150,9 +154,13 @@ class _Steps:
 
     def _for_cpu(self, kernel: Kernel) -> list[Kernel]:
         """The pieces of a kernel after its loops were joined, moved inwards, cut into blocks, and divided."""
+        kernel = self._in_parts(kernel)
         kernel = widen(lanes(collapse(cut(kernel)), self.shapes, self._kept), self.shapes)
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))
         return split(kernel, self.shapes) if self.target.threads else [kernel]
+
+    def _in_parts(self, kernel: Kernel) -> Kernel:
+        return replace(kernel, body=statements_in_parts(kernel.body)) if self._has_complex else kernel
 
     def _work(self) -> Work:
         return Work(self.target, self.fused.extents, self.shapes, self._kept)

@@ -40,6 +40,7 @@ class Code(enum.Enum):
     GUARDED = "guarded"  # condition, a, b - ``a`` is touched only where the condition holds, ``b`` only elsewhere
     CALL = "call"  # operands; payload: a C99 function name
     REDUCE = "reduce"  # body, extent...; payload (Combine, bound variables)
+    PAIR = "pair"  # real part, imaginary part: see core.ir.parts
 
     UNRAVEL = "unravel"  # flat, length...; payload axis: coordinate ``axis`` of the flat position in that shape
     JOIN = "join"  # a, b - the broadcast length of two axes: either is 1, or both are equal (checked)
@@ -95,7 +96,8 @@ _COST = {
     Code.REDUCE: 1000,
 }
 _CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
-_FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
+_PARTS = ("creal", "cimag")  # of an element in memory, each is read by itself
+_FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL, Code.PAIR})
 _COST_CAP = 1 << 20
 # what lies below an expression, as bits, so that searches can turn back
 HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD, HOLDS_REDUCE, HOLDS_LOCAL = 1, 2, 4, 8, 16, 32
@@ -270,6 +272,8 @@ def _new(code: Code, dtype: str, args: tuple[Expr, ...], payload: Any) -> Expr:
     cost = 0 if code in _FREE else _COST.get(code, 1)
     if code is Code.CALL and payload in _CHEAP_CALLS:
         cost = 4
+    elif code is Code.CALL and payload in _PARTS:
+        cost = 0
     marks = _MARKS.get(code, 0)
     for arg in args:
         if arg.free is not free and not arg.free <= free:
@@ -540,6 +544,27 @@ def Call(function: str, *operands: Any) -> Expr:
     dtype = dtypes.float_of(dtypes.promote(*kinds))
     out = "bool" if function in _BOOLEAN_CALLS else dtypes.real_of(dtype) if function in _REAL_CALLS else dtype
     return make(Code.CALL, out, tuple(_to(x, dtype) for x in operands), function)
+
+
+# --- parts of complex numbers --------------------------------------------------------------------------------------
+
+
+def pair(re: Expr, im: Expr) -> Expr:
+    """The complex number with these parts; the parts of one element are that element."""
+    parts = tuple(e.payload if e.code is Code.CALL else None for e in (re, im))
+    if parts == _PARTS and re.args == im.args:
+        return re.args[0]
+    return make(Code.PAIR, {"float32": "complex64", "float64": "complex128"}[re.dtype], (re, im))
+
+
+def real_part(x: Expr) -> Expr:
+    """That of a PAIR is known; else a CALL of ``creal``."""
+    return x.args[0] if x.code is Code.PAIR else make(Code.CALL, dtypes.real_of(x.dtype), (x,), "creal")
+
+
+def imaginary_part(x: Expr) -> Expr:
+    """That of a PAIR is known; else a CALL of ``cimag``."""
+    return x.args[1] if x.code is Code.PAIR else make(Code.CALL, dtypes.real_of(x.dtype), (x,), "cimag")
 
 
 # --- for people ----------------------------------------------------------------------------------------------------

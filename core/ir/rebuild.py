@@ -20,8 +20,11 @@ from core.ir.expr import (
     cast,
     compare,
     conditional,
+    imaginary_part,
     make,
     marked,
+    pair,
+    real_part,
 )
 
 
@@ -117,6 +120,10 @@ def remake(node: Expr, args: tuple[Expr, ...]) -> Expr:
         return cast(args[0], node.dtype)
     if code is Code.WRAP:
         return wrap_index(*args)
+    if code is Code.PAIR:
+        return pair(*args)
+    if code is Code.CALL and args[0].code is Code.PAIR and node.payload in ("creal", "cimag"):
+        return real_part(args[0]) if node.payload == "creal" else imaginary_part(args[0])
     return make(code, node.dtype, args, node.payload)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Code, Combine, Expr, index, walk
@@ -285,8 +286,26 @@ def run_kernel(kernel: Kernel, arrays: Mapping[Any, np.ndarray], takes: Mapping[
     Errors  as of evaluate_view
     Grid, combine and simd loops, and those that a device spreads out, run in order, which any order must agree with.
     """
-    own = {value: np.zeros(size, value.dtype) for value, size in kernel.arrays.items()}
+    own = {value: np.zeros(size, dtypes.real_of(value.dtype)) for value, size in kernel.arrays.items()}
+    arrays = {value: _in_parts(array) for value, array in arrays.items()}
     _run(kernel.body, _Scope({**arrays, **own}, locals={local: np.int64(n) for local, n in (takes or {}).items()}))
+
+
+def _in_parts(array: np.ndarray) -> np.ndarray:
+    """The same memory, of complex numbers seen as their parts; its lengths are still those of the array."""
+    if array.dtype.kind != "c":
+        return array
+    flat = np.reshape(array, -1)
+    assert array.size == 0 or np.shares_memory(flat, array)
+    parts = flat.view(dtypes.real_of(array.dtype.name)).view(_Parts)
+    parts.passed = getattr(array, "passed", array.shape)
+    return parts
+
+
+class _Parts(np.ndarray):
+    """The parts of an array of complex numbers; ``passed``: the lengths of that."""
+
+    passed: Sequence[int]
 
 
 def _run(body: Sequence[Statement], scope: _Scope) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from core import dtypes
 from core.ir.axes import product
 from core.ir.check.verify_expr import check_types, fail, meets_another_lane, not_same_lane
 from core.ir.check.verify_work import verify_work
@@ -400,7 +401,7 @@ class _Statements:
         if statement.buffer not in self.writes:
             fail(where, f"{statement.buffer} is not among what the kernel writes")
         self._expr(statement.offset, INDEX_DTYPE, where)
-        self._expr(statement.value, statement.buffer.dtype, where)
+        self._expr(statement.value, dtypes.real_of(statement.buffer.dtype), where)
 
     def _store(self, statement: Store, where: str) -> None:
         buffer = statement.buffer
@@ -411,7 +412,7 @@ class _Statements:
             frame.stores.append(statement)
             if frame.loop.kind is LoopKind.COMBINE:
                 if frame.loop.variable not in moves and buffer not in self.scratch:
-                    so_far = make(Code.LOAD, buffer.dtype, (statement.offset,), buffer)
+                    so_far = make(Code.LOAD, dtypes.real_of(buffer.dtype), (statement.offset,), buffer)
                     self._combines(so_far, statement.value, frame, where)
                 continue
             shared = frame.loop.kind is not LoopKind.ORDER and (

@@ -9,7 +9,7 @@ from core.errors import VerifyError
 from core.ir.axes import stride_of
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, show, walk
 
-_NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
+_NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE, Code.PAIR}
 _SAME_DTYPE = frozenset(
     {Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.FLOORDIV, Code.MOD, Code.POW, Code.NEG, Code.AND, Code.OR, Code.XOR}
     | {Code.NOT, Code.SHL, Code.SHR, Code.MIN, Code.MAX}
@@ -46,16 +46,22 @@ def check_types(root: Expr, where: str) -> None:
 
 def _problem(e: Expr) -> str:
     kinds = [arg.dtype for arg in e.args]
+    if e.dtype in dtypes.COMPLEXES:
+        return "complex numbers must be in parts by now"
     if e.code in _NOT_SCALAR:
         return f"{e.code.name} must be gone by now"
     if e.code is Code.LOAD:
         if len(kinds) != 1 or kinds[0] != INDEX_DTYPE:
             return "a stored value is read at one row-major position"
-        return "" if e.dtype == e.payload.dtype else f"it reads {e.dtype} from an array of {e.payload.dtype}"
+        return (
+            ""
+            if e.dtype == dtypes.real_of(e.payload.dtype)
+            else f"it reads {e.dtype} from an array of {e.payload.dtype}"
+        )
     if e.code in _SAME_DTYPE and any(kind != e.dtype for kind in kinds):
         return f"operands of {', '.join(kinds)} cannot give {e.dtype}"
     if e.code is Code.DIV and e.dtype in dtypes.DISCRETE:
-        return "only floats and complex numbers are divided"
+        return "only floats are divided"
     if e.code in COMPARISONS and (e.dtype != "bool" or kinds[0] != kinds[1]):
         return f"{' and '.join(kinds)} cannot be compared"
     if e.code in (Code.SELECT, Code.GUARDED) and kinds != ["bool", e.dtype, e.dtype]:
@@ -63,7 +69,7 @@ def _problem(e: Expr) -> str:
     if e.code in (Code.INDEX, Code.LENGTH, Code.UNRAVEL) and {e.dtype, *kinds} != {INDEX_DTYPE}:
         return f"it must be of {INDEX_DTYPE}"
     if e.code is Code.CALL and any(kind in dtypes.DISCRETE for kind in kinds):
-        return "functions take floats or complex numbers"
+        return "functions take floats"
     return ""
 
 

@@ -31,6 +31,8 @@ _TYPES = {
     **{name: f"{name}_t" for name in dtypes.INTEGERS},
     "float32": "float",
     "float64": "double",
+    "complex64": "float",  # an element is two of them
+    "complex128": "double",
 }
 
 

@@ -19,7 +19,7 @@ def with_arrays(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]]) -> Kernel:
     for value in kernel.scratch:
         size = product(shapes[value]) * dtypes.size_bytes(value.dtype)
         if size.is_const and size.payload <= min(MOST_BYTES, room):
-            arrays[value] = size.payload // dtypes.size_bytes(value.dtype)
+            arrays[value] = size.payload // dtypes.size_bytes(dtypes.real_of(value.dtype))
             room -= size.payload
     if not arrays:
         return kernel

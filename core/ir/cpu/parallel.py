@@ -103,7 +103,7 @@ def shared_by(loop: Loop, scratch: Iterable[Value]) -> Shared | None:
             if moves(statement.offset):
                 still.add(buffer)
                 continue
-            so_far = make(Code.LOAD, buffer.dtype, (statement.offset,), buffer)
+            so_far = make(Code.LOAD, dtypes.real_of(buffer.dtype), (statement.offset,), buffer)
             taken = combining(so_far, statement.value)
             if taken is None or found.grown.setdefault(buffer, taken[0]) is not taken[0]:
                 return None

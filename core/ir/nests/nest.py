@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from core import dtypes
 from core.ir.axes import ravel
-from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, make, walk
+from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, imaginary_part, make, pair, real_part, walk
 from core.ir.nests.wishes import wish
 from core.ir.nodes import If, Let, Local, Loop, LoopKind, Statement
+from core.ir.parts.statements import element_part
 from core.ir.program import Value
 from core.ir.rebuild import remake, unconditional
 
@@ -110,7 +112,9 @@ class Nest:
         return self._done[root][0]
 
     def named(self, root: Expr, name: str = "") -> Expr:
-        """Like ``value``, and the whole has a name of its own, perhaps this one."""
+        """Like ``value``, and the whole has a name of its own, perhaps this one; of a complex number, each part has."""
+        if root.dtype in dtypes.COMPLEXES:
+            return pair(self.named(real_part(root), name), self.named(imaginary_part(root), name))
         self.value(root)
         return self._bind(root, name)
 
@@ -139,6 +143,8 @@ class Nest:
         args = tuple(self._done[arg][0] for arg in e.args)
         if e.code is Code.LOAD:
             return make(Code.LOAD, e.dtype, (ravel(args, self.shapes[e.payload]),), e.payload), level
+        if e.code is Code.CALL and args[0].code is Code.LOAD and args[0].dtype in dtypes.COMPLEXES:
+            return element_part(e, args[0]), level
         return remake(e, args), level
 
     def _bind(self, e: Expr, name: str = "") -> Expr:
@@ -157,7 +163,7 @@ class Nest:
 
 
 def _worth_a_name(e: Expr, further_out: bool) -> bool:
-    if e.code in _LEAVES:
+    if e.code in _LEAVES or e.dtype in dtypes.COMPLEXES:
         return False
     if e.dtype == INDEX_DTYPE and e.cost <= _INDEX_COST and e.code is not Code.LOAD:
         return False

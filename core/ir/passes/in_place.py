@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from core import dtypes
 from core.ir.expr import Code, Expr, make
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, Statement, Store
 from core.ir.program import HostStep, KernelStep, Program, Value
@@ -95,15 +96,23 @@ class Places:
     def are_safe(self, value: Value, target: Value) -> bool:
         """Whether no element of ``value`` is read once the element of ``target`` at its place is stored.
 
-        There is one store; its place moves with each loop around it, so that no iteration comes back to it; and all
-        reads are at that place and stand before it.
+        There is one store, or one for each part of a complex number; its place moves with each loop around it, so that
+        no iteration comes back to it; and all reads are at that place and stand before it.
         """
-        if len(self.stores.get(target, ())) != 1:
-            return False
-        ((position, store, around),) = self.stores[target]
-        if not isinstance(store, Store) or any(loop.variable not in store.offset.free for loop in around):
-            return False
-        return all(number <= position and at is store.offset for number, at in self.loads.get(value, ()))
+        ends: dict[Expr, int] = {}
+        for position, store, around in self.stores.get(target, ()):
+            if not isinstance(store, Store) or any(loop.variable not in store.offset.free for loop in around):
+                return False
+            ends[store.offset] = position
+        is_element = len(ends) == len(self.stores.get(target, ())) and self._is_element(target, list(ends))
+        return is_element and all(number <= ends.get(at, -1) for number, at in self.loads.get(value, ()))
+
+    @staticmethod
+    def _is_element(target: Value, offsets: list[Expr]) -> bool:
+        """Whether stores write one element."""
+        if len(offsets) == 2 and target.dtype in dtypes.COMPLEXES:
+            return offsets[1] is offsets[0] + 1
+        return len(offsets) == 1
 
 
 def _in_order(body: list[Statement], around: tuple[Loop, ...]) -> Iterable[tuple[Statement, tuple[Loop, ...]]]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
+from core import dtypes
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
 from core.ir.expr import Combine
@@ -282,13 +283,15 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
     if not has_float64:
         missing |= {"float64"}
         if options["opencl.float64"] == "float32":
-            types["float64"], stored["float64"] = "float", "float32"
+            types.update(float64="float", complex128="float")
+            stored.update(float64="float32", complex128="complex64")
         else:
-            del types["float64"]
-            lacks["float64"] = (
-                f"{name} does not have (cl_khr_fp64); use float32 (core.config.floatX), or set the option "
-                "opencl.float64='float32' to compute it with less precision"
-            )
+            for dtype, smaller in (("float64", "float32"), ("complex128", "complex64")):
+                del types[dtype]
+                lacks[dtype] = (
+                    f"{name} does not have (cl_khr_fp64); use {smaller} (core.config.floatX), or set the option "
+                    "opencl.float64='float32' to compute it with less precision"
+                )
     assert OPENCL.work is not None
     atomics = {key: word for key, word in OPENCL.work.atomics.items() if key[1] not in missing}
     schedule = options["opencl.schedule"]
@@ -313,7 +316,9 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
             types=types,
             lacks=lacks,
             preamble=preamble,
-            vectors={dtype: VECTORS[dtype] for dtype in types if dtype not in stored} if in_pieces else {},
+            vectors={dtype: VECTORS[dtype] for dtype in types if dtype not in (*stored, *dtypes.COMPLEXES)}
+            if in_pieces
+            else {},
             work=replace(OPENCL.work, atomics=atomics),
         ),
         stored=stored,
