@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 import core.tensor as ct
+from core import dtypes
 from core.gradient import grad
 from core.testing.values import random
 
 FLOATS = ("float32", "float64")
+COMPLEXES = ("complex64", "complex128")
 INTEGERS = ("int8", "int32", "int64", "uint8", "uint64")
 
 
@@ -43,6 +45,15 @@ OF_INTEGERS = (
     *("add", "subtract", "multiply", "floor_divide", "mod", "maximum", "minimum", "less", "equal"),
     *("bitwise_and", "bitwise_or", "bitwise_xor"),
 )
+OF_COMPLEX = (
+    *("negative", "abs", "sign", "square", "sqrt", "reciprocal", "conj", "real", "imag", "angle"),
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan"),
+    *("sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "isnan", "isinf", "isfinite", "logical_not"),
+)
+OF_TWO_COMPLEX = (
+    *("add", "subtract", "multiply", "true_divide", "power", "maximum", "minimum", "equal", "not_equal"),
+    *("less", "less_equal", "logical_and", "logical_xor"),
+)
 REDUCTIONS = ("sum", "prod", "max", "min", "mean", "argmax", "argmin", "any", "all")
 
 
@@ -52,6 +63,7 @@ def op_suite() -> Iterator[OpCase]:
     yield from _reductions()
     yield from _movements()
     yield from _products()
+    yield from _complex()
     yield from _derivatives()
 
 
@@ -95,7 +107,7 @@ def _reductions() -> Iterator[OpCase]:
 
 
 def _movements() -> Iterator[OpCase]:
-    for dtype in ("bool", "int32", *FLOATS):
+    for dtype in ("bool", "int32", *FLOATS, *COMPLEXES):
         x, y, i = random((3, 4), dtype, 6, high=3), random((2, 4), dtype, 7, high=3), np.array([2, 0, -1])
         table: dict[str, Callable[..., Any]] = {
             "transpose": lambda a: a.T,
@@ -118,8 +130,32 @@ def _movements() -> Iterator[OpCase]:
     yield OpCase("eye", lambda a: ct.eye(3) + a, (random((3, 3)),))
 
 
+def _complex() -> Iterator[OpCase]:
+    for dtype in COMPLEXES:
+        x, y, r = random((3, 4), dtype, 21, -2, 2), random(4, dtype, 22, -2, 2), random(4, dtypes.real_of(dtype), 23)
+        for name in OF_COMPLEX:
+            yield OpCase(f"{name}[{dtype}]", getattr(ct, name), (x,), special=name not in ("sign", "expm1"))
+        for name in OF_TWO_COMPLEX:
+            yield OpCase(f"{name}[{dtype}]", getattr(ct, name), (x, y))
+        yield OpCase(f"with a real operand[{dtype}]", lambda a, b: a * b + b / a - 2, (x, r))
+        yield OpCase(f"whole powers[{dtype}]", lambda a: a**2 + a**3 - a**-2 + a ** ct.arange(4.0), (x,))
+        yield OpCase(f"where[{dtype}]", lambda a, b: ct.where(a.real > b.imag, a, b), (x, y))
+        for target in ("bool", "float64", "complex64", "complex128"):
+            yield OpCase(f"cast[{dtype} to {target}]", lambda a, target=target: ct.cast(a, target), (x,))
+        for source in ("bool", "int32", "float32"):
+            z = random((2, 3), source, 24, high=3)
+            yield OpCase(f"cast[{source} to {dtype}]", lambda a, target=dtype: a.astype(target), (z,))
+        for name in ("sum", "prod", "mean", "any", "all", "cumsum", "cumprod"):
+            for axis in (0, 1):
+                yield OpCase(f"{name}[{dtype}, axis={axis}]", lambda a, f=name, k=axis: getattr(ct, f)(a, axis=k), (x,))
+        yield OpCase(f"sum of a product[{dtype}]", lambda a, b: (a * ct.conj(b)).sum(), (x, y))
+        yield OpCase(
+            f"a sum and what reads it[{dtype}]", lambda a: ct.exp(a) / ct.exp(a).sum(axis=1, keepdims=True), (x,)
+        )
+
+
 def _products() -> Iterator[OpCase]:
-    for dtype in FLOATS:
+    for dtype in (*FLOATS, *COMPLEXES):
         a, b, v = random((3, 4), dtype, 8), random((4, 5), dtype, 9), random(4, dtype, 10)
         stack = random((2, 3, 4), dtype, 11)
         yield OpCase(f"matrix by matrix[{dtype}]", ct.matmul, (a, b))
