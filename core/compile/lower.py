@@ -28,6 +28,7 @@ from core.ir.parts.split import lacking
 from core.ir.passes.accumulate import ROUTINE as ACCUMULATING
 from core.ir.passes.operands import merged, operand, stacked
 from core.ir.program import (
+    PRODUCTS,
     Definition,
     FromC,
     FromLibrary,
@@ -332,7 +333,7 @@ class _Lowering:
         else:
             shapes = self._inferred(node)
         operands, lead = stacked(call, given, shapes), 0
-        tall = merged(given[0], operands, call.batch) if call.name == "gemm" and call.batch else None
+        tall = merged(given[0], operands, call.batch) if call.name in PRODUCTS and call.batch else None
         if tall is not None:
             operands, lead, call = tall, call.batch, replace(call, batch=0)
         outputs = self._outputs(node)

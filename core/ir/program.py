@@ -74,12 +74,15 @@ class Scattering:
     combine: Combine | None  # ADD, or None to set
 
 
+PRODUCTS = frozenset({"gemm", "gemv", "complex_gemm", "complex_gemv"})
+
+
 @dataclass(frozen=True)
 class LibraryCall:
     """A named routine that a library plugin binds, and what must be known of it to plan a call.
 
     ``gemm``: operands (m, k) and (k, n), output (m, n); ``gemv``: (m, k) and (k,), or (k,) and (k, n); all float32 or
-    all float64.
+    all float64.  ``complex_gemm`` and ``complex_gemv``: the same of complex64 or of complex128.
 
     batch       so many leading axes of the outputs stack calls; those of the operands broadcast to them
     ranks       how many axes of each operand lie behind such leading ones; (): each operand has all of them

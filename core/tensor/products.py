@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-_IN_LIBRARIES = ("float32", "float64")
+_IN_LIBRARIES = ("float32", "float64", *dtypes.COMPLEXES)
 
 
 class Dot(Op):
@@ -87,8 +87,8 @@ class Dot(Op):
             return None
         inner = ((0, -1), (1, -y.ndim))
         if x.ndim == y.ndim:
-            return LibraryCall("gemm", same=(inner,))
-        return LibraryCall("gemv", same=(inner,), stored=(0 if x.ndim == 2 else 1,))
+            return LibraryCall(_routine("gemm", x.dtype), same=(inner,))
+        return LibraryCall(_routine("gemv", x.dtype), same=(inner,), stored=(0 if x.ndim == 2 else 1,))
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """d(xy) = dx y + x dy, so g y^T and x^T g; an outer product where an operand is a vector."""
@@ -171,7 +171,8 @@ class MatMul(Op):
         x, y = node.inputs
         if x.dtype != y.dtype or x.dtype not in _IN_LIBRARIES:
             return None
-        return LibraryCall("gemm", batch=node.out.ndim - 2, ranks=(2, 2), same=(((0, -1), (1, -2)),))
+        name = _routine("gemm", x.dtype)
+        return LibraryCall(name, batch=node.out.ndim - 2, ranks=(2, 2), same=(((0, -1), (1, -2)),))
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """d(xy) = dx y + x dy for each matrix, so g y^T and x^T g, summed over what was broadcast."""
@@ -194,6 +195,11 @@ class MatMul(Op):
 
     def flops(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> int | None:
         return 2 * int(np.prod(outputs[0], dtype=np.int64)) * int(inputs[0][-1])
+
+
+def _routine(name: str, dtype: str) -> str:
+    """What libraries call a product: not all that multiply real matrices multiply complex ones."""
+    return f"complex_{name}" if dtype in dtypes.COMPLEXES else name
 
 
 def _sum_of_products(dtype: str, k: Expr, factors: Any) -> Expr:

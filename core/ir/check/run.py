@@ -20,6 +20,7 @@ from core.ir.layouts import Layout, layout_of, passed, window
 from core.ir.nodes import Kernel, Local, Split
 from core.ir.passes.memory import size_bytes
 from core.ir.program import (
+    PRODUCTS,
     Guard,
     GuardFailed,
     HostStep,
@@ -162,7 +163,7 @@ class _Call:
         operands = [self._operand(operand) for operand in step.operands]
         for value in step.outputs:
             self.arrays[value] = self._memory(value)
-        if step.call.name in ("gemm", "gemv"):
+        if step.call.name in PRODUCTS:
             results = [np.matmul(*operands)]
         elif step.call.name == "gemm_add":
             a, b, start, *factor = operands

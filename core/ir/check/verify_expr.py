@@ -17,11 +17,20 @@ _SAME_DTYPE = frozenset(
 
 
 def not_same_lane(read: Expr, written: Expr, variable: Expr) -> bool:
-    """Whether two positions may belong to two values of ``variable``: strides differ, or a known step is between."""
+    """Whether two positions may belong to two values of ``variable``: strides differ, or a known step is between.
+
+    A step that is no multiple of the stride leads to no other value, as that to the other part of a complex number.
+    """
     if read is written:
         return False
     stride, distance = stride_of(read, variable), read - written
-    return stride is None or stride is not stride_of(written, variable) or distance.is_const
+    if stride is None or stride is not stride_of(written, variable):
+        return True
+    if not distance.is_const:
+        return False
+    factors = [stride, *stride.args] if stride.code in (Code.CONST, Code.MUL) else []
+    factor = next((e.payload for e in factors if e.is_const), 1)
+    return factor == 0 or distance.payload % factor == 0
 
 
 def meets_another_lane(read: Expr, written: Expr, variable: Expr) -> bool:
@@ -53,11 +62,8 @@ def _problem(e: Expr) -> str:
     if e.code is Code.LOAD:
         if len(kinds) != 1 or kinds[0] != INDEX_DTYPE:
             return "a stored value is read at one row-major position"
-        return (
-            ""
-            if e.dtype == dtypes.real_of(e.payload.dtype)
-            else f"it reads {e.dtype} from an array of {e.payload.dtype}"
-        )
+        stored = e.payload.dtype
+        return "" if e.dtype == dtypes.real_of(stored) else f"it reads {e.dtype} from an array of {stored}"
     if e.code in _SAME_DTYPE and any(kind != e.dtype for kind in kinds):
         return f"operands of {', '.join(kinds)} cannot give {e.dtype}"
     if e.code is Code.DIV and e.dtype in dtypes.DISCRETE:

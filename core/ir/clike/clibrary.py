@@ -53,7 +53,8 @@ class Failure:
 class Array:
     """An operand or output of one call, in C: where its first element lies, how long its axes are, and how to move.
 
-    Lengths and strides are text of type int64_t, digits where they are known; strides count elements.  Of a matrix, one
+    Complex elements are of C's ``_Complex`` types.  Lengths and strides are text of type int64_t, digits where they are
+    known; strides count elements.  Of a matrix, one
     stride is ``"1"`` and the other no less than the length of that axis; a vector has any positive stride.
     """
 
@@ -115,7 +116,7 @@ class Call:
 
     def constant(self, value: float, dtype: str) -> str:
         """A name for a number, so that its address can be given."""
-        kind = self._hooks.types[dtype]
+        kind = element_type(dtype, self._hooks.types)
         if (kind, repr(value)) not in self._names:
             self._declare(kind, repr(value), repr(value))
         return self._names[kind, repr(value)]
@@ -146,6 +147,11 @@ class Hooks:
     address: Callable[[str], str]  # of a C function's name
     too_long: Callable[[str], str]  # of a length
     failed: Callable[[Sequence[str]], str]  # of what read_failure reads
+
+
+def element_type(dtype: str, types: Mapping[str, str]) -> str:
+    """The C type of an element.  ``types`` says how arrays of it are seen by loops: complex ones by their parts."""
+    return f"{types[dtype]} _Complex" if dtype in dtypes.COMPLEXES else types[dtype]
 
 
 def call_lines(step: LibraryStep, routine: Routine, hooks: Hooks) -> list[str]:
@@ -201,15 +207,18 @@ def _array(operand: Operand, name: str, axes: tuple[int, int], hooks: Hooks, con
     looped, stacked = axes
     lengths = [hooks.length(n) for n in operand.shape[stacked:]]
     strides = [hooks.length(n) for n in operand.strides]
-    kind, pointer = hooks.types[operand.value.dtype], hooks.pointer(operand.value)
+    dtype, pointer = operand.value.dtype, hooks.pointer(operand.value)
+    kind = element_type(dtype, hooks.types)
     terms = [] if operand.offset.is_const and operand.offset.payload == 0 else [f"({hooks.length(operand.offset)})"]
     terms += [f"core_b{axis} * ({stride})" for axis, stride in enumerate(strides[:looped]) if stride != "0"]
     line = []
+    if dtype in dtypes.COMPLEXES:
+        pointer = f"(({kind} *){pointer})"
     if terms:
         line = [f"{'const ' if constant else ''}{kind} *{name} = {pointer} + {' + '.join(terms)};"]
         pointer = name
     following = "".join(strides[looped:stacked]) or "0"
-    return Array(operand.value.dtype, pointer, tuple(lengths), tuple(strides[stacked:]), following), line
+    return Array(dtype, pointer, tuple(lengths), tuple(strides[stacked:]), following), line
 
 
 def _copied(step: LibraryStep, output: int, operand: int, hooks: Hooks) -> str:

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from core.ir.passes.in_place import Places
 from core.ir.passes.memory import last_uses
-from core.ir.program import KernelStep, LibraryStep, Operand, Program, Step, Value
+from core.ir.program import PRODUCTS, KernelStep, LibraryStep, Operand, Program, Step, Value
 
-_NEVER_FAIL = frozenset({"gemm", "gemv", "gemm_add"})
+_NEVER_FAIL = PRODUCTS | {"gemm_add"}
 
 
 def donate(program: Program, updates: Mapping[int, int]) -> None:

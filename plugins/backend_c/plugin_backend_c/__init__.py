@@ -16,7 +16,10 @@ def backends() -> list[Backend]:
 def libraries() -> list[Library]:
     return [
         Library(
-            "scipy-blas", dialect="c", provides=("gemm", "gemv", "gemm_add"), ref="plugin_backend_c.products:ROUTINES"
+            "scipy-blas",
+            dialect="c",
+            provides=("gemm", "gemv", "gemm_add", "complex_gemm", "complex_gemv"),
+            ref="plugin_backend_c.products:ROUTINES",
         )
     ]
 

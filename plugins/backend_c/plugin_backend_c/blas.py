@@ -16,7 +16,8 @@ _GEMM = (
     "void {{}}(const char *, const char *, const int *, const int *, const int *, const {0} *, const {0} *, "
     "const int *, const {0} *, const int *, const {0} *, {0} *, const int *)"
 )
-GEMM = {"sgemm": _GEMM.format("float"), "dgemm": _GEMM.format("double")}  # function -> its type
+_ELEMENTS = {"s": "float", "d": "double", "c": "float _Complex", "z": "double _Complex"}
+GEMM = {f"{letter}gemm": _GEMM.format(element) for letter, element in _ELEMENTS.items()}  # function -> its type
 
 
 def address(function: str) -> int:

@@ -1,7 +1,7 @@
 /* Products of matrices: blocks of registers for what is small or narrow, BLAS for the rest.
  *
- * products.py makes a unit of this text, of product.h, and of products_of.h for a type; it is built when a program first
- * multiplies matrices of that type, and kept.  Nothing here knows Python or NumPy.
+ * products.py makes a unit of this text, of product.h, of products_of.h or products_complex.h for a type, and of
+ * products_parts.h; it is built when a program first multiplies matrices of that type, and kept.  Nothing here knows Python or NumPy.
  */
 
 typedef __INT32_TYPE__ int32_t;
@@ -84,6 +84,12 @@ static int is_ours(double m, double n, double k, int turned)
     if (n <= 32 && work > 1 << 18) return 1;
     return work <= 1 << 20 && !(turned && m > 4 && m < 8);
 #endif
+}
+
+/* The same for complex elements, which own blocks of registers would gain little for. */
+static int is_ours_complex(double m, double n, double k)
+{
+    return m == 1 || n == 1 || m * n * k <= 1 << 11;
 }
 
 /* Whether C is X' X or X X', so large that its upper half is made alone, and copied to the lower one. */

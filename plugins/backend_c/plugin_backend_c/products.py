@@ -97,4 +97,4 @@ _OWN = {
     )
 }
 _PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers=STRUCTURES, asked=_asked, stacks=True)
-ROUTINES = dict.fromkeys(("gemm", "gemv", "gemm_add"), _PRODUCT)
+ROUTINES = dict.fromkeys(("gemm", "gemv", "gemm_add", "complex_gemm", "complex_gemv"), _PRODUCT)

@@ -1,4 +1,4 @@
-/* Products of elements of type T, named with the letter that BLAS has for it.  See products.c. */
+/* Products of real elements, of type T, named with the letter that BLAS has for it.  See products.c. */
 
 enum { NAME(lanes) = BYTES / sizeof(T) };
 typedef T NAME(vector) __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
@@ -222,89 +222,4 @@ static void NAME(own)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row
             NAME(row_of_dots)(n, k, a + i * a_row, b, b_column, start ? start + at : 0, c + at, alpha);
     else
         NAME(blocks)(m, n, k, a, a_row, a_column, b, b_row, b_column, start, c, c_row, alpha);
-}
-
-typedef void (*NAME(gemm))(const char *, const char *, const int *, const int *, const int *, const T *, const T *,
-                           const int *, const T *, const int *, const T *, T *, const int *);
-
-/* Row-major C = A B is column-major C' = B' A'.  Where both strides are 1 one axis has length 1, and BLAS still wants the
- * distance of two rows that there are not. */
-static void NAME(by_blas)(const core_product *p, int64_t rows, int64_t columns, const T *a, const T *b, const T *start,
-                          T *c)
-{
-    const int m = columns, n = rows, k = p->k, a_turned = p->a_column != 1, b_turned = p->b_column != 1;
-    const int a_line = a_turned ? n : k, b_line = b_turned ? k : m;
-    const int a_next = a_turned ? p->a_column : p->a_row, b_next = b_turned ? p->b_column : p->b_row;
-    const int leading[] = {at_least(b_next, b_line), at_least(a_next, a_line), p->c_row};
-    const T alpha = start ? p->alpha : 1, beta = start ? 1 : 0;
-    if (start && start != c)
-        for (int64_t i = 0; i < rows; i++) memcpy(c + i * p->c_row, start + i * p->c_row, columns * sizeof(T));
-    count_calls(1);
-    ((NAME(gemm))p->blas)(b_turned ? "T" : "N", a_turned ? "T" : "N", &m, &n, &k, &alpha, b, leading, a, leading + 1,
-                          &beta, c, leading + 2);
-    count_calls(-1);
-}
-
-static void NAME(part)(const core_product *p, int64_t m, int64_t n, const T *a, const T *b, const T *start, T *c)
-{
-    if (m <= 0 || n <= 0) return;
-    if (is_ours(m, n, p->k, p->b_column != 1) || is_long(p))
-        NAME(own)(m, n, p->k, a, p->a_row, p->a_column, b, p->b_row, p->b_column, start, c, p->c_row, p->alpha);
-    else
-        NAME(by_blas)(p, m, n, a, b, start, c);
-}
-
-/* Rows ``first`` to ``last`` of a symmetric C from the diagonal on, and what they say of the rows below. */
-static void NAME(half)(const core_product *p, int64_t first, int64_t last)
-{
-    const T *a = p->a, *b = p->b;
-    T *c = p->c;
-    NAME(part)(p, last - first, p->n - first, a + first * p->a_row, b + first * p->b_column, 0, c + first * p->c_row + first);
-    for (int64_t i = first; i < p->n; i++)
-        for (int64_t j = first; j < last && j < i; j++) c[i * p->c_row + j] = c[j * p->c_row + i];
-}
-
-/* How a product is divided; see ``plan``. */
-int64_t NAME(product_plan)(void *product)
-{
-    return plan(product, 1);
-}
-
-/* Rows (or columns) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
-void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
-{
-    const core_product *p = product;
-    const T *a = p->a, *b = p->b, *start = p->start;
-    T *c = p->c;
-    (void)worker;
-    if (p->symmetric) {
-        NAME(half)(p, first, last);
-    } else if (p->columns) {
-        NAME(part)(p, p->m, last - first, a, b + first * p->b_column, start ? start + first : 0, c + first);
-    } else {
-        const int64_t at = first * p->c_row;
-        NAME(part)(p, last - first, p->n, a + first * p->a_row, b, start ? start + at : 0, c + at);
-    }
-}
-
-/* How a stack of products is divided; see ``plan_stack``. */
-int64_t NAME(stack_plan)(void *stack)
-{
-    return plan_stack(stack);
-}
-
-/* Pieces ``first`` to ``last`` of all products of a stack. */
-void NAME(stack)(void *stack, int64_t first, int64_t last, int64_t worker)
-{
-    const core_stack *s = stack;
-    core_product p = s->one;
-    const int64_t length = p.columns ? p.n : p.m;
-    for (int64_t unit = first; unit < last; unit++) {
-        const int64_t number = unit / s->pieces, from = unit % s->pieces * s->piece, left = length - from;
-        p.a = (const T *)s->one.a + number * s->a_next;
-        p.b = (const T *)s->one.b + number * s->b_next;
-        if (s->one.start) p.start = (const T *)s->one.start + number * s->start_next;
-        p.c = (T *)s->one.c + number * s->c_next;
-        NAME(product)(&p, from, left < s->piece ? length : from + s->piece, worker);
-    }
 }

@@ -26,8 +26,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "ready"
-LETTERS = {"float32": "s", "float64": "d"}
+LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
 _TYPES = {"float32": "float", "float64": "double"}
+_PART_OF = {"complex64": "float32", "complex128": "float64"}
 _COMMON = ("-shared", "-fPIC", "-std=gnu11", "-O2", "-fwrapv")
 _LAUNCHER = (*_COMMON, "-pthread")
 _PRODUCTS = (*_COMMON, "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
@@ -57,21 +58,34 @@ def launcher_text() -> str:
 
 
 def products_text(*dtypes: str) -> str:
-    """products.c, and products_of.h for each of some types, as one text."""
-    body = (HERE / "products_of.h").read_text()
+    """products.c, and the headers with it for each of some types, as one text."""
     parts = [(HERE / "products.c").read_text().replace('#include "product.h"\n', STRUCTURE)]
-    for dtype in dtypes:
-        letter = LETTERS[dtype]
-        parts.append(f"""
-#define T {_TYPES[dtype]}
-#define NAME(x) core_{letter}##x{_PARTS.format(letter=letter)}
-{body}
+    return "".join([*parts, *map(_products_of, dtypes)])
+
+
+def _products_of(dtype: str) -> str:
+    """T is the type of an element, or of its parts; the last header is of elements of any type, E."""
+    is_complex = dtype in _PART_OF
+    part = _PART_OF.get(dtype, dtype)
+    header, number, ours = "products_of.h", "(x)", "is_ours(m, n, k, turned)"
+    if is_complex:
+        header, number, ours = "products_complex.h", "((E){x, 0})", "is_ours_complex(m, n, k)"
+    return f"""
+#define T {_TYPES[part]}
+#define NAME(x) core_{LETTERS[dtype]}##x
+#define NUMBER(x) {number}
+#define OURS(m, n, k, turned) {ours}{_PARTS.format(letter=LETTERS[part])}
+{"" if is_complex else "#define E T"}
+{(HERE / header).read_text()}
+{(HERE / "products_parts.h").read_text()}
 #undef T
+#undef E
 #undef NAME
+#undef NUMBER
+#undef OURS
 #undef LOAD_PART
 #undef STORE_PART
-""")
-    return "".join(parts)
+"""
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------
@@ -138,7 +152,7 @@ def build(folder: Path = FOLDER, numpy_headers: str | None = None) -> tuple[list
     if numpy_headers and (python / "Python.h").is_file() and not sysconfig.get_config_var("Py_GIL_DISABLED"):
         wanted[_launcher_name()] = launcher_text(), [*_LAUNCHER, f"-I{python}", f"-I{numpy_headers}"]
     if platform.machine() in ("x86_64", "AMD64"):
-        for dtype in LETTERS:
+        for dtype in _TYPES:
             for level in _LEVELS:
                 wanted[_products_name(dtype, level)] = products_text(dtype), [*_PRODUCTS, f"-march={level}"]
     with tempfile.TemporaryDirectory(dir=folder) as place:  # a binary appears whole or not at all
