@@ -54,7 +54,7 @@ def _driver(node: Apply) -> Any:
 def _by_program(node: Apply, driver: Any) -> Perform:
     """Plain C as a program of one step.  Errors: BackendError for a dtype that plain C lacks."""
     for x in (*node.inputs, *node.outputs):
-        if not driver.dialect_table.supports(getattr(x.type, "dtype", "")):
+        if not driver.dialect_table.supports_by_hand(getattr(x.type, "dtype", "")):
             raise BackendError(f'c_code of {node.op} needs c_api = "python" for {x.type}', blame=node)
     fresh = [x if isinstance(x, Constant) else x.type() for x in node.inputs]
     twin = Apply(node.op, fresh, [out.type for out in node.outputs])

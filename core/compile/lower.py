@@ -93,13 +93,13 @@ def how(node: Apply, dialect: Dialect) -> str:
     if attached is not None and attached.record.c_code is None:
         return "attached"
     if attached is not None:
-        return _c_means(c_of(node, dialect))
+        return _c_means(c_of(node, dialect), node, dialect)
     call = node.op.library_call(node)
     if call is not None and registries.libraries.get((call.name, dialect.name)) is not None:
         return "library"
     code = c_of(node, dialect)
     if code is not None:
-        return _c_means(code)
+        return _c_means(code, node, dialect)
     return next((means for means in ("lower", "kernel") if node.op.defines(means)), "host")
 
 
@@ -119,11 +119,12 @@ def c_for_python_of(node: Apply, dialect: Dialect) -> CCode | None:
     return code if code is not None and code.c_api == "python" else None
 
 
-def _c_means(code: CCode | None) -> str:
+def _c_means(code: CCode | None, node: Apply, dialect: Dialect) -> str:
     assert code is not None
     if code.c_api not in ("c", "python"):
         raise BackendError(f'{code} needs c_api = "c" or "python", got {code.c_api!r}')
-    return "c_code" if code.c_api == "c" else "host"
+    by_hand = all(dialect.supports_by_hand(variable.type.dtype) for variable in (*node.inputs, *node.outputs))
+    return "c_code" if code.c_api == "c" and by_hand else "host"
 
 
 class _Lowering:

@@ -6,6 +6,7 @@ nodes.py, program.py, layouts.py, target.py what passes hand on: kernels, progra
 form.py                                     what parts of a program have in common but for the things they name
 build.py                                    from a lowered graph to a program: the passes below, in their order
 
+parts/    complex numbers as pairs of real ones
 passes/   over a whole program: lengths, storage, fusion, memory
 nests/    what schedules for CPUs and for devices share
 cpu/      schedules for a CPU

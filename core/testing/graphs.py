@@ -71,7 +71,7 @@ class _Pool:
 
     @property
     def eps(self) -> float:
-        floats = [item.value.dtype for item in self.items if _is_float(item)]
+        floats = [item.value.dtype for item in self.items if _is_float(item) or _is_complex(item)]
         return max((float(np.finfo(dtype).eps) for dtype in floats), default=0.0)
 
     def pick(self, wanted: Callable[[_Item], bool] = lambda item: True) -> _Item | None:
@@ -83,7 +83,7 @@ class _Pool:
         """Add ``step(module, *operands)``, computed with ct and with np, unless it grows too big."""
         with np.errstate(all="ignore"):
             value = np.asarray(step(np, *(item.value for item in operands)))
-        is_float = value.dtype.name in dtypes.FLOATS
+        is_float = value.dtype.name in dtypes.CONTINUOUS
         if value.size > _LARGEST or value.ndim > 4 or (is_float and not np.all(np.abs(value) < 100)):
             return
         symbol = step(ct, *(item.symbol for item in operands))
@@ -96,6 +96,14 @@ class _Pool:
 
 def _is_float(item: _Item) -> bool:
     return item.value.dtype.name in dtypes.FLOATS
+
+
+def _is_complex(item: _Item) -> bool:
+    return item.value.dtype.name in dtypes.COMPLEXES
+
+
+def _is_real_number(item: _Item) -> bool:
+    return _is_number(item) and not _is_complex(item)
 
 
 def _is_integer(item: _Item) -> bool:
@@ -154,7 +162,9 @@ def _binary(pool: _Pool, smooth: bool) -> None:
         return
     y = pool.pick(lambda item: _is_number(item) and _broadcasts_with(x)(item))
     table = _BINARY if smooth else _BINARY | _KINKED_BINARY
-    text = pool.rng.choice(list(table))
+    text = pool.rng.choice(list(_BINARY if y is not None and (_is_complex(x) or _is_complex(y)) else table))
+    if "/" in text and _is_complex(y):  # 2 + y * y may be next to 0
+        return
     pool.apply(text, table[text], x, y, exact=_is_integer(x) and _is_integer(y) and "/" not in text)
 
 
@@ -198,7 +208,9 @@ def _reduce(pool: _Pool, smooth: bool) -> None:
     over = x.value.shape if axis is None else np.atleast_1d(np.array(x.value.shape)[np.array(axis)]) if ndim else ()
     names = ["sum"]
     if all(n > 0 for n in over):  # nothing has a sum, but no mean and no maximum
-        names += ["mean"] if smooth else ["mean", "max", "min"]
+        names += ["mean"] if smooth or _is_complex(x) else ["mean", "max", "min"]
+    if _is_complex(x) and int(np.prod(over)) < 6:
+        names += ["prod"]
     name = rng.choice(names)
     text = f"{{}}.{name}(axis={axis}, keepdims={keepdims})"
     exact = name in ("max", "min") or (name == "sum" and _is_integer(x))
@@ -207,7 +219,7 @@ def _reduce(pool: _Pool, smooth: bool) -> None:
 
 def _position(pool: _Pool, smooth: bool) -> None:
     """Where the largest or smallest element is."""
-    x = pool.pick(lambda item: item.exact and _is_number(item) and item.value.ndim > 0 and item.value.size > 0)
+    x = pool.pick(lambda item: item.exact and _is_real_number(item) and item.value.ndim > 0 and item.value.size > 0)
     if x is not None:
         axis, name = pool.rng.randrange(x.value.ndim), pool.rng.choice(["argmax", "argmin"])
         pool.apply(f"{{}}.{name}(axis={axis})", lambda m, a: getattr(a, name)(axis=axis), x, exact=True)
@@ -274,19 +286,47 @@ def _gather(pool: _Pool, smooth: bool) -> None:
     pool.apply(f"{{}}[array({rows})]", lambda m, a: a[np.array(rows, "int64")], x, exact=True)
 
 
+def _is_factor(item: _Item) -> bool:
+    return (_is_float(item) or _is_complex(item)) and item.value.ndim in (1, 2)
+
+
 def _matmul(pool: _Pool, smooth: bool) -> None:
-    x = pool.pick(lambda item: _is_float(item) and item.value.ndim in (1, 2))
+    x = pool.pick(_is_factor)
     if x is None:
         return
 
     def fits(item: _Item) -> bool:
-        return _is_float(item) and item.value.ndim in (1, 2) and item.value.shape[0] == x.value.shape[-1]
+        return _is_factor(item) and item.value.shape[0] == x.value.shape[-1]
 
     y = pool.pick(fits)
     if y is not None:
         pool.apply("{} @ {}", lambda m, a, b: a @ b, x, y)
     else:
         pool.apply("{0} @ {0}.T", lambda m, a: a @ a.T, x)
+
+
+_OF_COMPLEX = {
+    "conj({})": lambda m, x: m.conj(x),
+    "real({})": lambda m, x: m.real(x),
+    "imag({})": lambda m, x: m.imag(x),
+    "exp(1j * real({}))": lambda m, x: m.exp(1j * m.real(x)),
+    "sinh({} / 16)": lambda m, x: m.sinh(x / 16),
+    "abs({0} * conj({0}) + 1)": lambda m, x: m.abs(x * m.conj(x) + 1),
+    "{0} / (2 + {0} * conj({0}))": lambda m, x: x / (2 + x * m.conj(x)),
+    "sqrt(3 + {0} * conj({0}) + {0} / 64)": lambda m, x: m.sqrt(3 + x * m.conj(x) + x / 64),
+}
+
+
+def _complex(pool: _Pool, smooth: bool) -> None:
+    """Functions of complex numbers, far from branch cuts, and complex numbers of real ones."""
+    x = pool.pick(lambda item: _is_complex(item) or _is_float(item))
+    if x is None:
+        return
+    if not _is_complex(x):
+        pool.apply("{0} + 1j * {0}", lambda m, a: a + 1j * a, x)
+        return
+    text = pool.rng.choice(list(_OF_COMPLEX))
+    pool.apply(text, _OF_COMPLEX[text], x)
 
 
 def _reshape(pool: _Pool, smooth: bool) -> None:
@@ -303,7 +343,7 @@ def _reshape(pool: _Pool, smooth: bool) -> None:
 
 
 def _astype(pool: _Pool, smooth: bool) -> None:
-    x = pool.pick(lambda item: item.exact or _is_float(item))
+    x = pool.pick(lambda item: (item.exact or _is_float(item)) and not _is_complex(item))
     if x is not None:
         dtype = pool.rng.choice(["float32", "float64"] if _is_float(x) else ["float64", "int64", "int32"])
         pool.apply(f"{{}}.astype({dtype!r})", lambda m, a: a.astype(dtype), x, exact=dtype != "float32")
@@ -324,6 +364,7 @@ STEPS = {
     "matmul": _matmul,
     "reshape": _reshape,
     "astype": _astype,
+    "complex": _complex,
 }
 
 
@@ -375,6 +416,7 @@ def build(
         x = TensorType(values.dtype, shape)(f"x{position}")
         pool.items.append(_Item(x, values, True, x.name))
     inputs = list(pool.items)
+    without = without if any(kind in dtypes.COMPLEXES for kind in kinds) else [*without, "complex"]
     names = [name for name in STEPS if name not in without]
     for position, move in enumerate(moves):
         pool.rng = Random(f"{seed}, {position}, {move}")

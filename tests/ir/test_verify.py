@@ -112,8 +112,8 @@ ILLEGAL = {
     "a choice of float64 cannot be made of int64, float64, float64": [
         simd(Store(Y, AT, make(Code.SELECT, "float64", (AT, read(), ZERO))))
     ],
-    "only floats and complex numbers are divided": [simd(Store(Y, make(Code.DIV, "int64", (AT, N)), ZERO))],
-    "functions take floats or complex numbers": [simd(Store(Y, AT, make(Code.CALL, "float64", (AT,), "exp")))],
+    "only floats are divided": [simd(Store(Y, make(Code.DIV, "int64", (AT, N)), ZERO))],
+    "functions take floats": [simd(Store(Y, AT, make(Code.CALL, "float64", (AT,), "exp")))],
     "it must be of int64": [simd(Store(Y, make(Code.UNRAVEL, "int64", (const(1, "int32"), N), 0), ZERO))],
 }
 

@@ -84,6 +84,10 @@ class Dialect:
     def supports(self, dtype: str) -> bool:
         return dtype in self.types
 
+    def supports_by_hand(self, dtype: str) -> bool:
+        """Whether C that is written by hand has a type for an element: for a complex one there are only its parts."""
+        return self.supports(dtype) and dtype not in dtypes.COMPLEXES
+
 
 class Names:
     """Identifiers for values, variables and locals of one text: readable, legal and all different."""
@@ -284,7 +288,7 @@ class Printer:
         if isinstance(statement, Barrier):
             return work.barrier if self.lanes.isdecimal() else f"if ({self.lanes} > 1) {work.barrier}"
         name = self.names.of(statement.buffer, str(statement.buffer))
-        function = work.atomics[statement.combine, statement.buffer.dtype]
+        function = work.atomics[statement.combine, dtypes.real_of(statement.buffer.dtype)]
         return f"{function}(&{name}[{self.expr(statement.offset)}], {self.expr(statement.value)});"
 
     def _loop(self, loop: Loop, indent: str) -> list[str]:

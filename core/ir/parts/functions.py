@@ -239,7 +239,7 @@ def power(z: Pair, w: Pair) -> Pair:
         whole, found = _counted_power(z, w)
         general = choose(whole, found, general)
     nan, nothing = _number(math.nan, z[0]), _number(0, z[0])
-    grows = (w[0] > 0) & _is_zero(w[1])
+    grows = w[0] > 0
     at_zero = select(grows, nothing, nan), select(grows, nothing, nan)
     origin = is_equal(z, (nothing, nothing))
     one = _number(1, z[0]), nothing

@@ -67,11 +67,11 @@ class _Body:
                 for part in (self._of(local) if local.dtype in dtypes.COMPLEXES else (local,))
             ]
             return [replace(statement, body=self.all(statement.body), reductions=pairs)]
-        if not _touches_complex(statement):
-            return [statement]
         if isinstance(statement, If):
             lets, (condition,) = self._named([self._parts.real(statement.condition)])
             return [*lets, If(condition, self.all(statement.body), self.all(statement.orelse))]
+        if not _touches_complex(statement):
+            return [statement]
         if isinstance(statement, (Let, Assign)):
             return self._local(statement)
         assert isinstance(statement, (Store, Atomic))

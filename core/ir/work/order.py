@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core import dtypes
 from core.ir.axes import product
 from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, const, equal, make, maximum
 from core.ir.nests.accumulators import combined
@@ -34,7 +35,7 @@ def scatter_launches(work: Work, value: Value, definition: Scattering, name: str
         loops.append(_scatter(work, value, definition, apart))
     loads = loads_in([definition.base, *definition.at, definition.value])
     read = list(dict.fromkeys(e.payload for e in loads))
-    return Kernel(name, read, [value, *work.scratch], loops, comment)
+    return Kernel(name, read, [value, *work.scratch], [*loops], comment)
 
 
 def _moving(axes: Sequence[Expr]) -> list[Expr]:
@@ -50,7 +51,7 @@ def _launch_of(work: Work, definition: Scattering) -> Launch:
 def _scatter(work: Work, value: Value, definition: Scattering, apart: list[Expr]) -> Loop:
     launch, target = _launch_of(work, definition), work.target
     in_order = [v for v in definition.bound if v not in apart]
-    atomic = definition.combine is not None and value.dtype in target.atomics and bool(in_order)
+    atomic = definition.combine is not None and dtypes.real_of(value.dtype) in target.atomics and bool(in_order)
     if atomic:
         apart, in_order = list(definition.bound), []
     total = product(launch.extents[v] for v in apart)

@@ -12,16 +12,19 @@ from numpy.testing import assert_allclose
 import core
 import core.tensor as ct
 from core.ir.clike.centry import functions_of
+from core.ir.program import LibraryStep
 from core.testing import random
 from plugin_backend_c import blas, cache, compiler, products, ready
 
 KINDS = {"native": None, "plain": ("-O2",)}
 if platform.machine() in ("x86_64", "AMD64"):
     KINDS["avx2"] = ("-O2", "-mavx2", "-mfma")
-DTYPES = {"float64": 1e-12, "float32": 1e-4}
+DTYPES = {"float64": 1e-12, "float32": 1e-4, "complex128": 1e-12, "complex64": 1e-4}
 DECLARATIONS = """
 void core_sproduct(void *, int64_t, int64_t, int64_t);
 void core_dproduct(void *, int64_t, int64_t, int64_t);
+void core_cproduct(void *, int64_t, int64_t, int64_t);
+void core_zproduct(void *, int64_t, int64_t, int64_t);
 void core_product_threads(int (*)(void), void (*)(int));
 int64_t core_dproduct_plan(void *);
 int64_t core_dstack_plan(void *);
@@ -83,7 +86,7 @@ def test_a_product_may_be_scaled_and_added_to_what_is_there_or_elsewhere(own, dt
         a, b, c = random((m, k), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
         for turned in itertools.product([False, True], repeat=2):
             got = multiply(own, a, b, turned, c, alpha, in_place)
-            assert_allclose(got, c + alpha * (a @ b), rtol=1e-3, atol=1e-4 if dtype == "float32" else 1e-12)
+            assert_allclose(got, c + alpha * (a @ b), rtol=1e-3, atol=DTYPES[dtype])
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (1, 40, 5), (40, 1, 5), (120, 130, 140)])
@@ -263,3 +266,17 @@ def test_loops_of_equal_length_and_work_are_divided_once():
     x = ct.dmatrix("x")
     text = "".join(core.function([x], ct.tanh(ct.tanh(ct.tanh(x) @ x) @ x), backend="c").sources.values())
     assert text.count("_chunk = core_chunk(") == 1 and text.count("core_parallel(call, k") == 3
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_matrices_vectors_and_stacks_are_multiplied_by_the_library(dtype):
+    x, s, v = (ct.tensor(name, dtype=dtype, shape=(None,) * ndim) for name, ndim in (("x", 2), ("s", 3), ("v", 1)))
+    outputs = [x @ x.T, x[::2].T @ x[::2], x @ v, s @ s.swapaxes(-1, -2), s @ x.T, ct.dot(v, v), ct.vdot(v, v)]
+    f = core.function([x, s, v], outputs, backend="c")
+    assert sum(isinstance(step, LibraryStep) for step in f.program.steps) == 5
+    for k in (0, 1, 5, 40):
+        a, b, u = random((6, k), dtype), random((3, 7, k), dtype, 1), random(k, dtype, 2)
+        want = [a @ a.T, a[::2].T @ a[::2], a @ u, b @ b.swapaxes(-1, -2), b @ a.T, u @ u, np.vdot(u, u)]
+        for got, expected in zip(f(a, b, u), want, strict=True):
+            assert got.dtype == expected.dtype
+            assert_allclose(got, expected, rtol=DTYPES[dtype], atol=DTYPES[dtype] * max(k, 1))
