@@ -78,7 +78,8 @@ class Array:
 class Call:
     """One call while it is written: ``operands``, ``outputs`` and ``attributes``.
 
-    ``stack`` is how many there are, of a routine that makes stacks and a step that has one; else it is empty.
+    ``stack`` is how many there are, of a routine that makes stacks and a step that has one; else it is empty.  ``index``
+    is then the name of the variable with which ``write`` may count them, and which ``check`` reports.
 
     An output that starts as an operand (``LibraryCall.overwrites``) holds its elements already.
     """
@@ -88,6 +89,7 @@ class Call:
     ):
         self.stack = stack
         self._place = [f"core_b{axis}" for axis in range(step.call.batch)]
+        self.index = self._place[-1] if stack else ""
         self._lengths = [n for operand in operands for n in operand.shape]
         self.attributes: dict[str, Any] = dict(step.call.attributes)
         self.operands, self.outputs = tuple(operands), tuple(outputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ _WORDS = {  # what the texts in the .h files stand for
         "REAL": "float",
         "UINT": "uint32_t",
         "EXPONENT": "0x7f800000u",
+        "SIGNED": "int32_t",
+        "MANTISSA": "23",
         "TINY": "0x1p-126f",
         "EPSILON": "0x1p-23f",
         "PARTNER": "c",
@@ -32,6 +35,8 @@ _WORDS = {  # what the texts in the .h files stand for
         "REAL": "double",
         "UINT": "uint64_t",
         "EXPONENT": "0x7ff0000000000000u",
+        "SIGNED": "int64_t",
+        "MANTISSA": "52",
         "TINY": "0x1p-1022",
         "EPSILON": "0x1p-52",
         "PARTNER": "z",
@@ -148,9 +153,11 @@ def _failed(node: Any, failure: Failure) -> Exception:
     return node.op.library_error(node, failure)
 
 
-def routine(functions: dict[str, str], write: Callable[[Call], Iterator[str]], texts: dict[str, str]) -> Routine:
+def routine(
+    functions: dict[str, str], write: Callable[[Call], Iterator[str]], texts: dict[str, str], stacks: bool = False
+) -> Routine:
     """A routine that calls ``functions``, see ``prototypes``, by way of ``texts``, see ``helpers``."""
-    return Routine(functions, address, write, _failed, texts)
+    return Routine(functions, address, write, _failed, texts, stacks=stacks)
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -171,6 +178,48 @@ def guarded(call: Call, call_text: str, outputs: tuple[Array, ...]) -> Iterator[
             yield f"if ({number}) __builtin_memset({out.pointer}, 0, (size_t)({size}) * {size_bytes});"
         else:
             yield f"if ({number}) core_{LETTERS[out.dtype]}nan({size}, {out.pointer});"
+
+
+def in_lanes(write: Callable[[Call], Iterator[str]], lanes: Callable[[Call], str]) -> Callable[[Call], Iterator[str]]:
+    """Lines for a stack: of small matrices as many at once as ``lanes`` can, the others one by one, as ``write`` does.
+
+    ``lanes`` gives a condition in C, true where it has made all of them; what is wrong is for ``write`` to say.
+    """
+
+    def lines(call: Call) -> Iterator[str]:
+        if not call.stack:
+            yield from write(call)
+            return
+        at, stack = call.index, call.stack
+        call.operands, call.outputs = (
+            tuple(_one_of_a_stack(array, at) for array in arrays) for arrays in (call.operands, call.outputs)
+        )
+        a = call.operands[0]
+        count = 64 // dtypes.size_bytes(a.dtype)
+        square = [f"({a.shape[0]}) == ({a.shape[1]})"] if a.shape[0] != a.shape[1] else []
+        condition = " && ".join([f"{at} + {count} <= {stack}", *square, lanes(call)])
+        yield f"for (int64_t {at} = 0, core_stop; {at} < {stack};) {{"
+        yield f"    if ({condition}) {{"
+        yield f"        {at} += {count};"
+        yield "        continue;"
+        yield "    }"
+        yield f"    core_stop = {at} + {count} < {stack} ? {at} + {count} : {stack};"
+        yield f"    for (; {at} < core_stop; {at}++) {{"
+        yield from (f"        {line}" for line in write(call))
+        yield "    }"
+        yield "}"
+
+    return lines
+
+
+def _one_of_a_stack(array: Array, index: str) -> Array:
+    """The array of one call of a stack."""
+    return array if array.next == "0" else replace(array, pointer=f"({array.pointer} + {index} * ({array.next}))")
+
+
+def lane_matrix(array: Array) -> str:
+    """Pointer, strides, and the distance to the next matrix."""
+    return f"{array.pointer}, {', '.join(array.strides)}, {array.next}"
 
 
 def square(call: Call, a: Array) -> Iterator[str]:

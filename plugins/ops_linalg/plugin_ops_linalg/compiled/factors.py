@@ -10,6 +10,8 @@ from plugin_ops_linalg.compiled.base import (
     flag,
     guarded,
     helpers,
+    in_lanes,
+    lane_matrix,
     matrix,
     of_size,
     prototypes,
@@ -28,6 +30,12 @@ def _potrf(call: Call) -> Iterator[str]:
     n, flags = call.integer(a.shape[0]), f"{flag(call, 'lower')}, {flag(call, 'check_finite')}"
     function, potrf = of_size(f"core_{letter}cholesky", a.shape[0]), call.function(f"{letter}potrf")
     yield from guarded(call, f"{function}({potrf}, {n}, {out.pointer}, {flags})", (out,))
+
+
+def _potrf_lanes(call: Call) -> str:
+    (a,), (out,) = call.operands, call.outputs
+    name = of_size(f"core_{LETTERS[out.dtype]}cholesky_lanes", a.shape[0])
+    return f"{name}({a.shape[0]}, {out.pointer}, {out.next}, {flag(call, 'lower')}, {flag(call, 'check_finite')})"
 
 
 def _potrf_gradient(call: Call) -> Iterator[str]:
@@ -60,6 +68,19 @@ def _getri(call: Call) -> Iterator[str]:
     name, check = of_size(f"core_{letter}inverse", a.shape[0]), flag(call, "check_finite")
     text = f"{name}({functions}, {call.integer(a.shape[0])}, {out.pointer}, {check})"
     yield from guarded(call, text, (out,))
+
+
+def _getri_lanes(call: Call) -> str:
+    (a,), (out,) = call.operands, call.outputs
+    name = of_size(f"core_{LETTERS[out.dtype]}inverse_lanes", a.shape[0])
+    return f"{name}({a.shape[0]}, {out.pointer}, {out.next}, {flag(call, 'check_finite')})"
+
+
+def _determinant_lanes(call: Call) -> str:
+    (a,), outputs = call.operands, call.outputs
+    found = ", ".join(f"{out.pointer}, {out.next}" for out in outputs) + (", 0, 0" if len(outputs) == 1 else "")
+    name = of_size(f"core_{LETTERS[a.dtype]}determinant_lanes", a.shape[0])
+    return f"{name}({a.shape[0]}, {lane_matrix(a)}, {found})"
 
 
 def _lu_factor(call: Call) -> Iterator[str]:
@@ -127,16 +148,31 @@ _QR = routine(prototypes(*_PLAIN), _qr, helpers("qr", "qr"))
 _EIGH = {**helpers("eigh", "eigh"), **helpers("eigenvalues", "eigh")}
 
 ROUTINES = {
-    "potrf": routine(prototypes("potrf"), _potrf, helpers("cholesky", "cholesky", sized=True)),
+    "potrf": routine(
+        prototypes("potrf"),
+        in_lanes(_potrf, _potrf_lanes),
+        helpers("cholesky", "cholesky", sized=True) | helpers("cholesky_lanes", "lanes", "cholesky_lanes", sized=True),
+        stacks=True,
+    ),
     "potrf_gradient": routine(
         prototypes("gemm", "trsm"), _potrf_gradient, helpers("cholesky_gradient", "cholesky_gradient")
     ),
     "potri": routine(prototypes("potri"), _potri, helpers("cholesky_inverse", "cholesky_inverse")),
-    "getri": routine(prototypes("getrf", "getri"), _getri, helpers("inverse", "lu", "inverse", sized=True)),
+    "getri": routine(
+        prototypes("getrf", "getri"),
+        in_lanes(_getri, _getri_lanes),
+        helpers("inverse", "lu", "inverse", sized=True)
+        | helpers("inverse_lanes", "lanes", "lu_lanes", "inverse_lanes", sized=True),
+        stacks=True,
+    ),
     "getrf": routine(prototypes("getrf"), _lu_factor, helpers("lu_factor", "lu", "lu_factor")),
     "lu_inverse": routine(prototypes("getri"), _lu_inverse, helpers("lu_inverse", "lu_inverse")),
     "determinant": routine(
-        prototypes("getrf"), _determinant, helpers("determinant", "copied", "lu", "determinant", sized=True)
+        prototypes("getrf"),
+        in_lanes(_determinant, _determinant_lanes),
+        helpers("determinant", "copied", "lu", "determinant", sized=True)
+        | helpers("determinant_lanes", "lanes", "lu_lanes", "determinant_lanes", sized=True),
+        stacks=True,
     ),
     "syevd": routine(prototypes("syevd"), _syevd, _EIGH),
     "gesdd": routine(prototypes("gesdd"), _gesdd, helpers("svd", "svd")),

@@ -10,6 +10,8 @@ from plugin_ops_linalg.compiled.base import (
     flag,
     guarded,
     helpers,
+    in_lanes,
+    lane_matrix,
     matrix,
     of_size,
     prototypes,
@@ -20,6 +22,7 @@ from plugin_ops_linalg.compiled.base import (
 from plugin_ops_linalg.failures import BAND
 
 _TRIANGULAR = ("trsm", "trsv")
+_OF_TRIANGULAR = ("lower", "transposed", "unit_diagonal", "check_finite")
 
 
 def _system(
@@ -40,6 +43,19 @@ def _system(
         yield from guarded(call, f"{name}({called}, {sizes}, {matrix(call, a)}, {x.pointer}{given})", (x,))
 
     return write
+
+
+def _system_lanes(function: str, *flags: str) -> Callable[[Call], str]:
+    """As ``_system``: ``core_?function_lanes(n, k, a, b, x, flags)``."""
+
+    def condition(call: Call) -> str:
+        (a, b), (x,) = call.operands, call.outputs
+        name = of_size(f"core_{LETTERS[x.dtype]}{function}_lanes", a.shape[0])
+        given = "".join(f", {flag(call, one)}" for one in flags)
+        sizes = f"{a.shape[0]}, {b.shape[1]}"
+        return f"{name}({sizes}, {lane_matrix(a)}, {lane_matrix(b)}, {x.pointer}, {x.next}{given})"
+
+    return condition
 
 
 def _gbsv(call: Call) -> Iterator[str]:
@@ -69,18 +85,32 @@ def _lu_solve(call: Call) -> Iterator[str]:
 ROUTINES = {
     "trtrs": routine(
         prototypes(*_TRIANGULAR),
-        _system("solve_triangular", _TRIANGULAR, "lower", "transposed", "unit_diagonal", "check_finite", sized=True),
-        helpers("solve_triangular", "triangular", "solve_triangular", sized=True),
+        in_lanes(
+            _system("solve_triangular", _TRIANGULAR, *_OF_TRIANGULAR, sized=True),
+            _system_lanes("solve_triangular", *_OF_TRIANGULAR),
+        ),
+        helpers("solve_triangular", "triangular", "solve_triangular", sized=True)
+        | helpers("solve_triangular_lanes", "lanes", "triangular_lanes", "solve_triangular_lanes", sized=True),
+        stacks=True,
     ),
     "potrs": routine(
         prototypes(*_TRIANGULAR),
-        _system("solve_factored", _TRIANGULAR, "lower", "check_finite", sized=True),
-        helpers("solve_factored", "triangular", "solve_factored", sized=True),
+        in_lanes(
+            _system("solve_factored", _TRIANGULAR, "lower", "check_finite", sized=True),
+            _system_lanes("solve_factored", "lower", "check_finite"),
+        ),
+        helpers("solve_factored", "triangular", "solve_factored", sized=True)
+        | helpers("solve_factored_lanes", "lanes", "triangular_lanes", "solve_factored_lanes", sized=True),
+        stacks=True,
     ),
     "gesv": routine(
         prototypes("getrf", "getrs"),
-        _system("solve", ("getrf", "getrs"), "check_finite", sized=True),
-        helpers("solve", "copied", "lu", "solve", sized=True),
+        in_lanes(
+            _system("solve", ("getrf", "getrs"), "check_finite", sized=True), _system_lanes("solve", "check_finite")
+        ),
+        helpers("solve", "copied", "lu", "solve", sized=True)
+        | helpers("solve_lanes", "lanes", "lu_lanes", "solve_lanes", sized=True),
+        stacks=True,
     ),
     "sysv": routine(
         prototypes("sysv"),
