@@ -78,8 +78,8 @@ class Array:
 class Call:
     """One call while it is written: ``operands``, ``outputs`` and ``attributes``.
 
-    ``stack`` is how many there are, of a routine that makes stacks and a step that has one; else it is empty.  ``index``
-    is then the name of the variable with which ``write`` may count them, and which ``check`` reports.
+    ``stack`` is how many there are, of a routine that makes stacks and a step that has one; else it is empty.  With
+    the variable ``index`` ``write`` may then count them; ``check`` reports it.
 
     An output that starts as an operand (``LibraryCall.overwrites``) holds its elements already.
     """
