@@ -426,6 +426,10 @@ def _simplify_index(code: Code, a: Expr, b: Expr) -> Expr | None:
             return a.args[0] + (a.args[1].payload + right)
         if b.code is Code.NEG:
             return a - b.args[0]
+        if b.code is Code.SUB and b.args[1] is a:  # a + (n - a) -> n
+            return b.args[0]
+        if a.code is Code.SUB and a.args[1] is b:
+            return a.args[0]
     elif code is Code.SUB:
         if right == 0:
             return a
@@ -450,8 +454,28 @@ def _simplify_index(code: Code, a: Expr, b: Expr) -> Expr | None:
         return a
     elif code is Code.MAX and 0 in (left, right):  # lengths are not negative
         other = b if left == 0 else a
-        return other if other.code is Code.LENGTH else None
+        return other if is_length(other) else None
     return None
+
+
+_FAR = 8  # how deep it is looked for
+
+
+def is_length(e: Expr, depth: int = 0) -> bool:
+    """Whether ``e`` is a length, or what slices leave of one: never negative, and computed without wrapping around."""
+    if e.code is Code.LENGTH or e.is_const:
+        return not e.is_const or e.payload >= 0
+    if depth == _FAR:
+        return False
+    if e.code is Code.MAX:
+        return e.args[1] is const(0)
+    if e.code is Code.MIN:
+        return all(is_length(arg, depth + 1) for arg in e.args)
+    if e.code is not Code.SUB:
+        return False
+    whole, start = e.args
+    place = start.args[0] if start.code is Code.MAX else start  # max(min(i, n), 0) is a place in an axis of length n
+    return place.code is Code.MIN and whole in place.args and all(is_length(n, depth + 1) for n in e.args)
 
 
 def divide(a: Any, b: Any) -> Expr:

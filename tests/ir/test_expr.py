@@ -251,6 +251,34 @@ def test_index_arithmetic_with_neutral_elements_vanishes():
     assert maximum(i, i) is i and minimum(i, i) is i
 
 
+def test_what_is_taken_away_and_added_again_vanishes():
+    assert i + (n - i) is n and (n - i) + i is n
+    assert (n - i) + j is not n and i + (j - n) is not j
+
+
+def place(i, n):
+    """What a slice that begins at ``i`` of an axis of length ``n`` leaves out."""
+    return maximum(minimum(i, n), 0)
+
+
+def test_what_a_slice_leaves_of_a_length_is_no_less_than_0():
+    rest = n - place(i, n)
+    for length_ in (n, const(3), rest, rest - place(j, rest), place(j, n), minimum(n, 2), n - minimum(n, 2)):
+        assert maximum(length_, 0) is length_ and maximum(0, length_) is length_
+
+
+def test_other_numbers_may_be_less_than_0():
+    for other in (i, const(2) - i, n - i, n - minimum(i, n), i - place(j, i), n - place(i, n - 1), minimum(i, n), -n):
+        assert maximum(other, 0).code is Code.MAX
+
+
+def test_a_length_of_many_slices_needs_no_recursion():
+    rest = n
+    for _ in range(5000):
+        rest = maximum(rest - place(index("i"), rest), 0)
+    assert rest.code is Code.MAX and rest.args[0].code is Code.SUB
+
+
 def test_index_constants_fold_and_collect():
     assert const(2) + const(3) is const(5)
     assert (i + 1) + 2 is i + 3
