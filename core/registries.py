@@ -47,6 +47,8 @@ class Lowerings:
         if self._pending:
             self._settle()
         kind = op if isinstance(op, type) else type(op)
+        if kind not in self._by_op and op not in self._by_op:  # most: the compiler asks for each node
+            return ()
         found = [*self._by_op.get(kind, ()), *(self._by_op.get(op, ()) if kind is not op else ())]
         fitting = [entry for entry in found if entry.record.dialect in (None, dialect)]
         return tuple(sorted(fitting, key=lambda entry: -entry.priority))

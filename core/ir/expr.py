@@ -388,7 +388,10 @@ def _to(x: Any, dtype: str) -> Expr:
 
 def arith(code: Code, a: Any, b: Any) -> Expr:
     """A binary operation in the promoted dtype.  Index arithmetic is simplified; floating-point never is."""
-    a, b, dtype = _operands(a, b)
+    if type(a) is type(b) is Expr and a.dtype == b.dtype:
+        dtype = a.dtype
+    else:
+        a, b, dtype = _operands(a, b)
     if dtype == "bool":
         if code in (Code.SUB, Code.FLOORDIV, Code.MOD, Code.POW, Code.SHL, Code.SHR):
             raise DTypeError(f"{code.value!r} is not defined for bool; cast to an integer first")
@@ -416,9 +419,10 @@ _FOLD: dict[Code, Callable[[int, int], int]] = {
 
 def _simplify_index(code: Code, a: Expr, b: Expr) -> Expr | None:
     """Integer identities that hold for every value, wrap-around included."""
-    if a.is_const and b.is_const:
-        return const(_FOLD[code](a.payload, b.payload)) if code in _FOLD else None
-    left, right = (x.payload if x.is_const else None for x in (a, b))
+    left = a.payload if a.code is Code.CONST else None
+    right = b.payload if b.code is Code.CONST else None
+    if left is not None and right is not None:
+        return const(_FOLD[code](left, right)) if code in _FOLD else None
     if code is Code.ADD:
         if left == 0 or right == 0:
             return b if left == 0 else a

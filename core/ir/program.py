@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -371,9 +372,12 @@ class Program:
         layout = self.layouts.get(value)
         return len(self.shapes[value]) if layout is None else layout.ndim + layout.extras
 
-    @property
+    @cached_property
     def made(self) -> list[Value]:
-        """The outputs that steps other than host calls write, each once: what a backend allocates."""
+        """The outputs that steps other than host calls write, each once: what a backend allocates.
+
+        Nobody asks before all steps are there.
+        """
         written = {value for step in self.steps if not isinstance(step, HostStep) for value in step.writes}
         return [value for value in dict.fromkeys(self.outputs) if value in written]
 

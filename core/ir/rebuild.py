@@ -73,7 +73,9 @@ def rebuild(root: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr | None],
 
     None means: the same operation on the new operands.  ``memo`` remembers results between calls and may be seeded.
     """
-    stack = [] if root in memo else [root]
+    if root in memo:
+        return memo[root]
+    stack = [root]
     while stack:
         node = stack[-1]
         if node not in memo:
