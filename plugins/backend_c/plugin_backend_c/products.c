@@ -8,13 +8,17 @@ typedef __INT32_TYPE__ int32_t;
 typedef __INT64_TYPE__ int64_t;
 extern void *memcpy(void *, const void *, __SIZE_TYPE__);
 
+/* of a vector; of a block */
 #if defined(__AVX512F__) && defined(__AVX512VL__)
 #define WIDE 1
-enum { BYTES = 64, ROWS = 8 }; /* of a vector; of a block: 16 sums, in 32 registers */
+#define BYTES 64
+enum { ROWS = 8 }; /* 16 sums, in 32 registers */
 #elif defined(__AVX__)
-enum { BYTES = 32, ROWS = 6 }; /* 12 sums, in 16 registers */
+#define BYTES 32
+enum { ROWS = 6 }; /* 12 sums, in 16 registers */
 #else
-enum { BYTES = 16, ROWS = 6 };
+#define BYTES 16
+enum { ROWS = 6 };
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -23,6 +27,7 @@ enum { BYTES = 16, ROWS = 6 };
 
 enum { NARROW = 8 }; /* vectors of a row that fits into registers */
 enum { DEPTH = 256 }; /* of one pass over k: so many rows of two vectors of B stay in the first cache */
+enum { PACKED = 1 << 17 }; /* bytes of A, of one pass over k, that stay in the second */
 
 #include "product.h"
 
@@ -72,17 +77,25 @@ static int at_least(int a, int b)
     return more > 1 ? more : 1;
 }
 
-/* Whether blocks of registers beat BLAS, as measured against OpenBLAS 0.3.30 on Zen 4; ``turned``: B must be copied. */
-static int is_ours(double m, double n, double k, int turned)
+static double bytes_of(double m, double n, double k, double size)
+{
+    return (m * n + k * n + m * k) * size;
+}
+
+/* Whether blocks of registers beat BLAS, as measured against OpenBLAS 0.3.30 on Zen 4.  ``a_turned``, ``b_turned``: columns
+ * lie side by side, not rows. */
+static int is_ours(double m, double n, double k, int a_turned, int b_turned, double size)
 {
     const double work = m * n * k;
     if (m == 1 || n == 1 || work <= 1 << 12) return 1;
 #ifdef WIDE
     if (n <= 32 && work > 1e6) return 1;
-    return !turned && m <= 96 && work >= 1 << 20;
+    if (work < 1 << 20) return b_turned && !a_turned;
+    return m <= 96 || bytes_of(m, n, k, size) <= 3 << 19;
 #else
+    (void)a_turned, (void)size;
     if (n <= 32 && work > 1 << 18) return 1;
-    return work <= 1 << 20 && !(turned && m > 4 && m < 8);
+    return work <= 1 << 20 && !(b_turned && m > 4 && m < 8);
 #endif
 }
 

@@ -77,6 +77,15 @@ PANEL(one, 1, 0)
 PANEL(one_part, 1, 1)
 #undef PANEL
 
+/* Blocks of ROWS rows of a panel of two vectors, of an A that is packed. */
+ALONE void NAME(two_packed)(int64_t m, int64_t k, const T *a, const T *b, int64_t b_row, const T *start, T *c, int64_t c_row,
+                            T alpha)
+{
+    for (int64_t i = 0; i < m; i += ROWS)
+        NAME(block)(ROWS, 2, 0, 0, k, a + i * k, 1, ROWS, b, b_row, start ? start + i * c_row : 0, c + i * c_row, c_row,
+                    alpha);
+}
+
 /* c[j] += a[0] b[0][j] + ..., over some rows of B that are consecutive, in their order. */
 INLINE void NAME(add_rows)(const int rows, int64_t n, const T *a, int64_t a_column, const T *b, int64_t b_row, T *c,
                            T alpha)
@@ -175,33 +184,125 @@ ALONE void NAME(row_of_dots)(int64_t n, int64_t k, const T *a, const T *b, int64
 #undef DOTS
 }
 
-/* C by panels of two vectors, or what is left; columns of B that do not lie side by side are copied first. */
-static void NAME(blocks)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *b,
-                         int64_t b_row, int64_t b_column, const T *start, T *c, int64_t c_row, T alpha)
+/* The elements of two vectors in turn: of their first halves, and of their second. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#if BYTES / SIZE == 16
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif BYTES / SIZE == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif BYTES / SIZE == 4
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#else
+#define LOW 0, 2
+#define HIGH 1, 3
+#endif
+#endif
+#endif
+
+/* out[p][q] = b[q][p], of as many of both as a vector has elements: each step deals out the rows like a pack of cards. */
+INLINE void NAME(turn)(const T *b, int64_t b_column, T *out, int64_t out_row)
+{
+    enum { lanes = NAME(lanes) };
+#ifdef LOW
+    NAME(vector) rows[lanes], dealt[lanes];
+    EACH(q, lanes) rows[q] = *(const NAME(vector) *)(b + q * b_column);
+    EACH(step, 4)
+        if (1 << step < lanes) {
+            EACH(h, lanes / 2) {
+                dealt[2 * h] = __builtin_shufflevector(rows[h], rows[h + lanes / 2], LOW);
+                dealt[2 * h + 1] = __builtin_shufflevector(rows[h], rows[h + lanes / 2], HIGH);
+            }
+            EACH(q, lanes) rows[q] = dealt[q];
+        }
+    EACH(p, lanes) *(NAME(vector) *)(out + p * out_row) = rows[p];
+#else
+    for (int q = 0; q < lanes; q++)
+        for (int p = 0; p < lanes; p++) out[p * out_row + q] = b[q * b_column + p];
+#endif
+}
+#undef LOW
+#undef HIGH
+
+/* Columns of B, one row of them behind the other. */
+ALONE void NAME(copy_panel)(int64_t width, int64_t depth, const T *b, int64_t b_row, int64_t b_column, T *copy)
+{
+    enum { lanes = NAME(lanes) };
+    int64_t q = 0;
+    for (; q + lanes <= width; q += lanes) {
+        int64_t p = 0;
+        if (b_column == 1)
+            for (; p < depth; p++) *(NAME(vector) *)(copy + p * width + q) = *(const NAME(vector) *)(b + p * b_row + q);
+        for (; p + lanes <= depth; p += lanes) NAME(turn)(b + q * b_column + p, b_column, copy + p * width + q, width);
+        for (; p < depth; p++)
+            for (int64_t i = q; i < q + lanes; i++) copy[p * width + i] = b[i * b_column + p];
+    }
+    for (; q < width; q++)
+        for (int64_t p = 0; p < depth; p++) copy[p * width + q] = b[p * b_row + q * b_column];
+}
+
+/* Rows of A that lie side by side, a block of ROWS of them behind the other. */
+ALONE void NAME(pack)(int64_t m, int64_t depth, const T *a, int64_t a_column, T *packed)
+{
+    for (int64_t i = 0; i + ROWS <= m; i += ROWS, packed += ROWS * depth)
+        for (int64_t l = 0; l < depth; l++) memcpy(packed + l * ROWS, a + i + l * a_column, ROWS * sizeof(T));
+}
+
+/* C by panels of two vectors, or what is left, of which each is copied first where B ``copies``. */
+static void NAME(panels)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *packed,
+                         const T *b, int64_t b_row, int64_t b_column, int copies, const T *start, T *c, int64_t c_row,
+                         T alpha)
 {
     enum { lanes = NAME(lanes) };
     T copy[DEPTH * 2 * lanes] __attribute__((aligned(64)));
+    for (int64_t j = 0, width; j < n; j += width) {
+        const int64_t left = n - j;
+        width = left >= 2 * lanes ? 2 * lanes : left > lanes + lanes / 2 || left < lanes ? left : lanes;
+        const T *right = b + j * b_column, *from = start ? start + j : 0;
+        int64_t right_row = b_row, done = 0;
+        if (copies) {
+            NAME(copy_panel)(width, k, right, b_row, b_column, copy);
+            right = copy;
+            right_row = width;
+        }
+        if (packed && width == 2 * lanes) {
+            done = m / ROWS * ROWS;
+            NAME(two_packed)(done, k, packed, right, right_row, from, c + j, c_row, alpha);
+        }
+        if (done == m) continue;
+        const int64_t at = done * c_row;
+#define PANEL(name, part) NAME(name)(part, m - done, k, a + done * a_row, a_row, a_column, right, right_row, \
+                                     from ? from + at : 0, c + at + j, c_row, alpha)
+        if (width == 2 * lanes) PANEL(two, 0);
+        else if (width > lanes) PANEL(two_part, width - lanes);
+        else if (width == lanes) PANEL(one, 0);
+        else PANEL(one_part, width);
+#undef PANEL
+    }
+}
+
+/* C by passes over k.  Where the rows of A lie side by side, and are read often, a part of them is packed: columns of A
+ * are far apart, and each would be looked for anew for each panel of B.  That is so of panels of B, too, where these and
+ * the rest are too much for the second cache. */
+static void NAME(blocks)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *b,
+                         int64_t b_row, int64_t b_column, const T *start, T *c, int64_t c_row, T alpha)
+{
+    enum { most = PACKED / sizeof(T) / DEPTH / ROWS * ROWS };
+    static _Thread_local T packed[PACKED / sizeof(T)] __attribute__((aligned(64)));
+    const int packs = a_row == 1 && a_column != 1 && m >= ROWS && n >= 8 * NAME(lanes);
+    const int copies = b_column != 1 || (m >= 4 * ROWS && bytes_of(m, n, k, sizeof(T)) > 1 << 20);
+    const int64_t height = packs ? most : m;
     for (int64_t l = 0; l == 0 || l < k; l += DEPTH) {
         const int64_t depth = k - l < DEPTH ? k - l : DEPTH;
-        const T *rows = a + l * a_column;
-        for (int64_t j = 0, width; j < n; j += width) {
-            const int64_t left = n - j;
-            width = left >= 2 * lanes ? 2 * lanes : left > lanes + lanes / 2 || left < lanes ? left : lanes;
-            const T *right = b + l * b_row + j * b_column;
-            int64_t right_row = b_row;
-            if (b_column != 1) {
-                for (int64_t q = 0; q < width; q++)
-                    for (int64_t p = 0; p < depth; p++) copy[p * width + q] = right[p * b_row + q * b_column];
-                right = copy;
-                right_row = width;
-            }
-            const T *from = start ? start + j : 0;
-#define PANEL(name, part) NAME(name)(part, m, depth, rows, a_row, a_column, right, right_row, from, c + j, c_row, alpha)
-            if (width == 2 * lanes) PANEL(two, 0);
-            else if (width > lanes) PANEL(two_part, width - lanes);
-            else if (width == lanes) PANEL(one, 0);
-            else PANEL(one_part, width);
-#undef PANEL
+        for (int64_t i = 0; i < m; i += height) {
+            const int64_t rows = m - i < height ? m - i : height, at = i * c_row;
+            const T *left = a + i * a_row + l * a_column;
+            if (packs) NAME(pack)(rows, depth, left, a_column, packed);
+            NAME(panels)(rows, n, depth, left, a_row, a_column, packs ? packed : 0, b + l * b_row, b_row, b_column, copies,
+                         start ? start + at : 0, c + at, c_row, alpha);
         }
         if (!start) alpha = 1; /* what follows is added to what is there now */
         start = c;

@@ -24,7 +24,7 @@ static void NAME(by_blas)(const core_product *p, int64_t rows, int64_t columns, 
 static void NAME(part)(const core_product *p, int64_t m, int64_t n, const E *a, const E *b, const E *start, E *c)
 {
     if (m <= 0 || n <= 0) return;
-    if (OURS(m, n, p->k, p->b_column != 1) || is_long(p))
+    if (OURS(m, n, p->k, p->a_column != 1, p->b_column != 1) || is_long(p))
         NAME(own)(m, n, p->k, a, p->a_row, p->a_column, b, p->b_row, p->b_column, start, c, p->c_row, p->alpha);
     else
         NAME(by_blas)(p, m, n, a, b, start, c);

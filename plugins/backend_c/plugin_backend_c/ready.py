@@ -27,7 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FOLDER = HERE / "ready"
 LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
-_TYPES = {"float32": "float", "float64": "double"}
+_TYPES = {"float32": ("float", 4), "float64": ("double", 8)}
 _PART_OF = {"complex64": "float32", "complex128": "float64"}
 _COMMON = ("-shared", "-fPIC", "-std=gnu11", "-O2", "-fwrapv")
 _LAUNCHER = (*_COMMON, "-pthread")
@@ -67,18 +67,21 @@ def _products_of(dtype: str) -> str:
     """T is the type of an element, or of its parts; the last header is of elements of any type, E."""
     is_complex = dtype in _PART_OF
     part = _PART_OF.get(dtype, dtype)
-    header, number, ours = "products_of.h", "(x)", "is_ours(m, n, k, turned)"
+    name, size = _TYPES[part]
+    header, number, ours = "products_of.h", "(x)", "is_ours(m, n, k, a_turned, b_turned, SIZE)"
     if is_complex:
         header, number, ours = "products_complex.h", "((E){x, 0})", "is_ours_complex(m, n, k)"
     return f"""
-#define T {_TYPES[part]}
+#define T {name}
+#define SIZE {size}
 #define NAME(x) core_{LETTERS[dtype]}##x
 #define NUMBER(x) {number}
-#define OURS(m, n, k, turned) {ours}{_PARTS.format(letter=LETTERS[part])}
+#define OURS(m, n, k, a_turned, b_turned) {ours}{_PARTS.format(letter=LETTERS[part])}
 {"" if is_complex else "#define E T"}
 {(HERE / header).read_text()}
 {(HERE / "products_parts.h").read_text()}
 #undef T
+#undef SIZE
 #undef E
 #undef NAME
 #undef NUMBER

@@ -34,11 +34,25 @@ int64_t core_dstack_plan(void *);
 @pytest.fixture(scope="module", params=KINDS)
 def own(request):
     """The library, built for one kind of processor."""
+    return _built(ready.products_text(*ready.LETTERS), KINDS[request.param])
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def without_blas(request):
+    """The same, but no product is left to BLAS."""
+    decision = "static int is_ours(double m, double n, double k, int a_turned, int b_turned, double size)\n{"
+    text = ready.products_text(*ready.LETTERS)
+    assert decision in text
+    unused = "    (void)a_turned, (void)b_turned, (void)size;"
+    return _built(text.replace(decision, f"{decision}\n{unused}\n    return 1;"), KINDS[request.param])
+
+
+def _built(text, flags):
     found, _ = compiler.find()
-    flags = KINDS[request.param] or found.flags
     ffi = cffi.FFI()
     ffi.cdef(ready.STRUCTURE + DECLARATIONS)
-    library, _ = cache.load([ready.products_text(*ready.LETTERS)], replace(found, flags=(*flags, "-ffp-contract=fast")))
+    builder = replace(found, flags=(*(flags or found.flags), "-ffp-contract=fast"))
+    library, _ = cache.load([text], builder)
     return ffi, ffi.dlopen(library._name)
 
 
@@ -76,6 +90,18 @@ def test_products_of_every_layout_and_length(own, dtype, turned):
         a, b = random((m, k), dtype), random((k, n), dtype, seed=1)
         got = multiply(own, a, b, turned)
         assert_allclose(got, a @ b, rtol=DTYPES[dtype], atol=DTYPES[dtype] * max(k, 1) ** 0.5, err_msg=f"{m} {n} {k}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("turned", list(itertools.product([False, True], repeat=2)))
+def test_blocks_of_every_layout_are_right_where_factors_are_packed_and_copied(without_blas, dtype, turned):
+    for m, n, k in [(8, 64, 9), (70, 300, 300), (130, 140, 520), (300, 67, 257), (33, 129, 64), (257, 400, 300)]:
+        a, b, c = random((m, k), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
+        near = {"rtol": DTYPES[dtype], "atol": DTYPES[dtype] * k**0.5, "err_msg": f"{m} {n} {k}"}
+        assert_allclose(multiply(without_blas, a, b, turned), a @ b, **near)
+        for in_place in (False, True):
+            got = multiply(without_blas, a, b, turned, c, -0.5, in_place)
+            assert_allclose(got, c - 0.5 * (a @ b), **near)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -166,7 +192,7 @@ def test_blas_works_with_one_thread_for_us_and_with_as_many_as_before_for_others
 
     library.core_product_threads(get, put)
     try:
-        multiply(own, random((300, 300)), random((300, 300)))
+        multiply(own, random((500, 500)), random((500, 500)))
         assert seen == [1, 4]
         multiply(own, random((3, 3)), random((3, 3)))
         assert seen == [1, 4]
@@ -174,17 +200,18 @@ def test_blas_works_with_one_thread_for_us_and_with_as_many_as_before_for_others
         library.core_product_threads(ffi.NULL, ffi.NULL)
 
 
-@pytest.mark.parametrize("shape", [(300, 200, 120), (64, 500, 784), (700, 600, 40)])
-def test_a_product_does_not_depend_on_how_many_threads_there_are(shape):
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(300, 200, 120), (64, 500, 784), (700, 600, 40), (500, 520, 784), (1100, 500, 300)])
+def test_a_product_does_not_depend_on_how_many_threads_there_are(shape, dtype):
     m, n, k = shape
-    x, y = ct.dmatrix("x"), ct.dmatrix("y")
-    f = core.function([x, y], [ct.exp(x @ y), x.T @ x], backend="c")
-    a, b = random((m, k)), random((k, n), seed=1)
+    x, y = ct.matrix("x", dtype=dtype), ct.matrix("y", dtype=dtype)
+    f = core.function([x, y], [x @ y, y.T @ x.T, x.T @ x, x @ y - 0.5 * (x[::-1] @ y)], backend="c")
+    a, b = random((m, k), dtype), random((k, n), dtype, seed=1)
     results = []
     for threads in (1, 2, 3):
         with core.num_threads(threads):
             results.append(f(a, b))
-    assert_allclose(results[0][0], np.exp(a @ b), rtol=1e-10)
+    assert_allclose(results[0][0], a @ b, rtol=DTYPES[dtype], atol=DTYPES[dtype] * k**0.5)
     for other in results[1:]:
         assert all(np.array_equal(one, same) for one, same in zip(results[0], other, strict=True))
 
