@@ -4,6 +4,7 @@ import        of the library, NumPy being there
 first use     from the first line of a user's code to the first result of x + 1, with empty caches: what a library
               builds once for a machine is in it
 cold compile  the same for a model, with the caches as they are after the first use
+first tier    both again for functions of ours that are interpreted until they are compiled (option ``first_tier``)
 warm start    import and first result of the same model in a new process, with full caches
 graph         as cold compile, for a graph of so many nodes
 
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.folders import cache_variables
@@ -31,6 +33,7 @@ from benchmarks.processes import ROOT, environment
 
 COMPILERS = ("core", "jax", "numba", "torch-compile", "pytensor-numba", "pytensor-c")
 IMPORTS = ("core", "numba", "jax", "torch-eager", "pytensor-numba")
+TIERS = ("core", "jax", "numba")
 GRAPHS = ("core", "jax", "torch-compile", "pytensor-numba", "pytensor-c")
 FIRST = "call_1_in_1_out forward float64 10"
 MODELS = {"chain": "chain_of_20 forward float64 10000", "mlp": "mlp step float64 60x784x500x10"}
@@ -57,8 +60,9 @@ QUICK = Limits(repeats=2, once_s=2.0, timeout_s=10.0, models=("chain",), nodes=(
 
 def names(limits: Limits) -> list[str]:
     """The rows, in order."""
-    compiles = [f"{what} {model}" for model in limits.models for what in ("cold compile", "warm start")]
-    return ["import", "first use", *compiles, *(f"graph of {n} nodes" for n in limits.nodes)]
+    whats = ("cold compile", "warm start", "first tier")
+    compiles = [f"{what} {model}" for model in limits.models for what in whats]
+    return ["import", "first use", "first tier", *compiles, *(f"graph of {n} nodes" for n in limits.nodes)]
 
 
 class Starts:
@@ -89,6 +93,11 @@ class Starts:
             rows = [self._row(name, "import", self._repeated(IMPORTS, "import", "import_s"))]
         elif name == "first use":
             rows = [self._row(name, "first use", self._repeated(COMPILERS, FIRST, "first_s", used=False))]
+        elif name.startswith("first tier"):
+            model = name.removeprefix("first tier").strip()
+            job = MODELS[model] if model else FIRST
+            options = {"CORE_FIRST_TIER": "1"}
+            rows = [self._row(name, "first tier", self._repeated(TIERS, job, "first_s", bool(model), options))]
         elif name.startswith("graph"):
             rows = [self._row(name, "graph", self._graph(int(name.split()[2])))]
         else:
@@ -114,8 +123,18 @@ class Starts:
             "peers": peers,
         }
 
-    def _repeated(self, wanted: Sequence[str], job: str, field: str, used: bool = True) -> dict[str, dict[str, Any]]:
-        """Each peer in turn, ``repeats`` times; with its caches as after its first use, or empty."""
+    def _repeated(
+        self,
+        wanted: Sequence[str],
+        job: str,
+        field: str,
+        used: bool = True,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, dict[str, Any]]:
+        """Each peer in turn, ``repeats`` times; with its caches as after its first use, or empty.
+
+        options  environment variables besides
+        """
         peers: dict[str, dict[str, Any]] = {}
         for k in range(self.limits.repeats):
             for peer in self._of(wanted):
@@ -123,7 +142,7 @@ class Starts:
                     peers[peer].setdefault("rounds", []).append(None)
                     continue
                 with self._caches(peer, used and job != "import") as folder:
-                    _keep(peers, peer, self._process(peer, job, folder), field)
+                    _keep(peers, peer, self._process(peer, job, folder, options), field)
         return _finished(peers)
 
     def _graph(self, nodes: int) -> dict[str, dict[str, Any]]:
@@ -171,10 +190,12 @@ class Starts:
     def _again(self, answer: dict[str, Any]) -> bool:
         return answer["status"] == "ok" and answer["rounds"][0] <= self.limits.once_s
 
-    def _process(self, peer: str, job: str, folder: Path) -> dict[str, Any]:
+    def _process(
+        self, peer: str, job: str, folder: Path, options: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, Any]:
         """One process, from its start to its answer."""
         self.tell(f"{job}: {peer}")
-        variables = environment(self.threads, cache_variables(folder))
+        variables = environment(self.threads, {**cache_variables(folder), **options})
         python = self.pythons.get(peer, sys.executable)
         pin = ["taskset", "-c", str(self.core)] if self.core is not None and shutil.which("taskset") else []
         command = [*pin, python, "-m", "benchmarks.cold_process", peer, job, str(self.threads), self.clock]

@@ -25,6 +25,13 @@ OWN = {
             "num_threads", int, 0, help="threads that a call may use; 0: as many as there are cores for this process"
         ),
         Option("cache_dir", str, None, help="folder of compiled code; None: the platform's cache folder"),
+        Option(
+            "first_tier",
+            bool,
+            False,
+            help="call a function at once, node by node in Python, while its code is compiled; digits may then differ "
+            "between its first calls and later ones",
+        ),
         Option("strict", bool, False, help="raise where core would fall back to something slower"),
     )
 }

@@ -2,23 +2,29 @@
 
 Another one is made for lengths that turn out to be 1, and for arguments that do not lie row by row, once it would have
 taken longer to copy those that came so far.
+
+With the option ``first_tier``, and a driver that can ``prepare`` a program, nobody waits for a compiler: the
+interpreter runs the graph until the program is there.
 """
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from core import plugins
+from core.compile.compilation import Compilation
 from core.compile.interpreter import Interpreted, host_call
 from core.compile.lower import c_for_python_of, lower
 from core.device.array import on_host
-from core.errors import CoreError, IndexOutOfBounds, PluginError, ShapeError
+from core.errors import CoreError, CoreWarning, IndexOutOfBounds, PluginError, ShapeError
 from core.graph import Apply, FunctionGraph
 from core.ir.build import build
 from core.ir.expr import Expr
@@ -35,12 +41,16 @@ MOST_LAYOUTS = 8  # combinations of layouts that have programs
 MOST_AT_HAND = 4  # programs that a call tries before it looks for another one
 
 Layouts: TypeAlias = tuple[Layout | None, ...]  # one for each argument; none at all where all lie row by row
+Key: TypeAlias = tuple[Layouts, frozenset[Expr]]  # what a program is made for: layouts, and lengths that are 1
+_COMMON: Key = ((), frozenset())
 
 
 class Dispatcher:
     """Runs the program that fits the arrays; makes it when it is needed for the first time.
 
-    sources  generated code: file name -> text;  program  the one for the common case;  times  seconds of "lower"
+    sources  generated code: file name -> text, once what is at work is done
+    program  the one for the common case
+    times    seconds of "lower"; of "compile" for what was compiled beside calls
     """
 
     def __init__(self, graph: FunctionGraph, driver: Any, device: Any, updates: Mapping[int, int]):
@@ -51,15 +61,19 @@ class Dispatcher:
         self._target = getattr(driver, "target", HOST)
         self._lowered: dict[Layouts, Lowered] = {(): lower(graph, driver.dialect_table)}
         self._copied: Counter[Layouts] = Counter()  # bytes, of arguments that lay like that
-        self._variants: dict[tuple[Layouts, frozenset[Expr]], Any] = {}
+        self._variants: dict[Key, Any] = {}
         self._made_for: dict[Any, Layouts] = {}
         self._hosts: dict[Apply, Callable[[Sequence[Any]], list[Any]]] = {}
-        self.sources: dict[str, str] = {}
+        self._prepare = getattr(driver, "prepare", None) if config.first_tier else None
+        self._compilations: dict[Key, Compilation] = {}
+        self._to_tell: list[Callable[[], None]] = []
+        self._sources: dict[str, str] = {}
         self.times = {"lower": 0.0}
-        self.program = self._build((), frozenset())
+        self.program = self._build(*_COMMON)
         self.times["lower"] = time.perf_counter() - start
-        self._main = self._compiled((), frozenset(), self.program)
-        self._current = [self._main]  # those used last; bound calls hold it too
+        self._main: Any = None
+        self._current: list[Any] = []  # those used last; bound calls hold it too
+        self._variant(*_COMMON)
 
     def _host(self, node: Apply) -> Callable[[Sequence[Any]], list[Any]]:
         """What computes a node outside of the program: its C that needs Python's lock, or Python."""
@@ -75,17 +89,92 @@ class Dispatcher:
         program.routines = _routines(program, self._driver.dialect)
         return program
 
-    def _compiled(self, layouts: Layouts, ones: frozenset[Expr], program: Program) -> Any:
+    def _variant(self, layouts: Layouts, ones: frozenset[Expr]) -> Any:
+        """The executable for some layouts and lengths; None while it is compiled beside calls, or where that failed."""
+        key = layouts, ones
+        if key in self._variants:
+            return self._variants[key]
+        if key in self._compilations:
+            self._look_at(self._compilations[key])
+            return self._variants.get(key)
+        program = self.program if key == _COMMON else self._build(layouts, ones)
         with config.override(self._options):
-            run = self._variants[layouts, ones] = self._driver.compile(program, self._device)
-        self._made_for[run] = layouts
-        for name, text in run.sources.items():
-            self.sources[name] = text
-        return run
+            if self._prepare is None:
+                self._put(key, self._driver.compile(program, self._device))
+            else:
+                prepared = self._prepare(program, self._device)
+                if prepared.at_hand:
+                    self._put(key, prepared.finish())
+                else:
+                    self._compilations[key] = Compilation(prepared.finish, partial(self._put, key))
+        return self._variants.get(key)
+
+    def _put(self, key: Key, run: Any) -> None:
+        """Keep an executable; the one for the common case is what calls run from now on."""
+        self._made_for[run] = key[0]
+        self._sources.update(run.sources)
+        self._variants[key] = run
+        if key == _COMMON:
+            self._main = run
+            self._current.append(run)
+            self._tell()
+
+    # --- what is compiled beside calls ------------------------------------------------------------------------------
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the program for the common case is not there yet."""
+        return self._main is None
+
+    def when_compiled(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once the program for the common case is there, in whichever thread knows first."""
+        self._to_tell.append(tell)
+        if not self.is_pending:
+            self._tell()
+
+    def _tell(self) -> None:
+        while True:
+            try:
+                tell = self._to_tell.pop()
+            except IndexError:  # also where another thread was quicker
+                return
+            tell()
+
+    def _look_at(self, compilation: Compilation) -> None:
+        """Warn, once, of a compilation that failed."""
+        compilation.go_on()
+        if compilation.error is not None and not compilation.is_reported:
+            compilation.is_reported = True
+            message = f"not compiled, so that it stays with the interpreter: {compilation.error}"
+            warnings.warn(message, CoreWarning, stacklevel=6)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Until what is compiled beside calls is there.  Whether it is.  Errors: what compiling raised."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        for compilation in list(self._compilations.values()):
+            if not compilation.wait(None if deadline is None else max(deadline - time.monotonic(), 0)):
+                return False
+            if compilation.error is not None:
+                compilation.is_reported = True
+                raise compilation.error
+        if self._compilations:
+            self.times["compile"] = sum(compilation.done_s or 0.0 for compilation in self._compilations.values())
+        return True
+
+    @property
+    def sources(self) -> dict[str, str]:
+        self.wait()
+        return self._sources
+
+    @cached_property
+    def _first_tier(self) -> Interpreted:
+        return Interpreted(self._graph)
+
+    # --- calls ------------------------------------------------------------------------------------------------------
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        layouts, run = self._layouts(arrays), self._current[0]
-        if self._made_for[run] == layouts:
+        layouts, run = self._layouts(arrays), self._current[0] if self._current else None
+        if run is not None and self._made_for[run] == layouts:
             try:
                 return run(arrays)
             except GuardFailed:
@@ -133,7 +222,9 @@ class Dispatcher:
         """Start from the common case and take each length for 1 that a guard found to be 1.  Errors: ShapeError."""
         ones: frozenset[Expr] = frozenset()
         while True:
-            run = self._variants.get((layouts, ones)) or self._compiled(layouts, ones, self._build(layouts, ones))
+            run = self._variant(layouts, ones)
+            if run is None:
+                return self._first_tier(arrays)
             try:
                 results = start(run)
             except GuardFailed as failed:

@@ -13,8 +13,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from core import backend as backends
 from core.compile.arguments import Signature
@@ -125,7 +126,11 @@ class Function:
         self.outputs: list[str | None] = (
             list(layout) if isinstance(layout, tuple) else [variable.name for variable in outputs]
         )
-        self.__call__ = Caller(signature, self._run, reads, writes, checked, count, layout, recipe.borrow).fastest()
+        pending = getattr(self._run, "is_pending", False)
+        caller = Caller(signature, self._run, reads, writes, checked, count, layout, recipe.borrow)
+        self.__call__ = caller.fastest()
+        if pending:
+            self._run.when_compiled(partial(_take_over, ref(self), caller))
         self.__signature__ = _ANY_ARGUMENTS
 
     # --- the rest ---------------------------------------------------------------------------------------------------
@@ -162,8 +167,21 @@ class Function:
 
     @property
     def sources(self) -> dict[str, str]:
-        """Generated code so far: a shape that is met for the first time may add to it."""
+        """Generated code so far, once all is compiled: a shape that is met for the first time may add to it."""
+        self.wait_until_compiled()
         return dict(self._run.sources)
+
+    def wait_until_compiled(self, timeout_s: float | None = None) -> bool:
+        """Until calls run compiled code, where the option ``first_tier`` lets them begin before; else at once.
+
+        Returns whether they do: False only when ``timeout_s`` was too short.  Errors: CompileError, BackendError.
+        """
+        wait = getattr(self._run, "wait", None)
+        if wait is None:
+            return True
+        compiled = wait(timeout_s)
+        self.compile_times["compile"] = max(self.compile_times["compile"], self._run.times.get("compile", 0.0))
+        return compiled
 
     def free(self) -> None:
         """Give memory back that is kept between calls."""
@@ -181,6 +199,13 @@ class Function:
     def __repr__(self) -> str:
         names = ", ".join(name or "?" for name in self.inputs)
         return f"<{described(self.name)} ({names}), backend {self.backend}>"
+
+
+def _take_over(function: ReferenceType[Function], caller: Caller) -> None:
+    """From now on a function's calls take the quickest way, if it is still there: its code has been compiled."""
+    alive = function()
+    if alive is not None:
+        alive.__call__ = caller.fastest()
 
 
 # --- compiling -------------------------------------------------------------------------------------------------------

@@ -24,6 +24,34 @@ from plugin_backend_c.python_op import PythonOp, with_line
 REMEDY = "install one (Debian: apt-get install gcc; macOS: xcode-select --install) or `pip install ziglang`"
 
 
+class Prepared:
+    """A program as text.  ``at_hand``: whether its library is in the cache, and nobody has to wait for a compiler."""
+
+    def __init__(self, program: Program, found: compiler.Compiler):
+        self._program, self._found = program, found
+        self._nodes = [step.node for _, step in calls_of(program)]
+        self._needs = needs_of([(step.node, step.code) for _, step in calls_of(program)])
+        self._builder = found.serving(self._needs) if self._nodes else found
+        self._units = print_units(program, _dialect(found))
+
+    @property
+    def at_hand(self) -> bool:
+        return self._needs.kept and cache.has(self._units, self._builder)
+
+    def finish(self) -> Executable:
+        """Build and load it; may run in a thread of its own.  Errors: CompileError."""
+        program, found = self._program, self._found
+        # both may take a compiler's time of their own, the first time on a machine
+        with Aside(launcher.module, found) as extension, Aside(_addresses, program) as routines:
+            try:
+                library, sources = cache.load(self._units, self._builder, self._needs.kept)
+            except CompileError as error:
+                raise with_line(error, self._nodes) from None
+            if self._nodes:
+                getattr(library, INITIALIZE)()
+            return Executable(program, library, sources, routines.result(), found, extension.result())
+
+
 class Driver:
     """Builds programs with the first compiler that works."""
 
@@ -45,22 +73,16 @@ class Driver:
 
     def compile(self, program: Program, device: Any = None) -> Executable:
         """Errors: CompileError when the compiler refuses the text, BackendError without a compiler."""
-        found = _compiler()
-        calls = calls_of(program)
-        needs = needs_of([(step.node, step.code) for _, step in calls])
-        builder = found.serving(needs) if calls else found
-        # both may take a compiler's time of their own, the first time on a machine
-        with Aside(launcher.module, found) as extension, Aside(_addresses, program) as routines:
-            try:
-                library, sources = cache.load(print_units(program, _dialect(found)), builder, needs.kept)
-            except CompileError as error:
-                raise with_line(error, [step.node for _, step in calls]) from None
-            if calls:
-                getattr(library, INITIALIZE)()
-            return Executable(program, library, sources, routines.result(), found, extension.result())
+        return self.prepare(program, device).finish()
+
+    def prepare(self, program: Program, device: Any = None) -> Prepared:
+        """A program as text, before a compiler is asked.  Errors: BackendError without one."""
+        return Prepared(program, _compiler())
 
     def callable_type(self, base: type) -> type:
         """``base``, or with a launcher a subclass whose objects are called without a detour through Python."""
+        if config.first_tier and not launcher.is_at_hand():
+            return base  # nobody is to wait for it
         extension = launcher.module(_compiler())
         return base if extension is None else launcher.callable_type(extension, base)
 

@@ -24,7 +24,7 @@ def load(units: Sequence[str], compiler: Compiler, kept: bool = True) -> tuple[c
     kept    whether it may be found again by other processes
     Errors  CompileError with the compiler's message, the line and the op it belongs to.
     """
-    key = hashlib.sha256("\0".join([compiler.identity, *units]).encode()).hexdigest()[:40]
+    key = _key(units, compiler)
     texts = dict(zip(_names(key, len(units)), units, strict=True))
     problem: OSError | None = None
     for place in folders() if kept else [temporary()]:
@@ -33,6 +33,15 @@ def load(units: Sequence[str], compiler: Compiler, kept: bool = True) -> tuple[c
         except OSError as error:  # a read-only folder, a full disk, a file system that nothing may be run from
             problem = error
     raise CompileError(f"{compiler} could not build {key}.c: {problem}", source_code="\n".join(units)) from problem
+
+
+def has(units: Sequence[str], compiler: Compiler) -> bool:
+    """Whether ``load`` finds a library; it may still be spoilt."""
+    return (next(folders()) / f"{_key(units, compiler)}.so").is_file()
+
+
+def _key(units: Sequence[str], compiler: Compiler) -> str:
+    return hashlib.sha256("\0".join([compiler.identity, *units]).encode()).hexdigest()[:40]
 
 
 def _names(key: str, count: int) -> list[str]:

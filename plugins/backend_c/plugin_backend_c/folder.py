@@ -49,5 +49,8 @@ def unfinished(place: Path) -> Iterator[str]:
                 shutil.rmtree(left)
         except OSError:  # another process was quicker, or it is somebody else's
             pass
-    with tempfile.TemporaryDirectory(dir=base, ignore_cleanup_errors=True) as folder:
+    folder = tempfile.mkdtemp(dir=base)  # TemporaryDirectory would be removed by a process forked meanwhile, at its end
+    try:
         yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

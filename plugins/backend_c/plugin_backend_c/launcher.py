@@ -44,6 +44,11 @@ def module(compiler: Compiler) -> ModuleType | None:
     return _module(compiler) if config["c.launcher"] else None
 
 
+def is_at_hand() -> bool:
+    """Whether ``module`` answers without a compiler's time, as far as can be told."""
+    return not config["c.launcher"] or ready.launcher() is not None or _module.cache_info().currsize > 0
+
+
 @cache
 def _module(compiler: Compiler) -> ModuleType | None:
     made = _from_installer() or _built_here(compiler)

@@ -16,8 +16,11 @@ Finished: TypeAlias = "subprocess.CompletedProcess[str]"
 
 _PAUSE_S = 0.002  # between looks at processes, where the system does not say when one ends
 
-# Reads which groups of processes are at work, a line for each change, until whoever writes is gone, even if killed.
-_WATCH = "while read -r line; do groups=$line; done; for group in $groups; do kill -9 -$group; done"
+# Reads which groups of processes are at work, a line for each change, until whoever writes is gone, even if killed.  A
+# word says that all is done: a process that was forked meanwhile may hold the other end of the pipe for long.
+_WATCH = """\
+while read -r line; do [ "$line" = done ] && exit; groups=$line; done
+for group in $groups; do kill -9 -$group; done"""
 
 
 def run(command: Sequence[str], timeout_s: float) -> Finished:
@@ -136,6 +139,7 @@ class _Watcher:
     def __exit__(self, *error: object) -> None:
         if self._shell is not None and self._shell.stdin is not None:
             with suppress(OSError):
+                self._shell.stdin.write(b"done\n")
                 self._shell.stdin.close()
             self._shell.wait()
 
