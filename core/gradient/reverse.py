@@ -40,7 +40,8 @@ def grad(
 ) -> Any:
     """The gradient of the scalar ``cost`` with respect to ``wrt``, a variable or a sequence of them.
 
-    Each gradient has the shape and dtype of its variable.  Returns a variable for a variable, a list for a list.
+    Each gradient has the shape and dtype of its variable.  Returns a variable for a variable, a list for a list.  That
+    of a complex z = x + iy is dcost/dx - i dcost/dy, so that cost moves by Re sum(g dz), and falls along -conj(g).
 
     consider_constant    variables that no gradient passes
     disconnected_inputs  what to do where the cost does not depend on a variable: "raise", "warn" or "ignore"
@@ -83,6 +84,8 @@ def Lop(
 ) -> Any:
     """Row vector times Jacobian: for each variable of ``wrt``, the sum over outputs of ``eval_point^T (df / dwrt)``.
 
+    Of complex variables the transpose of ``Rop`` for the product ``Re sum(g dz)``: nothing is conjugated, and where f
+    is holomorphic it is a product with f'.
     ``eval_points`` holds one tensor for each output in ``f``, of its shape and dtype.
     Errors: as of grad; ArgumentError when the numbers of outputs and of points differ.
     """

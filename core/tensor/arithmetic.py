@@ -9,7 +9,6 @@ from typing import Any
 
 from core import dtypes
 from core.errors import ArgumentError
-from core.graph import Variable
 from core.ir.expr import Call, Code, Expr, arith, select
 from core.ir.expr import cast as convert
 from core.ir.expr import divide as quotient
@@ -17,10 +16,9 @@ from core.ir.expr import equal as is_equal
 from core.ir.expr import maximum as larger
 from core.ir.expr import minimum as smaller
 from core.ir.expr import not_equal as differs
-from core.op import grad_not_implemented
 from core.tensor.elementwise import Elementwise, elementwise, second
 from core.tensor.kinds import NUMBERS, brought, need, need_reals, promoted, widened
-from core.tensor.logic import isnan, logical_xor, signbit, where
+from core.tensor.logic import equal, isnan, logical_xor, signbit, where
 from core.tensor.type import TensorVariable, as_tensor
 
 __all__ = [
@@ -122,14 +120,12 @@ int_div = floor_div = floor_divide
 # --- sign, powers --------------------------------------------------------------------------------------------------
 
 
-def _magnitude_changes(d: TensorVariable, x: TensorVariable) -> list[Variable]:
-    """d|x| = sign(x) dx; 0 is taken at x = 0, where there is no derivative."""
-    if x.dtype in dtypes.COMPLEXES:
-        return [grad_not_implemented(abs, 0, x, "the modulus of a complex number")]
-    return [d * sign(x)]
+def _magnitude_changes(d: TensorVariable, x: TensorVariable) -> list[TensorVariable]:
+    """d|x| = sign(x) dx, and Re(conj(sign(z)) dz); 0 is taken at 0, where there is no derivative."""
+    return [d * conj(sign(x)) if x.dtype in dtypes.COMPLEXES else d * sign(x)]
 
 
-@elementwise(differential=_magnitude_changes)
+@elementwise(differential=_magnitude_changes, tangent=lambda d, x: [real(d * conj(sign(x)))])
 def abs(x):
     """|x|, real for complex x.  The smallest signed integer wraps to itself."""
     if x.dtype in dtypes.COMPLEXES:
@@ -139,7 +135,27 @@ def abs(x):
     return x if x.dtype == "bool" or x.dtype.startswith("u") else select(x < 0, -x, x)
 
 
-@elementwise(differential=_flat)
+def _direction_changes(d: TensorVariable, x: TensorVariable) -> list[TensorVariable]:
+    """Only a turn of z moves s = z / |z|: by i s Im(conj(s) dz) / |z|, of which this is the transpose; 0 at 0."""
+    if x.dtype not in dtypes.COMPLEXES:
+        return _flat(d, x)
+    s = sign(x)
+    return [1j * imag(d * s) * conj(s) / _not_zero(abs(x))]
+
+
+def _direction_tangent(d: TensorVariable, x: TensorVariable) -> list[TensorVariable]:
+    if x.dtype not in dtypes.COMPLEXES:
+        return _flat(d, x)
+    s = sign(x)
+    return [1j * imag(d * conj(s)) * s / _not_zero(abs(x))]
+
+
+def _not_zero(x: TensorVariable) -> TensorVariable:
+    """x, and 1 where that is 0."""
+    return where(equal(x, 0), 1, x)
+
+
+@elementwise(differential=_direction_changes, tangent=_direction_tangent)
 def sign(x):
     """-1, 0 or 1; NaN for NaN; x / |x| for complex x.  Errors: DTypeError for bool."""
     dtype = need(NUMBERS, "an operand that is not bool", "sign", x)
@@ -346,7 +362,8 @@ def real(x):
 
 
 @elementwise(
-    differential=lambda d, x: [grad_not_implemented(imag, 0, x) if x.dtype in dtypes.COMPLEXES else second(d, 0)],
+    differential=lambda d, x: [-1j * d if x.dtype in dtypes.COMPLEXES else second(d, 0)],  # g dy = Re(-i g dz)
+    tangent=lambda d, x: [imag(d)],
 )
 def imag(x):
     """The imaginary part; 0 if x is real."""
@@ -360,8 +377,9 @@ def conj(x):
     return _part("conj", x)
 
 
-@elementwise(
-    differential=lambda d, x: [grad_not_implemented(angle, 0, x) if x.dtype in dtypes.COMPLEXES else second(d, 0)],
+@elementwise(  # Im(dz / z); 0 is taken at 0, where there is no derivative
+    differential=lambda d, x: [-1j * d / _not_zero(x) if x.dtype in dtypes.COMPLEXES else second(d, 0)],
+    tangent=lambda d, x: [imag(d / _not_zero(x)) if x.dtype in dtypes.COMPLEXES else second(d, 0)],
 )
 def angle(x):
     """The argument, in radians, -pi <= angle <= pi; 0 or pi for a real number."""

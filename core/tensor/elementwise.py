@@ -31,8 +31,14 @@ class Elementwise(Op):
 
     __props__ = ("module", "name")
 
-    def __init__(self, rule: Callable[..., Expr], derivative: Callable | None, differential: Callable | None):
-        self.scalar_rule, self.derivative, self.differential = rule, derivative, differential
+    def __init__(
+        self,
+        rule: Callable[..., Expr],
+        derivative: Callable | None,
+        differential: Callable | None,
+        tangent: Callable | None = None,
+    ):
+        self.scalar_rule, self.derivative, self.differential, self.tangent = rule, derivative, differential, tangent
         self.module, self.name, self.__doc__ = rule.__module__, rule.__name__, rule.__doc__
         self.__name__ = self.__qualname__ = rule.__name__
         self.__module__, self.__wrapped__ = rule.__module__, rule
@@ -121,7 +127,10 @@ class Elementwise(Op):
     # --- derivatives ------------------------------------------------------------------------------------------------
 
     def _changes(self, change: TensorVariable, inputs: Sequence[TensorVariable]) -> list[TensorVariable | None]:
-        """What a change of each input adds to the output: linear, pointwise maps, which are their own transposes."""
+        """What a change of each input adds to the output: linear, pointwise maps, which are their own transposes.
+
+        Of complex numbers that holds where it is a product; elsewhere this is the transpose, for ``Re(g dz)``.
+        """
         if self.differential is not None:
             return list(self.differential(change, *inputs))
         if self.derivative is not None:
@@ -145,6 +154,16 @@ class Elementwise(Op):
             raise GradientError(f"{self} has no derivative: give one to @elementwise(derivative=...)")
         return _chain_rule(out, fresh, change, inputs)
 
+    def _moved(self, tangent: TensorVariable, inputs: Sequence[TensorVariable], k: int) -> TensorVariable | None:
+        """By how much the output moves where input ``k`` moves by ``tangent``."""
+        if self.tangent is not None:
+            return self.tangent(tangent, *inputs)[k]
+        is_complex = [self.template(*(x.dtype for x in inputs))[0].dtype in dtypes.COMPLEXES]
+        is_complex.append(inputs[k].dtype in dtypes.COMPLEXES)
+        if self.derivative is not None or self.differential is not None or not any(is_complex):
+            return self._changes(tangent, inputs)[k]
+        return transposed(lambda d: self._changes(d, inputs)[k], tangent, *is_complex)
+
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """Each input gets the output gradient times the partial derivative, summed over what was broadcast."""
         (g,) = output_grads
@@ -164,7 +183,7 @@ class Elementwise(Op):
         for position, tangent in enumerate(eval_points):
             if tangent is None or isinstance(tangent.type, DisconnectedType):
                 continue
-            term = self._changes(tangent, inputs)[position]
+            term = self._moved(tangent, inputs, position)
             if term is not None:
                 total = term if total is None else total + term
         if total is None or isinstance(total.type, NullType):
@@ -177,6 +196,27 @@ class Elementwise(Op):
 
     def flops(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> int | None:
         return int(np.prod(outputs[0], dtype=np.int64))
+
+
+def transposed(
+    back: Callable[[Any], TensorVariable | None], d: TensorVariable, from_complex: bool, to_complex: bool
+) -> TensorVariable | None:
+    """A pointwise real-linear map, applied to ``d``, by its transpose for ``Re(g d)``.
+
+    The map is a d + b conj(d), so its transpose a d + conj(b) conj(d).  ``from_complex``, ``to_complex``: of what dtype
+    the transpose takes and gives.
+    """
+    if not from_complex:  # of a real number there is one product
+        unit = back(second(d, 1).real)
+        return None if unit is None else (unit * d).real
+    straight = back(d if to_complex else d + 0j)
+    if straight is None:
+        return None
+    turned = back(1j * d)
+    if not to_complex:
+        return straight - 1j * turned
+    mirrored, both = back(d.conj()), back(1j * d.conj())
+    return 0.5 * (straight - 1j * turned) + 0.5 * (mirrored + 1j * both).conj()
 
 
 def _blamed(operands: Sequence[TensorVariable]) -> TensorVariable:
@@ -217,6 +257,8 @@ def _chain_rule(
             continue
         for x, below in zip(node.inputs, node.op._changes(above, node.inputs), strict=True):
             if below is not None and not _discrete(x.dtype):
+                if getattr(below, "dtype", "") in dtypes.COMPLEXES and x.dtype not in dtypes.COMPLEXES:
+                    below = below.real
                 changes[x] = changes[x] + below if x in changes else below
     found = [changes.get(place) for place in places]
     present = [c for c in found if c is not None]
@@ -239,6 +281,7 @@ def elementwise(
     *,
     derivative: Callable | None = None,
     differential: Callable | None = None,
+    tangent: Callable | None = None,
     kind: type[Elementwise] = Elementwise,
 ) -> Any:
     """Make an op of a plain function of scalars.
@@ -246,6 +289,8 @@ def elementwise(
     derivative    gets the inputs, returns a list with the partial derivative for each (None: no dependence)
     differential  instead: gets a change and then the inputs, returns what that change of each input adds to the output;
                   for ops that must mask rather than multiply (where, maximum), so that 0 * inf never arises
+    tangent       like differential, in the forward direction, where that is another map: of complex numbers,
+                  differential is its transpose for Re(g dz), as ``angle`` needs
     kind          the class of the op, where Elementwise itself will not do
     Given neither, the rule is run on tensors and its steps are differentiated.
     """
@@ -253,7 +298,7 @@ def elementwise(
         raise ArgumentError("@elementwise takes derivative or differential, not both")
 
     def wrap(rule: Callable) -> Elementwise:
-        op = kind(rule, derivative, differential)
+        op = kind(rule, derivative, differential) if tangent is None else kind(rule, derivative, differential, tangent)
         _registry[op.module, op.name] = op
         return op
 

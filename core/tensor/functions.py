@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from core import dtypes
 from core.ir.expr import Call, Code, Expr, arith, select
 from core.ir.expr import equal as is_equal
 from core.ir.expr import maximum as larger
@@ -37,7 +38,7 @@ _LN2 = math.log(2)
 def _power_changes(d: Any, x: Any, y: Any) -> list[Any]:
     """y x**(y-1) and x**y log(x).  Where x = 0 the second is taken as 0; where y = 0 the first is 0, also at x = 0."""
     at_zero = equal(x, 0)
-    logarithm = log(where(at_zero, 1, x))
+    logarithm = log(where(at_zero, 1, x.astype(d.dtype) if d.dtype in dtypes.COMPLEXES else x))
     return [d * _power_slope(x, y), d * where(at_zero, 0, power(x, y) * logarithm)]
 
 

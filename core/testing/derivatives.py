@@ -30,20 +30,21 @@ def check_derivatives(
 ) -> None:
     """Hold ``R_op`` and ``grad`` of ``op`` (an op, or a function of tensors) against differences at ``arrays``.
 
-    wrt     positions of the inputs to differentiate by; left out, all of a float dtype (computed with as float64)
+    wrt     positions of the inputs to differentiate by; left out, all of a float or complex dtype (computed with as
+            float64 and complex128)
     Checks  R_op(u) == central difference along u;  <R_op(u), v> == <u, grad(v)> for random u and v, one input at a time
-            and all together;  each gradient has the shape and dtype of its input.
+            and all together, where <a, b> is Re sum(a b);  each gradient has the shape and dtype of its input.
     parts   which of the two derivatives to check; they are compared with each other when both are
     Errors  GradientError saying which of these fails, for which input, with both values.
     """
     values = [np.asarray(array) for array in arrays]
     positions = _positions(op, wrt, values)
     for position in positions:
-        values[position] = values[position].astype("float64")
+        values[position] = values[position].astype("complex128" if values[position].dtype.kind == "c" else "float64")
     inputs = symbolic(values, static)
-    outputs = [out for out in as_list(op(*inputs)) if out.type.dtype in dtypes.FLOATS]
+    outputs = [out for out in as_list(op(*inputs)) if out.type.dtype in dtypes.CONTINUOUS]
     if not outputs:
-        raise GradientError(f"check_derivatives needs an op with an output of a float dtype, but {op} has none")
+        raise GradientError(f"check_derivatives needs an op with a float or complex output, but {op} has none")
     check = _Check(op, inputs, outputs, values, backend, rtol, atol, parts)
     for position in positions:
         check.along([position], seed + position)
@@ -52,14 +53,18 @@ def check_derivatives(
 
 
 def _positions(op: Any, wrt: Sequence[int] | int | None, values: Sequence[np.ndarray]) -> list[int]:
-    floats = [position for position, value in enumerate(values) if value.dtype.name in dtypes.FLOATS]
+    floats = [position for position, value in enumerate(values) if value.dtype.name in dtypes.CONTINUOUS]
     chosen = floats if wrt is None else [wrt] if isinstance(wrt, int) else list(wrt)
     if not chosen or not set(chosen) <= set(floats):
         raise GradientError(
-            f"check_derivatives of {op} needs inputs of a float dtype to differentiate by, got wrt={wrt} and dtypes "
+            f"check_derivatives of {op} needs float or complex inputs to differentiate by, got wrt={wrt} and dtypes "
             f"{[value.dtype.name for value in values]}"
         )
     return chosen
+
+
+def _scalar_product(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(sum(float(np.real(np.sum(a * b))) for a, b in zip(left, right, strict=True)))
 
 
 class _Check:
@@ -83,20 +88,20 @@ class _Check:
 
     def along(self, positions: Sequence[int], seed: int) -> None:
         """Compare everything for a random direction in the inputs at ``positions`` and random weights of outputs."""
-        directions = [random(self.values[p].shape, seed=1000 * seed + p) for p in positions]
+        directions = [random(self.values[p].shape, self.values[p].dtype, 1000 * seed + p) for p in positions]
         weights = [random(out.shape, out.dtype, seed=1000 * seed + 500 + k) for k, out in enumerate(self.at_point)]
         differences = self._differences(positions, directions)
-        numeric = np.asarray(sum(float(np.sum(d * w)) for d, w in zip(differences, weights, strict=True)))
+        numeric = _scalar_product(differences, weights)
         if "R_op" in self.parts:
             tangents = self._tangents(positions, directions)
             for k, (tangent, difference) in enumerate(zip(tangents, differences, strict=True)):
                 self._compare(tangent, difference, f"R_op of output {k}", "the central difference", positions)
         if "grad" in self.parts:
             gradients = self._gradients(positions, weights)
-            backward = np.asarray(sum(float(np.sum(d * g)) for d, g in zip(directions, gradients, strict=True)))
+            backward = _scalar_product(directions, gradients)
             self._compare(backward, numeric, "<u, grad(v)>", "<central difference along u, v>", positions)
         if "R_op" in self.parts and "grad" in self.parts:
-            forward = np.asarray(sum(float(np.sum(t * w)) for t, w in zip(tangents, weights, strict=True)))
+            forward = _scalar_product(tangents, weights)
             self._compare(backward, forward, "<u, grad(v)>", "<R_op(u), v>", positions)
 
     def _tangents(self, positions: Sequence[int], directions: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -531,13 +531,10 @@ def test_a_discrete_input_is_disconnected():
 
 
 def test_gradients_that_nobody_has_written_say_so():
-    z, x = ct.zvector("z"), ct.vector("x")
-    for op, name in ((ct.abs, "abs"), (ct.angle, "angle"), (ct.imag, "imag")):
-        (g,) = op.grad([z], [ct.vector("g")])
-        assert isinstance(g.type, NullType)
-        assert f"{name} has no gradient yet for its input 0 (z)" in g.type.why
+    x = ct.vector("x")
     (g,) = ct.tri_gamma.grad([x], [ct.vector("g")])
     assert "tri_gamma has no gradient yet for its input 0 (x): it is the second polygamma function" in g.type.why
+    assert isinstance(g.type, NullType)
 
 
 # --- building ------------------------------------------------------------------------------------------------------
