@@ -26,6 +26,7 @@ import core
 import core.tensor as ct
 
 ROUNDS, AT_LEAST_S = 9, 0.02
+_STEPS = 100
 Contest = dict[str, Callable[[], Any]]
 
 
@@ -125,6 +126,38 @@ class Bench:
 
         return run
 
+    def steps(self, n: int, launches: int) -> Contest:
+        """A hundred steps of a training loop, whose results nobody waits for until the last is queued; by hand with the
+        kernels that core has generated, of which the last writes to two buffers by turns."""
+        x, w = ct.fvector("x"), core.shared(self.array(n))
+        y = 0.9 * w + x
+        for _ in range(launches):
+            y = y - 1e-6 * y.sum()
+        step = core.function([x], updates={w: y}, backend="opencl")
+        values = self.array(n)
+        step(values)
+        program = step._run._main
+        (prepared,) = program.stretches[0].prepared.values()
+        launchers, queue = prepared.commands, program.device.queue
+        source = cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, values.nbytes)
+        targets = [program.device.allocate(values.nbytes) for _ in range(2)]
+
+        def by_hand() -> None:
+            copies = []  # pyopencl waits for a copy whose event is dropped
+            for k in range(_STEPS):
+                copies.append(cl.enqueue_copy(queue, source, values, is_blocking=False))
+                launchers[-1].set(0, targets[k % 2])
+                for launcher in launchers:
+                    cl.enqueue_nd_range_kernel(queue, launcher._kernel, launcher._global, launcher._local)
+            queue.finish()
+
+        def steps() -> None:
+            for _ in range(_STEPS):
+                step(values)
+            program.device.synchronize()
+
+        return {"opencl": steps, "by hand": by_hand}
+
 
 def timed(contest: Contest) -> dict[str, float]:
     """The best time of each, in seconds: they take turns, so that a busy moment hits all alike."""
@@ -169,6 +202,8 @@ def cases(bench: Bench) -> dict[str, Callable[[], Contest]]:
         "1024 x 1024 product": lambda: bench.product(1024),
         "call of 100 elements, few launches": lambda: bench.call(100, 1),
         "call of 100 elements, more launches": lambda: bench.call(100, 4),
+        "100 steps of 1000 elements, few launches": lambda: bench.steps(1000, 1),
+        "100 steps of 1000 elements, more launches": lambda: bench.steps(1000, 8),
     }
 
 

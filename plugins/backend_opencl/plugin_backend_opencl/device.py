@@ -43,7 +43,8 @@ class ClDevice:
         self.cl_device = device
         self.facts = facts_of(device, options)
         self._wanted = options["opencl.products"]
-        self._copies: deque[Any] = deque()  # events of copies from the host: to drop one is to wait for it
+        self._copies: deque[Any] = deque()  # events of copies, with their arrays: to drop one is to wait for it
+        self._copied_bytes = 0  # by these, since the last look at who has run
         try:
             self._context = cl.Context([device])
             self.queue = cl.CommandQueue(self._context, device)
@@ -104,7 +105,7 @@ class ClDevice:
                 self.transfers.upload(block, array)
                 return
             source = array if keep else array.copy()  # it lives as long as the event
-            self._keep_copy(cl.enqueue_copy(self.queue, block.pointer, source, is_blocking=False))
+            self._keep_copy(cl.enqueue_copy(self.queue, block.pointer, source, is_blocking=False), array.nbytes)
         except cl.Error as error:
             raise self._failed(error, "cannot be written to") from error
 
@@ -114,22 +115,27 @@ class ClDevice:
             if self.transfers is not None:
                 self.transfers.download(block, array)
                 return
-            self._keep_copy(cl.enqueue_copy(self.queue, array, block.pointer, is_blocking=False))
+            self._keep_copy(cl.enqueue_copy(self.queue, array, block.pointer, is_blocking=False), array.nbytes)
         except cl.Error as error:
             raise self._failed(error, "cannot be read from") from error
 
-    def _keep_copy(self, event: Any) -> None:
+    def _keep_copy(self, event: Any, size_bytes: int) -> None:
         """Keep the event of a copy until it has run: pyopencl waits for it when its last reference goes."""
         self._copies.append(event)
-        if len(self._copies) > _MOST_COPIES:
-            self._copies.popleft()
+        self._copied_bytes += size_bytes
+        if len(self._copies) < _MOST_COPIES and self._copied_bytes < _MOST_COPIED:
+            return
         self._drop_copies()
+        if len(self._copies) >= _MOST_COPIES:
+            self._copies.popleft()
+        self._copied_bytes = 0
 
     def _drop_copies(self) -> None:
+        """Let go of those that have run, with their arrays."""
         try:
             while self._copies[0].command_execution_status <= cl.command_execution_status.COMPLETE:
                 self._copies.popleft()
-        except IndexError:  # all have run
+        except IndexError:  # all have
             pass
 
     def copy(self, source: Block, target: Block, size_bytes: int) -> None:
@@ -201,6 +207,7 @@ class ClDevice:
 _ALIGNED = 16  # bytes, of NumPy's arrays
 _BOUNDARY = 128  # bytes: the largest vector of OpenCL C, 16 doubles
 _MOST_COPIES = 64  # that may wait in the queue, each with its array
+_MOST_COPIED = 1 << 24  # bytes, after which it is looked which of them have run
 
 
 @dataclass(frozen=True)
