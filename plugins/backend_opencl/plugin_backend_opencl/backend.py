@@ -18,6 +18,10 @@ REMEDY = "install the driver of your GPU, or `pip install 'plugin-backend-opencl
 _OPTIONS = ("opencl.schedule", "opencl.float64", "opencl.deterministic", "opencl.products", "opencl.zero_copy")
 
 
+class NoLinker(BackendError):
+    """The only devices are PoCL's, which cannot do without a linker."""
+
+
 class Driver:
     """Opens devices, one Space for each and for each setting of the options."""
 
@@ -33,6 +37,8 @@ class Driver:
         """The names of the devices, or why there is none.  Opens none of them."""
         try:
             found = devices()
+        except NoLinker as error:
+            return Probe(reason=str(error), remedy="put 'ld' on the PATH (Debian: apt-get install binutils)")
         except BackendError as error:
             return Probe(reason=str(error), remedy=REMEDY)
         if not found:
@@ -76,7 +82,7 @@ def devices() -> list[Any]:
         return []
     usable = [device for device in found if not _lacks_a_linker(device)]
     if found and not usable:
-        raise BackendError("PoCL needs the linker 'ld', which is not on the PATH (Debian: apt-get install binutils)")
+        raise NoLinker("PoCL needs the linker 'ld', which is not on the PATH")
     return usable
 
 
@@ -119,7 +125,9 @@ def _default(found: list[Any]) -> Any:
         try:
             return cl.create_some_context(interactive=False).devices[0]
         except (cl.Error, RuntimeError, ValueError) as error:
-            raise BackendError(f"PYOPENCL_CTX={os.environ['PYOPENCL_CTX']!r} names no device: {error}") from error
+            raise BackendError(
+                f"PYOPENCL_CTX={os.environ['PYOPENCL_CTX']!r} names no device: {error}; there are {_offered(found)}"
+            ) from error
     import pyopencl as cl
 
     return next((device for device in found if device.type & cl.device_type.GPU), found[0])
@@ -132,8 +140,11 @@ def _named(found: list[Any], wanted: str, who: str) -> Any:
         if wanted.lower() in device.name.lower():
             return device
     names = [device.name.strip() for device in found]
-    offered = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
-    raise BackendError(f"{who} names no device; there are {offered}.{did_you_mean(wanted, names)}")
+    raise BackendError(f"{who} names no device; there are {_offered(found)}.{did_you_mean(wanted, names)}")
+
+
+def _offered(found: list[Any]) -> str:
+    return ", ".join(f"{number} ({device.name.strip()})" for number, device in enumerate(found))
 
 
 driver = Driver()

@@ -37,6 +37,7 @@ def test_pocl_without_a_linker_is_not_used(device, monkeypatch):  # it would end
     found = driver.probe()
     assert not any("Portable Computing Language" in name for name in found.devices)
     assert found.works or "needs the linker 'ld', which is not on the PATH" in found.reason
+    assert found.works or "binutils" in found.remedy
 
 
 def test_the_probe_names_devices_with_their_memory_and_floats(device):
@@ -70,7 +71,7 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are():
 
 def test_pyopencl_ctx_that_names_no_device_is_refused(monkeypatch):
     monkeypatch.setenv("PYOPENCL_CTX", "99")
-    with pytest.raises(BackendError, match="PYOPENCL_CTX='99' names no device"):
+    with pytest.raises(BackendError, match=r"PYOPENCL_CTX='99' names no device: .*; there are 0 \("):
         driver.open()
 
 
