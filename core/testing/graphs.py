@@ -225,6 +225,17 @@ def _position(pool: _Pool, smooth: bool) -> None:
         pool.apply(f"{{}}.{name}(axis={axis})", lambda m, a: getattr(a, name)(axis=axis), x, exact=True)
 
 
+def _sort(pool: _Pool, smooth: bool) -> None:
+    """Sorted along an axis, or the order that sorts; by what is exact, for rounding would decide of two that meet."""
+    x = pool.pick(lambda item: item.exact and _is_real_number(item) and item.value.ndim > 0)
+    if x is not None and not smooth:
+        axis = pool.rng.randrange(x.value.ndim)
+        if pool.rng.random() < 0.5:
+            pool.apply(f"sort({{}}, {axis})", lambda m, a: m.sort(a, axis), x, exact=True)
+        else:
+            pool.apply(f"argsort({{}}, {axis})", lambda m, a: m.argsort(a, axis, kind="stable"), x, exact=True)
+
+
 def _transpose(pool: _Pool, smooth: bool) -> None:
     x = pool.pick(lambda item: item.value.ndim > 1)
     if x is not None:
@@ -357,6 +368,7 @@ STEPS = {
     "where": _where,
     "reduce": _reduce,
     "position": _position,
+    "sort": _sort,
     "transpose": _transpose,
     "slice": _slice,
     "concatenate": _concatenate,
