@@ -46,6 +46,11 @@ def test_a_short_length_has_no_loop_over_whole_vectors():
     assert "at += 16" not in printed(load, extent=const(10))
 
 
+def test_a_sum_of_float64_has_eight_lanes_where_each_element_costs_a_function():
+    text = printed(lambda x: make(Code.CALL, "float64", (load(x),), "exp"), "float64")
+    assert "double total_lanes[8];" in text and "exp(x_left_lanes[lane])" in text
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -76,6 +76,22 @@ def test_rows_are_not_taken_by_columns_for_the_sake_of_what_would_grow_in_memory
     assert_allclose(f(X, A)[0], expected)
 
 
+def test_sums_of_column_sums_do_not_break_the_columns_into_pieces(compiled, kernels, loops):
+    cube = ct.tensor("cube", dtype="float64", shape=(None, None, None))
+    f = compiled([cube], cube.sum(axis=0).sum(axis=0))
+    columns, total = kernels(f)
+    assert len(loops(columns, "simd")) > 0 and len(loops(total, "simd")) > 0
+    assert all(str(e.payload) != "cube" for root in expressions(total.body) for e in walk([root]))
+    value = random((4, 5, 3))
+    assert_allclose(f(value), value.sum(axis=(0, 1)))
+
+
+def test_sums_of_row_sums_take_one_pass(compiled, kernels):
+    f = compiled([x], [x.sum(axis=1), x.sum(axis=1).sum()])
+    assert len(kernels(f)) == 1
+    assert_allclose(f(X)[1], X.sum())
+
+
 def test_a_value_and_its_gradient_share_loops(compiled, kernels, loops, calls):
     f = compiled([a], [ct.exp(a).sum(), grad(ct.exp(a).sum(), a)])
     (kernel,) = kernels(f)

@@ -18,34 +18,42 @@ from core.ir.nests.accumulators import combined
 from core.ir.nests.copies import declared
 from core.ir.nests.strides import work
 from core.ir.nodes import Assign, Let, Local, Loop, Store, expressions
+from core.ir.passes.storage import EXPENSIVE
 from core.ir.rebuild import guarded_loads, loads_in
 
-LANES = 16  # of float32: one register or, on smaller processors, several
+VECTOR_BYTES = 64  # that lanes hold together: one register or, on smaller processors, several
 FEW = 8  # elements with little work are quicker one by one than in lanes of which the others are switched off
 LITTLE_WORK = 8  # operations an element
 NOTHING: Mapping[Any, str] = MappingProxyType({})
 
 
 def lane_loop(printer: Any, loop: Loop, indent: str) -> list[str] | None:
-    """The lines of a loop that sums float32, by a Printer of core.ir.clike.cfamily; None where it must stay as it is.
+    """The lines of a loop that sums, by a Printer of core.ir.clike.cfamily; None where it must stay as it is.
 
-    Other loops stay too: eight lanes of float64 are taken together soon, extremes and flags by halves anyway.
+    So do extremes and flags, which are taken together by halves anyway, and sums of float64 without functions: eight
+    lanes are soon taken together, and so are up to seven elements one by one.
     """
     totals = {local for _, local in loop.reductions}
     own = declared(loop.body)
     for s in loop.body:
         if not isinstance(s, (Let, Assign, Store)) or (isinstance(s, Assign) and s.local not in totals | own):
             return None
-    rounds = any(
-        combine in (Combine.ADD, Combine.MUL) and local.dtype == "float32" for combine, local in loop.reductions
-    )
-    return _Lanes(printer, loop).lines(indent) if rounds and not loop.reverse and _widest(loop) == 4 else None
+    sums = {local.dtype for combine, local in loop.reductions if combine in (Combine.ADD, Combine.MUL)}
+    if not sums or loop.reverse:
+        return None
+    gains = "float32" in sums if _widest(loop) == 4 else "float64" in sums and _calls(loop)
+    return _Lanes(printer, loop).lines(indent) if gains else None
+
+
+def _calls(loop: Loop) -> bool:
+    """Whether each element costs a function, which takes several times as long for one as for a vector's share."""
+    return any(e.code in (Code.CALL, Code.POW) and e.cost >= EXPENSIVE for e in walk(expressions(loop.body)))
 
 
 def _widest(loop: Loop) -> int:
     """The bytes of the largest element that the lanes hold or read."""
     kinds = [local.dtype for _, local in loop.reductions]
-    kinds += [e.dtype for e in loads_in(expressions(list(loop.body))) if loop.variable in e.free]
+    kinds += [e.dtype for e in loads_in(expressions(loop.body)) if loop.variable in e.free]
     return max(map(dtypes.size_bytes, kinds))
 
 
@@ -53,8 +61,9 @@ class _Lanes:
     """Writes one loop."""
 
     def __init__(self, printer: Any, loop: Loop):
-        self.printer, self.loop = printer, loop
-        self.index, self.small = printer.type(INDEX_DTYPE), printer.type("int32")
+        self.printer, self.loop, self.width = printer, loop, VECTOR_BYTES // _widest(loop)
+        self.index = printer.type(INDEX_DTYPE)
+        self.small = printer.type("int32" if _widest(loop) == 4 else "int64")  # lanes are counted as wide as they are
         self.i = printer.names.of(loop.variable, loop.variable.payload)
         self.at, self.end, self.lane, self.left = (
             printer.names.of((word, loop.variable), word) for word in ("at", "end", "lane", "left")
@@ -69,12 +78,12 @@ class _Lanes:
         body.append(f"{self.index} {self.at} = {self.printer.expr(start)};")
         for combine, local in self.loop.reductions:
             identity = self.printer.expr(const(combine.identity(local.dtype), local.dtype))
-            body.append(f"{self.printer.type(local.dtype)} {self.lanes[local]}[{LANES}];")
+            body.append(f"{self.printer.type(local.dtype)} {self.lanes[local]}[{self.width}];")
             body += self._each([f"{self.lanes[local]}[{self.lane}] = {identity};"])
-        if known is None or known >= LANES:
-            head = f"for (; {self.at} + {LANES} <= {self.end}; {self.at} += {LANES}) {{"
+        if known is None or known >= self.width:
+            head = f"for (; {self.at} + {self.width} <= {self.end}; {self.at} += {self.width}) {{"
             body += [head, *_indented(self._each(self._body())), "}"]
-        whole = known is not None and known % LANES == 0
+        whole = known is not None and known % self.width == 0
         last = None if whole else self._last()
         body += last or []
         for combine, local in self.loop.reductions:
@@ -88,8 +97,9 @@ class _Lanes:
     def _array(self, thing: Any, wish: str, dtype: str) -> str:
         return str(self.printer.names.of(("lanes", self.loop.variable, thing), f"{wish}_lanes"))
 
-    def _each(self, body: Sequence[str], width: int = LANES) -> list[str]:
+    def _each(self, body: Sequence[str], width: int = 0) -> list[str]:
         """A loop over the lanes."""
+        width = width or self.width
         pragma = self.printer.dialect.simd.format(clauses="").rstrip()
         head = f"for ({self.small} {self.lane} = 0; {self.lane} < {width}; {self.lane}++) {{"
         return [pragma, head, *_indented(body), "}"]
@@ -135,7 +145,7 @@ class _Lanes:
         arrays = [(e.dtype, name) for e, name in found.items()]
         arrays += [(s.buffer.dtype, kept[id(s)]) for s in stores]
         body = [f"const {self.small} {self.left} = ({self.small})({self.end} - {self.at});"]
-        body += [f"{self.printer.type(dtype)} {name}[{LANES}];" for dtype, name in arrays]
+        body += [f"{self.printer.type(dtype)} {name}[{self.width}];" for dtype, name in arrays]
         reads = [f"const {self.index} {self.i} = {self.at} + {self.lane};"] if found else []
         for e, name in found.items():
             first = self.printer.names.of(("first", self.loop.variable, e), f"{e.payload}_first")
@@ -188,7 +198,7 @@ class _Lanes:
 
     def _fold(self, combine: Combine, local: Local) -> list[str]:
         """Take all lanes into the total: halves first, so that rounding errors stay small."""
-        name, width, lines = self.lanes[local], LANES, list[str]()
+        name, width, lines = self.lanes[local], self.width, list[str]()
         while width > 2:
             width //= 2
             lines += self._each(

@@ -168,7 +168,8 @@ class Grouping:
         if any(group.values[e.payload].bound & outer for e in within):
             return None
         shared = [e for e in item.loads if e in group.loads]
-        if not own <= outer and _by_columns((*group.items, item), outer):
+        again = any(group.values[e.payload].bound and group.values[e.payload].free & item.bound for e in within)
+        if (again or not own <= outer) and _by_columns((*group.items, item), outer):
             if not self._tiles or all(e.free <= outer for e in shared):
                 return None
         return outer if within or not own or shared else None

@@ -1,4 +1,4 @@
-"""Sums of short rows of float32, of every length around what fills the lanes of a vector."""
+"""Sums of short rows of floats, of every length around what fills the lanes of a vector."""
 
 import numpy as np
 import pytest
@@ -30,6 +30,13 @@ def functions():
     return core.function(inputs, rows, backend="c", on_unused_input="ignore")
 
 
+@pytest.fixture(scope="module")
+def in_float64():
+    x, y = ct.matrix("x"), ct.matrix("y")
+    p = y / y.sum(axis=1, keepdims=True)
+    return core.function([x, y], [(p * ct.log(p)).sum(axis=1), ct.softmax(x, axis=1), ct.exp(x * y).sum()], backend="c")
+
+
 def expected(x, y, w, at):
     x, y, w = (a.astype("float64") for a in (x, y, w))
     shifted = np.exp(x - x.max(axis=1, keepdims=True, initial=-1e300))
@@ -59,6 +66,17 @@ def test_rows_of_every_length_are_those_of_numpy(functions, n):
     wanted = expected(*given)
     for name, got in functions(*given).items():
         assert_allclose(got, wanted[name], rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("n", [1, 5, 7, 8, 9, 15, 16, 17, 30])
+def test_sums_of_functions_of_float64_are_those_of_numpy(in_float64, n):
+    a, b = random((6, n), seed=n), 0.1 + np.abs(random((6, n), seed=n + 1))
+    p = b / b.sum(axis=1, keepdims=True)
+    shifted = np.exp(a - a.max(axis=1, keepdims=True))
+    entropy, softmax, total = in_float64(a, b)
+    assert_allclose(entropy, (p * np.log(p)).sum(axis=1), rtol=1e-12)
+    assert_allclose(softmax, shifted / shifted.sum(axis=1, keepdims=True), rtol=1e-12)
+    assert_allclose(total, np.exp(a * b).sum(), rtol=1e-12)
 
 
 def test_rows_of_no_elements_have_the_value_of_an_empty_sum():
