@@ -20,9 +20,10 @@ class Caller:
     checked    those of ``writes``, by their number, whose new values may be of another shape than their type's
     layout     how the first ``count`` results are handed out: "one", "list", "tuple", "none", or a tuple of dict keys
     borrow     those of the first ``count`` results, by their number, that may be arrays of a device
+    guests     those of ``reads`` that are at home on another device
 
     An executable for a device has ``run(arrays, fetched)``, which says of each result whether it goes to the host, and
-    ``place(array)``: a shared variable's value stays on the device once a function there has read it.
+    ``place(value)``: a shared variable's value stays on the device once a function there has read it; not a guest's.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Caller:
         count: int,
         layout: str | tuple[str, ...],
         borrow: Sequence[int] = (),
+        guests: Sequence[SharedVariable] = (),
     ):
         self._who, self._fits, self._bind = signature.who, signature.fits, signature.bind
         self._lengths = signature.lengths
         self._run = run
         self._reads, self._writes = [v.cell for v in reads], [v.cell for v in writes]
         self._checked, self._count, self._layout = list(checked), count, layout
+        self._guests = {id(v.cell) for v in guests}
         self._on_device: Any = getattr(run, "on_device", None)
         self._fetched = tuple(k < count and k not in borrow for k in range(count + len(writes)))
 
@@ -70,8 +73,8 @@ class Caller:
         value = value_in(cell)
         if self._on_device.holds(value):
             return value
-        placed = self._on_device.place(on_host(value))
-        if cell[0] is value:
+        placed = self._on_device.place(value)
+        if cell[0] is value and id(cell) not in self._guests:
             cell[0] = placed
         return placed
 

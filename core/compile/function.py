@@ -24,7 +24,7 @@ from core.compile.executable import compile_for
 from core.compile.instrument import instrumented
 from core.compile.modes import Mode, mode_of, stages_for
 from core.compile.recipe import Recipe, described, prepare
-from core.compile.shared import SharedVariable
+from core.compile.shared import SharedVariable, home_of, lives_elsewhere
 from core.errors import ArgumentError, BackendError, CoreWarning
 from core.graph import FunctionGraph, Variable, graph_inputs
 from core.options import config
@@ -73,7 +73,14 @@ def function(
         raise ArgumentError(f"a function's name must be a string, got {name!r} of type {type(name).__name__}")
     recipe = prepare(inputs, outputs, updates, givens, name, on_unused_input, allow_input_downcast, no_default_updates)
     recipe.options = {"mode": mode_of(mode), "strict": bool(strict)}
-    return _made(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
+    return _made(recipe, _choice(backend, recipe), chosen_by_user=backend is not None)
+
+
+def _choice(backend: Any, recipe: Recipe) -> backends.Choice:
+    """The backend that is asked for, else the home of the shared variables, else the best.  Errors: BackendError."""
+    if backend is None:
+        backend = home_of([*recipe.reads, *recipe.writes])
+    return backends.resolve(backend, recipe.graph)
 
 
 _ANY_ARGUMENTS = inspect.signature(lambda *args, **named: None)
@@ -126,8 +133,9 @@ class Function:
         self.outputs: list[str | None] = (
             list(layout) if isinstance(layout, tuple) else [variable.name for variable in outputs]
         )
+        guests = [variable for variable in reads if lives_elsewhere(variable, self.backend)]
         pending = getattr(self._run, "is_pending", False)
-        caller = Caller(signature, self._run, reads, writes, checked, count, layout, recipe.borrow)
+        caller = Caller(signature, self._run, reads, writes, checked, count, layout, recipe.borrow, guests)
         self.__call__ = caller.fastest()
         if pending:
             self._run.when_compiled(partial(_take_over, ref(self), caller))
@@ -297,7 +305,7 @@ def _without_updates(recipe: Recipe, outputs: Sequence[Variable]) -> FunctionGra
 def _loaded(recipe: Recipe, backend: str | None) -> Function:
     """A pickled function: on the backend that it was made for, or where that does not work, on the best that does."""
     try:
-        return _made(recipe, backends.resolve(backend, recipe.graph), chosen_by_user=backend is not None)
+        return _made(recipe, _choice(backend, recipe), chosen_by_user=backend is not None)
     except BackendError as error:
         if backend is None:
             raise

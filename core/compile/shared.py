@@ -13,7 +13,7 @@ import numpy as np
 from core.cells import value_in
 from core.compile.pickling import flatten, restore
 from core.device.array import DeviceArray, on_host
-from core.errors import ArgumentError, DTypeError, ShapeError
+from core.errors import ArgumentError, BackendError, DTypeError, ShapeError
 from core.graph import Type, Variable
 from core.tensor.type import TensorType, TensorVariable
 
@@ -23,9 +23,10 @@ class SharedVariable(Variable):
 
     cell            ``[value]``, held by every function that uses the variable
     default_update  an expression; a function that reads the variable also updates it to this, unless told otherwise
+    device          its home: the backend, with its device, on which functions that use it run unless they say otherwise
     """
 
-    __slots__ = ("_default_update", "allow_downcast", "cell", "strict")
+    __slots__ = ("_default_update", "allow_downcast", "cell", "device", "strict")
 
     def __init__(
         self, type: Type, value: Any, name: str | None = None, strict: bool = False, allow_downcast: bool | None = None
@@ -33,6 +34,7 @@ class SharedVariable(Variable):
         super().__init__(type, name=name)
         self.strict, self.allow_downcast = strict, allow_downcast
         self._default_update: Variable | None = None
+        self.device: str | None = None
         self.cell: list = [value]
 
     @property
@@ -72,11 +74,11 @@ class SharedVariable(Variable):
         """Flat, so that a long default update pickles; several functions pickled together keep sharing one cell."""
         update = None if self._default_update is None else flatten([self._default_update])
         value_in(self.cell)
-        state = (self.cell, self.strict, self.allow_downcast, self.source, update)
+        state = (self.cell, self.strict, self.allow_downcast, self.source, update, self.device)
         return _bare, (type(self), self.type, self.name), state
 
     def __setstate__(self, state: tuple) -> None:
-        self.cell, self.strict, self.allow_downcast, self.source, update = state
+        self.cell, self.strict, self.allow_downcast, self.source, update, self.device = state
         self._default_update = None if update is None else restore(update)[0]
 
 
@@ -97,6 +99,7 @@ def shared(
     allow_downcast: bool | None = None,
     borrow: bool = False,
     shape: Sequence[int | None] | None = None,
+    device: str | None = None,
 ) -> TensorSharedVariable:
     """A shared variable that starts as ``value``, an array, a number or a nested list of numbers.
 
@@ -105,6 +108,8 @@ def shared(
     strict          ``set_value`` takes only arrays of the exact dtype
     allow_downcast  ``set_value`` may lose precision; None: only a Python float may
     borrow          keep ``value`` itself rather than a copy
+    device          its home, as a function's ``backend``: ``"cuda:1"``.  Functions that use the variable run there,
+                    unless they name a backend; elsewhere they get a copy of its value
     Errors          DTypeError for what is no array, ShapeError when ``shape`` does not fit
 
     >>> w = shared(np.zeros(3), name="w")
@@ -115,14 +120,42 @@ def shared(
         raise ArgumentError(
             f"shared needs a value, got the symbolic variable {value}; give it a value with updates", blame=value
         )
+    if device is not None and not isinstance(device, str):
+        raise ArgumentError(
+            f'shared needs device= as a name ("cuda:1"), got {device!r} of type {type(device).__name__}'
+        )
     array = np.asarray(value)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     kind = TensorType(array.dtype, array.ndim if shape is None else shape)
     out = TensorSharedVariable(kind, None, name, strict, allow_downcast)
+    out.device = device
     array = out._accept(array)
     out.cell[0] = array if borrow or not _shares_memory(array, value) else copy_of(array)
     return out
+
+
+def home_of(variables: Sequence[SharedVariable]) -> str | None:
+    """The home that shared variables have, or those of them that have one.  Errors: BackendError for several homes."""
+    homes = {_numbered(variable.device): variable for variable in reversed(variables) if variable.device is not None}
+    if len(homes) > 1:
+        found = ", ".join(f"{variable} on {variable.device!r}" for variable in reversed(homes.values()))
+        raise BackendError(
+            f"a function runs on one device, and its shared variables are at home on several: {found}; say where with "
+            f"backend=, and it gets copies of the others"
+        )
+    return next((variable.device for variable in homes.values()), None)
+
+
+def lives_elsewhere(variable: SharedVariable, backend: str) -> bool:
+    """Whether a variable is at home on another device than that of the name ``backend``."""
+    return variable.device is not None and _numbered(variable.device) != _numbered(backend)
+
+
+def _numbered(device: str) -> tuple[str, str]:
+    """Backend and device: the first where none is named."""
+    backend, _, number = device.partition(":")
+    return backend, number or "0"
 
 
 def as_update(variable: SharedVariable, expression: Any) -> Variable:

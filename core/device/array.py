@@ -18,13 +18,14 @@ class DeviceArray:
     ``numpy()`` and ``np.asarray`` copy them to the host, once; functions on the same device take the array as it is.
     """
 
-    __slots__ = ("dtype", "memory", "shape", "space", "_host")
+    __slots__ = ("dtype", "memory", "shape", "space", "_copied", "_host")
 
     __array_priority__ = -1
 
     def __init__(self, space: Any, memory: Memory, shape: tuple[int, ...], dtype: np.dtype):
         self.space, self.memory, self.shape, self.dtype = space, memory, shape, dtype
         self._host: np.ndarray | None = None
+        self._copied: DeviceArray | None = None  # on another device, which asked for it
 
     @property
     def ndim(self) -> int:
@@ -45,6 +46,17 @@ class DeviceArray:
             host.flags.writeable = False
             self._host = host
         return self._host
+
+    def in_space(self, space: Any) -> DeviceArray | np.ndarray:
+        """The elements on another device, where that copies them itself, the first time; else on the host."""
+        if self.space is space:
+            return self
+        if self._copied is None or self._copied.space is not space:
+            copied = space.moved(self)
+            if copied is None:
+                return self.numpy()
+            self._copied = copied
+        return self._copied
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         found = self.numpy()

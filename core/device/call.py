@@ -35,7 +35,7 @@ class Call:
         self.owner, self.program, self.space, self.device = owner, owner.program, owner.space, owner.device
         self.edges = owner.edges
         self.fetched = fetched
-        self.arrays = [a if type(a) is not DeviceArray or a.space is owner.space else a.numpy() for a in arrays]
+        self.arrays = list(arrays)
         self.waits = owner.checks or True in fetched
         self.key: tuple = (fetched, *[a.shape for a in self.arrays])
         self.memory: dict[Value, Any] = {}

@@ -197,6 +197,17 @@ class Exchange(Protocol):
         """
 
 
+class Neighbour(Protocol):
+    """What a device may offer besides: copies from other devices of its kind, without the host."""
+
+    def reaches(self, other: Any) -> bool:
+        """Whether ``copy_from`` can copy from that device."""
+
+    def copy_from(self, other: Any, source: Block, target: Block, size_bytes: int) -> None:
+        """Queue a copy, after what is queued there; what is queued there later waits for it.  The locks of both are
+        held.  Errors: DeviceError."""
+
+
 class Recorder(Protocol):
     """What a device may offer besides: queued commands of one call, recorded and replayed as a whole (CUDA graphs).
 

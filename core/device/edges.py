@@ -54,9 +54,7 @@ class Edges:
         waits  the call is over when the queue is empty, so that the array stays as it is until then
         """
         if type(array) is DeviceArray:
-            if array.space is self._space:
-                return array.memory
-            array = array.numpy()
+            return array.memory
         if waits and self._space.facts.shares_memory and array.nbytes >= _WORTH_SHARING:
             block = self._space.wrap(array)
             if block is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.device.array import DeviceArray
+from core.device.array import DeviceArray, on_host
 from core.device.call import PREPARED, Call
 from core.device.contract import Source
 from core.device.edges import Edges
@@ -55,6 +55,9 @@ class DeviceProgram:
         """The outputs: where ``fetched``, as NumPy arrays, else as arrays on this device."""
         if Foreign in map(type, arrays):
             return self._borrowing(arrays, fetched)
+        space = self.space
+        if any(type(array) is DeviceArray and array.space is not space for array in arrays):
+            arrays = [array.in_space(space) if type(array) is DeviceArray else array for array in arrays]
         repeat = self._repeats.get((fetched, *[a.shape for a in arrays]))
         return self._first(arrays, fetched) if repeat is None else self._again(repeat, arrays)
 
@@ -95,9 +98,10 @@ class DeviceProgram:
         finally:
             call.close()
 
-    def place(self, array: np.ndarray) -> DeviceArray:
-        """An array on the device, for programs that will read it again."""
-        return self.space.place(array)
+    def place(self, value: Any) -> DeviceArray:
+        """An array of the host or of another device on this one, for programs that will read it again."""
+        array = value.in_space(self.space) if type(value) is DeviceArray else on_host(value)
+        return array if type(array) is DeviceArray else self.space.place(array)
 
     def free(self) -> None:
         """Give back what is kept for the next call."""

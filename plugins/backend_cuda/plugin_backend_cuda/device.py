@@ -239,16 +239,40 @@ class CudaDevice:
         self._ordered(other, self._stream)
 
     def _ordered(self, first: Any, second: Any) -> None:
+        event = self._own_event()
+        self._driver.record(event, first)
+        self._driver.await_event(second, event)
+
+    def _own_event(self) -> Any:
+        """An event of this device, whose context is current from now on."""
         self._enter()
         if self._event is None:
             self._event = self._driver.new_event()
-        self._driver.record(self._event, first)
-        self._driver.await_event(second, self._event)
+        return self._event
 
     def drain(self) -> None:
         """Wait for what is queued, and leave what comes back to the host to ``synchronize``."""
         self._enter()
         self._driver.finish(self._stream)
+
+    # --- other GPUs ---------------------------------------------------------------------------------------------------
+
+    def reaches(self, other: Any) -> bool:
+        """Every GPU of the driver: where two have no way to each other, the driver takes one by the host."""
+        return type(other) is CudaDevice and other._driver is self._driver
+
+    def copy_from(self, other: CudaDevice, source: Block, target: Block, size_bytes: int) -> None:
+        if not size_bytes:
+            return
+        here, there = self._own_event(), other._own_event()
+        self._driver.record(there, other._stream)
+        self._enter()
+        self._driver.await_event(self._stream, there)
+        places = target.pointer, self._context, source.pointer, other._context
+        self._driver.copy_between(*places, size_bytes, self._stream)
+        self._driver.record(here, self._stream)
+        other._enter()
+        self._driver.await_event(other._stream, here)  # before the memory there may hold something else
 
     # --- for measurements -------------------------------------------------------------------------------------------
 

@@ -154,6 +154,10 @@ class Driver:
         """Queue a copy within the device."""
         self._call("cuMemcpyDtoDAsync", to, source, size, stream)
 
+    def copy_between(self, to: int, context: Any, source: int, other: Any, size: int, stream: Any) -> None:
+        """Queue a copy from memory of the context ``other`` into memory of ``context``."""
+        self._call("cuMemcpyPeerAsync", to, context, source, other, size, stream)
+
     def fill(self, to: int, byte: int, size: int, stream: Any) -> None:
         self._call("cuMemsetD8Async", to, byte, size, stream)
 

@@ -44,6 +44,8 @@ CUresult cuMemFreeHost(void *address);
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t size, CUstream stream);
 CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t size, CUstream stream);
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream);
+CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext context, CUdeviceptr from, CUcontext other, size_t size,
+                           CUstream stream);
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t size, CUstream stream);
 CUresult cuStreamCreate(CUstream *stream, unsigned int flags);
 CUresult cuStreamDestroy_v2(CUstream stream);
@@ -177,12 +179,14 @@ def test_copies_pass_their_arguments_in_order(noted):
     calls, _ = noted("""
         s = d.new_stream()
         d.copy_in(1000, 2000, 30, s); d.copy_out(1000, 2000, 30, s); d.copy(1000, 2000, 30, s); d.fill(1000, 7, 30, s)
+        d.copy_between(1000, d.retain(0), 2000, d.retain(1), 30, s)
     """)
     assert [line for line in calls if "Mem" in line] == [
         "cuMemcpyHtoDAsync_v2 to=1000 size=30",
         "cuMemcpyDtoHAsync_v2 from=2000 size=30",
         "cuMemcpyDtoDAsync_v2 to=1000 from=2000 size=30",
         "cuMemsetD8Async to=1000 value=7 size=30",
+        "cuMemcpyPeerAsync to=1000 from=2000 size=30",
     ]
 
 

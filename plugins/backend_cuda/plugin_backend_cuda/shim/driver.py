@@ -180,6 +180,9 @@ class HostDriver:
 
     copy_out = copy = copy_in
 
+    def copy_between(self, to: int, context: Any, source: int, other: Any, size: int, stream: Any) -> None:
+        self._do(stream, lambda: ctypes.memmove(to, source, size))
+
     def fill(self, to: int, byte: int, size: int, stream: Any) -> None:
         self._do(stream, lambda: ctypes.memset(to, byte, size))
 
