@@ -41,6 +41,7 @@ def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
         lines.append(f"{indent}{piece_type(buffer.dtype, loops[0].width)} {name}[{KEPT_PIECES}];")
         for lanes in loops:
             printer.kept[id(lanes), buffer, start] = (name, lanes is loops[0])
+    _load_early(printer, loop, holding)
     for again in computed_again(loop):
         reused = [place for place, loops in holding.items() if again.replaces(place[0], loops)]
         if reused:
@@ -53,6 +54,18 @@ def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
         for lanes, node in ((again.first, again.node), *again.later):
             printer.computed.setdefault(id(lanes), {})[node] = (name, lanes is again.first)
     return lines
+
+
+def _load_early(printer: Any, loop: Loop, holding: dict[tuple[Any, Expr], list[Loop]]) -> None:
+    """Let the first loop over a row that fits load what later ones hold, where it starts in the same place there."""
+    position = {id(statement): number for number, statement in enumerate(loop.body)}
+    for (buffer, start), loops in holding.items():
+        together = [first for (_, other), (first, *_) in holding.items() if other is start and first.fits]
+        earliest = min(together, key=lambda lanes: position[id(lanes)], default=loops[0])
+        if earliest is not loops[0]:
+            name, _ = printer.kept[id(loops[0]), buffer, start]
+            printer.kept[id(loops[0]), buffer, start] = (name, False)
+            printer.early.setdefault(id(earliest), []).append((buffer, start, name))
 
 
 def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
@@ -116,6 +129,9 @@ def _fitting_loop(printer: Any, loop: Loop, pieces: list[_Piece], indent: str) -
     values = {e: (f"{name}[{r}]", new) for e, (name, new) in printer.computed.get(id(loop), {}).items()}
     lines = [f"{indent}{{", f"{inner}const int {wholes} = {count};"]
     loaded = [f"{deep}{registers[one]} = {one.at(piece, 'const ')};" for one, (_, new) in held.items() if new]
+    for buffer, start, name in printer.early.get(id(loop), ()):
+        other = _Piece(printer, Access(buffer, start, loop.variable), width)
+        loaded.append(f"{deep}{name}[{r}] = {other.at(piece, 'const ')};")
     if loaded:  # all are on their way before the first is waited for
         lines += [*head, *loaded, *end]
     return [*lines, *head, *_one_piece(printer, loop, pieces, registers, values, deep), *end, f"{indent}}}"]

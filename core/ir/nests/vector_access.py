@@ -21,7 +21,8 @@ MOST_ELEMENTS = 4
 LARGEST_BODY = 150  # nodes: a body is written out once for each element, and all of them need registers
 KEPT_PIECES = 4  # of a row, that one work-item holds between loops: with 256 lanes, rows of 4096 elements fit
 KEPT_BYTES = 64  # of all that it holds: more registers mean fewer groups at once
-LARGEST_KEEPING_BODY = 60  # nodes: it is written out once more for each piece
+KEPT_BYTES_OF_FITTING = 128  # where rows fit, so that there are no other loops that need registers
+LARGEST_KEEPING_BODY = 60  # nodes: it is written out once more for each piece; those of rows that fit are so anyway
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,27 +169,30 @@ def kept(loop: Loop) -> dict[tuple[Any, Expr], list[Loop]]:
     The first of the loops can hold what it loads in registers for the others.  All of them go the same way: extent,
     width and the starts that decide whether elements are taken together are the same.  It is all of them or none: where
     some are loaded again anyway, that hides behind other groups, which fewer registers leave room for (on an H100, a
-    row kernel with two such buffers took 686 us keeping neither, 747 keeping one, 885 keeping both).
+    row kernel with two such buffers took 686 us keeping neither, 747 keeping one, 885 keeping both).  Of rows that fit,
+    more is held, but not what is the same for every row, which lies near: weights.
     """
     written = {s.buffer for s in statements(loop.body) if isinstance(s, (Store, Atomic))}
     found: dict[tuple, list[Loop]] = {}
     for lanes in loop.body:
         if not isinstance(lanes, Loop) or lanes.kind is not LoopKind.LANES or lanes.width == 1:
             continue
-        if len(walk(_roots(lanes.body))) > LARGEST_KEEPING_BODY:
+        if not lanes.fits and len(walk(_roots(lanes.body))) > LARGEST_KEEPING_BODY:
             continue
         every = accesses(lanes)
         starts = (access.start for access in every)
         way = (lanes.extent, lanes.width, frozenset(s for s in starts if not (s.is_const and s.payload == 0)))
         for access in every:
-            if not isinstance(access.node, Store) and access.buffer not in written:
+            for_all_rows = bool(lanes.fits) and access.start.is_const
+            if not isinstance(access.node, Store) and access.buffer not in written and not for_all_rows:
                 found.setdefault((access.buffer, access.start, way), []).append(lanes)
-    out, size = {}, 0
+    out, size, room = {}, 0, KEPT_BYTES
     for (buffer, start, way), loops in found.items():
         if len(loops) > 1 and (buffer, start) not in out:
             out[buffer, start] = loops
             size += KEPT_PIECES * way[1] * dtypes.size_bytes(buffer.dtype)
-    return out if size <= KEPT_BYTES else {}
+            room = KEPT_BYTES_OF_FITTING if loops[0].fits else room
+    return out if size <= room else {}
 
 
 def _roots(body: list[Statement]) -> list[Expr]:
