@@ -22,6 +22,7 @@ from core.errors import DeviceError
 from core.ir.program import LibraryCall
 from core.options import config
 from core.records import Probe
+from plugin_backend_cuda import thin
 from plugin_backend_cuda.shared_library import opened
 
 WHEELS = ("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12")
@@ -239,7 +240,10 @@ def _product(device: Any, left: Strided, right: Strided, result: Strided, scale:
     (m, k), n = a.shape[-2:], b.shape[-1]
     if 0 in (m, n, *c.shape[:-2]):
         return
-    size = dtypes.size_bytes(c.dtype)
+    size, precision = dtypes.size_bytes(c.dtype), config["cuda.products"]
+    workspace = (device.products.scale - WORKSPACE, WORKSPACE)
+    if precision == "float32" and thin.queue(device, a, b, c, (scale.alpha, scale.beta, scale.device or 0), workspace):
+        return
     if k == 0:
         if scale.beta == 0:
             device.fill(c.block, 0, math.prod(c.shape) * size, c.offset * size)
@@ -252,7 +256,7 @@ def _product(device: Any, left: Strided, right: Strided, result: Strided, scale:
             tuple(one.block.pointer + size * one.offset for one in stack),
             tuple(leading(one) for one in stack),
             tuple(one.strides[0] for one in stack),
-            config["cuda.products"],
+            precision,
             scale,
         )
 

@@ -24,6 +24,7 @@ from plugin_backend_cuda.compiler import Usage, usage
 from plugin_backend_cuda.dialect import CUDA, LARGEST_BLOCK
 from plugin_backend_cuda.libcuda import CudaError, Packed
 from plugin_backend_cuda.matrices import Kernels
+from plugin_backend_cuda.thin import Thin
 
 PIECE = 4 << 20  # bytes of one piece of pinned memory
 BLOCKS_A_MULTIPROCESSOR = 8  # of LARGEST_BLOCK threads: as many as a multiprocessor holds at once
@@ -89,6 +90,7 @@ class CudaDevice:
         self._blas: Any = None
         self._solver: Any = None
         self._matrices: dict[str, Kernels] = {}
+        self._thin: dict[tuple[str, int], Thin] = {}
         self._event: Any = None
         self._exchange = exchange.Exchange(self)
 
@@ -180,6 +182,12 @@ class CudaDevice:
         if dtype not in self._matrices:
             self._matrices[dtype] = Kernels(self, dtype)
         return self._matrices[dtype]
+
+    def thin(self, dtype: str, length: int) -> Thin:
+        """The kernels of products with one small length."""
+        if (dtype, length) not in self._thin:
+            self._thin[dtype, length] = Thin(self, dtype, length)
+        return self._thin[dtype, length]
 
     def function(self, code: Code, name: str) -> Any:
         """A kernel of ``code``, for ``run``."""
