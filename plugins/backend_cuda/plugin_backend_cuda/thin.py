@@ -1,7 +1,7 @@
-"""Products of which one length is small, by kernels of our own, thin.cu: cuBLAS leaves most of the memory's speed unused.
+"""Products of which one length is small, by kernels of our own, thin.cu: cuBLAS leaves the memory's speed unused.
 
-The last layer of a classifier has three: (4096, 1024) by (1024, 10), (4096, 10) by (10, 1024), (1024, 4096) by (4096, 10).
-Sums run in the dtype itself and in an order that lengths decide.
+The last layer of a classifier has three: (4096, 1024) by (1024, 10), (4096, 10) by (10, 1024), and (1024, 4096) by
+(4096, 10).  Sums run in the dtype itself and in an order that lengths decide.
 """
 
 from __future__ import annotations
@@ -90,27 +90,15 @@ def _bits(scale: tuple[float, float, int]) -> tuple[int, int, int]:
 
 def _by_rows(device: Any, a: Strided, b: Strided, c: Strided, scale: tuple[float, float, int]) -> None:
     (m, k), n = a.shape[-2:], b.shape[-1]
-    device.thin(c.dtype, n)(
-        "rows",
-        -(-m // 16),
-        _at(c),
-        *c.strides[-2:],
-        _at(a),
-        a.strides[-2],
-        _at(b),
-        *b.strides[-2:],
-        m,
-        k,
-        *_bits(scale),
-    )
+    where = (_at(c), *c.strides[-2:], _at(a), a.strides[-2], _at(b), *b.strides[-2:])
+    device.thin(c.dtype, n)("rows", -(-m // 16), *where, m, k, *_bits(scale))
 
 
 def _by_inner(device: Any, a: Strided, b: Strided, c: Strided, scale: tuple[float, float, int]) -> None:
     (m, k), n = a.shape[-2:], b.shape[-1]
     tiles = -(-m // 16) * -(-n * dtypes.size_bytes(c.dtype) // 4096)
-    device.thin(c.dtype, k)(
-        "inner", tiles, _at(c), c.strides[-2], _at(a), *a.strides[-2:], _at(b), *b.strides[-2:], m, n, *_bits(scale)
-    )
+    where = (_at(c), c.strides[-2], _at(a), *a.strides[-2:], _at(b), *b.strides[-2:])
+    device.thin(c.dtype, k)("inner", tiles, *where, m, n, *_bits(scale))
 
 
 def _by_columns(
