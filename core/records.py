@@ -177,6 +177,7 @@ class Option:
     env           the environment variable that sets it; None: CORE_ and the name in capitals, dots as underscores
     choices       the values that are admitted; () for all
     affects_code  whether a change means other generated code, so that it belongs into the cache key
+    Errors        PluginError for another type, and for a default that is neither None nor an admitted value
     """
 
     name: str
@@ -186,6 +187,18 @@ class Option:
     choices: tuple[Any, ...] = ()
     affects_code: bool = False
     help: str = ""
+
+    def __post_init__(self) -> None:
+        if self.type not in (bool, int, float, str):
+            raise PluginError(f"the Option {self.name} needs type bool, int, float or str, got {self.type!r}")
+        if self.default is None:
+            return
+        if type(self.default) is not self.type:
+            raise PluginError(
+                f"the Option {self.name} needs a default of type {self.type.__name__} or None, got {self.default!r}"
+            )
+        if self.choices and self.default not in self.choices:
+            raise PluginError(f"the Option {self.name} needs one of its choices as default, got {self.default!r}")
 
     @cached_property
     def variable(self) -> str:

@@ -1,10 +1,11 @@
 """Options: where a value comes from, what is refused."""
 
+import re
 import threading
 
 import pytest
 
-from core.errors import OptionError
+from core.errors import OptionError, PluginError
 from core.markers import hookimpl
 from core.options import config
 from core.records import Option
@@ -138,3 +139,18 @@ def test_the_options_are_listed(gpu):
     assert config.names()[:5] == ["floatX", "backend", "num_threads", "cache_dir", "strict"]
     assert "gpu.lanes = 32  # CORE_GPU_LANES" in repr(config)
     assert {"floatX", "override"} <= set(dir(config))
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("gpu.lanes", int, "32"), "a default of type int or None, got '32'"),
+        (("gpu.ratio", float, 1), "a default of type float or None, got 1"),
+        (("gpu.lanes", int, True), "a default of type int or None, got True"),
+        (("gpu.lanes", list, None), "type bool, int, float or str, got <class 'list'>"),
+        (("gpu.mode", str, "slow", None, ("fast", "safe")), "one of its choices as default, got 'slow'"),
+    ],
+)
+def test_an_option_that_contradicts_itself_is_refused_where_it_is_made(arguments, words):
+    with pytest.raises(PluginError, match=re.escape(words)):
+        Option(*arguments)
