@@ -3,6 +3,18 @@
 enum { NAME(lanes) = BYTES / sizeof(T) };
 typedef T NAME(vector) __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));
 
+#ifdef MASK
+typedef T NAME(whole) __attribute__((vector_size(BYTES)));
+typedef MASK NAME(lane_mask) __attribute__((vector_size(BYTES), aligned(SIZE), may_alias));
+
+/* All bits of the first ``n`` lanes. */
+INLINE NAME(lane_mask) NAME(mask)(int n)
+{
+    static const MASK bits[2 * NAME(lanes)] = {[0 ... NAME(lanes) - 1] = -1};
+    return *(const NAME(lane_mask) *)(bits + NAME(lanes) - n);
+}
+#endif
+
 /* Fewer elements than a vector has: those behind them are not touched, and read as 0. */
 INLINE NAME(vector) NAME(load_part)(const T *p, int n)
 {

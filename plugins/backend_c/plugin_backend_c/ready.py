@@ -27,7 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FOLDER = HERE / "ready"
 LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
-_TYPES = {"float32": ("float", 4), "float64": ("double", 8)}
+_TYPES = {"float32": ("float", 4, "int"), "float64": ("double", 8, "long long")}  # name, size, integer of that size
 _PART_OF = {"complex64": "float32", "complex128": "float64"}
 _COMMON = ("-shared", "-fPIC", "-std=gnu11", "-O2", "-fwrapv")
 _LAUNCHER = (*_COMMON, "-pthread")
@@ -48,6 +48,12 @@ _PARTS = """
 #define LOAD_PART(p, n) __builtin_ia32_loadup{letter}512_mask(p, (NAME(vector)){{0}}, (1u << (n)) - 1)
 #define STORE_PART(p, n, v) __builtin_ia32_storeup{letter}512_mask(p, v, (1u << (n)) - 1)
 #endif
+#elif defined(__AVX__) && defined(__has_builtin)
+#if __has_builtin(__builtin_ia32_maskloadp{letter}256) && __has_builtin(__builtin_ia32_maskstorep{letter}256)
+#define MASK {mask}
+#define LOAD_PART(p, n) (NAME(vector))__builtin_ia32_maskloadp{letter}256((const NAME(whole) *)(p), NAME(mask)(n))
+#define STORE_PART(p, n, v) __builtin_ia32_maskstorep{letter}256((NAME(whole) *)(p), NAME(mask)(n), (NAME(whole))(v))
+#endif
 #endif"""
 
 
@@ -67,7 +73,7 @@ def _products_of(dtype: str) -> str:
     """T is the type of an element, or of its parts; the last header is of elements of any type, E."""
     is_complex = dtype in _PART_OF
     part = _PART_OF.get(dtype, dtype)
-    name, size = _TYPES[part]
+    name, size, mask = _TYPES[part]
     header, number, ours = "products_of.h", "(x)", "is_ours(m, n, k, a_turned, b_turned, SIZE)"
     if is_complex:
         header, number, ours = "products_complex.h", "((E){x, 0})", "is_ours_complex(m, n, k)"
@@ -76,7 +82,7 @@ def _products_of(dtype: str) -> str:
 #define SIZE {size}
 #define NAME(x) core_{LETTERS[dtype]}##x
 #define NUMBER(x) {number}
-#define OURS(m, n, k, a_turned, b_turned) {ours}{_PARTS.format(letter=LETTERS[part])}
+#define OURS(m, n, k, a_turned, b_turned) {ours}{_PARTS.format(letter=LETTERS[part], mask=mask)}
 {"" if is_complex else "#define E T"}
 {(HERE / header).read_text()}
 {(HERE / "products_parts.h").read_text()}
@@ -86,6 +92,7 @@ def _products_of(dtype: str) -> str:
 #undef NAME
 #undef NUMBER
 #undef OURS
+#undef MASK
 #undef LOAD_PART
 #undef STORE_PART
 """
