@@ -7,7 +7,9 @@ no other.  So an argument travels while kernels run that do not need it, and a r
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,9 @@ import pyopencl as cl
 
 from core.device.contract import Block
 
-_PIECE = 1 << 20  # bytes of pinned memory that are copied at a time
-_PIECES = 4
+_PINNED = 1 << 22  # bytes of memory that copies go through
+_PIECE = 1 << 20  # that are copied at a time, so that the host fills one while the device takes another
+_BOUNDARY = 128
 
 
 class ClBlock(Block):
@@ -144,88 +147,87 @@ class Transfers:
 
 
 class Staging:
-    """Pieces of pinned memory, used by turns: what lies there is copied without a detour, while the host goes on."""
+    """Pinned memory, used round and round: what lies there is copied without a detour, while the host goes on.
+
+    ``copies`` are those that were queued from and to it, oldest first; each has its part until it is settled.
+    """
 
     def __init__(self, context: Any, queue: Any):
         self._context, self._queue = context, queue
-        self._pieces: list[_Piece] = []
-        self._turn = 0
+        self._memory: np.ndarray | None = None
+        self._next = 0
+        self.copies: deque[_Copy] = deque()
 
-    def _next(self) -> _Piece:
-        """A piece with which the device is done."""
-        if len(self._pieces) < _PIECES:
-            self._pieces.append(_Piece(self._context, self._queue))
-            return self._pieces[-1]
-        self._turn = (self._turn + 1) % len(self._pieces)
-        self._pieces[self._turn].settle()
-        return self._pieces[self._turn]
+    def _take(self, size_bytes: int) -> tuple[int, np.ndarray]:
+        """Where the next part begins, and its bytes, with which the device is done."""
+        if self._memory is None:
+            flags = cl.mem_flags.READ_WRITE | cl.mem_flags.ALLOC_HOST_PTR
+            buffer = cl.Buffer(self._context, flags, _PINNED)
+            access = cl.map_flags.READ | cl.map_flags.WRITE
+            self._memory, _ = cl.enqueue_map_buffer(self._queue, buffer, access, 0, (_PINNED,), np.dtype("uint8"))
+        if self._next + size_bytes > _PINNED:
+            while self.copies and self.copies[0].start >= self._next:
+                self.copies.popleft().settle()
+            self._next = 0
+        start, end = self._next, self._next + size_bytes
+        while self.copies and start <= self.copies[0].start < end:
+            self.copies.popleft().settle()
+        self._next = min(-(-end // _BOUNDARY) * _BOUNDARY, _PINNED)
+        return start, self._memory[start:end]
 
     def upload(self, target: Any, source: np.ndarray, waits: list[Any]) -> Any:
         """Queue copies of all bytes; the event of the last, which ends when all have."""
-        for start in range(0, source.size, _PIECE):
-            piece, part = self._next(), source[start : start + _PIECE]
-            piece.memory[: part.size] = part
-            piece.event = cl.enqueue_copy(
-                self._queue,
-                target,
-                piece.memory[: part.size],
-                dst_offset=start,
-                is_blocking=False,
-                wait_for=waits,
-            )
+        for offset in range(0, source.size, _PIECE):
+            part = source[offset : offset + _PIECE]
+            start, memory = self._take(part.size)
+            memory[:] = part
+            event = cl.enqueue_copy(self._queue, target, memory, dst_offset=offset, is_blocking=False, wait_for=waits)
+            self.copies.append(_Copy(start, event))
             waits = []  # the queue runs in order
-        return piece.event
+        return self.copies[-1].event
 
     def download(self, source: Any, target: np.ndarray, waits: list[Any]) -> Any:
-        for start in range(0, target.size, _PIECE):
-            piece, part = self._next(), target[start : start + _PIECE]
-            piece.event = cl.enqueue_copy(
-                self._queue,
-                piece.memory[: part.size],
-                source,
-                src_offset=start,
-                is_blocking=False,
-                wait_for=waits,
-            )
-            piece.goes_to, waits = part, []
-        return piece.event
+        """The same the other way; ``target`` has the bytes when the copies are settled."""
+        for offset in range(0, target.size, _PIECE):
+            part = target[offset : offset + _PIECE]
+            start, memory = self._take(part.size)
+            event = cl.enqueue_copy(self._queue, memory, source, src_offset=offset, is_blocking=False, wait_for=waits)
+            self.copies.append(_Copy(start, event, memory, part))
+            waits = []
+        return self.copies[-1].event
 
     def settle(self) -> None:
-        """Hand over what was copied to the host."""
-        for piece in self._pieces:
-            piece.settle()
+        """Hand over what was copied to the host.  Errors: cl.Error."""
+        while self.copies:
+            self.copies[0].settle()
+            self.copies.popleft()
 
     def forget(self) -> cl.Error | None:
         """Hand over what has arrived, and start afresh; the error of a copy to the host that failed."""
         lost = None
-        for piece in self._pieces:
+        for copy in self.copies:
             try:
-                piece.settle()
+                copy.settle()
             except cl.Error as error:
-                lost = lost if piece.goes_to is None else error
-        self._pieces.clear()
+                lost = lost if copy.target is None else error
+        self.copies.clear()
         return lost
 
 
-class _Piece:
-    """``memory``: its bytes.  ``event``: of the copy that uses it;  ``goes_to``: where the host wants what comes."""
+@dataclass
+class _Copy:
+    """A copy that was queued; on its way to the host, ``memory`` is where it arrives and ``target`` where it goes."""
 
-    def __init__(self, context: Any, queue: Any):
-        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.ALLOC_HOST_PTR
-        self._buffer = cl.Buffer(context, flags, _PIECE)
-        access = cl.map_flags.READ | cl.map_flags.WRITE
-        self.memory, _ = cl.enqueue_map_buffer(queue, self._buffer, access, 0, (_PIECE,), np.dtype("uint8"))
-        self.event: Any = None
-        self.goes_to: np.ndarray | None = None
+    start: int
+    event: Any
+    memory: np.ndarray | None = None
+    target: np.ndarray | None = None
 
     def settle(self) -> None:
-        """Wait for the copy.  Errors: cl.Error."""
-        if self.event is not None:
-            self.event.wait()
-            self.event = None
-        if self.goes_to is not None:
-            self.goes_to[:] = self.memory[: self.goes_to.size]
-            self.goes_to = None
+        """Wait for it, and hand over what it brought.  Errors: cl.Error."""
+        self.event.wait()
+        if self.target is not None:
+            self.target[:] = self.memory
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:

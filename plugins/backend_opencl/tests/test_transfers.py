@@ -148,10 +148,10 @@ def test_copies_run_while_the_queue_of_kernels_stands_still(backend):
     assert np.array_equal(out, np.arange(100.0)) and not again.any()
 
 
-@pytest.mark.parametrize("piece, pieces", [(1000, 2), (4096, 1), (999, 3)])
-def test_arrays_go_through_pinned_memory_piece_by_piece(backend, monkeypatch, piece, pieces):
+@pytest.mark.parametrize("piece, pinned", [(1000, 2000), (4096, 4096), (999, 3333), (1 << 20, 1 << 20)])
+def test_arrays_go_through_pinned_memory_piece_by_piece(backend, monkeypatch, piece, pinned):
     monkeypatch.setattr(transfers, "_PIECE", piece)
-    monkeypatch.setattr(transfers, "_PIECES", pieces)
+    monkeypatch.setattr(transfers, "_PINNED", pinned)
     x, y = ct.vector("x"), ct.imatrix("y")
     f = core.function([x, y], [x * 2, y + 1, x[::-1]], backend=backend)
     for n in (0, 1, 125, 2000, 12345):
@@ -162,6 +162,7 @@ def test_arrays_go_through_pinned_memory_piece_by_piece(backend, monkeypatch, pi
 
 def test_many_calls_updates_and_failing_calls_give_what_numpy_gives(backend, monkeypatch):
     monkeypatch.setattr(transfers, "_PIECE", 5000)
+    monkeypatch.setattr(transfers, "_PINNED", 12345)
     rng = np.random.default_rng(0)
     start = rng.normal(size=(40, 30))
     w, n = core.shared(start.copy(), name="w"), core.shared(0.0, name="n")
@@ -225,9 +226,9 @@ def test_a_copy_to_the_host_that_another_call_lost_is_an_error(backend):
     def lost():
         raise cl.RuntimeError("this copy is lost")
 
-    (piece,) = moving._staging._pieces
-    piece.event.wait()
-    piece.event = SimpleNamespace(wait=lost)
+    (copy,) = moving._staging.copies
+    copy.event.wait()
+    copy.event = SimpleNamespace(wait=lost)
 
     def fails_meanwhile():
         moving._kernels = device.queue
