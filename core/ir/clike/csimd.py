@@ -86,6 +86,7 @@ class _Vectors:
         self.masks: dict[Local, int] = {}  # locals that are truth, and how many bytes wide
         self._done: dict[Expr, tuple[str, int]] = {}
         self._named: list[str] = []  # declarations that the statement at hand needs before it
+        self._count = 0  # of them
 
     def lines(self, indent: str) -> list[str]:
         loop, printer, index = self.loop, self.printer, self.printer.type(INDEX_DTYPE)
@@ -255,7 +256,12 @@ class _Vectors:
                 return f"({self._mask_type(1)})(-({self._scalar(e)}))", 1
             return self._spread(self._scalar(e), e.dtype), 0
         if e.code is Code.LOAD:
-            return self._load(e)
+            text = self._load(e)
+            if e.dtype == "bool":
+                return f"(convert_{self._mask_type(1)}({text}) != ({self._mask_type(1)})(0))", 1
+            return text, 0
+        if e.code is Code.CAST and e.args[0].code is Code.LOAD and e.args[0].dtype == "bool":
+            return f"convert_{self._type(e.dtype)}({self._load(e.args[0])})", 0  # truth lies in memory as 0 or 1
         if e.code is Code.GUARDED and any(part.code is Code.LOAD for part in walk(e.args[1:])):
             raise _Scalar
         args = [self._done[arg] for arg in e.args]
@@ -263,18 +269,14 @@ class _Vectors:
             return self._truth(e, args)
         return self._number(e, args), 0
 
-    def _load(self, e: Expr) -> tuple[str, int]:
+    def _load(self, e: Expr) -> str:
         offset, name = e.args[0], self.printer.names.of(e.payload, str(e.payload))
         if self._stride(offset) == 1:
-            text = self._packed(e.dtype, name, offset, "const ")
-        elif self._can_shift(offset):
-            parts = ", ".join(f"{name}[{self._shifted(offset, k)}]" for k in range(self.lanes))
-            text = f"({self._type(e.dtype)})({parts})"
-        else:
+            return self._packed(e.dtype, name, offset, "const ")
+        if not self._can_shift(offset):
             raise _Scalar
-        if e.dtype == "bool":
-            return f"(convert_{self._mask_type(1)}({text}) != ({self._mask_type(1)})(0))", 1
-        return text, 0
+        parts = ", ".join(f"{name}[{self._shifted(offset, k)}]" for k in range(self.lanes))
+        return f"({self._type(e.dtype)})({parts})"
 
     def _packed(self, dtype: str, name: str, offset: Expr, qualifier: str = "") -> str:
         """The vector that lies at a position, as something that can be read or assigned to.
@@ -369,7 +371,8 @@ class _Vectors:
         """A name for what is written more than once."""
         if text.isidentifier():
             return text
-        name = self.printer.names.of((self.loop.variable, text, self.copy), "v")
+        self._count += 1
+        name = self.printer.names.of((self.loop.variable, self._count), "v")  # one text may stand for several values
         self._named.append(f"const {self._type(dtype)} {name} = {text};")
         return name
 

@@ -61,6 +61,25 @@ def test_integers_truth_and_floats_of_all_sizes_mix():
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+def test_what_is_written_twice_has_two_names():
+    x = np.resize(np.array(SPECIAL), 37)
+
+    def build(x):
+        once = ct.maximum(x, 0.0)
+        return [ct.maximum(once, 0.0), ct.minimum(ct.maximum(x + 1, 0.0), 0.0), ct.maximum(ct.maximum(x, x), once)]
+
+    got, want, text = both(build, x)
+    assert "_packed" in text
+    for one, other in zip(got, want, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint64", "float32", "float64"])
+def test_stored_truth_becomes_0_or_1(dtype):
+    got, want, text = both(lambda x: x.astype(dtype) + 1, np.arange(37) % 3 == 0)
+    assert np.array_equal(got, want) and got.dtype == dtype and "_packed" in text
+
+
 def test_a_loop_with_integer_division_stays_as_it_is():
     x = np.arange(-9, 30)
     got, want, text = both(lambda x: x // 4, x)
