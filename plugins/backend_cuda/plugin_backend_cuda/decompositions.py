@@ -12,7 +12,7 @@ from typing import Any
 from core.device.contract import Block, Routine, RoutineFailed, Scratch, Strided
 from core.ir.program import LibraryCall
 from plugin_backend_cuda.cublas import ONCE
-from plugin_backend_cuda.matrices import Job, Matrices
+from plugin_backend_cuda.matrices import WARP, Job, Matrices
 
 NOT_SQUARE = -8  # see Op.library_error
 STACKED = 256  # matrices up to this length are factored many at once
@@ -37,6 +37,11 @@ def potrf(job: Job, scratch: Scratch) -> Block | None:
     """a = L L', or U' U, in place; 0 in the other triangle."""
     n, lower = _square(job), bool(job.attributes["lower"])
     out = job.given(job.results[0])
+    if n <= WARP:
+        job.begin(scratch)
+        check = int(_checked(job, 0) >= 0)
+        job.run("cholesky", job.count if n else 0, out.places, job.count, n, int(lower), check, job.at["numbers"])
+        return job.numbers()
     together = job.count > 1 and n <= STACKED
     room = job.device.solver.potrf_room(job.dtype, lower, n, max(n, 1)) if n and job.count and not together else 0
     job.room("work", room * job.itemsize)

@@ -140,3 +140,41 @@ extern "C" __global__ void __launch_bounds__(256) core_REAL_note(int32_t *number
     for (int64_t k = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; k < count; k += gridDim.x * (int64_t)blockDim.x)
         if (numbers[k] == 0) numbers[k] = said[k];
 }
+
+/* a = L L' in place for matrices of up to 32 rows, or U' U where not ``lower``; 0 in the other triangle.  A lane has a
+   row of L.  Numbers: the first minor that is not positive, from 1; -1 where ``check`` finds what is not finite. */
+extern "C" __global__ void __launch_bounds__(32) core_REAL_cholesky(REAL *const *a, int64_t count, int64_t n,
+    int64_t lower, int64_t check, int32_t *numbers)
+{
+    const int lane = threadIdx.x;
+    for (int64_t k = blockIdx.x; k < count; k += gridDim.x) {
+        REAL *at = a[k], row[32];
+        int failed = 0;
+        for (int64_t e = lane; check && e < n * n; e += 32)
+            if (!(at[e] - at[e] == 0)) failed = -1;
+        for (int d = 16; d > 0; d /= 2) {
+            const int other = __shfl_xor_sync(0xffffffffu, failed, d);
+            failed = other < failed ? other : failed;
+        }
+        #pragma unroll
+        for (int j = 0; j < 32; j++) row[j] = lane < n && j <= lane ? at[lower ? lane * n + j : j * n + lane] : (REAL)0;
+        #pragma unroll
+        for (int j = 0; j < 32; j++) {
+            if (j < n && failed == 0) {
+                const REAL pivot = __shfl_sync(0xffffffffu, row[j], j);
+                if (pivot > 0) {
+                    const REAL root = SQRT(pivot);
+                    row[j] = lane == j ? root : row[j] / root;
+                    #pragma unroll
+                    for (int i = j + 1; i < 32; i++) row[i] -= row[j] * __shfl_sync(0xffffffffu, row[j], i);
+                } else {
+                    failed = j + 1;
+                }
+            }
+        }
+        #pragma unroll
+        for (int j = 0; j < 32; j++)
+            if (lane < n && j < n) at[lower ? lane * n + j : j * n + lane] = j <= lane ? row[j] : (REAL)0;
+        if (lane == 0 && numbers[k] == 0) numbers[k] = failed;
+    }
+}

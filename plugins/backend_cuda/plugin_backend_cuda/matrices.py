@@ -20,13 +20,17 @@ from plugin_backend_cuda.libcuda import Packed
 
 THREADS, BLOCKS = 256, 4096
 _BOUNDARY = 256
-_WORDS = {"float32": {"REAL": "float", "LOG": "logf"}, "float64": {"REAL": "double", "LOG": "log"}}
+_WORDS = {
+    "float32": {"REAL": "float", "LOG": "logf", "SQRT": "sqrtf"},
+    "float64": {"REAL": "double", "LOG": "log", "SQRT": "sqrt"},
+}
 _SIGNATURES = {  # the arguments of each kernel, as libcuda.Packed names them
     "gather": "PqqPqqqqqPq", "clear": "Pqqqq", "identity": "Pqq", "fail": "PqqP", "singular": "PqqqP",
     "determinant": "PPqqPP", "exchange": "PPqqqqq", "from_zero": "PPq", "halve": "Pqq", "symmetric": "PPqq",
-    "note": "PPq", "scaled": "PPq",
+    "note": "PPq", "scaled": "PPq", "cholesky": "PqqqqP",
 }  # fmt: skip
-_A_WARP_EACH = ("singular", "determinant")
+_A_WARP_EACH = ("singular", "determinant", "cholesky")
+WARP = 32
 
 
 @cache

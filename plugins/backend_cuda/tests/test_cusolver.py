@@ -27,6 +27,9 @@ class Library:
             values = [self._plain(one) for one in arguments]
             if "Create" in name:
                 arguments[0][0] = self.ffi.cast(self.ffi.typeof(arguments[0]).item, 0x99)
+            elif "Xpotrf_bufferSize" in name:
+                arguments[-2][0], arguments[-1][0] = 600, 16
+                values[-2:] = ["out", "out"]
             elif "bufferSize" in name:
                 arguments[-1][0] = 77
                 values[-1] = "out"
@@ -51,7 +54,6 @@ def library(monkeypatch):
 
 
 CALLS = {
-    "potrf": (("float64", True, 5, A, 6, WORK, 77, INFO), [1, 5, A, 6, WORK, 77, INFO]),
     "potrf_stack": (("float64", False, 5, A, 6, INFO, 3), [0, 5, A, 6, INFO, 3]),
     "getrf": (("float64", 6, 5, A, WORK, PIVOTS, INFO), [6, 5, A, 6, WORK, PIVOTS, INFO]),
     "getrs": (("float64", True, 5, 2, A, 6, PIVOTS, X, INFO), [1, 5, 2, A, 6, PIVOTS, X, 5, INFO]),
@@ -79,7 +81,6 @@ def test_arguments_arrive_in_the_order_of_the_manual(library, name, dtype):
 @pytest.mark.parametrize(
     "name, arguments, asked",
     [
-        ("potrf_room", (True, 5, 6), ["potrf"]),
         ("getrf_room", (5, 6), ["getrf"]),
         ("qr_room", (5, 3), ["geqrf", "orgqr"]),
         ("syevd_room", (True, True, 5), ["syevd"]),
@@ -91,18 +92,31 @@ def test_work_memory_is_asked_for(library, name, arguments, asked):
     assert [one for one, _ in library.called if "buffer" in one] == [f"cusolverDnS{name}_bufferSize" for name in asked]
 
 
+@pytest.mark.parametrize("dtype, kind, room", [("float32", 0, 150), ("float64", 1, 75)])
+def test_cholesky_asks_for_memory_on_the_device_and_has_its_own_on_the_host(library, dtype, kind, room):
+    made = cusolver.Cusolver(1)
+    assert made.potrf_room(dtype, True, 5, 6) == room
+    made.potrf(dtype, False, 5, A, 6, WORK, room, INFO)
+    asked, (name, given) = library.called[-2], library.called[-1]
+    assert asked == ("cusolverDnXpotrf_bufferSize", [0x99, 0, 5, kind, 0, 6, kind, "out", "out"])
+    assert name == "cusolverDnXpotrf" and given[:9] == [0x99, 0, 5, kind, A, 6, kind, WORK, 600]
+    assert given[9] != 0 and given[10:] == [16, INFO]
+
+
 def test_one_handle_serves_one_stream(library):
     made = cusolver.Cusolver(5)
     made.free()
-    assert library.called == [("cusolverDnCreate", []), ("cusolverDnSetStream", [5]), ("cusolverDnDestroy", [])]
+    names = ["Create", "SetStream", "CreateParams", "DestroyParams", "Destroy"]
+    assert [name for name, _ in library.called] == [f"cusolverDn{name}" for name in names]
+    assert library.called[1] == ("cusolverDnSetStream", [5])
 
 
 @pytest.mark.parametrize("status, said", [(6, "a kernel failed"), (42, "status 42")])
 def test_a_status_is_an_error_that_names_the_call(library, status, said):
     made = cusolver.Cusolver(1)
     library.status = status
-    with pytest.raises(DeviceError, match=f"cusolverDnDpotrf failed: {said}"):
-        made.potrf("float64", True, 5, A, 6, WORK, 77, INFO)
+    with pytest.raises(DeviceError, match=f"cusolverDnDgetrf failed: {said}"):
+        made.getrf("float64", 6, 5, A, WORK, PIVOTS, INFO)
 
 
 def test_no_library_is_an_error_that_says_what_to_do(monkeypatch):
