@@ -8,8 +8,17 @@ from core import dtypes
 from core.ir.cpu.computed_again import computed_again
 from core.ir.expr import Code, Expr, cast, const, walk
 from core.ir.nests.accumulators import narrow_sum, narrowed
-from core.ir.nests.vector_access import ACCESS_BYTES, KEPT_PIECES, Access, accesses, kept, own_arrays
+from core.ir.nests.vector_access import (
+    ACCESS_BYTES,
+    KEPT_PIECES,
+    Access,
+    accesses,
+    kept,
+    own_arrays,
+    same_for_all,
+)
 from core.ir.nodes import Assign, Let, Loop, LoopKind, Store, expressions
+from core.ir.work.barriers import holds_lanes
 
 
 def piece_type(dtype: str, width: int) -> str:
@@ -36,6 +45,9 @@ def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
     lines, holding = [], kept(loop)
     for array, lanes in own_arrays(loop, printer.own).items() if loop.kind is LoopKind.GROUPS else ():
         lines.append(f"{indent}{piece_type(array.dtype, lanes.width)} {printer.own[array]}[{lanes.fits}];")
+    for turns in loop.body if loop.kind is LoopKind.GROUPS else ():
+        if holds_lanes(turns):
+            lines += _hold_for_all(printer, turns, indent)
     for (buffer, start), loops in holding.items():
         name = printer.names.of((loop.variable, buffer, start), f"{buffer}_kept")
         lines.append(f"{indent}{piece_type(buffer.dtype, loops[0].width)} {name}[{KEPT_PIECES}];")
@@ -54,6 +66,35 @@ def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
         for lanes, node in ((again.first, again.node), *again.later):
             printer.computed.setdefault(id(lanes), {})[node] = (name, lanes is again.first)
     return lines
+
+
+def _hold_for_all(printer: Any, turns: Any, indent: str) -> list[str]:
+    """Registers for what every row of a group reads, weights, if there is not much of it; loaded here, once."""
+    found = {place: loops for place, loops in same_for_all(turns).items() if (id(loops[0]), *place) not in printer.kept}
+    lines = []
+    for (buffer, start), (lanes, *more) in found.items():
+        name = printer.names.of((turns.variable, buffer, start), f"{buffer}_kept")
+        kind = piece_type(buffer.dtype, lanes.width)
+        lines.append(f"{indent}{kind} {name}[{lanes.fits}];")
+        head, deep, r, piece = _turns_of_pieces(printer, lanes, indent)
+        one = _Piece(printer, Access(buffer, start, turns.variable), lanes.width)
+        lines += [*head, f"{deep}{name}[{r}] = {one.at(piece, 'const ')};", f"{indent}    }}", f"{indent}}}"]
+        for each in (lanes, *more):
+            printer.kept[id(each), buffer, start] = (name, False)
+    return lines
+
+
+def _turns_of_pieces(printer: Any, loop: Loop, indent: str) -> tuple[list[str], str, str, str]:
+    """The head of a loop over the pieces of a row that fits, how far its body is indented, its variables."""
+    work, width = printer.dialect.work, loop.width
+    piece, r = (printer.names.of((word, loop.variable), word) for word in ("piece", "r"))
+    first, step = work.spread(loop.kind, printer.lanes)
+    extent = loop.extent
+    wholes = str(extent.payload // width) if extent.is_const else f"(int)({_closed(printer.expr(extent))} / {width})"
+    head = [f"{indent}#pragma unroll", f"{indent}for (int {r} = 0; {r} < {loop.fits}; {r}++) {{"]
+    head.append(f"{indent}    const int {piece} = (int){first} + {r} * {step if step.isdecimal() else f'(int){step}'};")
+    head.append(f"{indent}    if ({piece} < {wholes}) {{")
+    return head, indent + "        ", r, piece
 
 
 def _load_early(printer: Any, loop: Loop, holding: dict[tuple[Any, Expr], list[Loop]]) -> None:
@@ -111,27 +152,17 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
 
 def _fitting_loop(printer: Any, loop: Loop, pieces: list[_Piece], indent: str) -> list[str]:
     """A loop over a row that fits: so many pieces for each work-item, none of them after the last whole one."""
-    work, width = printer.dialect.work, loop.width
-    wholes, piece, r = (printer.names.of((word, loop.variable), word) for word in ("wholes", "piece", "r"))
-    first, step = work.spread(loop.kind, printer.lanes)
-    inner, deep = indent + "    ", indent + "            "
-    count = (
-        loop.extent.payload // width
-        if loop.extent.is_const
-        else f"(int)({_closed(printer.expr(loop.extent))} / {width})"
-    )
-    head = [f"{inner}#pragma unroll", f"{inner}for (int {r} = 0; {r} < {loop.fits}; {r}++) {{"]
-    head.append(f"{inner}    const int {piece} = (int){first} + {r} * {step if step.isdecimal() else f'(int){step}'};")
-    head.append(f"{inner}    if ({piece} < {wholes}) {{")
+    inner = indent + "    "
+    head, deep, r, piece = _turns_of_pieces(printer, loop, inner)
     end = [f"{inner}    }}", f"{inner}}}"]
     held = {one: printer.kept[id(loop), *one.place] for one in pieces if (id(loop), *one.place) in printer.kept}
     registers = {one: f"{name}[{r}]" for one, (name, _) in held.items()}
     values = {e: (f"{name}[{r}]", new) for e, (name, new) in printer.computed.get(id(loop), {}).items()}
-    lines = [f"{indent}{{", f"{inner}const int {wholes} = {count};"]
     loaded = [f"{deep}{registers[one]} = {one.at(piece, 'const ')};" for one, (_, new) in held.items() if new]
     for buffer, start, name in printer.early.get(id(loop), ()):
-        other = _Piece(printer, Access(buffer, start, loop.variable), width)
+        other = _Piece(printer, Access(buffer, start, loop.variable), loop.width)
         loaded.append(f"{deep}{name}[{r}] = {other.at(piece, 'const ')};")
+    lines = [f"{indent}{{"]
     if loaded:  # all are on their way before the first is waited for
         lines += [*head, *loaded, *end]
     return [*lines, *head, *_one_piece(printer, loop, pieces, registers, values, deep), *end, f"{indent}}}"]

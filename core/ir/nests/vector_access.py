@@ -195,6 +195,23 @@ def kept(loop: Loop) -> dict[tuple[Any, Expr], list[Loop]]:
     return out if size <= room else {}
 
 
+def same_for_all(turns: Loop) -> dict[tuple[Any, Expr], list[Loop]]:
+    """Loads of rows that fit which are the same in every turn of ``turns``, likewise; none where they are too many."""
+    written = {s.buffer for s in statements(turns.body) if isinstance(s, (Store, Atomic))}
+    found: dict[tuple, list[Loop]] = {}
+    size = 0
+    for lanes in turns.body:
+        if not isinstance(lanes, Loop) or lanes.kind is not LoopKind.LANES or not lanes.fits:
+            continue
+        for access in accesses(lanes):
+            if isinstance(access.node, Store) or access.buffer in written or not access.start.is_const:
+                continue
+            if (access.buffer, access.start) not in found:
+                size += lanes.fits * lanes.width * dtypes.size_bytes(access.buffer.dtype)
+            found.setdefault((access.buffer, access.start), []).append(lanes)
+    return found if size <= KEPT_BYTES else {}
+
+
 def _roots(body: list[Statement]) -> list[Expr]:
     """What a body of plain statements computes in every iteration."""
     roots = []
