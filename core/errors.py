@@ -5,7 +5,6 @@ A message has four parts: who, what it needs, what it got, and (from ``blame``) 
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import os
 import sys
@@ -66,6 +65,8 @@ class attributed_to:  # noqa: N801 - a verb, as in contextlib
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'opencl'?`` for a near miss among ``known``, else an empty string."""
+    import difflib  # for those who mistype alone
+
     close = difflib.get_close_matches(str(name), list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.compile.instrument import watched
-from core.compile.reference import Perform, performer
 from core.errors import ComputeError, CoreError, DTypeError, IndexOutOfBounds, ShapeError, compute_error
 from core.graph import Apply, Constant, FunctionGraph, Variable
+from core.op import Op
 from core.records import Probe
 from core.tensor.type import TensorType
+
+if TYPE_CHECKING:
+    from core.compile.reference import Perform
 
 _ABOUT_SHAPES = re.compile(
     r"shape|broadcast|dimension|aligned|mismatch|axis|axes|size|length|concatenat", re.IGNORECASE
@@ -53,7 +56,7 @@ class Step:
         self, node: Apply, reads: Sequence[int] = (), writes: Sequence[int] = (), perform: Perform | None = None
     ):
         self.node = node
-        self.perform = performer(node) if perform is None else perform
+        self.perform = _performer(node) if perform is None else perform
         self.reads, self.writes = tuple(reads), tuple(writes)
         self.dead: tuple[int, ...] = ()  # slots that nobody reads later
         self.expected = [_expected(out) for out in node.outputs]
@@ -238,3 +241,12 @@ def _fresh(value: Any, seen: set[int]) -> Any:
         value = copy()
     seen.add(id(value))
     return value
+
+
+def _performer(node: Apply) -> Perform:
+    """What computes a node: its op's own ``perform``, or what stands for that.  Errors: as of reference.performer."""
+    if getattr(node.op.perform, "__func__", None) is not Op.perform:
+        return node.op.perform
+    from core.compile.reference import performer  # for few ops, and much to import
+
+    return performer(node)

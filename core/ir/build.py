@@ -46,10 +46,6 @@ from core.ir.program import (
 )
 from core.ir.rebuild import loads_in
 from core.ir.target import HOST, Target
-from core.ir.work.group import WorkScheduler
-from core.ir.work.launch import Work
-from core.ir.work.order import scatter_launches
-from core.ir.work.own import own_launches
 
 VERIFY = False  # tests set it: every program is then checked against the rules of the IR
 
@@ -106,6 +102,10 @@ class _Steps:
         self.done: list[Step] = []
         self._kept = _read_between_groups(lowered, fused)
         self._schedules = Schedules(fused.extents, shapes, self._kept)
+        if target.is_device:
+            from core.ir.work.schedule import WorkSchedules  # a CPU need not wait for that
+
+            self._work = WorkSchedules(target, fused.extents, shapes, self._kept)
         self._has_complex = any(value.dtype in dtypes.COMPLEXES for value in fused.definitions)
 
     def add(self, group: Group) -> None:
@@ -130,7 +130,7 @@ class _Steps:
         elif isinstance(definition, Scattering):
             self._launch(self._scatter(group), group)
         elif self.target.is_device:
-            self._launch(WorkScheduler(group, self._work()).kernel(*self._title_of(group)), group)
+            self._launch(self._work.group(group, *self._title_of(group)), group)
         else:
             self._run(self._schedules.kernels(group, *self._title_of(group), self._scheduled))
         for item in group.items:
@@ -162,9 +162,6 @@ class _Steps:
     def _in_parts(self, kernel: Kernel) -> Kernel:
         return replace(kernel, body=statements_in_parts(kernel.body)) if self._has_complex else kernel
 
-    def _work(self) -> Work:
-        return Work(self.target, self.fused.extents, self.shapes, self._kept)
-
     def _scheduled(self, group: Group, name: str, comment: str) -> list[Kernel]:
         """The kernels of a group on a CPU."""
         return self._for_cpu(Scheduler(group, self.fused.extents, self.shapes, self._kept).kernel(name, comment))
@@ -177,7 +174,7 @@ class _Steps:
         name, comment = self._title(scatters)
         if self.target.is_device:
             ((value, definition),) = scatters.items()
-            return scatter_launches(self._work(), value, definition, name, comment)
+            return self._work.scatter(value, definition, name, comment)
         return scatter_kernel(scatters, self.fused.extents, self.shapes, name, comment)
 
     def _own_loops(self, definition: FromLoops, value: Value) -> Kernel:
@@ -186,7 +183,7 @@ class _Steps:
         buffers += [Buffer(k, v, v.dtype, self.shapes[v], written=True) for v in definition.outputs]
         definition.write(k, *buffers)
         name, comment = self._title([value])
-        body = own_launches(self._work(), k.body) if self.target.is_device else k.body
+        body = self._work.own(k.body) if self.target.is_device else k.body
         return Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), body, comment)
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:

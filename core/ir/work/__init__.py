@@ -1,5 +1,6 @@
 """Schedules for devices, whose loops are spread over work-items.
 
+schedule.py    the schedules that a program asks for
 group.py       which launches a group of items becomes
 launch.py      writing one launch; elementwise work
 rows.py        rows, each run by a group: softmax, layer norm
