@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 
 from core.errors import PluginConflict, PluginError
 from core.records import Probe, load
+from core.structs import dataclass
 
 R = TypeVar("R")
 

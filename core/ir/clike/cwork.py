@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from core.ir.expr import Combine
 from core.ir.nodes import Loop, LoopKind, Statement, statements
+from core.structs import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, Statement
 from core.ir.passes.fuse import Group
@@ -13,6 +11,7 @@ from core.ir.work.group import WorkScheduler
 from core.ir.work.launch import Work
 from core.ir.work.order import scatter_launches
 from core.ir.work.own import own_launches
+from core.structs import dataclass
 
 
 @dataclass(frozen=True)
