@@ -27,22 +27,12 @@ def rewrites() -> list[Rewrite]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    qr = ("geqrf", "geqrf_complete", "geqp3")
-    lu = ("getrf", "getrs", "lu_inverse", "gesv", "getri", "determinant")
-    cholesky = ("potrf", "potrf_gradient", "potri", "potrs")
-    functions = (
-        "expm",
-        "logm",
-        "sqrtm",
-        "gees",
-        "gges",
-        "sylvester",
-        "discrete_lyapunov",
-        "riccati",
-        "toeplitz",
-        "circulant",
-    )
-    provided = (*cholesky, *lu, "trtrs", "sysv", "gtsv", "gbsv", "syevd", "gesdd", *qr, *functions)
+    systems = ("gesv", "sysv", "hesv", "gtsv", "gbsv", "trtrs", "potrs", "getrs", "toeplitz", "circulant")
+    factors = ("potrf", "potri", "getrf", "lu_inverse", "getri", "determinant", "geqrf", "geqrf_complete", "geqp3")
+    spectra = ("gesdd", "syevd", "geev", "gees", "gges", "schur_turn", "qz_turn")
+    functions = ("expm", "logm", "sqrtm", "sylvester", "discrete_lyapunov", "riccati")
+    every = (*systems, *factors, *spectra, *functions)
+    provided = (*every, *(f"{name}_complex" for name in every), "potrf_gradient")
     return [Library("scipy-lapack", dialect="c", provides=provided, ref="plugin_ops_linalg.compiled.routines:ROUTINES")]
 
 

@@ -48,7 +48,7 @@ class BatchedOp(Op):
     __props__ = ("on_error",)
     signature: str
     needs_finite = True  # whether LAPACK may not meet NaN and infinities, for it would not return, or return nonsense
-    routine: str | None = None  # the library routine that computes it for real matrices; see compiled/routines.py
+    routine: str | None = None  # the library routine that computes it; see compiled/routines.py
     works_in: tuple[int, int] | None = None  # (output, input): the routine finds that input in that output's memory
     computes_empty = False  # whether ``compute`` takes matrices with an axis of length 0
 
@@ -213,16 +213,16 @@ class BatchedOp(Op):
                 out[place] = np.nan if out.dtype.name in dtypes.CONTINUOUS else 0
 
     def library_call(self, node: Apply) -> LibraryCall | None:
-        """The routine, for real matrices, with what its operands have in common; of one operand rows and columns may
-        differ until it runs, where they make a LinAlgError.
+        """The routine, ``_complex`` behind its name for complex matrices, with what its operands have in common; of one
+        operand rows and columns may differ until it runs, where they make a LinAlgError.
         """
-        if self.routine is None or node.inputs[0].type.dtype not in ("float32", "float64"):
+        if self.routine is None:
             return None
         takes, gives = parsed(self.signature)
         batch = node.outputs[0].type.ndim - len(gives[0])
         in_place = self.works_in is not None and (len(takes) == 1 or batch == 0)
         return LibraryCall(
-            self.routine,
+            self.routine + ("_complex" if node.inputs[0].type.dtype in dtypes.COMPLEXES else ""),
             tuple({**self.attributes(), "in_place": in_place}.items()),
             batch=batch,
             ranks=tuple(len(letters) for letters in takes),
@@ -357,4 +357,6 @@ def require_finite(arrays: Sequence[np.ndarray]) -> None:
     for position, x in enumerate(arrays):
         if not np.isfinite(x).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-            raise LinAlgError(f"input {position} is {x[where]} at {where}, not finite")
+            parts = (x[where].real, x[where].imag)
+            wrong = next(part for part in parts if not np.isfinite(part))
+            raise LinAlgError(f"input {position} is {wrong} at {where}, not finite")

@@ -3,18 +3,24 @@
 #ifndef CORE_LINALG_CHOLESKY_LETTER
 #define CORE_LINALG_CHOLESKY_LETTER
 
-static inline __attribute__((always_inline)) int64_t core_LETTERcholesky_small(int64_t n, REAL *a, int lower)
+static inline __attribute__((always_inline)) int64_t core_LETTERcholesky_small(int64_t n, ELEMENT *a, int lower)
 {
     const int64_t rows = lower ? n : 1, columns = lower ? 1 : n;
     for (int64_t j = 0; j < n; j++) {
-        REAL pivot = a[j * n + j];
-        for (int64_t k = 0; k < j; k++) pivot -= a[j * rows + k * columns] * a[j * rows + k * columns];
+        REAL pivot = core_LETTERreal_part(a[j * n + j]);
+        for (int64_t k = 0; k < j; k++) {
+            const ELEMENT x = a[j * rows + k * columns];
+            pivot -= core_LETTERreal_part(core_LETTERtimes(x, core_LETTERconjugate(x)));
+        }
         if (!(pivot > 0)) return j + 1;
         pivot = ROOT(pivot);
         a[j * n + j] = pivot;
         for (int64_t i = j + 1; i < n; i++) {
-            REAL sum = a[i * rows + j * columns];
-            for (int64_t k = 0; k < j; k++) sum -= a[i * rows + k * columns] * a[j * rows + k * columns];
+            ELEMENT sum = a[i * rows + j * columns];
+            for (int64_t k = 0; k < j; k++) {
+                const ELEMENT x = a[i * rows + k * columns], y = a[j * rows + k * columns];
+                sum -= core_LETTERtimes(x, core_LETTERconjugate(y));
+            }
             a[i * rows + j * columns] = sum / pivot;
             a[j * rows + i * columns] = 0;
         }
@@ -24,7 +30,7 @@ static inline __attribute__((always_inline)) int64_t core_LETTERcholesky_small(i
 
 #endif
 
-static int64_t core_LETTERcholesky(core_LETTERpotrf potrf, int64_t n, REAL *a, int lower, int check)
+static int64_t core_LETTERcholesky(core_LETTERpotrf potrf, int64_t n, ELEMENT *a, int lower, int check)
 {
     const int order = (int)n;
     int info = 0;

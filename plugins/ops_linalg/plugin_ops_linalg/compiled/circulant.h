@@ -1,7 +1,25 @@
 /* A circulant system; x holds b. */
 
+static inline core_point core_LETTERpoint(ELEMENT x)
+{
+    core_point made = {core_LETTERreal_part(x), 0};
+#if PARTS == 2
+    made.im = __imag__ x;
+#endif
+    return made;
+}
+
+static inline ELEMENT core_LETTERelement(double re, double im)
+{
+#if PARTS == 2
+    return core_LETTERmade((REAL)re, (REAL)im);
+#else
+    return (void)im, (REAL)re;
+#endif
+}
+
 /* The first eigenvalue that counts as 0, from 1, or 0; where ``skips``, it is left out. */
-static int64_t core_LETTERsolve_circulant(int64_t n, const REAL *c, int64_t stride, REAL *x, int skips, double least)
+static int64_t core_LETTERsolve_circulant(int64_t n, const ELEMENT *c, int64_t stride, ELEMENT *x, int skips, double least)
 {
     CORE_LETTER_FINITE(1, 0, n, 1, c, stride, 1);
     CORE_LETTER_FINITE(1, 1, n, 1, x, 1, 1);
@@ -13,7 +31,7 @@ static int64_t core_LETTERsolve_circulant(int64_t n, const REAL *c, int64_t stri
         free(f);
         return CORE_NO_MEMORY;
     }
-    for (int64_t i = 0; i < n; i++) f[i] = (core_point){c[i * stride], 0}, g[i] = (core_point){x[i], 0};
+    for (int64_t i = 0; i < n; i++) f[i] = core_LETTERpoint(c[i * stride]), g[i] = core_LETTERpoint(x[i]);
     core_fourier(&plan, f);
     core_fourier(&plan, g);
     double largest = 0;
@@ -34,7 +52,7 @@ static int64_t core_LETTERsolve_circulant(int64_t n, const REAL *c, int64_t stri
         g[i] = (core_point){q.re / size, -q.im / size};  /* conjugated: the transform is then the one back */
     }
     core_fourier(&plan, g);
-    for (int64_t i = 0; i < n; i++) x[i] = (REAL)(g[i].re / (double)n);
+    for (int64_t i = 0; i < n; i++) x[i] = core_LETTERelement(g[i].re / (double)n, -g[i].im / (double)n);
     free(plan.roots);
     free(f);
     return result;

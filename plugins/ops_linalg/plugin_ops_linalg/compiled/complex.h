@@ -34,9 +34,20 @@ static inline COMPLEX core_PARTNERconjugate(COMPLEX x)
     return core_PARTNERmade(__real__ x, -__imag__ x);
 }
 
+static inline REAL core_PARTNERreal_part(COMPLEX x)
+{
+    return __real__ x;
+}
+
 static inline REAL core_PARTNERsize(COMPLEX x)
 {
     return HYPOT(__real__ x, __imag__ x);
+}
+
+/* By which LAPACK chooses pivots. */
+static inline REAL core_PARTNERone_norm(COMPLEX x)
+{
+    return MAGNITUDE(__real__ x) + MAGNITUDE(__imag__ x);
 }
 
 static inline COMPLEX core_PARTNERroot(COMPLEX x)

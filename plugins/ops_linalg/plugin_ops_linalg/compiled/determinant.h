@@ -2,16 +2,22 @@
 #ifndef CORE_LINALG_DETERMINANT_LETTER
 #define CORE_LINALG_DETERMINANT_LETTER
 
-static void core_LETTERdeterminant_of(int64_t n, const REAL *f, const int32_t *pivots, int first, REAL *sign, REAL *logabs)
+static void core_LETTERdeterminant_of(int64_t n, const ELEMENT *f, const int32_t *pivots, int first, ELEMENT *sign, REAL *logabs)
 {
-    REAL product = 1, sum = 0;
+    ELEMENT product = 1;
+    REAL sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        const REAL pivot = f[i * n + i];
+        const ELEMENT pivot = f[i * n + i];
         if (pivots[i] != i + first) product = -product;
-        if (!logabs) product *= pivot;
+        if (!logabs) product = core_LETTERtimes(product, pivot);
         else {
-            sum += LOG(MAGNITUDE(pivot));
+            const REAL size = core_LETTERsize(pivot);
+            sum += LOG(size);
+#if PARTS == 2
+            product = size == 0 ? 0 : core_LETTERtimes(product, pivot / size);
+#else
             product *= pivot == 0 ? 0 : pivot < 0 ? -1 : 1;  /* as NumPy has it for NaN */
+#endif
         }
     }
     *sign = product;
@@ -20,11 +26,11 @@ static void core_LETTERdeterminant_of(int64_t n, const REAL *f, const int32_t *p
 
 #endif
 
-static int64_t core_LETTERdeterminant(core_LETTERgetrf getrf, int64_t n, const REAL *a, int64_t rows, int64_t columns,
-    REAL *sign, REAL *logabs)
+static int64_t core_LETTERdeterminant(core_LETTERgetrf getrf, int64_t n, const ELEMENT *a, int64_t rows, int64_t columns,
+    ELEMENT *sign, REAL *logabs)
 {
     if (n <= SMALL) {
-        REAL own[SMALL * SMALL];
+        ELEMENT own[SMALL * SMALL];
         int32_t exchanged[SMALL];
         core_LETTERcopy(n, n, a, rows, columns, own);
         core_LETTERlu_small(n, own, exchanged);
@@ -33,7 +39,7 @@ static int64_t core_LETTERdeterminant(core_LETTERgetrf getrf, int64_t n, const R
     }
     const int order = (int)n;
     int info = 0, *pivots;
-    REAL *f = core_LETTERcopied(n, a, rows, columns, &pivots);
+    ELEMENT *f = core_LETTERcopied(n, a, rows, columns, &pivots);
     if (!f) return CORE_NO_MEMORY;
     getrf(&order, &order, f, &order, pivots, &info);
     core_LETTERdeterminant_of(n, f, pivots, 1, sign, logabs);

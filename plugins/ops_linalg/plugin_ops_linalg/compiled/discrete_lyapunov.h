@@ -22,8 +22,8 @@ static int64_t core_PARTNERstein(int64_t n, const COMPLEX *t, COMPLEX *f, COMPLE
     return 0;
 }
 
-static int64_t core_LETTERdiscrete_lyapunov(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, const REAL *a,
-    int64_t rows, int64_t columns, REAL *x)
+static int64_t core_LETTERdiscrete_lyapunov(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, const ELEMENT *a,
+    int64_t rows, int64_t columns, ELEMENT *x)
 {
     CORE_LETTER_FINITE(1, 0, n, n, a, rows, columns);
     CORE_LETTER_FINITE(1, 1, n, n, x, n, 1);
@@ -33,8 +33,8 @@ static int64_t core_LETTERdiscrete_lyapunov(core_LETTERgees gees, core_PARTNERge
     const int64_t size = n * n;
     COMPLEX *t = core_LETTERscratch(4 * size + n, sizeof(COMPLEX)), *z = t + size, *f = z + size, *g = f + size;
     if (!t) return CORE_NO_MEMORY;
-    core_LETTERcopy(n, n, a, rows, columns, (REAL *)g);
-    int64_t result = core_LETTERtriangularised(gees, n, (REAL *)g, t, z);
+    core_LETTERcopy(n, n, a, rows, columns, (ELEMENT *)g);
+    int64_t result = core_LETTERtriangularised(gees, n, (ELEMENT *)g, t, z);
     if (result > 0) result = CORE_NOT_CONVERGED;
     if (!result) {
         for (int64_t i = 0; i < size; i++) f[i] = x[i];
@@ -45,7 +45,7 @@ static int64_t core_LETTERdiscrete_lyapunov(core_LETTERgees gees, core_PARTNERge
     if (!result) {
         gemm("N", "N", &order, &order, &order, &one, z, &order, f, &order, &zero, g, &order);
         gemm("N", "C", &order, &order, &order, &one, g, &order, z, &order, &zero, f, &order);
-        for (int64_t i = 0; i < size; i++) x[i] = __real__ f[i];
+        for (int64_t i = 0; i < size; i++) x[i] = AS_ELEMENT(f[i]);
     }
     free(t);
     return result;

@@ -1,21 +1,21 @@
 /* The exponential in place, by scaling and squaring: Higham (2005).  That of the transpose is its transpose. */
 
 /* y += b x; on the diagonal too where x is 0: the identity. */
-static void core_LETTERadd(int64_t n, REAL b, const REAL *x, REAL *y)
+static void core_LETTERadd(int64_t n, REAL b, const ELEMENT *x, ELEMENT *y)
 {
     if (!x) for (int64_t i = 0; i < n; i++) y[i * (n + 1)] += b;
     else for (int64_t i = 0; i < n * n; i++) y[i] += b * x[i];
 }
 
-static void core_LETTERmultiply(core_LETTERgemm gemm, int order, const REAL *x, const REAL *y, REAL *out)
+static void core_LETTERmultiply(core_LETTERgemm gemm, int order, const ELEMENT *x, const ELEMENT *y, ELEMENT *out)
 {
-    const REAL one = 1, zero = 0;
+    const ELEMENT one = 1, zero = 0;
     gemm("N", "N", &order, &order, &order, &one, x, &order, y, &order, &zero, out, &order);
 }
 
 /* u and v, for which (v - u) r = v + u gives the approximation r of that degree; powers: room for a^2, a^4, a^6, a^8. */
-static void core_LETTERpade(core_LETTERgemm gemm, int order, int degree, const REAL *b, const REAL *a, REAL *powers,
-    REAL *u, REAL *v, REAL *t)
+static void core_LETTERpade(core_LETTERgemm gemm, int order, int degree, const REAL *b, const ELEMENT *a, ELEMENT *powers,
+    ELEMENT *u, ELEMENT *v, ELEMENT *t)
 {
     const int64_t n = order, size = n * n;
     const int count = degree == 13 ? 3 : degree / 2;
@@ -38,7 +38,7 @@ static void core_LETTERpade(core_LETTERgemm gemm, int order, int degree, const R
     core_LETTERmultiply(gemm, order, a, t, u);
 }
 
-static int64_t core_LETTERexpm(core_LETTERgemm gemm, core_LETTERgetrf getrf, core_LETTERgetrs getrs, int64_t n, REAL *a)
+static int64_t core_LETTERexpm(core_LETTERgemm gemm, core_LETTERgetrf getrf, core_LETTERgetrs getrs, int64_t n, ELEMENT *a)
 {
     static const int degrees[] = {3, 5, 7, 9, 13};
     static const double single[] = {4.258730016922831e-1, 1.880152677804762, 3.925724783138660};
@@ -57,15 +57,16 @@ static int64_t core_LETTERexpm(core_LETTERgemm gemm, core_LETTERgetrf getrf, cor
     double norm = 0;
     for (int64_t i = 0; i < n; i++) {
         double sum = 0;
-        for (int64_t j = 0; j < n; j++) sum += MAGNITUDE(a[i * n + j]);
+        for (int64_t j = 0; j < n; j++) sum += core_LETTERsize(a[i * n + j]);
         norm = sum > norm ? sum : norm;
     }
     int choice = 0, squarings = 0, info = 0;
     while (choice < last && norm > limits[choice]) choice++;
     while (norm > limits[last]) norm /= 2, squarings++;
-    REAL *powers = core_LETTERscratch(7 * size + n, sizeof(REAL) > sizeof(int) ? sizeof(REAL) : sizeof(int)), b[14];
+    ELEMENT *powers = core_LETTERscratch(7 * size + n, sizeof(ELEMENT) > sizeof(int) ? sizeof(ELEMENT) : sizeof(int));
+    REAL b[14], scale = 1;
     if (!powers) return CORE_NO_MEMORY;
-    REAL *u = powers + 4 * size, *v = u + size, *t = v + size, scale = 1;
+    ELEMENT *u = powers + 4 * size, *v = u + size, *t = v + size;
     int *pivots = (int *)(t + size);
     for (int k = 0; k < 14; k++) b[k] = (REAL)coefficients[choice][k];
     for (int k = 0; k < squarings; k++) scale /= 2;

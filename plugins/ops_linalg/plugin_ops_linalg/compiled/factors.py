@@ -6,19 +6,17 @@ from collections.abc import Iterator
 
 from core.ir.clike.clibrary import Call
 from plugin_ops_linalg.compiled.base import (
-    LETTERS,
     flag,
     guarded,
-    helpers,
     in_lanes,
     lane_matrix,
     matrix,
-    of_size,
-    prototypes,
     right_hand_side,
     routine,
     square,
 )
+from plugin_ops_linalg.compiled.library import LETTERS, lapack, prototypes
+from plugin_ops_linalg.compiled.texts import helpers, of_size
 
 _PLAIN, _PIVOTED = ("gelqf", "orglq"), ("geqp3", "orgqr")
 
@@ -28,7 +26,7 @@ def _potrf(call: Call) -> Iterator[str]:
     letter = LETTERS[out.dtype]
     yield from square(call, a)
     n, flags = call.integer(a.shape[0]), f"{flag(call, 'lower')}, {flag(call, 'check_finite')}"
-    function, potrf = of_size(f"core_{letter}cholesky", a.shape[0]), call.function(f"{letter}potrf")
+    function, potrf = of_size(f"core_{letter}cholesky", a.shape[0]), call.function(lapack(letter, "potrf"))
     yield from guarded(call, f"{function}({potrf}, {n}, {out.pointer}, {flags})", (out,))
 
 
@@ -43,7 +41,7 @@ def _potrf_gradient(call: Call) -> Iterator[str]:
     letter = LETTERS[out.dtype]
     yield from square(call, factor)
     yield from right_hand_side(call)
-    functions = f"{call.function(f'{letter}gemm')}, {call.function(f'{letter}trsm')}"
+    functions = f"{call.function(lapack(letter, 'gemm'))}, {call.function(lapack(letter, 'trsm'))}"
     yield from guarded(
         call,
         f"core_{letter}cholesky_gradient({functions}, {call.integer(factor.shape[0])}, {matrix(call, factor)}, "
@@ -57,14 +55,16 @@ def _potri(call: Call) -> Iterator[str]:
     letter = LETTERS[out.dtype]
     yield from square(call, a)
     given = f"{call.integer(a.shape[0])}, {out.pointer}, {flag(call, 'lower')}, {flag(call, 'whole')}"
-    yield from guarded(call, f"core_{letter}cholesky_inverse({call.function(f'{letter}potri')}, {given})", (out,))
+    yield from guarded(
+        call, f"core_{letter}cholesky_inverse({call.function(lapack(letter, 'potri'))}, {given})", (out,)
+    )
 
 
 def _getri(call: Call) -> Iterator[str]:
     (a,), (out,) = call.operands, call.outputs
     letter = LETTERS[out.dtype]
     yield from square(call, a)
-    functions = f"{call.function(f'{letter}getrf')}, {call.function(f'{letter}getri')}"
+    functions = f"{call.function(lapack(letter, 'getrf'))}, {call.function(lapack(letter, 'getri'))}"
     name, check = of_size(f"core_{letter}inverse", a.shape[0]), flag(call, "check_finite")
     text = f"{name}({functions}, {call.integer(a.shape[0])}, {out.pointer}, {check})"
     yield from guarded(call, text, (out,))
@@ -87,7 +87,8 @@ def _lu_factor(call: Call) -> Iterator[str]:
     (a,), (out, pivots) = call.operands, call.outputs
     letter, check = LETTERS[out.dtype], flag(call, "check_finite")
     sizes = f"{call.integer(a.shape[0])}, {call.integer(a.shape[1])}"
-    given = f"{call.function(f'{letter}getrf')}, {sizes}, {matrix(call, a)}, {out.pointer}, {pivots.pointer}, {check}"
+    getrf = call.function(lapack(letter, "getrf"))
+    given = f"{getrf}, {sizes}, {matrix(call, a)}, {out.pointer}, {pivots.pointer}, {check}"
     yield from guarded(call, f"core_{letter}lu_factor({given})", call.outputs)
 
 
@@ -96,7 +97,7 @@ def _lu_inverse(call: Call) -> Iterator[str]:
     letter = LETTERS[out.dtype]
     yield from square(call, f)
     given = f"{call.integer(f.shape[0])}, {matrix(call, f)}, {pivots.pointer}, {pivots.strides[0]}, {out.pointer}"
-    yield from guarded(call, f"core_{letter}lu_inverse({call.function(f'{letter}getri')}, {given})", (out,))
+    yield from guarded(call, f"core_{letter}lu_inverse({call.function(lapack(letter, 'getri'))}, {given})", (out,))
 
 
 def _determinant(call: Call) -> Iterator[str]:
@@ -104,16 +105,16 @@ def _determinant(call: Call) -> Iterator[str]:
     letter = LETTERS[a.dtype]
     yield from square(call, a)
     found = ", ".join(out.pointer for out in outputs) + (", 0" if len(outputs) == 1 else "")
-    getrf, n = call.function(f"{letter}getrf"), call.integer(a.shape[0])
+    getrf, n = call.function(lapack(letter, "getrf")), call.integer(a.shape[0])
     name = of_size(f"core_{letter}determinant", a.shape[0])
     yield from guarded(call, f"{name}({getrf}, {n}, {matrix(call, a)}, {found})", outputs)
 
 
 def _syevd(call: Call) -> Iterator[str]:
     (a,), (w, *vectors) = call.operands, call.outputs
-    letter = LETTERS[w.dtype]
+    letter = LETTERS[a.dtype]
     yield from square(call, a)
-    start, lower = f"{call.function(f'{letter}syevd')}, {call.integer(a.shape[0])}", flag(call, "lower")
+    start, lower = f"{call.function(lapack(letter, 'syevd'))}, {call.integer(a.shape[0])}", flag(call, "lower")
     if vectors:
         text = f"core_{letter}eigh({start}, {vectors[0].pointer}, {w.pointer}, {lower}, 1)"
     else:
@@ -127,7 +128,7 @@ def _gesdd(call: Call) -> Iterator[str]:
     u, s, vh = (out.pointer for out in outputs) if len(outputs) == 3 else ("0", outputs[0].pointer, "0")
     job = "N" if len(outputs) == 1 else "A" if call.attributes["full_matrices"] else "S"
     sizes = f"{call.integer(a.shape[0])}, {call.integer(a.shape[1])}"
-    text = f'{call.function(f"{letter}gesdd")}, {sizes}, {matrix(call, a)}, {u}, {s}, {vh}, "{job}"'
+    text = f'{call.function(lapack(letter, "gesdd"))}, {sizes}, {matrix(call, a)}, {u}, {s}, {vh}, "{job}"'
     yield from guarded(call, f"core_{letter}svd({text})", outputs)
 
 
@@ -139,7 +140,7 @@ def _qr(call: Call) -> Iterator[str]:
     found = f"{q[0].pointer if q else '0'}, {r.pointer}" + (f", {outputs[-1].pointer}" if pivoted else "")
     sizes = f"{call.integer(a.shape[0])}, {call.integer(a.shape[1])}"
     name, libraries = ("qr_pivoted", _PIVOTED) if pivoted else ("qr", _PLAIN)
-    functions = ", ".join(call.function(f"{letter}{library}") for library in libraries)
+    functions = ", ".join(call.function(lapack(letter, library)) for library in libraries)
     text = f"core_{letter}{name}({functions}, {sizes}, {matrix(call, a)}, {found}, {r.shape[0]})"
     yield from guarded(call, text, outputs)
 
@@ -151,18 +152,21 @@ ROUTINES = {
     "potrf": routine(
         prototypes("potrf"),
         in_lanes(_potrf, _potrf_lanes),
-        helpers("cholesky", "cholesky", sized=True) | helpers("cholesky_lanes", "lanes", "cholesky_lanes", sized=True),
+        helpers("cholesky", "cholesky", sized=True)
+        | helpers("cholesky_lanes", "lanes", "cholesky_lanes", sized=True, letters="sd"),
         stacks=True,
     ),
     "potrf_gradient": routine(
-        prototypes("gemm", "trsm"), _potrf_gradient, helpers("cholesky_gradient", "cholesky_gradient")
+        prototypes("gemm", "trsm", letters="sd"),
+        _potrf_gradient,
+        helpers("cholesky_gradient", "cholesky_gradient", letters="sd"),
     ),
     "potri": routine(prototypes("potri"), _potri, helpers("cholesky_inverse", "cholesky_inverse")),
     "getri": routine(
         prototypes("getrf", "getri"),
         in_lanes(_getri, _getri_lanes),
         helpers("inverse", "lu", "inverse", sized=True)
-        | helpers("inverse_lanes", "lanes", "lu_lanes", "inverse_lanes", sized=True),
+        | helpers("inverse_lanes", "lanes", "lu_lanes", "inverse_lanes", sized=True, letters="sd"),
         stacks=True,
     ),
     "getrf": routine(prototypes("getrf"), _lu_factor, helpers("lu_factor", "lu", "lu_factor")),
@@ -171,7 +175,7 @@ ROUTINES = {
         prototypes("getrf"),
         in_lanes(_determinant, _determinant_lanes),
         helpers("determinant", "copied", "lu", "determinant", sized=True)
-        | helpers("determinant_lanes", "lanes", "lu_lanes", "determinant_lanes", sized=True),
+        | helpers("determinant_lanes", "lanes", "lu_lanes", "determinant_lanes", sized=True, letters="sd"),
         stacks=True,
     ),
     "syevd": routine(prototypes("syevd"), _syevd, _EIGH),

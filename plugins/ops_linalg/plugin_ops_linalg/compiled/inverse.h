@@ -1,11 +1,11 @@
 /* getrf and getri: the inverse in place.  That of the transpose is the transpose of the inverse. */
 
-static int64_t core_LETTERinverse(core_LETTERgetrf getrf, core_LETTERgetri getri, int64_t n, REAL *a, int check)
+static int64_t core_LETTERinverse(core_LETTERgetrf getrf, core_LETTERgetri getri, int64_t n, ELEMENT *a, int check)
 {
     CORE_LETTER_FINITE(check, 0, n, n, a, n, 1);
     if (n == 0) return 0;
     if (n <= SMALL) {
-        REAL f[SMALL * SMALL];
+        ELEMENT f[SMALL * SMALL];
         int32_t pivots[SMALL];
         for (int64_t i = 0; i < n * n; i++) f[i] = a[i];
         const int64_t zero = core_LETTERlu_small(n, f, pivots);
@@ -17,7 +17,7 @@ static int64_t core_LETTERinverse(core_LETTERgetrf getrf, core_LETTERgetri getri
     }
     const int order = (int)n, room = n < 1 << 24 ? order * 64 : order;
     int info = 0;
-    REAL *work = core_LETTERscratch((int64_t)room + n, sizeof(REAL));
+    ELEMENT *work = core_LETTERscratch((int64_t)room + n, sizeof(ELEMENT));
     if (!work) return CORE_NO_MEMORY;
     int *pivots = (int *)(work + room);
     getrf(&order, &order, a, &order, pivots, &info);

@@ -102,7 +102,7 @@ static void core_PARTNERlog_of(int64_t n, COMPLEX *t, COMPLEX *r, COMPLEX *x, CO
     }
 }
 
-static int64_t core_LETTERlogm(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, REAL *a)
+static int64_t core_LETTERlogm(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, ELEMENT *a)
 {
     CORE_LETTER_FINITE(1, 0, n, n, a, n, 1);
     if (!n) return 0;

@@ -1,7 +1,7 @@
 /* getrf: both factors in one matrix, row by row, and the exchanges. */
 
-static int64_t core_LETTERlu_factor(core_LETTERgetrf getrf, int64_t m, int64_t n, const REAL *a, int64_t rows,
-    int64_t columns, REAL *out, int32_t *pivots, int check)
+static int64_t core_LETTERlu_factor(core_LETTERgetrf getrf, int64_t m, int64_t n, const ELEMENT *a, int64_t rows,
+    int64_t columns, ELEMENT *out, int32_t *pivots, int check)
 {
     CORE_LETTER_FINITE(check, 0, m, n, a, rows, columns);
     const int64_t k = m < n ? m : n;
@@ -13,7 +13,7 @@ static int64_t core_LETTERlu_factor(core_LETTERgetrf getrf, int64_t m, int64_t n
     }
     const int high = (int)m, wide = (int)n;
     int info = 0;
-    REAL *f = core_LETTERscratch(m * n, sizeof(REAL));
+    ELEMENT *f = core_LETTERscratch(m * n, sizeof(ELEMENT));
     if (!f) return CORE_NO_MEMORY;
     core_LETTERcopy(n, m, a, columns, rows, f);
     getrf(&high, &wide, f, &high, pivots, &info);

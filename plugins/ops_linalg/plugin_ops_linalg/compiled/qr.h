@@ -1,7 +1,7 @@
 /* QR of a is LQ of what LAPACK sees, its transpose: gelqf and orglq.  Of q the first ``across`` columns, as many rows of r. */
 
-static int64_t core_LETTERqr(core_LETTERgelqf gelqf, core_LETTERorglq orglq, int64_t m, int64_t n, const REAL *a,
-    int64_t rows, int64_t columns, REAL *q, REAL *r, int64_t across)
+static int64_t core_LETTERqr(core_LETTERgelqf gelqf, core_LETTERORGLQ orglq, int64_t m, int64_t n, const ELEMENT *a,
+    int64_t rows, int64_t columns, ELEMENT *q, ELEMENT *r, int64_t across)
 {
     CORE_LETTER_FINITE(1, 0, m, n, a, rows, columns);
     const int64_t k = m < n ? m : n, count = 64 * ((m > n ? m : n) + 1), high = across > n ? across : n;
@@ -12,7 +12,7 @@ static int64_t core_LETTERqr(core_LETTERgelqf gelqf, core_LETTERorglq orglq, int
     const int below = (int)high, beside = (int)m, wide = (int)n, down = (int)across, inner = (int)k;
     const int room = count < 1 << 30 ? (int)count : 1 << 30;
     int info = 0;
-    REAL *f = core_LETTERscratch(m * high + k + room, sizeof(REAL)), *tau = f + m * high, *work = tau + k;
+    ELEMENT *f = core_LETTERscratch(m * high + k + room, sizeof(ELEMENT)), *tau = f + m * high, *work = tau + k;
     if (!f) return CORE_NO_MEMORY;
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) f[i * high + j] = a[i * rows + j * columns];

@@ -1,14 +1,14 @@
 /* gges: all four factors, row by row, and the eigenvalues unless ``alpha`` is 0. */
 
-static int64_t core_LETTERqz_factors(core_LETTERgges gges, int64_t n, const REAL *a, int64_t arows, int64_t acolumns,
-    const REAL *b, int64_t brows, int64_t bcolumns, REAL *s, REAL *t, REAL *q, REAL *z, void *chooses, COMPLEX *alpha,
-    REAL *beta)
+static int64_t core_LETTERqz_factors(core_LETTERgges gges, int64_t n, const ELEMENT *a, int64_t arows, int64_t acolumns,
+    const ELEMENT *b, int64_t brows, int64_t bcolumns, ELEMENT *s, ELEMENT *t, ELEMENT *q, ELEMENT *z, void *chooses, COMPLEX *alpha,
+    ELEMENT *beta)
 {
     CORE_LETTER_FINITE(1, 0, n, n, a, arows, acolumns);
     CORE_LETTER_FINITE(1, 1, n, n, b, brows, bcolumns);
     if (!n) return 0;
     const int64_t size = n * n;
-    REAL *f = core_LETTERscratch(4 * size + 3 * n, sizeof(REAL)), *g = f + size, *left = g + size, *right = left + size;
+    ELEMENT *f = core_LETTERscratch(4 * size + 3 * n, sizeof(ELEMENT)), *g = f + size, *left = g + size, *right = left + size;
     int chosen = 0;
     if (!f) return CORE_NO_MEMORY;
     core_LETTERcopy(n, n, a, acolumns, arows, f);
@@ -19,9 +19,13 @@ static int64_t core_LETTERqz_factors(core_LETTERgges gges, int64_t n, const REAL
     core_LETTERcopy(n, n, left, 1, n, q);
     core_LETTERcopy(n, n, right, 1, n, z);
     for (int64_t i = 0; alpha && i < n; i++) {
+#if PARTS == 2
+        alpha[i] = right[size + i];
+#else
         __real__ alpha[i] = right[size + i];
         __imag__ alpha[i] = right[size + n + i];
-        beta[i] = right[size + 2 * n + i];
+#endif
+        beta[i] = right[size + (3 - PARTS) * n + i];
     }
     free(f);
     return info;

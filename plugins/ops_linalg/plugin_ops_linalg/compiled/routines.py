@@ -2,4 +2,6 @@
 
 from plugin_ops_linalg.compiled import factors, functions, systems
 
-ROUTINES = {**factors.ROUTINES, **systems.ROUTINES, **functions.ROUTINES}
+_REAL = ("potrf_gradient",)  # complex matrices have rules instead
+_ALL = {**factors.ROUTINES, **systems.ROUTINES, **functions.ROUTINES}
+ROUTINES = {**_ALL, **{f"{name}_complex": found for name, found in _ALL.items() if name not in _REAL}}

@@ -14,10 +14,14 @@ static void core_PARTNERrotate(int64_t count, COMPLEX *x, COMPLEX *y, int64_t st
     }
 }
 
-static int64_t core_LETTERtriangularised(core_LETTERgees gees, int64_t n, const REAL *a, COMPLEX *t, COMPLEX *z)
+static int64_t core_LETTERtriangularised(core_LETTERgees gees, int64_t n, const ELEMENT *a, COMPLEX *t, COMPLEX *z)
 {
     int chosen;
-    REAL *f = core_LETTERscratch(2 * n * n, sizeof(REAL)), *q = f + n * n;
+#if PARTS == 2
+    for (int64_t i = 0; i < n * n; i++) t[i] = a[i];
+    return core_LETTERschur(gees, n, t, z, 0, &chosen);
+#else
+    ELEMENT *f = core_LETTERscratch(2 * n * n, sizeof(ELEMENT)), *q = f + n * n;
     if (!f) return CORE_NO_MEMORY;
     for (int64_t i = 0; i < n * n; i++) f[i] = a[i];
     const int64_t info = core_LETTERschur(gees, n, f, q, 0, &chosen);
@@ -39,10 +43,11 @@ static int64_t core_LETTERtriangularised(core_LETTERgees gees, int64_t n, const 
         t[(m - 1) * n + m] = 0;
     }
     return info;
+#endif
 }
 
 /* a = z x z'; of a real matrix up to rounding, or else 2; 1 where it is not a number.  t and x are lost. */
-static int64_t core_LETTERcomposed(core_PARTNERgemm gemm, int64_t n, const COMPLEX *z, COMPLEX *x, COMPLEX *t, REAL *a)
+static int64_t core_LETTERcomposed(core_PARTNERgemm gemm, int64_t n, const COMPLEX *z, COMPLEX *x, COMPLEX *t, ELEMENT *a)
 {
     const int order = (int)n;
     const COMPLEX one = 1, zero = 0;
@@ -54,9 +59,9 @@ static int64_t core_LETTERcomposed(core_PARTNERgemm gemm, int64_t n, const COMPL
         if (size != size) return 1;
         largest = size > largest ? size : largest;
         imaginary = beside > imaginary ? beside : imaginary;
-        a[i] = __real__ x[i];
+        a[i] = AS_ELEMENT(x[i]);
     }
-    return imaginary > 1000 * EPSILON * largest ? 2 : 0;
+    return PARTS == 1 && imaginary > 1000 * EPSILON * largest ? 2 : 0;
 }
 
 #endif

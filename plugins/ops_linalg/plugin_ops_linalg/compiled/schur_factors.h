@@ -1,12 +1,12 @@
 /* gees: both factors, row by row, and how many eigenvalues ``chooses`` chose. */
 
-static int64_t core_LETTERschur_factors(core_LETTERgees gees, int64_t n, const REAL *a, int64_t rows, int64_t columns,
-    REAL *t, REAL *z, void *chooses, int64_t *count)
+static int64_t core_LETTERschur_factors(core_LETTERgees gees, int64_t n, const ELEMENT *a, int64_t rows, int64_t columns,
+    ELEMENT *t, ELEMENT *z, void *chooses, int64_t *count)
 {
     CORE_LETTER_FINITE(1, 0, n, n, a, rows, columns);
     if (count) *count = 0;
     if (!n) return 0;
-    REAL *f = core_LETTERscratch(2 * n * n, sizeof(REAL)), *q = f + n * n;
+    ELEMENT *f = core_LETTERscratch(2 * n * n, sizeof(ELEMENT)), *q = f + n * n;
     int chosen = 0;
     if (!f) return CORE_NO_MEMORY;
     core_LETTERcopy(n, n, a, columns, rows, f);

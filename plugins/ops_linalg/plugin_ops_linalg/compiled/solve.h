@@ -1,13 +1,13 @@
 /* getrf and getrs: a general system; x holds b, row by row. */
 
-static int64_t core_LETTERsolve(core_LETTERgetrf getrf, core_LETTERgetrs getrs, int64_t n, int64_t k, const REAL *a,
-    int64_t rows, int64_t columns, REAL *x, int check)
+static int64_t core_LETTERsolve(core_LETTERgetrf getrf, core_LETTERgetrs getrs, int64_t n, int64_t k, const ELEMENT *a,
+    int64_t rows, int64_t columns, ELEMENT *x, int check)
 {
     CORE_LETTER_FINITE(check, 0, n, n, a, rows, columns);
     CORE_LETTER_FINITE(check, 1, n, k, x, k, 1);
     if (n == 0) return 0;
     if (n <= SMALL) {
-        REAL own[SMALL * SMALL];
+        ELEMENT own[SMALL * SMALL];
         int32_t exchanged[SMALL];
         core_LETTERcopy(n, n, a, rows, columns, own);
         const int64_t zero = core_LETTERlu_small(n, own, exchanged);
@@ -19,12 +19,12 @@ static int64_t core_LETTERsolve(core_LETTERgetrf getrf, core_LETTERgetrs getrs, 
     const int order = (int)n, width = (int)k;
     const char *trans = columns == 1 ? "T" : "N";
     int info = 0, *pivots;
-    REAL *f = core_LETTERcopied(n, a, rows, columns, &pivots);
+    ELEMENT *f = core_LETTERcopied(n, a, rows, columns, &pivots);
     if (!f) return CORE_NO_MEMORY;
     getrf(&order, &order, f, &order, pivots, &info);
     if (!info && k == 1) getrs(trans, &order, &width, f, &order, pivots, x, &order, &info);
     else if (!info && k) {
-        REAL *t = core_LETTERscratch(n * k, sizeof(REAL));
+        ELEMENT *t = core_LETTERscratch(n * k, sizeof(ELEMENT));
         if (!t) {
             free(f);
             return CORE_NO_MEMORY;

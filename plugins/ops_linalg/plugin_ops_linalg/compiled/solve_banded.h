@@ -1,15 +1,15 @@
 /* gbsv and gtsv: a system given by its diagonals; x holds b, row by row. */
 
-static int64_t core_LETTERsolve_banded(core_LETTERgbsv gbsv, core_LETTERgtsv gtsv, int64_t n, int64_t k, const REAL *ab,
-    int64_t rows, int64_t columns, REAL *x, int below, int above, int check)
+static int64_t core_LETTERsolve_banded(core_LETTERgbsv gbsv, core_LETTERgtsv gtsv, int64_t n, int64_t k, const ELEMENT *ab,
+    int64_t rows, int64_t columns, ELEMENT *x, int below, int above, int check)
 {
     CORE_LETTER_FINITE(check, 0, below + above + 1, n, ab, rows, columns);
     CORE_LETTER_FINITE(check, 1, n, k, x, k, 1);
     if (!n || !k) return 0;
     const int64_t high = 2 * below + above + 1;
-    REAL *f = core_LETTERscratch(high * n + n * k + n, sizeof(REAL) > sizeof(int) ? sizeof(REAL) : sizeof(int));
+    ELEMENT *f = core_LETTERscratch(high * n + n * k + n, sizeof(ELEMENT) > sizeof(int) ? sizeof(ELEMENT) : sizeof(int));
     if (!f) return CORE_NO_MEMORY;
-    REAL *t = f + high * n;
+    ELEMENT *t = f + high * n;
     int64_t result;
     if (below == 1 && above == 1) {
         for (int64_t i = 0; i < n; i++) {
@@ -25,7 +25,7 @@ static int64_t core_LETTERsolve_banded(core_LETTERgbsv gbsv, core_LETTERgtsv gts
         for (int64_t j = 0; j < n; j++)
             for (int64_t r = 0; r < high; r++)
                 f[j * high + r] = r < below ? 0 : ab[(r - below) * rows + j * columns];
-        REAL *own = core_LETTERcolumns(n, k, x, t);
+        ELEMENT *own = core_LETTERcolumns(n, k, x, t);
         gbsv(&order, &below, &above, &width, f, &leading, pivots, own, &order, &info);
         if (own != x) core_LETTERcopy(n, k, own, 1, n, x);
         result = info;

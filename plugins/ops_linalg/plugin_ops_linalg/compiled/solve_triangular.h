@@ -1,11 +1,11 @@
 /* One triangular system; x holds b, row by row. */
 
 static int64_t core_LETTERsolve_triangular(core_LETTERtrsm trsm, core_LETTERtrsv trsv, int64_t n, int64_t k,
-    const REAL *a, int64_t rows, int64_t columns, REAL *x, int lower, int trans, int unit, int check)
+    const ELEMENT *a, int64_t rows, int64_t columns, ELEMENT *x, int lower, int trans, int unit, int check)
 {
     CORE_LETTER_FINITE(check, 0, n, n, a, rows, columns);
     CORE_LETTER_FINITE(check, 1, n, k, x, k, 1);
     const int64_t zero = unit ? 0 : core_LETTERzero_on_diagonal(n, a, rows + columns);
-    if (!zero) core_LETTERtriangular(trsm, trsv, n, k, a, rows, columns, x, lower, trans, unit);
+    if (!zero) core_LETTERtriangular_of(trsm, trsv, n, k, a, rows, columns, x, lower, trans, unit);
     return zero;
 }

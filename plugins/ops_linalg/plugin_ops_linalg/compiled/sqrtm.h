@@ -1,6 +1,6 @@
 /* The square root in place.  That of the transpose is its transpose. */
 
-static int64_t core_LETTERsqrtm(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, REAL *a)
+static int64_t core_LETTERsqrtm(core_LETTERgees gees, core_PARTNERgemm gemm, int64_t n, ELEMENT *a)
 {
     CORE_LETTER_FINITE(1, 0, n, n, a, n, 1);
     if (!n) return 0;

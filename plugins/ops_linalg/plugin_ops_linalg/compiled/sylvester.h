@@ -1,17 +1,18 @@
 /* gees and trsyl: a x + x b = q, where x holds q, row by row.  Then b' x' + x' a' = q', with what LAPACK sees. */
 
 static int64_t core_LETTERsylvester(core_LETTERgees gees, core_LETTERtrsyl trsyl, core_LETTERgemm gemm, int64_t m,
-    int64_t n, const REAL *a, int64_t arows, int64_t acolumns, const REAL *b, int64_t brows, int64_t bcolumns, REAL *x)
+    int64_t n, const ELEMENT *a, int64_t arows, int64_t acolumns, const ELEMENT *b, int64_t brows, int64_t bcolumns, ELEMENT *x)
 {
     CORE_LETTER_FINITE(1, 0, m, m, a, arows, acolumns);
     CORE_LETTER_FINITE(1, 1, n, n, b, brows, bcolumns);
     CORE_LETTER_FINITE(1, 2, m, n, x, n, 1);
     if (!m || !n) return 0;
     const int high = (int)n, wide = (int)m, plus = 1;
-    const REAL one = 1, zero = 0;
-    REAL scale = 1, *r = core_LETTERscratch(2 * m * m + 2 * n * n + m * n, sizeof(REAL));
+    const ELEMENT one = 1, zero = 0;
+    REAL scale = 1;
+    ELEMENT *r = core_LETTERscratch(2 * m * m + 2 * n * n + m * n, sizeof(ELEMENT));
     if (!r) return CORE_NO_MEMORY;
-    REAL *u = r + m * m, *s = u + m * m, *v = s + n * n, *t = v + n * n;
+    ELEMENT *u = r + m * m, *s = u + m * m, *v = s + n * n, *t = v + n * n;
     int chosen, info = 0;
     core_LETTERcopy(m, m, a, arows, acolumns, r);
     core_LETTERcopy(n, n, b, brows, bcolumns, s);

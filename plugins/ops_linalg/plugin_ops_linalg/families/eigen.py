@@ -123,6 +123,7 @@ class Eig(BatchedOp):
 
     __props__ = ("on_error",)
     signature = "(n,n)->(n),(n,n)"
+    routine = "geev"
 
     def output_dtypes(self, dtype: str) -> Sequence[str]:
         found = dtypes.promote(dtype, "complex64")
@@ -162,6 +163,7 @@ class Eigvals(BatchedOp):
 
     __props__ = ("on_error",)
     signature = "(n,n)->(n)"
+    routine = "geev"
 
     def output_dtypes(self, dtype: str) -> Sequence[str]:
         return [dtypes.promote(dtype, "complex64")]

@@ -158,7 +158,7 @@ class LUSolve(WithFormula, FactoredOp):
         return routine("getrs", lu)(lu, piv, b, trans="NTC".index(self.trans))[0]
 
     def attributes(self) -> dict[str, Any]:
-        return {**super().attributes(), "transposed": self.trans != "N"}
+        return {**super().attributes(), "transposed": "NTC".index(self.trans)}
 
     def formula(self, lu: TensorVariable, piv: TensorVariable, b: TensorVariable) -> TensorVariable:
         """The same by triangular systems, as a graph that can be differentiated."""

@@ -93,6 +93,10 @@ class OrderedQZ(QZ):
         super().__init__(on_error)
         self.sort = sort
 
+    @property
+    def routine(self) -> str | None:  # type: ignore[override]
+        return None if callable(self.sort) else "gges"
+
     def output_dtypes(self, dtype: str) -> Sequence[str]:
         return [dtype, dtype, dtypes.promote(dtype, "complex64"), dtype, dtype, dtype]
 
@@ -115,6 +119,7 @@ class QZTurn(BatchedOp):
 
     __props__ = ("transposed",)
     signature = "(n,n),(n,n),(n,n),(n,n)->(n,n),(n,n)"
+    routine = "qz_turn"
     needs_finite = False
 
     def __init__(self, transposed: bool = False):

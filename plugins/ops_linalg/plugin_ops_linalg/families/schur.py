@@ -96,6 +96,7 @@ class SchurTurn(BatchedOp):
 
     __props__ = ("transposed",)
     signature = "(n,n),(n,n)->(n,n)"
+    routine = "schur_turn"
     needs_finite = False
 
     def __init__(self, transposed: bool = False):

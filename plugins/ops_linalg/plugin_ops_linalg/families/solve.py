@@ -82,7 +82,7 @@ class Solve(BatchedOp):
 
     @property
     def routine(self) -> str | None:  # type: ignore[override]
-        return {"gen": "gesv", "sym": "sysv", "her": "sysv", "tridiagonal": "gtsv"}.get(self.assume_a)
+        return {"gen": "gesv", "sym": "sysv", "her": "hesv", "tridiagonal": "gtsv"}.get(self.assume_a)
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]

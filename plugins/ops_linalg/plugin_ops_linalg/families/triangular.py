@@ -59,7 +59,7 @@ class SolveTriangular(BatchedOp):
         return f"the matrix is singular: element {number - 1} of its diagonal is 0"
 
     def attributes(self) -> dict[str, Any]:
-        return {**super().attributes(), "transposed": self.trans != "N"}
+        return {**super().attributes(), "transposed": "NTC".index(self.trans)}
 
     def pullback(
         self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], grads: Sequence[Any]

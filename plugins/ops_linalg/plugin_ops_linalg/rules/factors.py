@@ -55,6 +55,12 @@ def gradient_through_factor_is_that_of_its_matrix(graph: FunctionGraph, node: Ap
     return total(parts)
 
 
+@specialize.node_rule(CholeskyGradient)
+def gradient_of_complex_factor_is_by_systems(graph: FunctionGraph, node: Apply) -> Variable | None:
+    """What is left of CholeskyGradient, of complex matrices -> products and triangular systems, which are compiled."""
+    return node.op.formula(*node.inputs) if is_complex(node.inputs[0]) else None
+
+
 def _terms(g: Variable, negated: bool = False) -> list[tuple[Variable, bool]]:
     """The terms of a sum, through transposes, and whether each is subtracted."""
     node = g.owner
