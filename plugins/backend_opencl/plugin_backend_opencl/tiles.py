@@ -17,8 +17,8 @@ from core import dtypes
 from core.device.contract import Block, Grid, Source, Strided
 from core.ir.clike.cdevice import unit
 from core.ir.clike.cfamily import print_kernel
-from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum
-from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.expr import INDEX_DTYPE, Code, Expr, compare, const, index, make, minimum
+from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from core.ir.program import Value
 from plugin_backend_opencl.added import Added
 
@@ -156,28 +156,50 @@ def vector_kernel(name: str, dtype: str, tile: Tile, adds: bool = False) -> Kern
 
 
 def column_kernel(name: str, dtype: str, tile: Tile, adds: bool = False) -> Kernel:
-    """Tiles of one column, for work-items that run side by side."""
+    """Tiles for work-items that run side by side: neighbours have neighbouring columns, and more of them further on.
+
+    So the elements of a row that they read at once lie together.  Columns that are not there are read as the last one.
+    """
     a, b, c, of = Value("a", dtype), Value("b", dtype), Value("c", dtype), Numbers()
     item, inner = index("item"), index("inner")
-    above, row, left, right, target = (Local(word, INDEX_DTYPE) for word in ("above", "row", "left", "right", "target"))
-    stack, column = above.expr // of.row_tiles, item % of.n
-    sums = [Local(f"sum{r}", dtype) for r in range(tile.rows)]
-    factor = Local("factor", dtype)
-    terms = [_load(a, left.expr + r * of.a_row + inner * of.a_inner) for r in range(tile.rows)]
-    grow = [Assign(one, one.expr + term * factor.expr) for one, term in zip(sums, terms, strict=True)]
+    above, row, left, target, first = (Local(word, INDEX_DTYPE) for word in ("above", "row", "left", "target", "first"))
+    stack = above.expr // of.row_tiles
+    columns = [first.expr + j * of.panels for j in range(tile.columns)]
+    rights = [Local(f"right{j}", INDEX_DTYPE) for j in range(tile.columns)]
+    sums = [[Local(f"sum{r}_{j}", dtype) for j in range(tile.columns)] for r in range(tile.rows)]
+    terms, factors = (
+        [Local(f"{word}{k}", dtype) for k in range(n)] for word, n in (("term", tile.rows), ("factor", tile.columns))
+    )
+    grow: list[Statement] = [
+        *(Let(one, _load(b, right.expr + inner * of.b_inner)) for one, right in zip(factors, rights, strict=True)),
+        *(Let(one, _load(a, left.expr + r * of.a_row + inner * of.a_inner)) for r, one in enumerate(terms)),
+        *(
+            Assign(sums[r][j], sums[r][j].expr + terms[r].expr * factors[j].expr)
+            for r in range(tile.rows)
+            for j in range(tile.columns)
+        ),
+    ]
     into = _Into(c, of, adds)
     body: list[Statement] = [
         *into.start,
-        Let(above, item // of.n),
+        Let(above, item // of.panels),
+        Let(first, item % of.panels),
         Let(row, of.first_row + above.expr % of.row_tiles * tile.rows),
         Let(left, of.a_at + stack * of.a_stack + row.expr * of.a_row),
-        Let(right, of.b_at + stack * of.b_stack + column * of.b_column),
-        Let(target, of.c_at + stack * of.c_stack + row.expr * of.c_row + column * of.c_column),
-        *(Let(one, const(0, dtype), constant=False) for one in sums),
-        Loop(inner, of.k, [Let(factor, _load(b, right.expr + inner * of.b_inner)), *grow]),
-        *(into.store(target.expr + r * of.c_row, one.expr) for r, one in enumerate(sums)),
+        *(
+            Let(right, of.b_at + stack * of.b_stack + minimum(column, of.n - 1) * of.b_column)
+            for right, column in zip(rights, columns, strict=True)
+        ),
+        Let(target, of.c_at + stack * of.c_stack + row.expr * of.c_row),
+        *(Let(one, const(0, dtype), constant=False) for line in sums for one in line),
+        Loop(inner, of.k, grow),
     ]
-    loop = Loop(item, of.stacks * of.row_tiles * of.n, body, LoopKind.ITEMS)
+    for j, column in enumerate(columns):
+        stores: list[Statement] = [
+            into.store(target.expr + r * of.c_row + column * of.c_column, line[j].expr) for r, line in enumerate(sums)
+        ]
+        body += stores if j == 0 else [If(compare(Code.LT, column, of.n), stores)]
+    loop = Loop(item, of.stacks * of.row_tiles * of.panels, body, LoopKind.ITEMS)
     return _kernel(name, [a, b, *into.reads], [c], loop, of)
 
 
@@ -241,7 +263,7 @@ class TileProducts:
         ):
             if not tiles:
                 continue
-            count = c.shape[0] * tiles * (-(-c.shape[-1] // tile.columns) if self._vectors else c.shape[-1])
+            count = c.shape[0] * tiles * -(-c.shape[-1] // tile.columns)
             share = -(-count // min(count, device.facts.target.units)) if self._vectors else 1
             items = -(-count // share)
             grid = Grid((items, 1), (1, 1)) if self._vectors else Grid((-(-count // _GROUP), 1), (_GROUP, 1))

@@ -28,7 +28,7 @@ _VECTOR_BYTES = 32
 def candidates(dtype: str, vectors: bool) -> list[Tile]:
     """Shapes worth trying; the first is taken until one has been."""
     if not vectors:
-        return [Tile(8, 1), Tile(4, 1), Tile(16, 1)]
+        return [Tile(8, 1), Tile(4, 4), Tile(8, 2), Tile(8, 4), Tile(16, 2)]
     lanes = _VECTOR_BYTES // dtypes.size_bytes(dtype)
     return [Tile(rows, count * lanes) for rows, count in ((6, 2), (4, 2), (4, 3), (8, 1), (3, 4))]
 

@@ -7,6 +7,7 @@ import pytest
 
 import core
 import core.tensor as ct
+from core.device.contract import Strided
 from core.device.opened import Opened
 from core.device.space import Space
 from core.errors import BackendError
@@ -14,6 +15,7 @@ from core.ir.check.verify import verify_kernel
 from core.ir.clike.cfamily import print_kernel
 from core.ir.program import LibraryStep
 from plugin_backend_opencl import blas, clblast, tuning
+from plugin_backend_opencl.added import ONCE
 from plugin_backend_opencl.device import ClDevice
 from plugin_backend_opencl.tiles import Tile, TileProducts, column_kernel, pack_kernel, vector_kernel
 
@@ -195,6 +197,24 @@ def test_tiles_for_work_items_that_run_side_by_side(device):
     a, b = matrices((19, 19), (19, 31), dtype="float32")
     for got, want in zip(f(a, b), [a @ b, a.T @ b, b - 2 * (a @ b)], strict=True):
         np.testing.assert_allclose(got, want, rtol=3e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("tile", tuning.candidates("float64", False), ids=str)
+def test_tiles_of_several_columns_take_each_column_once(device, tile):
+    side_by_side = ClDevice(device, options(schedule="groups"))
+    products = TileProducts(side_by_side, "float64", tile)
+    for m, k, n in [(1, 1, 1), (19, 5, 31), (8, 3, 4), (33, 7, 130)]:
+        (left, right) = matrices((m, k), (n, k))
+        a, b, c = (side_by_side.allocate(8 * size) for size in (m * k, k * n, m * n))
+        side_by_side.upload(a, left, keep=False)
+        side_by_side.upload(b, right, keep=False)
+        strided = [(a, (m, k), (k, 1)), (b, (k, n), (1, k)), (c, (m, n), (n, 1))]
+        products.multiply(
+            *(Strided(one, "float64", (1, *shape), (0, *by), 0) for one, shape, by in strided), None, ONCE
+        )
+        side_by_side.download(c, got := np.empty((m, n)))
+        side_by_side.synchronize()
+        np.testing.assert_allclose(got, left @ right.T, rtol=1e-12, atol=1e-12)
 
 
 def test_the_best_tile_is_found_once_and_remembered(device, tmp_path, monkeypatch):
