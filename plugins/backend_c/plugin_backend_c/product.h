@@ -8,6 +8,8 @@ typedef struct {
     int64_t m, n, k, a_row, a_column, b_row, b_column, c_row;
     double alpha;
     int32_t columns, symmetric; /* that C is divided along n, not m; that it is symmetric */
+    int64_t deep; /* how many terms of each sum a piece has, where pieces are along k; else 0 */
+    void *parts;  /* the sums of all such pieces but the first, which makes C */
 } core_product;
 
 /* ``count`` products alike.  Each moves by so many elements from the last; ``piece`` and ``pieces`` say how each is divided. */

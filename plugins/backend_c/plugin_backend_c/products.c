@@ -7,6 +7,8 @@
 typedef __INT32_TYPE__ int32_t;
 typedef __INT64_TYPE__ int64_t;
 extern void *memcpy(void *, const void *, __SIZE_TYPE__);
+extern void *malloc(__SIZE_TYPE__);
+extern void free(void *);
 
 /* of a vector; of a block */
 #if defined(__AVX512F__) && defined(__AVX512VL__)
@@ -118,6 +120,12 @@ static int is_across(const core_product *p)
     return (p->m == 1 && p->b_column == 1) || (p->n == 1 && p->a_row == 1);
 }
 
+/* In products of terms, as long as those of two matrices take: a vector does not let a matrix be read but once. */
+static double work_of(const core_product *p)
+{
+    return (double)p->m * p->n * p->k * (p->m == 1 || p->n == 1 ? 4 : 1);
+}
+
 /* Into what pieces C is divided for threads: sets ``columns`` and ``symmetric``, and returns how many columns, or rows,
  * make a piece.  Of lengths alone, so that no element depends on how many threads there are.  BLAS copies all of one
  * factor for each piece, which a piece must be long enough to be worth. */
@@ -128,13 +136,27 @@ static int64_t plan(core_product *p, int may_be_symmetric)
     p->symmetric = may_be_symmetric && is_symmetric(p);
     if (p->symmetric) return p->m / MOST > OF_A_HALF ? p->m / MOST : OF_A_HALF;
     const int64_t length = p->columns ? p->n : p->m;
-    const double work = (double)p->m * p->n * p->k;
+    const double work = work_of(p);
     if (work < 1 << 22 || (is_across(p) && length < LONG)) return length > 0 ? length : 1;
     int64_t pairs = (length + LONG - 1) / LONG; /* of pieces: two threads are the most common number */
     if (pairs > work / (1 << 21)) pairs = work / (1 << 21);
     if (pairs > MOST / 2) pairs = MOST / 2;
     const int64_t piece = (length + 2 * pairs - 1) / (2 * pairs);
     return (piece + 15) / 16 * 16;
+}
+
+/* Where C has few elements, and each is a long sum, pieces are along k: each makes all of a matrix like C, and these are
+ * added up in their order.  Returns how many terms make a piece, and 0 where C itself is divided. */
+static int64_t plan_sums(core_product *p, int64_t size)
+{
+    enum { FEW = 1 << 14, MOST = 16, LONGER = 32 };
+    const int64_t elements = p->m * p->n, most = p->m > p->n ? p->m : p->n;
+    const double work = work_of(p);
+    if (p->symmetric || work < 1 << 22 || p->k / LONGER < most || elements > FEW) return 0;
+    const int64_t pieces = work < (double)MOST * (1 << 21) ? work / (1 << 21) : MOST;
+    const int64_t piece = ((p->k + pieces - 1) / pieces + 63) / 64 * 64, others = (p->k - 1) / piece;
+    if (others == 0 || !(p->parts = malloc(others * elements * size))) return 0;
+    return p->deep = piece;
 }
 
 /* How many pieces of products make a piece of a stack: threads take small products by the dozen, and large ones apart. */

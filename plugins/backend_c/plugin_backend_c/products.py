@@ -60,7 +60,8 @@ def address(function: str) -> int:
 def _asked(step: LibraryStep) -> Sequence[str]:
     """The functions for the type that a product has."""
     letter, kind = LETTERS[step.outputs[0].dtype], "stack" if step.call.batch else "product"
-    return [f"{letter}gemm", f"{letter}{kind}", f"{letter}{kind}_plan"]
+    end = [] if step.call.batch else [f"{letter}product_end"]
+    return [f"{letter}gemm", f"{letter}{kind}", f"{letter}{kind}_plan", *end]
 
 
 def _gemm(call: Call) -> Iterator[str]:
@@ -80,10 +81,12 @@ def _gemm(call: Call) -> Iterator[str]:
         kind, length = "stack", "core_p.count * core_p.pieces"
         yield f"core_stack core_p = {{(core_product){one}, {moves}, 0, 0}};"
     else:
-        kind, length = "product", "core_p.columns ? core_p.n : core_p.m"
+        kind, length = "product", "core_p.deep ? core_p.k : core_p.columns ? core_p.n : core_p.m"
         yield f"core_product core_p = {one};"
     yield f"const int64_t core_piece = {call.function(f'{letter}{kind}_plan')}(&core_p);"
     yield f"core_parallel(call, (core_task){call.address(f'{letter}{kind}')}, &core_p, {length}, core_piece);"
+    if not call.stack:
+        yield f"if (core_p.deep) {call.function(f'{letter}product_end')}(&core_p);"
 
 
 _OWN = {
@@ -92,6 +95,7 @@ _OWN = {
     for name, prototype in (
         ("product", "void {}(void *, int64_t, int64_t, int64_t)"),
         ("product_plan", "int64_t {}(void *)"),
+        ("product_end", "void {}(void *)"),
         ("stack", "void {}(void *, int64_t, int64_t, int64_t)"),
         ("stack_plan", "int64_t {}(void *)"),
     )

@@ -36,6 +36,12 @@ INLINE void NAME(store_part)(T *p, NAME(vector) v, int n)
 #endif
 }
 
+/* What an element starts with, and alpha times what is added to it. */
+INLINE T NAME(grown)(const T *start, T alpha, T x)
+{
+    return start ? *start + alpha * x : x;
+}
+
 /* A block of C: ``rows`` by ``vectors``, of the last of which only ``part`` elements count where it is ``masked``. */
 INLINE void NAME(block)(const int rows, const int vectors, const int masked, int part, int64_t k, const T *a,
                         int64_t a_row, int64_t a_column, const T *b, int64_t b_row, const T *start, T *c,

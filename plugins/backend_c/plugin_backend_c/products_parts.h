@@ -40,20 +40,54 @@ static void NAME(half)(const core_product *p, int64_t first, int64_t last)
         for (int64_t j = first; j < last && j < i; j++) c[i * p->c_row + j] = c[j * p->c_row + i];
 }
 
-/* How a product is divided; see ``plan``. */
-int64_t NAME(product_plan)(void *product)
+/* Terms ``first`` to ``last`` of all sums of a product. */
+static void NAME(terms)(const core_product *p, int64_t first, int64_t last)
 {
-    return plan(product, 1);
+    core_product q = *p;
+    const E *a = p->a, *b = p->b;
+    const int64_t number = first / p->deep;
+    q.k = last - first;
+    if (number) {
+        q.c = (E *)p->parts + (number - 1) * p->m * p->n;
+        q.c_row = p->n;
+        q.start = 0;
+    }
+    NAME(part)(&q, p->m, p->n, a + first * p->a_column, b + first * p->b_row, q.start, q.c);
 }
 
-/* Rows (or columns) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
+/* How a product is divided; see ``plan`` and ``plan_sums``. */
+int64_t NAME(product_plan)(void *product)
+{
+    const int64_t piece = plan(product, 1), deep = plan_sums(product, sizeof(E));
+    return deep ? deep : piece;
+}
+
+/* What is left to do of a product that is divided along k, when all pieces are made. */
+void NAME(product_end)(void *product)
+{
+    const core_product *p = product;
+    const E *part = p->parts;
+    E *c = p->c;
+    const T alpha = p->start ? p->alpha : 1;
+    for (int64_t first = p->deep; first < p->k; first += p->deep)
+        for (int64_t i = 0; i < p->m; i++, part += p->n)
+            for (int64_t j = 0; j < p->n; j++) {
+                E *at = c + i * p->c_row + j;
+                *at = NAME(grown)(at, alpha, part[j]);
+            }
+    free(p->parts);
+}
+
+/* Rows (or columns, or terms) ``first`` to ``last`` of a product; ``worker`` says nothing here. */
 void NAME(product)(void *product, int64_t first, int64_t last, int64_t worker)
 {
     const core_product *p = product;
     const E *a = p->a, *b = p->b, *start = p->start;
     E *c = p->c;
     (void)worker;
-    if (p->symmetric) {
+    if (p->deep) {
+        NAME(terms)(p, first, last);
+    } else if (p->symmetric) {
         NAME(half)(p, first, last);
     } else if (p->columns) {
         NAME(part)(p, p->m, last - first, a, b + first * p->b_column, start ? start + first : 0, c + first);

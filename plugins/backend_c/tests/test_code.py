@@ -207,7 +207,7 @@ def driver(case, program):
             )
             text = text.replace(structure, "") if used else text
         lines.append(text)
-        kinds = ("product", "product_plan", "stack", "stack_plan")
+        kinds = ("product", "product_plan", "product_end", "stack", "stack_plan")
         own = {f"{letter}{name}": f"own_{letter}{name}" for letter in "sd" for name in kinds}
         routines = ", ".join(f"(void *){own.get(name, name)}" for name in functions_of(program))
     else:

@@ -19,6 +19,7 @@ from plugin_backend_c import blas, cache, compiler, products, ready
 KINDS = {"native": None, "plain": ("-O2",)}
 if platform.machine() in ("x86_64", "AMD64"):
     KINDS["avx2"] = ("-O2", "-mavx2", "-mfma")
+KINDS_OF_PRODUCT = ("gemm", "product", "product_plan", "product_end")
 DTYPES = {"float64": 1e-12, "float32": 1e-4, "complex128": 1e-12, "complex64": 1e-4}
 DECLARATIONS = """
 void core_sproduct(void *, int64_t, int64_t, int64_t);
@@ -27,6 +28,7 @@ void core_cproduct(void *, int64_t, int64_t, int64_t);
 void core_zproduct(void *, int64_t, int64_t, int64_t);
 void core_product_threads(int (*)(void), void (*)(int));
 int64_t core_dproduct_plan(void *);
+void core_dproduct_end(void *);
 int64_t core_dstack_plan(void *);
 """
 
@@ -137,12 +139,16 @@ def test_a_product_may_be_done_in_pieces(own, columns, shape):
 
 
 def pieces_of(own, m, n, k):
-    """Whether a product is divided by columns, and how long a piece is."""
+    """Whether a product is divided by columns, or "terms", and how long a piece is."""
     ffi, library = own
     given = {"a": ffi.cast("void *", 64), "m": m, "n": n, "k": k, "a_row": k, "a_column": 1, "b_row": n, "b_column": 1}
     p = ffi.new("core_product *", given)
     piece = library.core_dproduct_plan(p)
-    return bool(p.columns), piece
+    if p.deep:
+        assert p.deep == piece
+        p.m = 0  # nothing was made: memory alone is given back
+        library.core_dproduct_end(p)
+    return "terms" if p.deep else bool(p.columns), piece
 
 
 def test_pieces_depend_on_lengths_alone_and_divide_what_is_large(own):
@@ -150,8 +156,34 @@ def test_pieces_depend_on_lengths_alone_and_divide_what_is_large(own):
     assert pieces_of(own, 64, 500, 784) == (True, 256)
     assert pieces_of(own, 512, 512, 512) == (False, 256)
     assert pieces_of(own, 1, 4096, 4096) == (True, 256)
-    assert pieces_of(own, 1, 100, 10**6) == (True, 100)  # pieces would read memory in steps
+    assert pieces_of(own, 1, 300, 9000) == (True, 300)  # pieces would read memory in steps
     assert pieces_of(own, 10**6, 8, 8)[1] >= 10**6 / 64
+
+
+def test_few_long_sums_are_divided_along_their_terms(own):
+    assert pieces_of(own, 1, 100, 10**6) == ("terms", 62528)
+    assert pieces_of(own, 50, 10, 10**5) == ("terms", 6272)
+    assert pieces_of(own, 1, 1, 10**7) == ("terms", 625024)
+    for shape in [(50, 10, 1000), (200, 200, 5000), (1, 1, 10**5), (0, 5, 10**7), (5, 0, 10**7)]:
+        assert pieces_of(own, *shape)[0] != "terms"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m, n", [(7, 10), (1, 33), (20, 1)])
+def test_sums_in_pieces_are_those_of_numpy_however_many_threads_there_are(dtype, m, n):
+    k = 200_000
+    x, y, c = (ct.matrix(name, dtype=dtype) for name in "xyc")
+    f = core.function([x, y, c], [x.T @ y, y.T @ x, c - 0.5 * (x.T @ y)], backend="c")
+    a, b, start = random((k, m), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
+    results = []
+    for threads in (1, 2, 3):
+        with core.num_threads(threads):
+            results.append(f(a, b, start))
+    near = {"rtol": 1e-3, "atol": 0.02} if dtype in ("float32", "complex64") else {"rtol": 1e-9, "atol": 1e-9}
+    for got, want in zip(results[0], [a.T @ b, b.T @ a, start - 0.5 * (a.T @ b)], strict=True):
+        assert_allclose(got, want, **near)
+    for other in results[1:]:
+        assert all(np.array_equal(one, same) for one, same in zip(results[0], other, strict=True))
 
 
 @pytest.mark.parametrize("shape", [(300, 200, 120), (64, 500, 784), (2048, 1, 2100), (1, 2100, 2048)])
@@ -280,7 +312,7 @@ def test_several_axes_of_stacks_and_sums_of_products_are_right():
 def test_a_program_asks_for_the_products_of_its_own_type_alone(dtype, letter):
     x = ct.matrix("x", dtype=dtype)
     program = core.function([x], x @ x.T, backend="c").program
-    assert set(functions_of(program)) == {f"{letter}{name}" for name in ("gemm", "product", "product_plan")}
+    assert set(functions_of(program)) == {f"{letter}{name}" for name in KINDS_OF_PRODUCT}
 
 
 def test_a_program_of_stacks_asks_for_stacks():
