@@ -22,8 +22,9 @@ from core.structs import dataclass
 
 TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache
 LONG_TILE = 512  # lanes where each element is met once: the longer, the fewer jumps
-STEP_WORK = 32  # operations that one pass over the lanes should at least have, so that registers are worth loading
-MOST_STEPS = 4  # elements of the inner loop that one pass over the lanes takes at most
+STEP_WORK = 64  # operations that one pass over the lanes should at least have, so that registers are worth loading
+MOST_STEPS = 8  # elements of the inner loop that one pass over the lanes takes at most
+NARROW_STEPS = 4  # elements of float32 that are summed in float32
 # Several rows at once within a page confuse prefetching: half as fast from memory (Zen 4).  Not so where a
 # few lines hold them all, or where each row has pages of its own
 NARROW, PAGE = 48, 512
@@ -212,14 +213,16 @@ class _Laned:
         return steps
 
     def _together(self, body: list[Statement], loop: Loop, steps: int) -> list[Statement]:
-        """``steps`` elements of ``loop``, one after the other; float32 is summed before it is widened."""
-        sums = {local: narrow for combine, local in loop.reductions if (narrow := narrow_sum(combine, local, body))}
-        inside: list[Statement] = [Let(part, const(0, part.dtype), False) for part in sums.values()]
-        for k in range(steps):
-            copy = Copy({loop.variable: loop.variable * const(steps) + k}, suffix=f"_{k + 1}")
-            inside += copy.body(narrowed(body, sums))
-        for local, part in sums.items():
-            inside.append(Assign(local, local.expr + make(Code.CAST, local.dtype, (part.expr,))))
+        """``steps`` elements of ``loop``, one after the other; a few of float32 are summed before they are widened."""
+        inside: list[Statement] = []
+        for first in range(0, steps, NARROW_STEPS):
+            own = {local: narrow for combine, local in loop.reductions if (narrow := narrow_sum(combine, local, body))}
+            inside += [Let(part, const(0, part.dtype), False) for part in own.values()]
+            for k in range(first, min(first + NARROW_STEPS, steps)):
+                copy = Copy({loop.variable: loop.variable * const(steps) + k}, suffix=f"_{k + 1}")
+                inside += copy.body(narrowed(body, own))
+            for local, part in own.items():
+                inside.append(Assign(local, local.expr + make(Code.CAST, local.dtype, (part.expr,))))
         return self._moved(inside)
 
     def _over_lanes(self, body: list[Statement]) -> Loop:
