@@ -75,7 +75,7 @@ def _gemm(call: Call) -> Iterator[str]:
     rows, a_steps = (c.shape[0], a.strides) if len(a.shape) == 2 else ("1", ("0", *a.strides))
     columns, b_steps = (c.shape[-1], b.strides) if len(b.shape) == 2 else ("1", (*b.strides, "1"))
     sizes = [rows, columns, a.shape[-1], *a_steps, *b_steps, columns]
-    one = f"{{{', '.join([*pointers, *sizes, factor])}, 0, 0}}"
+    one = f"{{{', '.join([*pointers, *sizes, factor])}, 0, 0, 0, 0}}"
     if call.stack:
         moves = ", ".join([call.stack, a.next, b.next, more[0].next if more else "0", c.next])
         kind, length = "stack", "core_p.count * core_p.pieces"
