@@ -21,6 +21,23 @@ from plugin_backend_c.ready import LETTERS, STRUCTURE, products, products_text
 
 _DTYPES = {letter: dtype for dtype, letter in LETTERS.items()}
 STRUCTURES = dict(zip(("core_product", "core_stack"), STRUCTURE.split("\n\n"), strict=True))
+# Functions of their own, for a C compiler's time grows with what is written out at each of many products
+_MULTIPLY = """\
+static __attribute__((noinline)) void core_multiply(
+    core_call *call, core_task task, int64_t (*plan)(void *), void (*end)(void *), core_product *p)
+{
+    const int64_t piece = plan(p);
+    core_parallel(call, task, p, p->deep ? p->k : p->columns ? p->n : p->m, piece);
+    if (p->deep) end(p);
+}"""
+_MULTIPLY_ALL = """\
+static __attribute__((noinline)) void core_multiply_all(
+    core_call *call, core_task task, int64_t (*plan)(void *), core_stack *p)
+{
+    const int64_t piece = plan(p);
+    core_parallel(call, task, p, p->count * p->pieces, piece);
+}"""
+HELPERS = {**STRUCTURES, "core_multiply": _MULTIPLY, "core_multiply_all": _MULTIPLY_ALL}
 
 
 def library(dtype: str) -> ctypes.CDLL:
@@ -78,15 +95,13 @@ def _gemm(call: Call) -> Iterator[str]:
     one = f"{{{', '.join([*pointers, *sizes, factor])}, 0, 0, 0, 0}}"
     if call.stack:
         moves = ", ".join([call.stack, a.next, b.next, more[0].next if more else "0", c.next])
-        kind, length = "stack", "core_p.count * core_p.pieces"
+        kind, helper, last = "stack", "core_multiply_all", ()
         yield f"core_stack core_p = {{(core_product){one}, {moves}, 0, 0}};"
     else:
-        kind, length = "product", "core_p.deep ? core_p.k : core_p.columns ? core_p.n : core_p.m"
+        kind, helper, last = "product", "core_multiply", (call.function(f"{letter}product_end"),)
         yield f"core_product core_p = {one};"
-    yield f"const int64_t core_piece = {call.function(f'{letter}{kind}_plan')}(&core_p);"
-    yield f"core_parallel(call, (core_task){call.address(f'{letter}{kind}')}, &core_p, {length}, core_piece);"
-    if not call.stack:
-        yield f"if (core_p.deep) {call.function(f'{letter}product_end')}(&core_p);"
+    task, plan = f"(core_task){call.address(f'{letter}{kind}')}", call.function(f"{letter}{kind}_plan")
+    yield f"{helper}({', '.join(['call', task, plan, *last, '&core_p'])});"
 
 
 _OWN = {
@@ -100,5 +115,5 @@ _OWN = {
         ("stack_plan", "int64_t {}(void *)"),
     )
 }
-_PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers=STRUCTURES, asked=_asked, stacks=True)
+_PRODUCT = Routine({**blas.GEMM, **_OWN}, address, _gemm, helpers=HELPERS, asked=_asked, stacks=True)
 ROUTINES = dict.fromkeys(("gemm", "gemv", "gemm_add", "complex_gemm", "complex_gemv"), _PRODUCT)
