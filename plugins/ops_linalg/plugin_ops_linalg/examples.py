@@ -138,6 +138,7 @@ EXAMPLES = [
     example("solve_triangular", lambda a, b: linalg.solve_triangular(a, b, lower=True), A, B),
     example("sqrtm", linalg.sqrtm, P),
     example("svd", linalg.svd, general(5, 3)),
+    example("svd(full_matrices=False)", lambda a: linalg.svd(a, full_matrices=False), general(5, 3)),
     example("svdvals", linalg.svdvals, general(5, 3)),
     example(
         "tensordot", linalg.tensordot, lambda dtype: random((2, 3, 4), dtype), lambda dtype: random((3, 4, 2), dtype)

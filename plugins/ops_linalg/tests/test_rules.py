@@ -232,6 +232,29 @@ def test_determinants_of_parts(make):
     assert f.rewrites.count(rule) == 0
 
 
+def test_the_determinant_of_a_kronecker_product_needs_no_product(make):
+    a, b = make.general(2, 3, 3), make.general(2, 2)
+    rule = "determinant_of_product_is_a_product"
+    check(lambda a, b: linalg.det(linalg.kron(a, b)), a, b, fires=[rule], without=["Kron"], static=True)
+    check(lambda a, b: linalg.det(linalg.kron(a, b)), a[0], -b, fires=[rule], without=["Kron"], static=True)
+    check(lambda a, b: linalg.det(linalg.kron(a, b)), make.general(2, 3), make.general(3, 2), holds=["Kron"])
+    check(lambda a: core.grad(linalg.det(linalg.kron(a, a)), a), b, static=True)
+
+
+def test_the_determinant_of_a_positive_definite_matrix_shares_its_factor(make):
+    rule = "determinant_of_positive_definite_is_that_of_its_factor_squared"
+
+    def build(a, b):
+        k = linalg.assume(a, positive_definite=True)
+        return [linalg.det(k), linalg.solve(k, b)]
+
+    f = check(build, make.positive(5, 5), make.general(5, 2), fires=[rule], without=["Det", "LUFactor"])
+    assert ops_of(f).count("Cholesky") == 1
+    check(lambda a: linalg.det(linalg.assume(a, symmetric=True)), make.positive(5, 5), holds=["Det"])
+    a = make.positive(4, 4, dtype="complex128")
+    check(lambda a: linalg.det(linalg.assume(a, positive_definite=True)), a, fires=[rule])
+
+
 def test_determinants_of_known_kinds(make):
     factor = np.tril(make.triangular(4, 4)) * np.array([[1], [-1], [1], [1]])
     check(lambda a: linalg.det(lower_of(a)), factor, without=["Det"])

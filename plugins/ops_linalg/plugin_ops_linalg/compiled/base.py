@@ -38,7 +38,7 @@ def guarded(call: Call, call_text: str, outputs: tuple[Array, ...]) -> Iterator[
     """The line that calls, and what becomes of the number that it returns."""
     number = call.variable("int64_t")
     yield f"{number} = {call_text};"
-    if call.attributes["on_error"] == "raise":
+    if call.attributes.get("on_error", "raise") == "raise":
         yield call.check(number)
         return
     yield call.check(f"{number} <= {NOT_SQUARE} && {number} > {NOT_FINITE} ? {number} : 0")

@@ -97,7 +97,7 @@ def _product(values: tuple) -> TensorVariable:
 @stabilize.node_rule(Det)
 def determinant_of_product_is_a_product(graph: FunctionGraph, node: Apply) -> TensorVariable | None:
     """det(a @ b) -> det(a) det(b) for surely square a and b; det(a.T) -> det(a); det(inv(a)) -> 1 / det(a);
-    det(block_diag(a, b)) -> det(a) det(b).
+    det(block_diag(a, b)) -> det(a) det(b); det(kron(a, b)), a of order m and b of order n -> det(a)^n det(b)^m.
     """
     (x,), op = node.inputs, node.op
     pair, inner = factors(x), transposed(x)
@@ -108,8 +108,16 @@ def determinant_of_product_is_a_product(graph: FunctionGraph, node: Apply) -> Te
     made_by = x.owner.op if x.owner is not None else None
     if isinstance(made_by, Inv):
         return 1 / op(x.owner.inputs[0])  # type: ignore[union-attr]
-    parts = square_parts(graph, x) if isinstance(made_by, BlockDiagonal) else None
-    return None if parts is None else _product(tuple(op(part) for part in parts))
+    parts = square_parts(graph, x)
+    if parts is None:
+        return None
+    found = [op(part) for part in parts]
+    if isinstance(made_by, Kron):
+        if x.type.dtype not in dtypes.FLOATS:
+            return None
+        powers = [cast(shape_i(part, -1), x.type.dtype) for part in reversed(parts)]
+        found = [d**n for d, n in zip(found, powers, strict=True)]
+    return _product(tuple(found))
 
 
 # --- matrices of a known kind ----------------------------------------------------------------------------------------
@@ -128,6 +136,19 @@ def logarithm_of_determinant_of_known_kind_is_simpler(graph: FunctionGraph, node
         logabs = 2 * sum_along(log(d.real if d.dtype in dtypes.COMPLEXES else d), axis=-1)
         return [cast(ones_like(logabs), a.type.dtype), logabs]
     return None
+
+
+@specialize.node_rule(Det)
+def determinant_of_positive_definite_is_that_of_its_factor_squared(
+    graph: FunctionGraph, node: Apply
+) -> TensorVariable | None:
+    """det(a) -> prod(diag(cholesky(a)))^2 for a positive definite a: half the operations, of a factor others use."""
+    (a,) = node.inputs
+    known = kinds(a, graph)
+    if "positive_definite" not in known or known & {"lower_triangular", "upper_triangular"}:
+        return None
+    d = prod(diagonal_of(Cholesky(True, True, node.op.on_error)(a)), axis=-1)
+    return d * d
 
 
 @specialize.node_rule(Det)
