@@ -11,7 +11,14 @@ from plugin_ops_linalg.examples import BY_NAME, EXAMPLES
 
 pytestmark = pytest.mark.skipif("c" not in available_backends(), reason="needs plugin-backend-c and a compiler")
 
-FREE = ("svd(full_matrices=False)", "qr", "qr(pivoting=True)", "svd", "eigh(b)", "solve_continuous_lyapunov")  # rounding decides, or nothing does
+FREE = (
+    "svd(full_matrices=False)",
+    "qr",
+    "qr(pivoting=True)",
+    "svd",
+    "eigh(b)",
+    "solve_continuous_lyapunov",
+)  # rounding decides, or nothing does
 
 
 def said(f, arrays):
