@@ -8,10 +8,14 @@ from numpy.testing import assert_allclose
 
 import core.tensor as ct
 from core.compile.function import function
+from core.errors import VerifyError
 from core.gradient import grad
+from core.ir.check.oracle import run_kernel
 from core.ir.check.run import Driver
-from core.ir.nodes import Barrier, Loop, LoopKind, statements
-from core.ir.program import KernelStep
+from core.ir.check.verify import verify_kernel
+from core.ir.expr import const, index
+from core.ir.nodes import Barrier, Kernel, Loop, LoopKind, Store, statements
+from core.ir.program import KernelStep, Value
 from core.ir.target import Target
 from core.ir.work.launches import launches
 
@@ -158,3 +162,33 @@ def test_a_device_that_holds_no_rows_makes_them_apart():
     xs, noting = layer((96, 64)), Noting(Target(units=8, lanes=4, piece=2))
     function(xs, norm_gradients(*xs), backend=noting)
     assert not any(loop.fits for one in noting.kernels() for loop in _lanes(one))
+
+
+def fitting(first, second):
+    """A kernel of one group whose lanes go over two rows, of (extent, width, turns)."""
+    y, loops = Value("y", "float32"), []
+    for extent, width, turns in (first, second):
+        k = index("k")
+        loops.append(Loop(k, const(extent), [Store(y, k, const(0.0, "float32"))], LoopKind.LANES))
+        loops[-1].width, loops[-1].fits = width, turns
+    return Kernel("k", [], [y], [Loop(index("g"), const(1), loops, LoopKind.GROUPS)])
+
+
+@pytest.mark.parametrize("second", [(12, 4, 4), (8, 2, 4), (8, 4, 2)])
+def test_rows_that_fit_are_of_one_length_and_width(second):
+    verify_kernel(fitting((8, 4, 4), (8, 4, 4)))
+    with pytest.raises(VerifyError, match="rows of several lengths or widths cannot all fit in the loop over g"):
+        verify_kernel(fitting((8, 4, 4), second))
+
+
+def test_only_lanes_share_rows_that_fit():
+    kernel = fitting((8, 4, 4), (8, 4, 4))
+    kernel.body[0].body[0].kind = LoopKind.ORDER
+    with pytest.raises(VerifyError, match="only rows that lanes share can fit"):
+        verify_kernel(kernel)
+
+
+def test_the_evaluator_holds_rows_against_the_promise():
+    kernel = fitting((6, 4, 4), (6, 4, 4))
+    with pytest.raises(VerifyError, match="6 elements do not fit: they are no multiple of 4"):
+        run_kernel(kernel, {kernel.writes[0]: np.zeros(6, "float32")})

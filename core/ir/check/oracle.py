@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.errors import BackendError, IndexOutOfBounds, ShapeError
+from core.errors import BackendError, IndexOutOfBounds, ShapeError, VerifyError
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Code, Combine, Expr, index, walk
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, Statement, Store
@@ -324,6 +324,8 @@ def _run(body: Sequence[Statement], scope: _Scope) -> None:
                 )
         elif isinstance(statement, Loop):
             steps = range(int(_value(statement.start, scope)), int(_value(statement.extent, scope)))
+            if statement.fits and len(steps) % statement.width:
+                raise VerifyError(f"{len(steps)} elements do not fit: they are no multiple of {statement.width}")
             for i in reversed(steps) if statement.reverse else steps:
                 scope.variables[statement.variable] = np.asarray(i)
                 _run(statement.body, scope)

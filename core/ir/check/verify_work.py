@@ -26,11 +26,21 @@ def verify_work(kernel: Kernel) -> None:
         for inner in statements(statement.body):
             if isinstance(inner, Loop) and inner.kind in SPREAD_OUT:
                 _fail(where, f"the loop over {inner.variable} must be outermost")
+        _fitting(where, statement)
         if statement.kind is LoopKind.GROUPS:
             _Group(where, statement).body(statement.body)
             _ends(where, statement, kernel)
         elif any(isinstance(s, Barrier) or _is_lanes(s) for s in statements(statement.body)):
             _fail(where, f"there is no group in the loop over {statement.variable}, so no barrier and no lanes")
+
+
+def _fitting(where: str, loop: Loop) -> None:
+    """Loops over rows that fit are of lanes, of one length and width: a lane has the same elements in all of them."""
+    found = [s for s in statements(loop.body) if isinstance(s, Loop) and s.fits]
+    if any(s.kind is not LoopKind.LANES for s in found):
+        _fail(where, f"only rows that lanes share can fit, and a loop in {loop.variable} is of another kind")
+    if len({(s.extent, s.width, s.fits) for s in found}) > 1:
+        _fail(where, f"rows of several lengths or widths cannot all fit in the loop over {loop.variable}")
 
 
 def _ends(where: str, loop: Loop, kernel: Kernel) -> None:
