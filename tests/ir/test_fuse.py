@@ -86,6 +86,13 @@ def test_sums_of_column_sums_do_not_break_the_columns_into_pieces(compiled, kern
     assert_allclose(f(value), value.sum(axis=(0, 1)))
 
 
+def test_columns_do_not_wait_for_a_sum_over_all_of_them(compiled, kernels, loops):
+    total = ct.abs((x - x.mean(axis=0)) / ct.sqrt(x.var(axis=0) + 1.0) * a).sum()
+    f = compiled([x, a], [total, grad(total, x)])
+    assert any(loop.variable.payload.endswith("_tile") for kernel in kernels(f) for loop in loops(kernel))
+    assert_allclose(f(X, A)[0], np.abs((X - X.mean(axis=0)) / np.sqrt(X.var(axis=0) + 1.0) * A).sum())
+
+
 def test_sums_of_row_sums_take_one_pass(compiled, kernels):
     f = compiled([x], [x.sum(axis=1), x.sum(axis=1).sum()])
     assert len(kernels(f)) == 1

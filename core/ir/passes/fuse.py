@@ -171,7 +171,8 @@ class Grouping:
         shared = [e for e in item.loads if e in group.loads]
         again = any(group.values[e.payload].bound and group.values[e.payload].free & item.bound for e in within)
         if (again or not own <= outer) and _by_columns((*group.items, item), outer):
-            if not self._tiles or all(e.free <= outer for e in shared):
+            across = any(other.bound & outer for other in (*group.items, item))
+            if not self._tiles or across or all(e.free <= outer for e in shared):
                 return None
         return outer if within or not own or shared else None
 
@@ -188,7 +189,8 @@ class Grouping:
 def _by_columns(items: Sequence[Item], outer: frozenset[Expr]) -> bool:
     """Whether sharing only ``outer`` would leave inner loops that mostly jump from row to row.
 
-    Then tiles of columns run together (lanes.py): no gain unless the same elements are met again in each loop inside.
+    Then tiles of columns run together (lanes.py): no gain unless the same elements are met again in each loop inside,
+    and not to be done where something is reduced over the columns too.
     A value that grows in memory under these loops does not speak for them: in another order it is a register.
     """
     inside = frozenset().union(*(item.free | item.bound for item in items)) - outer
