@@ -312,7 +312,7 @@ class FunctionGraph:
         self._check_given(variable, "an output")
         for node in nodes:
             for read in node.inputs:
-                self._check_given(read, str(node.op))
+                self._check_given(read, node.op)
         for node in nodes:
             self.nodes[node] = None
             for position, read in enumerate(node.inputs):
@@ -321,7 +321,7 @@ class FunctionGraph:
                 self.clients.setdefault(out, {})
         self.clients.setdefault(variable, {})
 
-    def _check_given(self, variable: Variable, reader: str) -> None:
+    def _check_given(self, variable: Variable, reader: Any) -> None:
         if variable.owner is None and not isinstance(variable, Constant) and variable not in self.clients:
             raise MissingInputError(f"{variable} is needed to compute {reader} but was not given", blame=variable)
 

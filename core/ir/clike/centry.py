@@ -256,7 +256,7 @@ class Entry:
         roots = [e for shape in self.program.shapes.values() for e in shape]
         roots += [e for guard in self.program.guards for e in (guard.a, guard.b)]
         roots += [e for called in self.called.values() for e in called.lengths]
-        roots += [e for kernel in self.kernels for e in (*_said_of(kernel.split), total_work(kernel.body))]
+        roots += [e for kernel in self.kernels for e in _said_of(kernel.split) or (total_work(kernel.body),)]
         roots += [e for step in self.program.steps if isinstance(step, LibraryStep) for e in step.lengths]
         return set(lengths_in(roots))
 

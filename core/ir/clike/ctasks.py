@@ -36,10 +36,11 @@ class Tasks:
         names, text = _written(kernel, split, self._dialect, lengths, function)
         own = Task(kernel.name, text.replace("@", kernel.name), ())
         first = self.all.setdefault(names.numbered(text), own)
-        return replace(first, strides=_strides(split))
+        return replace(first, strides=strides_of(split))
 
 
-def _strides(split: Split) -> list[Value]:
+def strides_of(split: Split) -> list[Value]:
+    """The values whose row lengths a task takes: see Task."""
     return [*split.parts.values(), *split.private.values()]
 
 
@@ -77,7 +78,7 @@ def _written(
     said = {split.first: "first", split.last: "last", split.number: "first / all->chunk"}
     passed += [said[local] for local in kernel.takes]
     fields += [f"{dialect.types[parts.dtype]} *{names.of(parts, str(parts))};" for parts in split.parts.values()]
-    fields += [f"{dialect.types['int64']} {names.of((rows, 1), f'{rows}_stride')};" for rows in _strides(split)]
+    fields += [f"{dialect.types['int64']} {names.of((rows, 1), f'{rows}_stride')};" for rows in strides_of(split)]
     fields.append(f"{dialect.types['int64']} chunk;")
     text = [
         "struct @_arguments {",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from types import MappingProxyType
 
 from core.ir.clike import ccalls
@@ -18,8 +18,7 @@ from core.ir.clike.cfamily import Dialect, Names, print_kernel
 from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.clibrary import declarations as library_types
 from core.ir.clike.cruntime import HEAD, THREADS
-from core.ir.clike.ctasks import Tasks
-from core.ir.expr import Expr
+from core.ir.clike.ctasks import Task, Tasks, strides_of
 from core.ir.form import Form
 from core.ir.nodes import Kernel, lengths_of
 from core.ir.program import Program
@@ -57,7 +56,8 @@ class Functions:
         self._dialect = dialect
         self._scalars = {value for value in program.inputs if not program.shapes[value]}
         self._first: dict[str, tuple[str, Function]] = {}  # by text, with numbers for names
-        self._alike: dict[tuple[Hashable, ...], tuple[str, Function]] = {}  # by form: of most there is no need to print
+        # by form: of most there is no need to print
+        self._alike: dict[tuple[Hashable, ...], tuple[str, Function, Task | None]] = {}
         for kernel in kernels_of(program):
             self._add(kernel)
 
@@ -66,9 +66,11 @@ class Functions:
         if form not in self._alike:
             self._print(kernel, form)
             return
-        name, first = self._alike[form]
+        name, first, task = self._alike[form]
         first.also += _titles(kernel)
-        self._call(kernel, name, lengths_of(kernel.body, self._scalars))
+        if task is not None and kernel.split is not None:
+            task = replace(task, strides=strides_of(kernel.split))
+        self.called[kernel.name] = Called(name, lengths_of(kernel.body, self._scalars), task)
 
     def _form(self, kernel: Kernel) -> tuple[Hashable, ...]:
         """What tells the text of a kernel, but for the names in it."""
@@ -78,12 +80,11 @@ class Functions:
         form.note(*map(form.value, kernel.unless), *((form.value(v), size) for v, size in kernel.arrays.items()))
         form.body(kernel.body)
         form.note(*map(form.register, kernel.takes))
+        if kernel.split is not None:  # what the text of its task says besides
+            form.note(*map(form.register, (kernel.split.first, kernel.split.last, kernel.split.number)))
+            form.note(*map(form.value, kernel.split.parts), *map(form.value, strides_of(kernel.split)))
+            form.note(*map(form.value, kernel.split.private))
         return form.key
-
-    def _call(self, kernel: Kernel, name: str, lengths: Sequence[Expr]) -> None:
-        """Let a kernel be the C function ``name``."""
-        task = self.tasks.add(kernel, kernel.split, lengths, name) if kernel.split else None
-        self.called[kernel.name] = Called(name, lengths, task)
 
     def _print(self, kernel: Kernel, form: tuple[Hashable, ...]) -> None:
         names = Names([kernel.name, *self._dialect.reserved])
@@ -92,8 +93,10 @@ class Functions:
         text = printed.split("\n", len(comments))[-1].removeprefix(f"{self._dialect.kernel} ")
         made = Function(comments, text)
         key = names.numbered(text.removeprefix(kernel.name))
-        name, first = self._alike[form] = self._first.setdefault(key, (kernel.name, made))
-        self._call(kernel, name, lengths)
+        name, first = self._first.setdefault(key, (kernel.name, made))
+        task = self.tasks.add(kernel, kernel.split, lengths, name) if kernel.split else None
+        self.called[kernel.name] = Called(name, lengths, task)
+        self._alike[form] = name, first, task
         if first is made:
             self.all.append(made)
         else:
