@@ -6,6 +6,7 @@ What a backend must offer is core.records.Backend; none is known here by name bu
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 from core import plugins
@@ -14,7 +15,6 @@ from core.errors import BackendError, CoreWarning, PluginConflict, did_you_mean
 from core.options import config
 from core.records import Backend, Probe
 from core.registry import Entry, Source
-from core.structs import dataclass
 
 FIRST_PARTY = {"c": "plugin-backend-c", "opencl": "plugin-backend-opencl", "cuda": "plugin-backend-cuda"}
 _noted: set[str] = set()  # notes that were said

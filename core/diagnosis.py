@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from core.op import Op
 from core.options import config
 from core.records import Backend, Probe, load
 from core.registry import Entry, winner
-from core.structs import dataclass
 from core.threads import get_num_threads
 
 SLOW_MS = 100  # a plugin's module needs 1 to 5

@@ -10,7 +10,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from inspect import getattr_static
 from types import ModuleType
@@ -24,7 +24,6 @@ from core.errors import CoreWarning, PluginError, did_you_mean
 from core.markers import API_GROUP, PROJECT
 from core.registries import Registries
 from core.registry import Entry, Source
-from core.structs import dataclass
 
 REGISTRATION = {  # hook -> the record it returns
     "types": kinds.GraphType,

@@ -8,13 +8,13 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from core.discovery import normalized
 from core.errors import ArgumentError, did_you_mean
-from core.structs import dataclass
 
 KINDS = {
     "ops": "Ops for core: an elementwise function and one with loops",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from core.errors import PluginError
-from core.structs import dataclass
 
 Reference: TypeAlias = Any  # "package.module:attribute", or the object itself
 

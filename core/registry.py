@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from core.errors import PluginConflict, PluginError
 from core.records import Probe, load
-from core.structs import dataclass
 
 R = TypeVar("R")
 

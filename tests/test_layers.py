@@ -18,7 +18,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 # A floor imports itself and what is below it (above it in this list).
 FLOORS = [
-    ["errors", "dtypes", "structs"],
+    ["errors", "dtypes"],
     ["graph"],
     ["ccode"],
     ["op", "external"],
@@ -60,7 +60,7 @@ EXTRAS = {
 }
 
 # What a plugin may import of core.
-PUBLIC = {"", "errors", "dtypes", "structs", "markers", "records", "options", "threads", "cells", "cachedir"}
+PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cells", "cachedir"}
 OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -28,7 +29,6 @@ from core.errors import ArgumentError, BackendError, CoreWarning
 from core.graph import FunctionGraph, Variable, graph_inputs
 from core.options import config
 from core.rewriting import RewriteLog, rewrite
-from core.structs import dataclass
 
 
 def function(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core import plugins
 from core.errors import ArgumentError, PluginConflict, did_you_mean
 from core.records import Backend
 from core.rewriting import STAGES, RuleSet, rules_from_record, with_records
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

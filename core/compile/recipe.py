@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.compile.arguments import In, Out, as_constant, as_inputs, as_pairs
@@ -12,7 +12,6 @@ from core.compile.pickling import flatten, rebuild
 from core.compile.shared import SharedVariable, as_update
 from core.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
 from core.graph import FunctionGraph, Variable, clone_replace, graph_inputs, toposort
-from core.structs import dataclass
 
 
 @dataclass

@@ -7,7 +7,7 @@ One thread at a time uses a device: the runner holds ``lock`` while it queues wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Protocol, TypeAlias
 
@@ -17,7 +17,6 @@ from core.ir.clike.cfamily import Dialect
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel
 from core.ir.target import Target
-from core.structs import dataclass
 
 Pointer: TypeAlias = Any  # what the driver takes for memory: an integer address, a pyopencl.Buffer
 

@@ -7,7 +7,7 @@ without either is one stretch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.device.prepare import Prepared
@@ -15,7 +15,6 @@ from core.ir.expr import Code, Expr, walk
 from core.ir.nodes import Kernel, Loop
 from core.ir.program import Guard, HostStep, LibraryStep, Program, Step, Value
 from core.ir.work.launches import lane_extents
-from core.structs import dataclass
 
 Launches = Mapping[int, list[tuple[Kernel, list[Expr]]]]  # of each kernel step, by its position
 

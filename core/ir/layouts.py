@@ -7,12 +7,12 @@ aligned, and arrays of which an inner axis has gaps that an outer one does not s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from core.ir.expr import Expr
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

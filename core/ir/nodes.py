@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, const, register, show, walk
-from core.structs import dataclass
 
 
 class Local:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -14,7 +14,6 @@ from core.ir.expr import Combine, Expr, const, show
 from core.ir.layouts import Layout
 from core.ir.nodes import Kernel
 from core.ir.rebuild import loads_in
-from core.structs import dataclass
 
 # --- values --------------------------------------------------------------------------------------------------------
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from core.ir.expr import Combine, Expr
 from core.ir.view import View
-from core.structs import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from core.compile.function import Function
 from core.errors import ArgumentError
 from core.printing.debugprint import debugprint
 from core.rewriting import RewriteLog
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

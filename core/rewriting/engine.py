@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from core.errors import CoreError, RewriteError, SourceLine, attributed_to
@@ -14,7 +15,6 @@ from core.graph import Apply, Constant, FunctionGraph, Variable, toposort
 from core.rewriting.merge import merge
 from core.rewriting.pattern import Pattern, maker, same_value
 from core.rewriting.stages import Rule, RuleSet
-from core.structs import dataclass
 
 
 @dataclass

@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -15,7 +15,6 @@ from core.errors import ArgumentError, PluginConflict, RewriteError, did_you_mea
 from core.graph import Apply, FunctionGraph
 from core.op import Op
 from core.rewriting.pattern import Pattern, match
-from core.structs import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from core.errors import IndexOutOfBounds, ShapeError
 from core.ir.expr import Expr
 from core.ir.view import View
-from core.structs import dataclass
 from core.tensor.arithmetic import maximum, minimum
 from core.tensor.logic import less, where
 from core.tensor.type import TensorVariable

@@ -6,7 +6,7 @@ Stricter than a backend: a read outside an array is an error unless a guard keep
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from core.ir.expr import Code, Combine, Expr, index, walk
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, Statement, Store
 from core.ir.scatter import Scatter
 from core.ir.view import View
-from core.structs import dataclass
 
 Arrays = Mapping[Any, Any]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from core import dtypes
 from core.errors import BackendError, CoreError
 from core.ir.clike.cfamily import Dialect, identifier
 from core.ir.program import OpCall, Program, Value
-from core.structs import dataclass
 
 ERRORS: tuple[type[Exception], ...] = (  # what ``core_error`` knows; a report holds the position
     *(RuntimeError, ValueError, TypeError, IndexError, KeyError, LookupError, ArithmeticError, ZeroDivisionError),

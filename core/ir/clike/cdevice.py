@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.chelpers import HELPERS
@@ -13,7 +14,6 @@ from core.ir.expr import Expr
 from core.ir.nodes import Kernel
 from core.ir.program import KernelStep, Program
 from core.ir.work.launches import launches
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 from core import dtypes
@@ -37,7 +38,6 @@ from core.ir.passes.donation import beginnings
 from core.ir.passes.memory import size_bytes
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
-from core.structs import dataclass
 
 
 class Status(enum.IntEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from core.ir.nests.vector_access import own_arrays
 from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 from core.ir.work.barriers import holds_lanes
 from core.ir.work.launches import fixed_lanes
-from core.structs import dataclass
 
 _TYPES = {
     "bool": "uint8_t",

@@ -8,13 +8,12 @@ matrices and errors are dealt with here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from core import dtypes
 from core.ir.expr import Expr
 from core.ir.program import LibraryStep, Operand
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.ir.clike.cfamily import Dialect, Names
 from core.ir.expr import Code, Expr
 from core.ir.nodes import Kernel, Split
 from core.ir.program import Value
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

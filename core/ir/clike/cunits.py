@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from core.ir.clike import ccalls
@@ -22,7 +22,6 @@ from core.ir.clike.ctasks import Task, Tasks, strides_of
 from core.ir.form import Form
 from core.ir.nodes import Kernel, lengths_of
 from core.ir.program import Program
-from core.structs import dataclass
 
 INITIALIZE = "core_initialize"  # the function of a library that runs ``c_init_code``, if it calls ops
 MOST_CHARACTERS = 5000  # of kernels in a unit: about 0.15 s of a C compiler's time, six times what it takes to start

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from core.ir.expr import Combine
 from core.ir.nodes import Loop, LoopKind, Statement, statements
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Softmax sums the exponentials of a row, then stores each of them scaled: where t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core import dtypes
@@ -14,7 +15,6 @@ from core.ir.expr import Code, Expr, walk
 from core.ir.nests.vector_access import KEPT_BYTES, KEPT_PIECES, accesses, kept
 from core.ir.nodes import Assign, Atomic, Let, Loop, Store, expressions, statements
 from core.ir.rebuild import substitute, unconditional
-from core.structs import dataclass
 
 WORTH_KEEPING = 12  # operations: what costs less is computed again in the time that a register costs
 

@@ -8,7 +8,7 @@ what was a register of column ``j`` becomes an array with an element a lane, whi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.ir.expr import Code, Expr, const, index, make, minimum, select, walk
@@ -18,7 +18,6 @@ from core.ir.nests.strides import linear, positions, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.program import Value
 from core.ir.rebuild import loads_in, rebuild
-from core.structs import dataclass
 
 TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache
 LONG_TILE = 512  # lanes where each element is met once: the longer, the fewer jumps

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from core import dtypes
 from core.ir.axes import product
@@ -37,7 +37,6 @@ from core.ir.nodes import (
 )
 from core.ir.program import Value
 from core.ir.rebuild import loads_in
-from core.structs import dataclass
 
 MOST_CHUNKS = 256
 _LINE = 64  # bytes of memory that two cores should not write to at once, and elements that fill vectors whole

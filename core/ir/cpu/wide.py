@@ -8,7 +8,7 @@ Products are left alone: in more registers they overflow sooner.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core import dtypes
@@ -32,7 +32,6 @@ from core.ir.nests.copies import Copy, assigned
 from core.ir.nests.strides import linear, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, statements
 from core.ir.program import Value
-from core.structs import dataclass
 
 BLOCK = 2048  # elements reduced before their result joins that of earlier blocks
 SEARCHED = 256  # elements searched before it is asked whether something was found

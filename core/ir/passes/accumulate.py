@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from core import dtypes
@@ -29,7 +29,6 @@ from core.ir.program import (
     with_rows_merged,
 )
 from core.ir.rebuild import loads_in, rebuild
-from core.structs import dataclass
 
 # operands of gemm or gemv, what they are added to, perhaps a 0-d factor; attribute "alpha", a constant factor
 ROUTINE = "gemm_add"

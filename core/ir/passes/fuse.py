@@ -7,7 +7,7 @@ Three steps, each linear in the graph: name the loops (loops.py), decide what is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +28,6 @@ from core.ir.program import (
     expressions_of,
 )
 from core.ir.rebuild import loads_in
-from core.structs import dataclass
 
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function
 MOST_REDUCTIONS = 12  # registers that the loops of one kernel fill side by side

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from core.ir.expr import Code, Expr, make, walk
 from core.ir.passes.loops import variables_of
@@ -21,7 +21,6 @@ from core.ir.program import (
     operands_of,
 )
 from core.ir.rebuild import guarded_loads, lengths_in, loads_in, rebuild, substitute
-from core.structs import dataclass
 
 LARGEST_UNDER_A_GUARD = 8  # a costlier value is stored: branches with much in them are slow to compile and to run
 EXPENSIVE = 16  # from this cost on, computing an element twice is worse than storing it

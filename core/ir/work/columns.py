@@ -9,7 +9,7 @@ parts, in their order, and a row is read once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.ir.axes import product
 from core.ir.expr import Combine, Expr, const, equal, maximum, minimum, select
@@ -22,7 +22,6 @@ from core.ir.target import Target
 from core.ir.work.launch import Work, ceil_div
 from core.ir.work.reductions import finish_parts, reduction_loops
 from core.ir.work.rows import Columns, Rows
-from core.structs import dataclass
 
 MOST_SUMS = 2  # in one launch of rows: each takes 16 registers
 SHARE = 4  # one part in so many of the lanes that fill a device takes rows: each has many, and much to hold

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, Statement
 from core.ir.passes.fuse import Group
@@ -11,7 +13,6 @@ from core.ir.work.group import WorkScheduler
 from core.ir.work.launch import Work
 from core.ir.work.order import scatter_launches
 from core.ir.work.own import own_launches
-from core.structs import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,6 @@ from pathlib import Path
 from core import cachedir
 from core.errors import CompileError
 from core.ir.clike.ccalls import Needs
-from core.structs import dataclass
 from plugin_backend_c.folder import folders, unfinished
 from plugin_backend_c.processes import Finished, run, run_all
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import core.tensor as ct
-from core.structs import dataclass
 from plugin_ops_linalg import names as linalg
 
 
