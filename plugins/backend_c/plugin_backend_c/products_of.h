@@ -166,6 +166,25 @@ ALONE void NAME(row)(int64_t n, int64_t k, const T *a, int64_t a_column, const T
     for (; l < k; l++) NAME(add_rows)(1, n, a + l * a_column, a_column, b + l * b_row, b_row, c, alpha);
 }
 
+/* The elements of two vectors in turn: of their first halves, and of their second. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#if BYTES / SIZE == 16
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif BYTES / SIZE == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif BYTES / SIZE == 4
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#else
+#define LOW 0, 2
+#define HIGH 1, 3
+#endif
+#endif
+#endif
+
 /* One row of C where the columns of B are consecutive: sums along them, 4 columns at a time. */
 INLINE void NAME(dots)(const int columns, int64_t k, const T *a, const T *b, int64_t b_column, const T *start, T *c,
                        T alpha)
@@ -193,33 +212,55 @@ INLINE void NAME(dots)(const int columns, int64_t k, const T *a, const T *b, int
     }
 }
 
+#ifdef LOW
+enum { NAME(together) = BYTES / SIZE < 8 ? BYTES / SIZE : 8 };
+
+/* Several sums along short columns: they become one vector by adding pairs of them, in turn.  More than 8 columns at once,
+ * where these are short, confuse prefetching. */
+ALONE void NAME(short_dots)(int64_t k, const T *a, const T *b, int64_t b_column, const T *start, T *c, T alpha)
+{
+    enum { lanes = NAME(lanes), columns = NAME(together) };
+    NAME(vector) sum[columns];
+    int64_t l = 0;
+    EACH(j, columns) sum[j] = (NAME(vector)){0};
+    for (; l + lanes <= k; l += lanes) {
+        const NAME(vector) left = *(const NAME(vector) *)(a + l);
+        EACH(j, columns) sum[j] += left * *(const NAME(vector) *)(b + j * b_column + l);
+    }
+    if (l < k) {
+        const NAME(vector) left = NAME(load_part)(a + l, k - l);
+        EACH(j, columns) sum[j] += left * NAME(load_part)(b + j * b_column + l, k - l);
+    }
+#define FOLD(count) EACH(j, count) \
+        sum[j] = __builtin_shufflevector(sum[j], sum[j + count], LOW) + __builtin_shufflevector(sum[j], sum[j + count], HIGH)
+#if BYTES / SIZE > 4
+    FOLD(4);
+#endif
+#if BYTES / SIZE > 2
+    FOLD(2);
+#endif
+    FOLD(1);
+#undef FOLD
+    T total[lanes]; /* one of each column; of 16 lanes two, 8 apart */
+    memcpy(total, sum, sizeof total);
+    EACH(j, lanes - columns) total[j] += total[columns + j];
+    EACH(j, columns) c[j] = NAME(grown)(start ? start + j : 0, alpha, total[j]);
+}
+#endif
+
 ALONE void NAME(row_of_dots)(int64_t n, int64_t k, const T *a, const T *b, int64_t b_column, const T *start, T *c, T alpha)
 {
     int64_t j = 0;
+#ifdef LOW
+    enum { columns = NAME(together), SHORT = 16 * NAME(lanes) };
+    for (; k <= SHORT && j + columns <= n; j += columns)
+        NAME(short_dots)(k, a, b + j * b_column, b_column, start ? start + j : 0, c + j, alpha);
+#endif
 #define DOTS(columns) NAME(dots)(columns, k, a, b + j * b_column, b_column, start ? start + j : 0, c + j, alpha), j += columns
     while (j + 4 <= n) DOTS(4);
     while (j < n) DOTS(1);
 #undef DOTS
 }
-
-/* The elements of two vectors in turn: of their first halves, and of their second. */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#if BYTES / SIZE == 16
-#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif BYTES / SIZE == 8
-#define LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#elif BYTES / SIZE == 4
-#define LOW 0, 4, 1, 5
-#define HIGH 2, 6, 3, 7
-#else
-#define LOW 0, 2
-#define HIGH 1, 3
-#endif
-#endif
-#endif
 
 /* out[p][q] = b[q][p], of as many of both as a vector has elements: each step deals out the rows like a pack of cards. */
 INLINE void NAME(turn)(const T *b, int64_t b_column, T *out, int64_t out_row)
