@@ -5,6 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
+import core.tensor as ct
+from core import dtypes
 from core.compile.function import function
 from core.gradient import grad
 from core.testing import available_backends
@@ -21,6 +23,7 @@ agreement = settings(
 )
 
 
+COMPLEX = ("complex128", "complex64", "float64", "int64")
 COSTLY = {"opencl": 8, "cuda": 8}  # backends whose compiler takes its time, with how many graphs each is tried on here
 
 
@@ -45,6 +48,35 @@ def test_random_graphs_give_what_numpy_gives(backend, mode):
     def check(graph):
         run = function(graph.inputs, graph.outputs, backend=backend, mode=mode, on_unused_input="ignore")
         assert_agree(run(*graph.arrays), graph.expected, graph)
+
+    check()
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_random_graphs_of_complex_numbers_give_what_numpy_gives(backend):
+    @agreement_on(backend)
+    @given(graph=graphs(kinds=COMPLEX))
+    def check(graph):
+        run = function(graph.inputs, graph.outputs, backend=backend, on_unused_input="ignore")
+        assert_agree(run(*graph.arrays), graph.expected, graph)
+
+    check()
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_gradients_by_complex_variables_do_not_depend_on_the_backend_or_on_rewriting(backend):
+    @agreement_on(backend)
+    @given(graph=graphs(kinds=("complex128", "float64"), smooth=True, max_steps=5, without=("astype",)))
+    def check(graph):
+        cost = sum((ct.abs(out) ** 2).sum() for out in graph.outputs if out.dtype in dtypes.CONTINUOUS)
+        if isinstance(cost, int):
+            return
+        gradients = grad(cost, graph.inputs, disconnected_inputs="ignore")
+        plain = compiled(graph.inputs, gradients)(*graph.arrays)
+        results = function(graph.inputs, gradients, backend=backend, on_unused_input="ignore")(*graph.arrays)
+        atol = 1e-10 * max(1.0, graph.scale, *(float(np.max(np.abs(g), initial=0)) for g in plain)) ** 2
+        for got, want in zip(results, plain, strict=True):
+            assert_allclose(got, want, rtol=1e-10, atol=atol, err_msg=str(graph))
 
     check()
 
