@@ -7,7 +7,7 @@ In this order: what a plugin attached (a lowering or C), a library routine, the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
@@ -24,7 +24,6 @@ from core.ir.clike.ccalls import params_of
 from core.ir.clike.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
 from core.ir.layouts import Layout
-from core.ir.parts.split import lacking
 from core.ir.passes.accumulate import ROUTINE as ACCUMULATING
 from core.ir.passes.operands import merged, operand, stacked
 from core.ir.program import (
@@ -261,7 +260,7 @@ class _Lowering:
         shapes = [_with_known(variable, out.shape) for variable, out in zip(node.outputs, outputs, strict=True)]
         axes = [_axes(shape) for shape in shapes]
         elements = {k: out.at(axes[k]) for k, out in enumerate(outputs) if not isinstance(out, Scatter)}
-        if _meets_complex(node) and any(map(lacking, elements.values())):
+        if _lacks_a_rule(node, elements.values()):
             self._host(node)
             return
         for k, (variable, out) in enumerate(zip(node.outputs, outputs, strict=True)):
@@ -442,8 +441,18 @@ def _is_flat(e: Expr) -> bool:
     return not reductions_in(e.args)
 
 
-def _meets_complex(node: Apply) -> bool:
-    return any(variable.type.dtype in dtypes.COMPLEXES for variable in (*node.inputs, *node.outputs))
+def _lacks_a_rule(node: Apply, elements: Iterable[Expr]) -> bool:
+    """Whether a function is among ``elements`` that complex numbers, or float16, have no rule for."""
+    kinds = {variable.type.dtype for variable in (*node.inputs, *node.outputs)}
+    if not kinds.isdisjoint(dtypes.COMPLEXES):
+        from core.ir.parts.split import lacking
+
+        return any(map(lacking, elements))
+    if "float16" in kinds:
+        from core.ir.halves import lacking
+
+        return any(map(lacking, elements))
+    return False
 
 
 def _by_author(write: Callable[..., Any], what: str, node: Apply, *arguments: Any) -> Any:

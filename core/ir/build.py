@@ -19,8 +19,6 @@ from core.ir.cpu.schedule import Scheduler, scatter_kernel
 from core.ir.cpu.wide import widen
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, expressions
-from core.ir.parts.lowered import in_parts
-from core.ir.parts.statements import statements_in_parts
 from core.ir.passes.donation import donate
 from core.ir.passes.fuse import Fused, Group, fuse
 from core.ir.passes.in_place import work_in_place
@@ -60,7 +58,7 @@ def build(
 
     updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
     """
-    resolved, guards = resolve(in_parts(lowered), ones)
+    resolved, guards = resolve(_in_plain_dtypes(lowered), ones)
     fused = fuse(resolved, guards, tiles=not target.is_device, scatters=not target.is_device)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
@@ -92,6 +90,20 @@ def build(
     return program
 
 
+def _in_plain_dtypes(lowered: Lowered) -> Lowered:
+    """A graph that computes with nothing but what every dialect has; who has no such dtypes need not wait for it."""
+    kinds = {value.dtype for value in lowered.definitions}
+    if not kinds.isdisjoint(dtypes.COMPLEXES):
+        from core.ir.parts.lowered import in_parts
+
+        lowered = in_parts(lowered)
+    if "float16" in kinds:
+        from core.ir.halves import widened
+
+        lowered = widened(lowered)
+    return lowered
+
+
 class _Steps:
     """Turns groups into steps, one after the other."""
 
@@ -106,7 +118,7 @@ class _Steps:
             from core.ir.work.schedule import WorkSchedules  # a CPU need not wait for that
 
             self._work = WorkSchedules(target, fused.extents, shapes, self._kept)
-        self._has_complex = any(value.dtype in dtypes.COMPLEXES for value in fused.definitions)
+        self._dtypes = {value.dtype for value in fused.definitions}
 
     def add(self, group: Group) -> None:
         first = group.items[0]
@@ -142,7 +154,7 @@ class _Steps:
         if not self.target.is_device:
             self._run(self._for_cpu(kernel))
             return
-        kernel = self._with_lengths(self._in_parts(kernel))
+        kernel = self._with_lengths(self._in_plain_dtypes(kernel))
         checks = [check for item in group.items for check in self.lowered.requires.get(item.value, ())]
         kernel.unless = tuple(check for check in dict.fromkeys(checks) if check in self.fused.definitions)
         kernel.reads += [check for check in kernel.unless if check not in kernel.reads]
@@ -154,13 +166,22 @@ class _Steps:
 
     def _for_cpu(self, kernel: Kernel) -> list[Kernel]:
         """The pieces of a kernel after its loops were joined, moved inwards, cut into blocks, and divided."""
-        kernel = self._in_parts(kernel)
+        kernel = self._in_plain_dtypes(kernel)
         kernel = widen(lanes(collapse(cut(kernel)), self.shapes, self._kept), self.shapes)
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))
         return split(kernel, self.shapes) if self.target.threads else [kernel]
 
-    def _in_parts(self, kernel: Kernel) -> Kernel:
-        return replace(kernel, body=statements_in_parts(kernel.body)) if self._has_complex else kernel
+    def _in_plain_dtypes(self, kernel: Kernel) -> Kernel:
+        """A kernel that computes with nothing but what every dialect has."""
+        if not self._dtypes.isdisjoint(dtypes.COMPLEXES):
+            from core.ir.parts.statements import statements_in_parts
+
+            kernel = replace(kernel, body=statements_in_parts(kernel.body))
+        if "float16" in self._dtypes:
+            from core.ir.halves import statements_widened
+
+            kernel = replace(kernel, body=statements_widened(kernel.body))
+        return kernel
 
     def _scheduled(self, group: Group, name: str, comment: str) -> list[Kernel]:
         """The kernels of a group on a CPU."""

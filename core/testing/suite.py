@@ -64,6 +64,7 @@ def op_suite() -> Iterator[OpCase]:
     yield from _movements()
     yield from _products()
     yield from _complex()
+    yield from _halves()
     yield from _derivatives()
 
 
@@ -130,6 +131,10 @@ def _movements() -> Iterator[OpCase]:
     yield OpCase("eye", lambda a: ct.eye(3) + a, (random((3, 3)),))
 
 
+def _whole_powers(a: Any) -> Any:
+    return a**2 + a**3 - a**-2 + a ** ct.arange(4, dtype=dtypes.real_of(a.dtype))
+
+
 def _complex() -> Iterator[OpCase]:
     for dtype in COMPLEXES:
         x, y, r = random((3, 4), dtype, 21, -2, 2), random(4, dtype, 22, -2, 2), random(4, dtypes.real_of(dtype), 23)
@@ -138,7 +143,7 @@ def _complex() -> Iterator[OpCase]:
         for name in OF_TWO_COMPLEX:
             yield OpCase(f"{name}[{dtype}]", getattr(ct, name), (x, y))
         yield OpCase(f"with a real operand[{dtype}]", lambda a, b: a * b + b / a - 2, (x, r))
-        yield OpCase(f"whole powers[{dtype}]", lambda a: a**2 + a**3 - a**-2 + a ** ct.arange(4.0), (x,))
+        yield OpCase(f"whole powers[{dtype}]", _whole_powers, (x,))
         yield OpCase(f"where[{dtype}]", lambda a, b: ct.where(a.real > b.imag, a, b), (x, y))
         for target in ("bool", "float64", "complex64", "complex128"):
             yield OpCase(f"cast[{dtype} to {target}]", lambda a, target=target: ct.cast(a, target), (x,))
@@ -152,6 +157,42 @@ def _complex() -> Iterator[OpCase]:
         yield OpCase(
             f"a sum and what reads it[{dtype}]", lambda a: ct.exp(a) / ct.exp(a).sum(axis=1, keepdims=True), (x,)
         )
+
+
+def _halves() -> Iterator[OpCase]:
+    dtype = "float16"
+    x, y, i = random((3, 4), dtype, 25, 0.1, 0.9), random(4, dtype, 26, 0.1, 0.9), np.array([2, 0, -1])
+    for name in (
+        "negative",
+        "abs",
+        "sqrt",
+        "square",
+        "reciprocal",
+        "rint",
+        "exp",
+        "log",
+        "sin",
+        "tanh",
+        "isnan",
+        "sign",
+    ):
+        yield OpCase(f"{name}[{dtype}]", getattr(ct, name), (x,), special=True)
+    for name in ("add", "subtract", "multiply", "true_divide", "floor_divide", "mod", "maximum", "minimum", "less"):
+        yield OpCase(f"{name}[{dtype}]", getattr(ct, name), (x, y), special=True)
+    yield OpCase(f"several operations[{dtype}]", lambda a, b: ct.where(a > b, a * b - a / b, a + b**2), (x, y))
+    for target in ("bool", "int32", "float32", "float64", "complex64"):
+        yield OpCase(f"cast[{dtype} to {target}]", lambda a, target=target: a.astype(target), (x,))
+    for source in ("bool", "int8", "int64", "float32", "float64"):
+        z = random((2, 3), source, 27, high=3)
+        yield OpCase(f"cast[{source} to {dtype}]", lambda a: a.astype("float16"), (z,))
+    for name in ("sum", "mean", "prod", "max", "min", "argmax", "any", "cumsum"):
+        for axis in (0, 1):
+            yield OpCase(f"{name}[{dtype}, axis={axis}]", lambda a, f=name, k=axis: getattr(ct, f)(a, axis=k), (x,))
+    yield OpCase(f"softmax[{dtype}]", lambda a: ct.softmax(a, axis=1), (x,))
+    yield OpCase(f"matrix by vector[{dtype}]", ct.matmul, (x, y))
+    yield OpCase(f"gather[{dtype}]", lambda a, k: a[k], (x, i))
+    yield OpCase(f"inc_subtensor[{dtype}]", lambda a, b, k: ct.inc_subtensor(a[k], b), (x, y, i))
+    yield OpCase(f"concatenate[{dtype}]", lambda a: ct.concatenate([a, a[:1]], axis=0), (x,))
 
 
 def _products() -> Iterator[OpCase]:

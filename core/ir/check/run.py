@@ -47,7 +47,8 @@ class Driver:
     name = "ir"
 
     def __init__(self, dialect: str = "c", target: Target = HOST, chunk: int | None = None):
-        table = Dialect(dialect, op_function="" if target.is_device else "static int32_t")
+        types = {**Dialect(dialect).types, "float16": "uint16_t"}
+        table = Dialect(dialect, types, op_function="" if target.is_device else "static int32_t")
         self.dialect, self.dialect_table, self.target, self.chunk = dialect, table, target, chunk
 
     def compile(self, program: Program, device: Any = None) -> Run:

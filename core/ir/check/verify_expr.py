@@ -10,6 +10,7 @@ from core.ir.axes import stride_of
 from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, show, walk
 
 _NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE, Code.PAIR}
+_OF_HALF = frozenset({Code.LOAD, Code.LOCAL, Code.CAST})
 _SAME_DTYPE = frozenset(
     {Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.FLOORDIV, Code.MOD, Code.POW, Code.NEG, Code.AND, Code.OR, Code.XOR}
     | {Code.NOT, Code.SHL, Code.SHR, Code.MIN, Code.MAX}
@@ -57,6 +58,8 @@ def _problem(e: Expr) -> str:
     kinds = [arg.dtype for arg in e.args]
     if e.dtype in dtypes.COMPLEXES:
         return "complex numbers must be in parts by now"
+    if e.dtype == "float16" and e.code not in _OF_HALF:
+        return "float16 must be computed with in float32 by now"
     if e.code in _NOT_SCALAR:
         return f"{e.code.name} must be gone by now"
     if e.code is Code.LOAD:

@@ -40,7 +40,8 @@ _TYPES = {
 class Dialect:
     """How one C-like language spells what all of them have.
 
-    types      dtype -> type; a dtype that is missing is not supported
+    types      dtype -> type; a dtype that is missing is not supported.  One that has float16, as a type of 16 bits,
+               declares core_from_half, core_to_half_float32 and core_to_half_float64
     kernel, shared_kernel  what stands before a kernel's name: in the unit that calls it, in another; "" for never
     op_function  what stands before a function that is an op's own ``c_code``; "" where that is not understood
     entry      what stands before the function that calls the kernels; ``long_entry``, before one with many steps
@@ -85,8 +86,9 @@ class Dialect:
         return dtype in self.types
 
     def supports_by_hand(self, dtype: str) -> bool:
-        """Whether C that is written by hand has a type for an element: for a complex one there are only its parts."""
-        return self.supports(dtype) and dtype not in dtypes.COMPLEXES
+        """Whether C that is written by hand has a type for an element: there are only the parts of a complex one, and
+        the bits of a float16."""
+        return self.supports(dtype) and dtype not in (*dtypes.COMPLEXES, "float16")
 
 
 class Names:
@@ -393,6 +395,10 @@ def _negative(printer: Printer, e: Expr, args: list[str]) -> str:
 
 
 def _cast(printer: Printer, e: Expr, args: list[str]) -> str:
+    if e.dtype == "float16":
+        return f"core_to_half_{e.args[0].dtype}({args[0]})"
+    if e.args[0].dtype == "float16":
+        return f"core_from_half({args[0]})"
     if e.dtype == "bool":
         return f"({args[0]} != 0)"
     if e.args[0].dtype in dtypes.FLOATS and e.dtype in dtypes.INTEGERS and e.dtype not in ("int32", "int64"):

@@ -33,6 +33,8 @@ def binding(e: Expr) -> Binding:
     code = e.code
     if code is Code.CONST:
         return _of_constant(e)
+    if code is Code.CAST and "float16" in (e.dtype, e.args[0].dtype):
+        return Binding.ATOM
     if code is Code.CAST and e.dtype == "bool":
         return Binding.COMPARISON
     if code is Code.CALL:

@@ -11,7 +11,7 @@ from core.ir.axes import ravel
 from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, imaginary_part, make, pair, real_part, walk
 from core.ir.nests.wishes import wish
 from core.ir.nodes import If, Let, Local, Loop, LoopKind, Statement
-from core.ir.parts.statements import element_part
+from core.ir.parts.elements import element_part
 from core.ir.program import Value
 from core.ir.rebuild import remake, unconditional
 

@@ -7,6 +7,7 @@ an element, of which an expression takes one part, and the PAIR that is stored.
 arithmetic.py   sums, products, quotients, powers, comparisons, as NumPy defines them
 functions.py    exp, log, sqrt and what is made of them, at infinities and branch cuts as C99, annex G, says
 inverse.py      the inverse trigonometric and hyperbolic functions
+elements.py     where the parts of an element lie
 split.py        any expression, in parts
 lowered.py      a lowered graph, in parts
 statements.py   kernels: each element of a complex dtype becomes two neighbours

@@ -37,7 +37,7 @@ def lacking(root: Expr) -> str:
     return ""
 
 
-def loaded(e: Expr, args: tuple[Expr, ...]) -> Pair:
+def of_element(e: Expr, args: tuple[Expr, ...]) -> Pair:
     """The parts of an element, still as parts of its load."""
     element = make(Code.LOAD, e.dtype, args, e.payload)
     return real_part(element), imaginary_part(element)
@@ -48,7 +48,7 @@ class Parts:
 
     def __init__(
         self,
-        load: Callable[[Expr, tuple[Expr, ...]], Pair] = loaded,
+        load: Callable[[Expr, tuple[Expr, ...]], Pair] = of_element,
         local: Callable[[Expr], Pair] | None = None,
     ):
         self._load, self._local = load, local

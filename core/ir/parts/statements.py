@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core import dtypes
-from core.ir.expr import INDEX_DTYPE, Code, Expr, make, walk
+from core.ir.expr import INDEX_DTYPE, Code, Expr, walk
 from core.ir.nodes import Assign, Atomic, If, Let, Local, Loop, Statement, Store, statements
 from core.ir.parts.arithmetic import Pair
+from core.ir.parts.elements import loaded, neighbours
 from core.ir.parts.split import Parts, is_complex
 from core.ir.rebuild import loads_in, remake, unconditional
 
@@ -33,28 +34,12 @@ def _roots(statement: Statement) -> tuple[Expr, ...]:
     return (statement.condition,) if isinstance(statement, If) else ()
 
 
-def neighbours(offset: Expr) -> Pair:
-    """Where the parts of an element lie."""
-    return offset * 2, offset * 2 + 1
-
-
-def _loaded(e: Expr, args: tuple[Expr, ...]) -> Pair:
-    first, second = neighbours(args[0])
-    part = dtypes.real_of(e.dtype)
-    return make(Code.LOAD, part, (first,), e.payload), make(Code.LOAD, part, (second,), e.payload)
-
-
-def element_part(call: Expr, element: Expr) -> Expr:
-    """``creal`` or ``cimag`` of an element in memory, as the load of that part."""
-    return _loaded(element, element.args)[0 if call.payload == "creal" else 1]
-
-
 class _Body:
     """Rewrites statements; remembers which locals stand for a local of a complex dtype."""
 
     def __init__(self) -> None:
         self._locals: dict[Local, tuple[Local, Local]] = {}
-        self._parts = Parts(_loaded, lambda e: self._read(e.payload))
+        self._parts = Parts(loaded, lambda e: self._read(e.payload))
 
     def all(self, body: Sequence[Statement]) -> list[Statement]:
         return [new for statement in body for new in self._one(statement)]
@@ -98,7 +83,7 @@ class _Body:
         if loads_in(values):  # of what the first store may write over
             lets, values = _first(lets, values)
         if grows:
-            before = _loaded(value.args[0], value.args[0].args)
+            before = loaded(value.args[0], value.args[0].args)
             values = [old + new for old, new in zip(before, values, strict=True)]
         return [*lets, *(replace(statement, offset=at, value=e) for at, e in zip(places, values, strict=True))]
 

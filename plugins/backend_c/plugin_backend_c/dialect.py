@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from core.ir.clike.cfamily import Dialect
-from plugin_backend_c import vectormath
+from plugin_backend_c import halfmath, vectormath
 
 _UNARY = """exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
 floor ceil trunc rint fabs erf erfc tgamma lgamma""".split()
@@ -59,6 +59,7 @@ _BUILT_IN = {("signbit", "float32"): "__builtin_signbit", ("signbit", "float64")
 
 C = Dialect(
     "c",
+    types={**Dialect("").types, "float16": "uint16_t"},
     calls={**_BUILT_IN, **vectormath.BEYOND_LIBMVEC},
     kernel="static __attribute__((noinline)) void",
     shared_kernel='__attribute__((visibility("hidden"))) void',
@@ -71,9 +72,9 @@ C = Dialect(
     infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},
     nan='__builtin_nan("")',
     preamble=PREAMBLE,
-    declarations={**_prototypes(vectors=True), **vectormath.definitions()},
+    declarations={**_prototypes(vectors=True), **vectormath.definitions(), **halfmath.DEFINITIONS},
 )
 # for a compiler or a C library without vector functions
 C_WITHOUT_LIBMVEC = replace(C, calls={**_BUILT_IN, **vectormath.CALLS})
 # each function as math.h has it, one element at a time: with glibc mostly within half a unit in the last place
-C_PRECISE = replace(C, calls=_BUILT_IN, declarations=_prototypes(vectors=False))
+C_PRECISE = replace(C, calls=_BUILT_IN, declarations={**_prototypes(vectors=False), **halfmath.DEFINITIONS})

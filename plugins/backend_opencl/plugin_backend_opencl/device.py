@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
-from core import dtypes
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
 from core.ir.expr import Combine
 from core.ir.target import Target
 from plugin_backend_opencl import building
-from plugin_backend_opencl.dialect import NEEDS_64_BITS, OPENCL, VECTORS
+from plugin_backend_opencl.dialect import HALVES, NEEDS_64_BITS, OPENCL, VECTORS
 from plugin_backend_opencl.products import Products
 from plugin_backend_opencl.transfers import ClBlock, Transfers
 
@@ -323,7 +322,8 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
             types=types,
             lacks=lacks,
             preamble=preamble,
-            vectors={dtype: VECTORS[dtype] for dtype in types if dtype not in (*stored, *dtypes.COMPLEXES)}
+            declarations={name: text.replace("double", types.get("float64", "")) for name, text in HALVES.items()},
+            vectors={dtype: base for dtype, base in VECTORS.items() if dtype in types.keys() - stored}
             if in_pieces
             else {},
             work=replace(OPENCL.work, atomics=atomics),

@@ -120,8 +120,33 @@ VECTORS = {
     "float64": "double",
 }
 
+# float16 as its bits: loading and storing it needs no extension
+HALVES = {
+    "core_from_half": """\
+static inline float core_from_half(uint16_t h)
+{
+    return vload_half(0, (const half *)&h);
+}""",
+    "core_to_half_float32": """\
+static inline uint16_t core_to_half_float32(float x)
+{
+    uint16_t h;
+    vstore_half_rte(x, 0, (half *)&h);
+    return h;
+}""",
+    "core_to_half_float64": """\
+static inline uint16_t core_to_half_float64(double x)
+{
+    uint16_t h;
+    vstore_half_rte(x, 0, (half *)&h);
+    return h;
+}""",
+}
+
 OPENCL = Dialect(
     "opencl",
+    types={**Dialect("").types, "float16": "uint16_t"},
+    declarations=HALVES,
     kernel="__kernel void",
     pointer="__global ",
     float_suffix="",
