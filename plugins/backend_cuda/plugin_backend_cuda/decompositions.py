@@ -34,7 +34,10 @@ def _checked(job: Job, operand: int) -> int:
 
 
 def potrf(job: Job, scratch: Scratch) -> Block | None:
-    """a = L L', or U' U, in place; 0 in the other triangle."""
+    """a = L L', or U' U, in place; 0 in the other triangle.
+
+    cuSOLVER takes twice the time and more for what is, by columns, an upper triangle: a large matrix is turned for it.
+    """
     n, lower = _square(job), bool(job.attributes["lower"])
     out = job.given(job.results[0])
     if n <= WARP:
@@ -43,17 +46,23 @@ def potrf(job: Job, scratch: Scratch) -> Block | None:
         job.run("cholesky", job.count if n else 0, out.places, job.count, n, int(lower), check, job.at["numbers"])
         return job.numbers()
     together = job.count > 1 and n <= STACKED
-    room = job.device.solver.potrf_room(job.dtype, lower, n, max(n, 1)) if n and job.count and not together else 0
+    one_by_one = job.count if not together else 0
+    turned = job.own("turned", n, n, by_columns=True) if lower and one_by_one else None
+    room = job.device.solver.potrf_room(job.dtype, False, n, n) if one_by_one else 0
     job.room("work", room * job.itemsize)
     job.begin(scratch)
-    if _checked(job, 0) >= 0:
+    if turned is not None:
+        job.copy(out, turned, operand=_checked(job, 0))
+    elif _checked(job, 0) >= 0:
         job.copy(out, out, operand=0)
-    if n and together:
+    if together:
         job.device.solver.potrf_stack(job.dtype, lower, n, out.places, n, job.at["said"], job.count)
-    for k in range(job.count if n and not together else 0):
-        job.device.solver.potrf(job.dtype, lower, n, out.address(k), n, job.at["work"], room, job.said(k))
-    if n:
-        job.note()
+    for k in range(one_by_one):
+        place = (out if turned is None else turned).address(k)
+        job.device.solver.potrf(job.dtype, False, n, place, n, job.at["work"], room, job.said(k))
+    job.note()
+    if turned is not None:
+        job.copy(turned, out)
     job.clear(out, lower)
     return job.numbers()
 

@@ -1,17 +1,38 @@
 /* What linear algebra needs besides the libraries, for stacks of matrices whose addresses lie in arrays.  REAL is float
    or double.  ``rows`` and ``columns`` say how far apart neighbours lie; numbers of failures are one a matrix. */
 
-/* to[i, j] = from[i, j].  Where ``number`` is not 0, an element that is not finite is noted under it, and becomes 0,
-   for iterations may not end with one; where ``to`` is null, it is noted only. */
+/* The number that says of which input (0 to 3) an element is not finite, what it is, and where: see failures.py of
+   plugin-ops-linalg. */
+static __device__ __forceinline__ int32_t core_REAL_not_finite(int64_t input, REAL x, int64_t place)
+{
+    const int64_t most = (0x7fffffff - 64) / 12;
+    return (int32_t)(-16 - ((place < most ? place : most) * 12 + (x != x ? 0 : x > 0 ? 1 : 2) * 4 + input));
+}
+
+/* Of several such numbers of one input the first place stays, and of several inputs the one that came first. */
+static __device__ __forceinline__ void core_REAL_said(int32_t *number, int32_t code)
+{
+    int32_t old = *number;
+    while (old == 0 || (old <= -16 && old < code && (-16 - old) % 4 == (-16 - code) % 4)) {
+        const int32_t seen = atomicCAS(number, old, code);
+        if (seen == old) return;
+        old = seen;
+    }
+}
+
+/* to[i, j] = from[i, j].  Where ``input`` is not 0, an element of that input, from 1, that is not finite is noted, and
+   becomes 0, for iterations may not end with one; where ``to`` is null, it is noted only.  From 5 on, it is the element
+   (j, i) of the input that has ``input`` - 4. */
 extern "C" __global__ void __launch_bounds__(256) core_REAL_gather(const REAL *const *from, int64_t rows,
     int64_t columns, REAL *const *to, int64_t to_rows, int64_t to_columns, int64_t count, int64_t m, int64_t n,
-    int32_t *numbers, int64_t number)
+    int32_t *numbers, int64_t input)
 {
     for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * m * n; e += gridDim.x * (int64_t)blockDim.x) {
         const int64_t k = e / (m * n), i = e / n % m, j = e % n;
         REAL x = from[k][i * rows + j * columns];
-        if (number != 0 && !(x - x == 0)) {
-            if (numbers[k] == 0) numbers[k] = (int32_t)number;
+        if (input != 0 && !(x - x == 0)) {
+            const int64_t place = input > 4 ? j * m + i : i * n + j;
+            core_REAL_said(numbers + k, core_REAL_not_finite((input - 1) % 4, x, place));
             x = 0;
         }
         if (to) to[k][i * to_rows + j * to_columns] = x;
@@ -142,7 +163,7 @@ extern "C" __global__ void __launch_bounds__(256) core_REAL_note(int32_t *number
 }
 
 /* a = L L' in place for matrices of up to 32 rows, or U' U where not ``lower``; 0 in the other triangle.  A lane has a
-   row of L.  Numbers: the first minor that is not positive, from 1; -1 where ``check`` finds what is not finite. */
+   row of L.  Numbers: the first minor that is not positive, from 1, or what ``check`` finds that is not finite. */
 extern "C" __global__ void __launch_bounds__(32) core_REAL_cholesky(REAL *const *a, int64_t count, int64_t n,
     int64_t lower, int64_t check, int32_t *numbers)
 {
@@ -150,11 +171,11 @@ extern "C" __global__ void __launch_bounds__(32) core_REAL_cholesky(REAL *const 
     for (int64_t k = blockIdx.x; k < count; k += gridDim.x) {
         REAL *at = a[k], row[32];
         int failed = 0;
-        for (int64_t e = lane; check && e < n * n; e += 32)
-            if (!(at[e] - at[e] == 0)) failed = -1;
+        for (int64_t e = lane; check && e < n * n && failed == 0; e += 32)
+            if (!(at[e] - at[e] == 0)) failed = core_REAL_not_finite(0, at[e], e);
         for (int d = 16; d > 0; d /= 2) {
             const int other = __shfl_xor_sync(0xffffffffu, failed, d);
-            failed = other < failed ? other : failed;
+            failed = other != 0 && (failed == 0 || other > failed) ? other : failed;
         }
         #pragma unroll
         for (int j = 0; j < 32; j++) row[j] = lane < n && j <= lane ? at[lower ? lane * n + j : j * n + lane] : (REAL)0;

@@ -175,9 +175,8 @@ class Job:
         m, n = source.shape if target is None else target.shape
         steps = (source.columns, source.rows) if turned else (source.rows, source.columns)
         to = (0, 0, 0) if target is None else (target.places, target.rows, target.columns)
-        number = 0 if operand < 0 else -1 - operand
         self.run(
-            "gather", self.count * m * n, source.places, *steps, *to, self.count, m, n, self.at["numbers"], number
+            "gather", self.count * m * n, source.places, *steps, *to, self.count, m, n, self.at["numbers"], operand + 1 + 4 * (turned and operand >= 0)
         )  # fmt: skip
 
     def clear(self, matrices: Matrices, lower: bool) -> None:

@@ -205,8 +205,11 @@ FAILING = {
         lambda a: linalg.solve_triangular(a, np.ones((2, 1)), lower=True), np.array([[1.0, 0], [1, 0]]),
         "element 1 of its diagonal is 0",
     ),
-    "not finite": (lambda a: linalg.eigvalsh(a), np.array([[1.0, np.nan], [0, 1]]), "input 0 holds NaN"),
-    "infinite": (lambda a: linalg.svdvals(a), np.array([[1.0, np.inf], [0, 1]]), "input 0 holds NaN or an infinity"),
+    "not finite": (lambda a: linalg.eigvalsh(a), np.array([[1.0, np.nan], [0, 1]]), r"input 0 is nan at \(0, 1\)"),
+    "infinite": (lambda a: linalg.svdvals(a), np.array([[1.0, 0], [-np.inf, 1]]), r"input 0 is -inf at \(1, 0\)"),
+    "small and infinite": (
+        lambda a: linalg.cholesky(a), np.array([[1.0, 0], [np.inf, np.nan]]), r"input 0 is inf at \(1, 0\), not finite",
+    ),
 }  # fmt: skip
 
 
