@@ -174,9 +174,10 @@ class Job:
         """
         m, n = source.shape if target is None else target.shape
         steps = (source.columns, source.rows) if turned else (source.rows, source.columns)
+        noted = 0 if operand < 0 else operand + 1 + 4 * turned
         to = (0, 0, 0) if target is None else (target.places, target.rows, target.columns)
         self.run(
-            "gather", self.count * m * n, source.places, *steps, *to, self.count, m, n, self.at["numbers"], operand + 1 + 4 * (turned and operand >= 0)
+            "gather", self.count * m * n, source.places, *steps, *to, self.count, m, n, self.at["numbers"], noted
         )  # fmt: skip
 
     def clear(self, matrices: Matrices, lower: bool) -> None:
