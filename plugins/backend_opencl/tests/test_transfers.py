@@ -25,6 +25,7 @@ OPTIONS = {
     "opencl.zero_copy": False,
 }
 LARGE = 100_000
+NO_KERNELS = ("up", "down", "fill")
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def queued_by(commands, f, values, want):
     for got, expected in zip(f(*values), want, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-12)
     ups, downs = ([c for c in commands if c.name == name] for name in ("up", "down"))
-    kernels = [c for c in commands if c.name not in ("up", "down", "fill")]
+    kernels = [c for c in commands if c.name not in NO_KERNELS]
     assert (len(ups), len(downs), len(kernels)) == (2, 2, 2)
     return ups, kernels, downs
 
@@ -105,7 +106,7 @@ def test_an_argument_of_the_next_call_waits_for_who_reads_the_last_one(backend, 
     step = core.function([x], updates={w: w + x}, backend=backend)
     for _ in range(3):
         step(np.ones(LARGE))
-    *_, before, kernel = [c for c in commands if c.name not in ("up", "down", "fill")]
+    *_, before, kernel = [c for c in commands if c.name not in NO_KERNELS]
     *_, up = [c for c in commands if c.name == "up"]
     assert up.waits == [before] and kernel.waits == [up]
     assert np.array_equal(w.get_value(), np.full(LARGE, 3.0))
@@ -127,22 +128,34 @@ def test_who_writes_where_a_result_leaves_waits_and_who_reads_does_not(backend, 
     assert np.array_equal(array, np.arange(100.0))
 
 
-def test_copies_run_while_the_queue_of_kernels_stands_still(backend):
+@pytest.fixture
+def gate(backend):
+    """What holds up the queue of kernels from here on, until it is opened."""
+    event = cl.UserEvent(backend.space.device.queue.context)
+    yield event
+    if event.command_execution_status != cl.command_execution_status.COMPLETE:
+        event.set_status(cl.command_execution_status.COMPLETE)
+
+
+def is_over(event):
+    return event.command_execution_status == cl.command_execution_status.COMPLETE
+
+
+def test_copies_run_while_the_queue_of_kernels_stands_still(backend, gate):
     device = backend.space.device
     block, out = device.allocate(800), np.zeros(100)
     device.synchronize()
-    gate = cl.UserEvent(device.queue.context)
     cl.enqueue_barrier(device.queue, wait_for=[gate])
     device.upload(block, np.arange(100.0), keep=False)
     device.download(block, out)
     deadline = time.monotonic() + 60
-    while block.leaves.command_execution_status != cl.command_execution_status.COMPLETE:
+    while not is_over(block.leaves):
         assert time.monotonic() < deadline, "the copies wait for kernels that they do not need"
         time.sleep(0.001)
     device.fill(block, 0, 800)  # behind the gate
     device.download(block, again := np.ones(100))
     time.sleep(0.01)
-    assert block.leaves.command_execution_status != cl.command_execution_status.COMPLETE, "that one has to wait"
+    assert not is_over(block.leaves), "that one has to wait"
     gate.set_status(cl.command_execution_status.COMPLETE)
     device.synchronize()
     assert np.array_equal(out, np.arange(100.0)) and not again.any()
