@@ -100,7 +100,7 @@ class Form:
             elif isinstance(s, Loop):
                 ends = self.exprs((s.variable, s.start, s.extent))
                 reductions = tuple([(combine, self.register(local)) for combine, local in s.reductions])
-                self.note(Loop, ends, s.kind, s.reverse, s.width, reductions)
+                self.note(Loop, ends, s.kind, s.reverse, s.width, s.fits, reductions)
                 self._inside(s.body)
             elif isinstance(s, If):
                 self.note(If, self.expr(s.condition))

@@ -9,7 +9,7 @@ from core.errors import IndexOutOfBounds, ShapeError
 from core.gradient import grad
 from core.graph import Apply
 from core.ir.build import build
-from core.ir.expr import Code
+from core.ir.expr import Code, length
 from core.ir.rebuild import rules_in
 from core.op import Op
 from core.testing import random
@@ -203,3 +203,20 @@ def test_a_program_is_made_once_for_each_case(compiled, monkeypatch):
     for lengths in [(4, 4), (4, 1), (3, 1), (4, 4), (2, 1)]:
         f(*(random(k) for k in lengths))
     assert [len(ones) for ones in made] == [0, 1]
+
+
+@pytest.mark.parametrize("times", [2, 40])
+def test_a_vector_cut_and_joined_again_and_again_keeps_its_length(compiled, times):
+    x, m = ct.vector("x"), ct.lscalar("m")
+    y = x
+    for _ in range(times):
+        y = ct.concatenate([y[:m] * 2, ct.exp(-y[m:])])
+    f = compiled([x, m], y)
+    (output,), given = f.program.outputs, f.program.inputs[0]
+    assert f.program.shapes[output] == (length(given, 0),)
+    assert len({f.program.shapes[value] for step in f.program.steps for value in step.writes}) == 2  # whole, and rest
+    for place in (-7, -2, 0, 3, 9):
+        a = want = np.linspace(-1, 1, 5)
+        for _ in range(times):
+            want = np.concatenate([want[:place] * 2, np.exp(-want[place:])])
+        assert_allclose(f(a, place), want, rtol=1e-12)

@@ -108,12 +108,13 @@ class Renaming:
     def _kernel(self, kernel: Kernel, comments: tuple[str, str], divisions: Mapping[Split, Split]) -> Kernel:
         old, new = self._name
         comment = comments[1] if kernel.comment == comments[0] else kernel.comment.replace(old, new, 1)
-        return Kernel(
-            new + kernel.name.removeprefix(old),
-            self._all(kernel.reads),
-            self._all(kernel.writes),
-            self._body(kernel.body),
-            comment,
+        return replace(
+            kernel,
+            name=new + kernel.name.removeprefix(old),
+            reads=self._all(kernel.reads),
+            writes=self._all(kernel.writes),
+            body=self._body(kernel.body),
+            comment=comment,
             unless=tuple(self._all(kernel.unless)),
             scratch=self._all(kernel.scratch),
             arrays={self._value(value): size for value, size in kernel.arrays.items()},
@@ -139,7 +140,8 @@ class Renaming:
         return found
 
     def _division(self, split: Split) -> Split:
-        new = Split(self._expr(split.extent), self._expr(split.work), self._expr(split.least), split.multiple)
+        extent, work, least = map(self._expr, (split.extent, split.work, split.least))
+        new = replace(split, extent=extent, work=work, least=least)
         for name in ("first", "last", "number", "chunk", "count", "workers"):
             self._locals[getattr(split, name)] = getattr(new, name)
         new.parts = {self._value(value): self._value(parts) for value, parts in split.parts.items()}
