@@ -3,6 +3,7 @@
 import pytest
 
 from core.ir.clike.cfamily import Dialect, print_kernel
+from core.ir.clike.chelpers import HELPERS, fold
 from core.ir.expr import Code, Combine, cast, const, guarded, index, make, maximum
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import Value
@@ -25,11 +26,16 @@ def printed(term, dtype="float32", combine=Combine.ADD, extent=N, more=(), take=
     return print_kernel(Kernel("k", [x], [y], [start, inside, Store(y, const(0), total.expr)]), DIALECT)[0]
 
 
-def test_a_sum_of_float32_has_a_register_for_each_lane_and_halves_them_at_last():
+def test_a_sum_of_float32_has_a_register_for_each_lane_and_takes_them_together_at_last():
     text = printed(load)
     assert "float total_lanes[16];" in text and "total_lanes[lane] += x[i];" in text
-    assert [f"total_lanes[lane + {half}]" in text for half in (8, 4, 2)] == [True] * 3
-    assert "total += total_lanes[0];" in text and "reduction" not in text
+    assert "total += core_sum_of_16_float32(total_lanes);" in text and "reduction" not in text
+
+
+def test_lanes_are_taken_together_by_halves():
+    text = HELPERS[fold(Combine.ADD, "float32", 16)]
+    assert [f"+ {half}]" in text for half in (8, 4, 2)] == [True] * 3
+    assert "core_max_float64(lanes[k], lanes[k + 4])" in HELPERS[fold(Combine.MAX, "float64", 8)]
 
 
 def test_lanes_beyond_the_end_read_what_is_there_and_take_nothing_in():

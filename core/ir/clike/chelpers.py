@@ -6,6 +6,8 @@ Keys are names; a text may only use helpers that stand before it.
 from __future__ import annotations
 
 from core import dtypes
+from core.ir.clike.cwork import COMBINED
+from core.ir.expr import Combine
 
 _C = {**{name: f"{name}_t" for name in dtypes.INTEGERS}, "float32": "float", "float64": "double", "bool": "uint8_t"}
 
@@ -66,8 +68,33 @@ def _floating(dtype: str) -> dict[str, str]:
     }
 
 
+def fold(combine: Combine, dtype: str, width: int) -> str:
+    """The name of the function that takes ``width`` lanes together."""
+    return f"core_{combine.value}_of_{width}_{dtype}"
+
+
+def _folds(dtype: str) -> dict[str, str]:
+    """Halves first, so that rounding errors stay small.  Not inline: a compiler would vectorise each copy anew."""
+    t, texts = _C[dtype], {}
+    for combine, taken in COMBINED.items():
+        if combine in (Combine.MIN, Combine.MAX) and dtype in dtypes.FLOATS:
+            taken = f"core_{combine.value}_{dtype}({{a}}, {{b}})"
+        for width in (8, 16):
+            name, half = fold(combine, dtype, width), width // 2
+            lines = [f"    {t} h[{half}];"]
+            for n in [half >> k for k in range(half.bit_length() - 1)]:
+                source = "lanes" if n == half else "h"
+                both = taken.format(a=f"{source}[k]", b=f"{source}[k + {n}]")
+                lines += ["    #pragma omp simd", f"    for (int k = 0; k < {n}; k++) h[k] = ({t})({both});"]
+            lines.append(f"    return ({t})({taken.format(a='h[0]', b='h[1]')});")
+            head = f"static __attribute__((noinline)) {t} {name}(const {t} *lanes)"
+            texts[name] = "\n".join([head, "{", *lines, "}"])
+    return texts
+
+
 HELPERS: dict[str, str] = {
     name: text
     for dtype in (*dtypes.INTEGERS, "float32", "float64")
     for name, text in (_integer(dtype) if dtype in dtypes.INTEGERS else _floating(dtype)).items()
 }
+HELPERS |= {name: text for dtype in _C for name, text in _folds(dtype).items()}

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core import dtypes
+from core.ir.clike.chelpers import fold
 from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, const, walk
 from core.ir.nests.accumulators import combined
 from core.ir.nests.copies import declared
@@ -87,7 +88,7 @@ class _Lanes:
         last = None if whole else self._last()
         body += last or []
         for combine, local in self.loop.reductions:
-            body += self._fold(combine, local)
+            body.append(self._fold(combine, local))
         if not whole and (last is None or self.light):
             body += self._one_by_one()
         return [f"{indent}{line}" for line in ("{", *_indented(body), "}")]
@@ -97,11 +98,10 @@ class _Lanes:
     def _array(self, thing: Any, wish: str, dtype: str) -> str:
         return str(self.printer.names.of(("lanes", self.loop.variable, thing), f"{wish}_lanes"))
 
-    def _each(self, body: Sequence[str], width: int = 0) -> list[str]:
+    def _each(self, body: Sequence[str]) -> list[str]:
         """A loop over the lanes."""
-        width = width or self.width
         pragma = self.printer.dialect.simd.format(clauses="").rstrip()
-        head = f"for ({self.small} {self.lane} = 0; {self.lane} < {width}; {self.lane}++) {{"
+        head = f"for ({self.small} {self.lane} = 0; {self.lane} < {self.width}; {self.lane}++) {{"
         return [pragma, head, *_indented(body), "}"]
 
     def _body(
@@ -196,18 +196,10 @@ class _Lanes:
         head = f"for ({self.index} {self.i} = {self.at}; {self.i} < {self.end}; {self.i}++) {{"
         return [head, *self.printer.lines(self.loop.body, "    "), "}"]
 
-    def _fold(self, combine: Combine, local: Local) -> list[str]:
-        """Take all lanes into the total: halves first, so that rounding errors stay small."""
-        name, width, lines = self.lanes[local], self.width, list[str]()
-        while width > 2:
-            width //= 2
-            lines += self._each(
-                [self._combined(combine, local, f"{name}[{self.lane}]", f"{name}[{self.lane} + {width}]")], width
-            )
-        if width == 2:
-            lines.append(self._combined(combine, local, f"{name}[0]", f"{name}[1]"))
-        total = self.printer.names.of(local, local.name)
-        return [*lines, self._combined(combine, local, total, f"{name}[0]")]
+    def _fold(self, combine: Combine, local: Local) -> str:
+        """Take all lanes into the total."""
+        name = fold(combine, local.dtype, self.width)
+        return self._combined(combine, local, self.printer.names.of(local, local.name), f"{name}({self.lanes[local]})")
 
     def _combined(self, combine: Combine, local: Local, place: str, other: str) -> str:
         a, b = Local("a", local.dtype).expr, Local("b", local.dtype).expr
