@@ -22,7 +22,7 @@ from core import cachedir
 from core.errors import CompileError
 from core.ir.clike.ccalls import Needs
 from plugin_backend_c.folder import folders, unfinished
-from plugin_backend_c.processes import Finished, run, run_all
+from plugin_backend_c.processes import Finished, Watcher, run, run_all
 
 TIMEOUT_S = 600
 _ALWAYS = (
@@ -118,9 +118,10 @@ class Compiler:
         objects = [f"{source}.o" for source in sources]
         pairs = zip(sources, objects, strict=True)
         try:
-            done = run_all([self._compiling(source, made) for source, made in pairs], TIMEOUT_S)
-            bad = next((one for one in done if one.returncode != 0), None)
-            return bad or self.link(objects, binary)
+            with Watcher() as watcher:
+                done = run_all([self._compiling(source, made) for source, made in pairs], TIMEOUT_S, watcher)
+                bad = next((one for one in done if one.returncode != 0), None)
+                return bad or self.link(objects, binary, watcher)
         except subprocess.TimeoutExpired as error:
             raise CompileError(f"{self.version} took more than {TIMEOUT_S} s for {', '.join(sources)}") from error
         finally:
@@ -131,11 +132,11 @@ class Compiler:
         flags = [flag for flag in (*_ALWAYS, *self.flags) if flag not in self.without]
         return [*self.command, *flags, *self.own, "-c", source, "-o", made]
 
-    def link(self, objects: Sequence[str], binary: str) -> Finished:
+    def link(self, objects: Sequence[str], binary: str, watcher: Watcher | None = None) -> Finished:
         head = [part for word in self.linker for part in (self.command if word == "{compiler}" else (word,))]
         libraries = next((words for flag, words in _LIBRARIES.items() if flag in self.flags), ("-lm",))
         own = self.own if self.linker == LINKERS[-1] else ()
-        return run([*head, *own, *objects, "-o", binary, *self.libraries, *libraries], TIMEOUT_S)
+        return run([*head, *own, *objects, "-o", binary, *self.libraries, *libraries], TIMEOUT_S, watcher)
 
 
 def candidates() -> list[tuple[str, ...]]:

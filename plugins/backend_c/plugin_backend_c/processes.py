@@ -23,36 +23,39 @@ while read -r line; do [ "$line" = done ] && exit; groups=$line; done
 for group in $groups; do kill -9 -$group; done"""
 
 
-def run(command: Sequence[str], timeout_s: float) -> Finished:
+def run(command: Sequence[str], timeout_s: float, watcher: Watcher | None = None) -> Finished:
     """Run one command.  Errors: as ``run_all``."""
-    return run_all([command], timeout_s)[0]
+    return run_all([command], timeout_s, watcher)[0]
 
 
-def run_all(commands: Sequence[Sequence[str]], timeout_s: float) -> list[Finished]:
+def run_all(commands: Sequence[Sequence[str]], timeout_s: float, watcher: Watcher | None = None) -> list[Finished]:
     """Run commands, as many at once as there are processors.  How each ended, in their order.
 
-    When one takes too long, or this is interrupted or killed, what they have started ends with them.
+    When one takes too long, or this is interrupted or killed, what they have started ends with them.  ``watcher``: one
+    that also watches other commands, before or after.
     Errors: TimeoutExpired; OSError for a command that is not there.
     """
+    if watcher is None:
+        with Watcher() as own:
+            return run_all(commands, timeout_s, own)
     waiting = list(enumerate(commands))[::-1]
     running: dict[_Process, int] = {}
     done: dict[int, Finished] = {}
     deadline = time.monotonic() + timeout_s
-    with _Watcher() as watcher:
-        try:
-            while waiting or running:
-                while waiting and len(running) < processors():
-                    number, command = waiting.pop()
-                    running[_Process(command)] = number
-                watcher.tell(running)
-                process = _first_to_end(running, deadline)
-                if process is None:
-                    raise subprocess.TimeoutExpired(next(iter(running)).command, timeout_s)
-                done[running.pop(process)] = process.finished()
-        finally:
-            for process in running:
-                process.stop()
-            watcher.tell(())
+    try:
+        while waiting or running:
+            while waiting and len(running) < processors():
+                number, command = waiting.pop()
+                running[_Process(command)] = number
+            watcher.tell(running)
+            process = _first_to_end(running, deadline)
+            if process is None:
+                raise subprocess.TimeoutExpired(next(iter(running)).command, timeout_s)
+            done[running.pop(process)] = process.finished()
+    finally:
+        for process in running:
+            process.stop()
+        watcher.tell(())
     return [done[number] for number in range(len(commands))]
 
 
@@ -114,10 +117,10 @@ class _Process:
             self._process.wait()
 
 
-class _Watcher:
+class Watcher:
     """A shell that outlives this process, to end the commands of one that was killed; without a shell, nobody does."""
 
-    def __enter__(self) -> _Watcher:
+    def __enter__(self) -> Watcher:
         self._shell = None
         with suppress(OSError):
             self._shell = subprocess.Popen(

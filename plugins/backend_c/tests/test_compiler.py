@@ -239,9 +239,9 @@ def asked(monkeypatch):
     """The commands that are run."""
     commands = []
 
-    def noted(command, timeout_s):
+    def noted(command, timeout_s, watcher=None):
         commands.append(command)
-        return processes.run(command, timeout_s)
+        return processes.run(command, timeout_s, watcher)
 
     monkeypatch.setattr(compiler, "run", noted)
     return commands
