@@ -85,13 +85,6 @@ def test_the_first_of_a_chain_of_products_may_start_in_place(w, m, gemm):
     assert pairs(f) == {"m"} and f.program.kept_in
 
 
-def test_a_scaled_sum_of_products_is_added_in_place_product_by_product(w, m, gemm):
-    steps = (x @ (x.T @ x)) + 2 * (w @ (w.T @ x)) - (x[::-1] @ (x.T @ w))
-    f = follows([x], m.sum(), {m: m - 0.01 * steps}, M)
-    assert pairs(f) == {"m"}
-    assert [one.call.name for one in f.program.steps if isinstance(one, LibraryStep)].count("gemm_add") == 3
-
-
 def test_a_value_that_is_replaced_by_another_needs_no_place_of_its_own(w):
     assert pairs(follows([x], w.sum(), {w: ct.zeros_like(w) + ct.exp(x).sum()}, M)) == {"w"}
 

@@ -1,8 +1,9 @@
 """Sums of products of matrices: each product is added to what the one before it has left, and no sum is written.
 
 In: definitions of what is written, after inlining (storage.py).  ``tanh(x @ w + h @ u + b)`` then reads one stored
-matrix, not two; ``w - 0.1 * (x.T @ g + y.T @ h)`` starts as ``w``, and may lie where that does.  The order in which
-products of one element are summed is free, as it is inside a product; other terms keep theirs.
+matrix, not two.  The order in which products of one element are summed is free, as it is inside a product; other terms
+keep theirs.  A number times a sum of products is not spread over them: in ``w - 1e-3 * (five products)`` each would be
+rounded to the precision of ``w``, which showed in float32.
 """
 
 from __future__ import annotations
@@ -64,20 +65,12 @@ def accumulate(definitions: Mapping[Value, Definition], kept: Collection[Value])
     order = {value: float(position) for position, value in enumerate(found)}
     whole = {d.expr: value for value, d in found.items() if isinstance(d, Pointwise) and not parents[d.expr]}
     sums: dict[Expr, list[_Term]] = {}
-    tops = [e for e in parents if _is_sum(e) and not any(_is_sum(p) for p in parents[e])]
-    inner: set[Expr] = set()  # sums whose products went into the chain of another
-    for top in sorted(tops, key=lambda e: e not in whole):  # stored ones first: these may take sums in
-        if top in inner:
-            continue
-        plain = [_factored(term, products, parents) for term in _terms(top, parents)]
-        terms, taken = _spread(plain, products, parents)
+    for top in [e for e in parents if _is_sum(e) and not any(_is_sum(p) for p in parents[e])]:
+        terms = [_factored(term, products, parents) for term in _terms(top, parents)]
         chain = _chain_of(terms, found, whole.get(top))
-        if len(chain) < len(terms):
-            terms, taken, chain = plain, set(), _chain_of(plain, found, whole.get(top))
         if len(chain) > 1:
             sums[top] = _linked(found, terms, chain)
             _move(order, [term.value for term in chain if term.is_product], readers[top])
-            inner |= taken
     if not sums:
         return found
     memo: dict[Expr, Expr] = {}
@@ -172,51 +165,23 @@ def _terms(top: Expr, parents: Mapping[Expr, set[Expr]]) -> list[_Term]:
 
 def _factored(term: _Term, products: set[Value], parents: Mapping[Expr, set[Expr]]) -> _Term:
     """A term as numbers times the load of a product, if it is that and nobody else reads any part of it."""
-    e, alpha, factor = _without_numbers(term.expr, parents)
-    if e.code is Code.LOAD and e.payload in products and len(parents[e]) == 1:
-        return replace(term, load=e, is_product=True, alpha=alpha * term.sign, factor=factor)
-    return term
-
-
-def _without_numbers(e: Expr, parents: Mapping[Expr, set[Expr]]) -> tuple[Expr, float, Expr | None]:
-    """What numbers are multiplied with that nobody else reads; a constant one, and perhaps a stored one."""
-    alpha, factor = 1.0, None
+    e, alpha, factor = term.expr, 1.0, None
     while len(parents[e]) == 1:
+        if e.code is Code.LOAD and e.payload in products:
+            return replace(term, load=e, is_product=True, alpha=alpha * term.sign, factor=factor)
         if e.code is Code.NEG:
             alpha, e = -alpha, e.args[0]
         elif e.code is Code.MUL and any(map(_is_number, e.args)):
-            number, rest = e.args if _is_number(e.args[0]) else e.args[::-1]
+            number, e = e.args if _is_number(e.args[0]) else e.args[::-1]
             if number.is_const:
                 alpha *= number.payload
             elif factor is None:
                 factor = number
             else:
                 break
-            e = rest
         else:
             break
-    return e, alpha, factor
-
-
-def _spread(
-    terms: Sequence[_Term], products: set[Value], parents: Mapping[Expr, set[Expr]]
-) -> tuple[list[_Term], set[Expr]]:
-    """Terms, with products in the place of a number times their sum; and the sums that were resolved so."""
-    found: list[_Term] = []
-    sums: set[Expr] = set()
-    for term in terms:
-        e, alpha, factor = _without_numbers(term.expr, parents)
-        is_spread = not term.is_product and e is not term.expr and _is_sum(e) and len(parents[e]) == 1
-        inside = [_factored(each, products, parents) for each in _terms(e, parents)] if is_spread else []
-        factors = [each.factor for each in inside if each.factor is not None]
-        if not inside or not all(each.is_product for each in inside) or (factor is not None and factors):
-            found.append(term)
-            continue
-        sums.add(e)
-        for each in inside:
-            own = factor if each.factor is None else each.factor
-            found.append(replace(each, alpha=each.alpha * alpha * term.sign, factor=own))
-    return found, sums
+    return term
 
 
 def _is_number(e: Expr) -> bool:
