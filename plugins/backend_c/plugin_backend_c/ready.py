@@ -162,7 +162,7 @@ def build(folder: Path = FOLDER, numpy_headers: str | None = None) -> tuple[list
     if numpy_headers and (python / "Python.h").is_file() and not sysconfig.get_config_var("Py_GIL_DISABLED"):
         wanted[_launcher_name()] = launcher_text(), [*_LAUNCHER, f"-I{python}", f"-I{numpy_headers}"]
     if platform.machine() in ("x86_64", "AMD64"):
-        for dtype in _TYPES:
+        for dtype in LETTERS:
             for level in _LEVELS:
                 wanted[_products_name(dtype, level)] = products_text(dtype), [*_PRODUCTS, f"-march={level}"]
     with tempfile.TemporaryDirectory(dir=folder) as place:  # a binary appears whole or not at all
