@@ -66,3 +66,32 @@ def test_gradients_in_c_are_those_of_the_interpreter(name):
         f, g = (core.function(inputs, gradients, backend=backend) for backend in ("c", "interpreter"))
         for mine, theirs in zip(f(*arrays), g(*arrays), strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-7, atol=1e-7 * np.abs(theirs).max())
+
+
+OF_VECTORS = {
+    "outer",
+    "tensordot",
+    "tensorinv",
+    "tensorsolve",
+    "multi_dot",
+    "matrix_dot",
+    "norm",
+    "vector_norm",
+    "cross",
+}
+STACKED = [one for one in EXAMPLES if one.of not in OF_VECTORS | IN_PYTHON | {"solve_circulant", "solve_toeplitz"}]
+
+
+@pytest.mark.skipif("c" not in available_backends(), reason="needs plugin-backend-c and a compiler")
+@pytest.mark.parametrize("example", STACKED, ids=[one.name for one in STACKED])
+def test_stacks_of_complex_matrices_that_broadcast_and_lie_by_columns(example):
+    scales = np.array([1, 1.1, 0.9])
+    arrays = [np.multiply.outer(scales, x) for x in example.arrays("complex128")]
+    arrays[0] = np.stack([arrays[0], 1.05 * arrays[0]])
+    arrays[0] = np.ascontiguousarray(arrays[0].swapaxes(-1, -2)).swapaxes(-1, -2)
+    inputs = [ct.tensor(dtype=x.dtype.name, ndim=x.ndim) for x in arrays]
+    out = example.function(*inputs)
+    outputs = [x for x in (out if isinstance(out, (list, tuple)) else [out]) if not isinstance(x, bool)]
+    f, g = (core.function(inputs, outputs, backend=backend) for backend in ("c", "interpreter"))
+    for mine, theirs in zip(f(*arrays), g(*arrays), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-8 * max(1, np.abs(theirs).max()))
