@@ -124,6 +124,18 @@ def test_a_function_of_other_variables_writes_over_those(w):
     assert where(other) == place
 
 
+@pytest.mark.parametrize("dtype", ["complex128", "complex64", "float16"])
+def test_values_that_are_computed_in_another_dtype_are_written_over_too(dtype):
+    w, v = core.shared(M.astype(dtype), name="w"), ct.tensor("v", dtype=dtype, shape=(None, None))
+    f, place = made([v], [], {w: w * w - v}), where(w)
+    a, expected = M.astype(dtype), M.astype(dtype)
+    for _ in range(2):
+        f(a)
+        expected = expected * expected - a
+        assert_allclose(w.get_value(), expected, rtol=1e-6)
+    assert where(w) == place
+
+
 @pytest.mark.parametrize(
     "bad, error", [((M[:2], [0]), ShapeError), ((M, [3]), IndexOutOfBounds), ((M, [-4]), IndexOutOfBounds)]
 )
