@@ -39,12 +39,12 @@ def potrf(job: Job, scratch: Scratch) -> Block | None:
     cuSOLVER takes twice the time and more for what is, by columns, an upper triangle: a large matrix is turned for it.
     """
     n, lower = _square(job), bool(job.attributes["lower"])
-    out = job.given(job.results[0])
     if n <= WARP:
         job.begin(scratch)
-        check = int(_checked(job, 0) >= 0)
-        job.run("cholesky", job.count if n else 0, out.places, job.count, n, int(lower), check, job.at["numbers"])
+        check, count = int(_checked(job, 0) >= 0), job.count if n else 0
+        job.run("cholesky", count, job.result(0), count, n, int(lower), check, job.at["numbers"])
         return job.numbers()
+    out = job.given(job.results[0])
     together = job.count > 1 and n <= STACKED
     one_by_one = job.count if not together else 0
     turned = job.own("turned", n, n, by_columns=True) if lower and one_by_one else None

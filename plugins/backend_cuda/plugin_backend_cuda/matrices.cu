@@ -162,14 +162,15 @@ extern "C" __global__ void __launch_bounds__(256) core_REAL_note(int32_t *number
         if (numbers[k] == 0) numbers[k] = said[k];
 }
 
-/* a = L L' in place for matrices of up to 32 rows, or U' U where not ``lower``; 0 in the other triangle.  A lane has a
-   row of L.  Numbers: the first minor that is not positive, from 1, or what ``check`` finds that is not finite. */
-extern "C" __global__ void __launch_bounds__(32) core_REAL_cholesky(REAL *const *a, int64_t count, int64_t n,
+/* a = L L' in place for matrices of up to 32 rows that follow each other, or U' U where not ``lower``; 0 in the other
+   triangle.  A lane has a row of L.  Numbers: the first minor that is not positive, from 1, or what ``check`` finds that
+   is not finite. */
+extern "C" __global__ void __launch_bounds__(32) core_REAL_cholesky(REAL *a, int64_t count, int64_t n,
     int64_t lower, int64_t check, int32_t *numbers)
 {
     const int lane = threadIdx.x;
     for (int64_t k = blockIdx.x; k < count; k += gridDim.x) {
-        REAL *at = a[k], row[32];
+        REAL *at = a + k * n * n, row[32];
         int failed = 0;
         for (int64_t e = lane; check && e < n * n && failed == 0; e += 32)
             if (!(at[e] - at[e] == 0)) failed = core_REAL_not_finite(0, at[e], e);
