@@ -110,3 +110,30 @@ def test_tiles_rows_and_linear_algebra_stay_inside_their_arrays():
         print("all right")
     """)
     assert status == 0 and "all right" in said, said
+
+
+def test_rows_with_sums_of_their_columns_and_thin_products_stay_inside_their_arrays():
+    status, said = sanitized("""
+        import core.tensor as ct
+        x, w, g = ct.fmatrix("x"), ct.fvector("w"), ct.fmatrix("g")
+        d = x - x.mean(axis=1, keepdims=True)
+        y = d / ct.sqrt((d * d).mean(axis=1, keepdims=True) + 1e-5) * w
+        h = g * (1 - ct.tanh(x) ** 2)
+        outputs = [*core.grad((y * g).sum(), [x, w]), h, w - h.sum(axis=0), ct.softmax(x, axis=1)]
+        f, plain = (core.function([x, w, g], outputs, backend=name) for name in ("cuda", "interpreter"))
+        for rows, n in ((3, 4), (5, 31), (9, 132), (2, 4096), (2, 4100)):
+            rng = np.random.default_rng(n)
+            arrays = [rng.uniform(-1, 1, shape).astype("float32") for shape in ((rows, n), (n,), (rows, n))]
+            for got, want in zip(f(*arrays), plain(*arrays)):
+                assert np.allclose(got, want, rtol=1e-3, atol=1e-3), (rows, n)
+        a, b = ct.matrix("a"), ct.matrix("b")
+        product = core.function([a, b], a @ b, backend="cuda")
+        for m, k, n in ((129, 33, 3), (3, 33, 129), (129, 3, 130)):
+            for turned in (False, True):
+                rng = np.random.default_rng(m)
+                one = rng.uniform(-1, 1, (k, m)).T if turned else rng.uniform(-1, 1, (m, k))
+                other = rng.uniform(-1, 1, (k, n))
+                assert np.allclose(product(one, other), one @ other), (m, k, n)
+        print("all right")
+    """)
+    assert status == 0 and "all right" in said, said
