@@ -100,7 +100,7 @@ class DeviceProgram:
 
     def place(self, value: Any) -> DeviceArray:
         """An array of the host or of another device on this one, for programs that will read it again."""
-        array = value.in_space(self.space) if type(value) is DeviceArray else on_host(value)
+        array: Any = value.in_space(self.space) if type(value) is DeviceArray else on_host(value)
         return array if type(array) is DeviceArray else self.space.place(array)
 
     def free(self) -> None:

@@ -36,7 +36,7 @@ def lane_extents(kernel: Kernel) -> list[Expr]:
     return [] if None in known else list(dict.fromkeys(busy(loop, n) for loop, n in zip(loops, known, strict=True)))
 
 
-def busy(loop: Loop, extent: Expr) -> Expr:
+def busy(loop: Loop, extent: Expr | None) -> Expr:
     """How many lanes a loop over lanes is worth: of a row that fits, each takes as many pieces as it may."""
     return (pieces(loop, extent) + (loop.fits - 1)) // loop.fits if loop.fits else pieces(loop, extent)
 
