@@ -4,6 +4,7 @@ schedule.py    the schedules that a program asks for
 group.py       which launches a group of items becomes
 launch.py      writing one launch; elementwise work
 rows.py        rows, each run by a group: softmax, layer norm
+columns.py     sums over rows, made in the launch that makes the rows: gradients of weights
 tiles.py       elementwise work that reads across the rows of an operand: x + x.T
 reductions.py  reductions over what is spread out: parts, then the parts together
 order.py       scatters
