@@ -73,7 +73,8 @@ class ClDevice:
                 return Block(cl.Buffer(self._context, flags, hostbuf=host), size_bytes, host)
             buffer = cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size_bytes)
             block = ClBlock(buffer, size_bytes) if self.transfers is not None else Block(buffer, size_bytes)
-            self._write_to(block, 0, 1, 0)  # it may fail only at its first use
+            with self.lock:
+                self._write_to(block, 0, 1, 0)  # it may fail only at its first use
         except (cl.Error, MemoryError) as error:
             raise named(error, self.facts.name, f"cannot give {size_bytes} bytes") from error
         return block
