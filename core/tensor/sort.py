@@ -193,6 +193,8 @@ def _network(k: Any, n: Expr, exchange: Any) -> None:
     and never move, because every comparison puts the larger one further back.  The comparisons of one ``grid`` are
     independent.
     """
+    if n.is_const and n.payload < 2:
+        return
     doublings, size = k.local("int64", 0, "doublings"), k.local("int64", 1, "size")
     with k.loop(_MOST_DOUBLINGS):
         doublings += cast(size.value < n, "int64")

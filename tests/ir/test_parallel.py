@@ -13,7 +13,7 @@ from core.compile.function import function
 from core.errors import VerifyError
 from core.gradient import grad
 from core.ir.check.run import Driver
-from core.ir.check.verify import verify_kernel
+from core.ir.check.verify_kernel import verify_kernel
 from core.ir.cpu.parallel import chunk_length, shared_by, split
 from core.ir.expr import Code, const, index, length, make
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Store

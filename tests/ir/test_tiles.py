@@ -8,7 +8,7 @@ import pytest
 import core
 import core.tensor as ct
 from core.errors import VerifyError
-from core.ir.check.verify import verify_kernel
+from core.ir.check.verify_kernel import verify_kernel
 from core.ir.nodes import Barrier, statements
 from core.ir.target import Target
 from core.testing.devices import numpy_backend

@@ -7,7 +7,8 @@ import core.ir.build
 import core.tensor as ct
 from core.errors import VerifyError
 from core.ir.axes import join_length, reduce, wrap_index
-from core.ir.check.verify import verify, verify_kernel
+from core.ir.check.verify import verify
+from core.ir.check.verify_kernel import verify_kernel
 from core.ir.expr import Code, Combine, cast, const, index, length, make
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryCall, LibraryStep, Operand, Program, Value

@@ -145,3 +145,16 @@ def test_an_order_has_no_gradient():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("target", [PIECES, GROUPS], ids=["pieces", "groups"])
+@pytest.mark.parametrize("known", [(1, 1, None), (2, 1, None), (1, 1, 1), (None, 1, 1), (0, None, 2), (None, None, 0)])
+def test_lengths_that_are_known_to_be_0_or_1_need_no_loops(target, known):
+    shape = tuple(3 if n is None else n for n in known)
+    x, v = with_ties(shape, "float64"), ct.tensor("v", dtype="float64", shape=known)
+    for axis in range(3):
+        outputs = [ct.sort(v, axis), ct.argsort(v, axis), ct.cumsum(v, axis)]
+        values, order, sums = function([v], outputs, backend=Driver("devices", target))(x)
+        assert_array_equal(values, np.sort(x, axis))
+        assert_array_equal(order, np.argsort(x, axis, stable=True))
+        assert_array_equal(sums, np.cumsum(x, axis))

@@ -28,13 +28,15 @@ def own_launches(work: Work, body: Sequence[Statement]) -> list[Statement]:
 
 
 def _nested(loop: Loop) -> tuple[list[Expr], list[Expr], list[Statement]]:
-    """The variables and extents of a grid of one or several axes, and what is in it."""
+    """The variables and extents of a grid of one or several axes, and what is in it.  Axes of length 1 are none."""
     variables, extents, body = [loop.variable], [loop.extent], loop.body
     while len(body) == 1 and isinstance(body[0], Loop) and body[0].kind is LoopKind.GRID and not body[0].extent.free:
         variables.append(body[0].variable)
         extents.append(body[0].extent)
         body = body[0].body
-    return variables, extents, body
+    single = {v: const(0) for v, n in zip(variables, extents, strict=True) if n is const(1)}
+    moving = [(v, n) for v, n in zip(variables, extents, strict=True) if v not in single]
+    return [v for v, _ in moving], [n for _, n in moving], renamed(body, single)
 
 
 def _spread(work: Work, loop: Loop) -> Loop:
@@ -42,6 +44,8 @@ def _spread(work: Work, loop: Loop) -> Loop:
     variables, extents, body = _nested(loop)
     if work.target.has_groups and _has_rounds(body):
         return _by_groups(work, variables, extents, body)
+    if not variables:
+        return Loop(index("once"), const(1), body, LoopKind.ITEMS)
     launch, total = Launch(work), product(extents)
     if work.target.has_groups:
         position = launch.open("e", total)
@@ -92,7 +96,7 @@ def _by_groups(work: Work, variables: list[Expr], extents: list[Expr], body: Seq
     """Each iteration of the grid over ``variables`` by one group."""
     launch = Launch(work)
     row = launch.open("row", product(extents))
-    where = {v: launch.nest.let(e) for v, e in flattened(variables, extents, row).items()} if variables else {}
+    where = {v: launch.nest.let(e) for v, e in flattened(variables, extents, row).items()}
     launch.nest.emit(*_in_lanes(renamed(body, where)))
     return launch.finished(LoopKind.GROUPS)
 
