@@ -53,6 +53,27 @@ def _extreme(name: str, sign: str) -> str:
 _LARGEST = """\
 static __device__ __forceinline__ void core_atomicMax_int64(int64_t *at, int64_t value)
 { atomicMax((long long *)at, (long long)value); }"""
+
+
+def _half(name: str, takes: str, gives: str, instruction: str, out: str, given: str) -> str:
+    """A conversion of float16, which lies in memory as its bits; the shim has functions of its own."""
+    return f"""static __device__ __forceinline__ {gives} {name}({takes} x)
+{{
+#ifdef CORE_HOST_HALVES
+    return core_host_{name[5:]}(x);
+#else
+    {gives} out;
+    asm("{instruction} %0, %1;" : "={out}"(out) : "{given}"(x));
+    return out;
+#endif
+}}"""
+
+
+_HALVES = {
+    "core_from_half": _half("core_from_half", "uint16_t", "float", "cvt.f32.f16", "f", "h"),
+    "core_to_half_float32": _half("core_to_half_float32", "float", "uint16_t", "cvt.rn.f16.f32", "h", "f"),
+    "core_to_half_float64": _half("core_to_half_float64", "double", "uint16_t", "cvt.rn.f16.f64", "h", "d"),
+}
 _HELPERS = {
     "core_atomicMax_int64": _LARGEST,
     **{f"core_atomicAdd_{dtype}": _atomic("atomicAdd", dtype) for dtype in ("int64", "uint64")},
@@ -62,6 +83,8 @@ _HELPERS = {
 
 CUDA = Dialect(
     "cuda",
+    types={**Dialect("").types, "float16": "uint16_t"},
+    declarations=_HALVES,
     calls={("signbit", "float32"): "signbit", ("signbit", "float64"): "signbit"},
     kernel=f'extern "C" __global__ void __launch_bounds__({LARGEST_BLOCK})',
     restrict="__restrict__",

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <ucontext.h>
 #include <utility>
@@ -52,6 +53,25 @@ static inline float __int_as_float(int bits) { float x; memcpy(&x, &bits, 4); re
 static inline int __float_as_int(float x) { int bits; memcpy(&bits, &x, 4); return bits; }
 static inline double __longlong_as_double(long long bits) { double x; memcpy(&x, &bits, 8); return x; }
 static inline long long __double_as_longlong(double x) { long long bits; memcpy(&bits, &x, 8); return bits; }
+#define CORE_HOST_HALVES
+static inline float core_host_from_half(uint16_t h)
+{
+    const int exponent = h >> 10 & 31, rest = h & 1023;
+    float size = exponent ? ldexpf((float)(rest | 1024), exponent - 25) : ldexpf((float)rest, -24);
+    if (exponent == 31) size = rest ? NAN : INFINITY;
+    return h & 0x8000 ? -size : size;
+}
+static inline uint16_t core_host_to_half_float64(double x)
+{
+    const uint16_t sign = __builtin_signbit(x) ? 0x8000 : 0;
+    const double size = fabs(x);
+    if (size != size) return sign | 0x7e00;
+    if (size >= 65520) return sign | 0x7c00;
+    const int exponent = size < 0x1p-14 ? -14 : ilogb(size);
+    const int units = (int)nearbyint(ldexp(size, 10 - exponent)); /* to even where it is a tie */
+    return sign | (uint16_t)(units + ((exponent + 14) << 10));
+}
+static inline uint16_t core_host_to_half_float32(float x) { return core_host_to_half_float64(x); }
 template <class T> static inline T __ldg(const T *at) { return *at; }
 template <class T> static inline T __ldcs(const T *at) { return *at; }
 template <class T> static inline void __stcs(T *at, T value) { *at = value; }
