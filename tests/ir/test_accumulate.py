@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import core
 import core.tensor as ct
 from core.errors import VerifyError
 from core.gradient import grad
@@ -74,6 +75,22 @@ def test_products_that_others_read_or_that_do_not_lie_alike_stay(compiled, build
     f = compiled(INPUTS, build(*INPUTS))
     assert "gemm_add" not in calls(f)
     assert_allclose(f(*ARRAYS), build(*ARRAYS), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x, w, h, u, b: w + (x.T @ x)[:, :1] * 0.5 + (x.T @ ct.concatenate([x, x], axis=1))[:, :6],
+        lambda x, w, h, u, b: w + 0.1 * (x.T @ ct.concatenate([x, x], axis=1))[:, :6],
+        lambda x, w, h, u, b: x @ w + (x @ ct.concatenate([w, w], axis=1))[:, :6],
+        lambda x, w, h, u, b: (x @ ct.concatenate([w, w], axis=1))[:, :6] + x @ w,
+    ],
+)
+def test_a_part_of_a_product_is_no_matrix_that_others_start_from(compiled, build):
+    f = compiled(INPUTS, build(*INPUTS))
+    plain = core.function(INPUTS, build(*INPUTS), backend="interpreter", on_unused_input="ignore")
+    assert "gemm_add" not in calls(f)
+    assert_allclose(f(*ARRAYS), plain(*ARRAYS), rtol=1e-12)
 
 
 def test_outputs_stay_what_they_are(compiled):

@@ -195,7 +195,11 @@ def _chain_of(terms: Sequence[_Term], found: Mapping[Value, Definition], value: 
     """
     once = Counter(term.load for term in terms)
     products = [term for term in terms if term.is_product and once[term.load] == 1]
-    products = [term for term in products if term.load.args == products[0].load.args]
+    products = [
+        term  # of a longer matrix the same elements are read, but they lie otherwise
+        for term in products
+        if term.load.args == products[0].load.args and _same_shape(found[term.value], found[products[0].value])
+    ]
     others = [term for term in terms if term not in products]
     if value is not None and len(others) == 1 and _is_like(others[0], products, found, value):
         return [*others, *products]
@@ -208,8 +212,12 @@ def _is_like(term: _Term, products: Sequence[_Term], found: Mapping[Value, Defin
     e, target = term.expr, found[value]
     if e.code is not Code.LOAD or term.sign < 0 or e.payload.dtype != value.dtype or not products:
         return False
-    alike = e.args == target.axes == products[0].load.args
-    return alike and e.payload in found and found[e.payload].shape == target.shape
+    alike = e.args == target.axes == products[0].load.args and _same_shape(found[products[0].value], target)
+    return alike and e.payload in found and _same_shape(found[e.payload], target)
+
+
+def _same_shape(a: Definition, b: Definition) -> bool:
+    return a.shape == b.shape
 
 
 def _linked(found: dict[Value, Definition], terms: Sequence[_Term], chain: Sequence[_Term]) -> list[_Term]:
