@@ -495,12 +495,11 @@ def _restrict(value: Any, kernel: Kernel, dialect: Dialect) -> str:
 
 def _arrays(kernel: Kernel, dialect: Dialect, names: Names, own: Collection[Any] = ()) -> list[str]:
     """Declarations of local arrays, and of the memory that a group needs for its reductions; not those in ``own``."""
+    # a complex element is two numbers
+    sizes = {value: size * (1 + (value.dtype in dtypes.COMPLEXES)) for value, size in kernel.arrays.items()}
     if dialect.work is None:
-        return [
-            f"    {dialect.types[value.dtype]} {names.of(value, str(value))}[{size}];"
-            for value, size in kernel.arrays.items()
-        ]
+        return [f"    {dialect.types[v.dtype]} {names.of(v, str(v))}[{size}];" for v, size in sizes.items()]
     found = dict.fromkeys(dtype for _, dtype in lane_reductions(kernel.body))
     shared = [(dtype, group_memory(dtype), dialect.work.largest_group) for dtype in found]
-    shared += [(v.dtype, names.of(v, str(v)), size) for v, size in kernel.arrays.items() if v not in own]
+    shared += [(v.dtype, names.of(v, str(v)), size) for v, size in sizes.items() if v not in own]
     return [f"    {dialect.work.local}{dialect.types[dtype]} {name}[{size}];" for dtype, name, size in shared]
