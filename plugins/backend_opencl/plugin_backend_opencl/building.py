@@ -97,15 +97,30 @@ def _keep(program: Any, file: Path) -> None:
 def _refused(facts: Facts, source: Source, log: str) -> CompileError:
     """Three lines: what the driver said, the line it said that of, the op that the line came from."""
     lines = source.text.splitlines()
-    first = next((line for line in log.splitlines() if "error:" in line), log.strip().splitlines()[0])
-    place = re.search(r":(\d+):(?:\d+:)? ", first)
-    number = int(place.group(1)) if place else 0
-    code = lines[number - 1].strip() if 0 < number <= len(lines) else "(no line given)"
+    first = _complaint(log)
+    number = _line_number(first, lines)
+    code = lines[number - 1].strip() if number else "(no line given)"
     comment = next((line for line in reversed(lines[:number]) if line.startswith("/* ")), "/* no op that is known */")
-    message = first.partition("error:")[2].strip() or first
+    message = first.partition("error:")[2].strip() or first.strip()
     return CompileError(
         f"the OpenCL driver of {facts.name} refused generated code: {message}\n"
         f"  line {number}: {code}\n  in the loops of {comment[3:-3]}",
         source_code=source.text,
         log=log,
     )
+
+
+def _complaint(log: str) -> str:
+    """The line of a log that says why.  Compilers say "error:", the assembler of NVIDIA's driver says "fatal"."""
+    said = [line for line in log.splitlines() if line.strip() and not line.startswith(("clBuildProgram", "Build on "))]
+    found = (line for word in ("error:", "fatal", "error") for line in said if word in line)
+    return next(found, said[0] if said else log)
+
+
+def _line_number(complaint: str, lines: list[str]) -> int:
+    """The line that a complaint names, or the first with the name that it quotes; 0 where there is none."""
+    place = re.search(r":(\d+):(?:\d+:)? ", complaint)
+    if place:
+        return int(place[1]) if int(place[1]) <= len(lines) else 0
+    name = re.search(r"'(\w+)'", complaint)
+    return next((k for k, line in enumerate(lines, 1) if name and name[1] in line), 0)
