@@ -266,12 +266,6 @@ def _check_option(entry: Entry[records.Option], found: discovery.Found) -> None:
         raise PluginError(
             f"option {option.name!r} must begin with the plugin's own name and a dot: {own[-1] or own[0]}.key"
         )
-    if option.default is not None and type(option.default) is not option.type:
-        raise PluginError(
-            f"the default of option {option.name} must be of type {option.type.__name__}, got {option.default!r}"
-        )
-    if option.default is not None and option.choices and option.default not in option.choices:
-        raise PluginError(f"the default of option {option.name} is {option.default!r}, none of {option.choices}")
     if not option.help:
         raise PluginError(f"option {option.name} has no help, which `core doctor` and error messages show")
 

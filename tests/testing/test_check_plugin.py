@@ -80,7 +80,7 @@ WRONG = {
     ),
     "a default of another type": (
         given("options", "Option('good.level', int, 'x', help='x')"),
-        "must be of type int, got 'x'",
+        "needs a default of type int or None, got 'x'",
     ),
     "an option without help": (given("options", "Option('good.level', int, 1)"), "option good.level has no help"),
 }
