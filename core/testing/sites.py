@@ -100,10 +100,12 @@ class Site:
     def python(self, *arguments: str, path: Sequence[Any] = (), **env: str) -> subprocess.CompletedProcess:
         """Run a fresh Python that sees these distributions before all others."""
         folders = [self.folder, *path, ROOT]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CORE_")}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("CORE_")}
+        own["PYTHONPATH"] = os.pathsep.join(map(str, folders))
+        own["PYTHONDONTWRITEBYTECODE"] = "1"  # of a module that is written again in the same second, it counts as new
         return subprocess.run(
             [sys.executable, *arguments],
-            env={**clean, "PYTHONPATH": os.pathsep.join(map(str, folders)), **env},
+            env={**own, **env},
             cwd=self.folder,
             capture_output=True,
             text=True,
