@@ -51,7 +51,28 @@ def _line(x: Any, axis: int | None, kind: str | None, name: str) -> tuple[Tensor
     return (ravel(x), 0) if axis is None else (x, normalize_axis(axis, x, op=name))
 
 
-class Sort(Op):
+class _Sorting(Op):
+    """What both ops say in C: a function of one line, called for each."""
+
+    def c_support_code_apply(self, node: Apply, name: str) -> str:
+        return sort_function(f"{name}_sort", node.inputs[0].dtype, order=len(node.outputs) > 1)
+
+    def c_code(self, node: Apply, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping) -> str:
+        (x,), axes = inputs, node.inputs[0].ndim
+        where = ", ".join(f"{array} + line * n" for array in (x, *outputs))
+        return f"""
+            const int64_t n = {x}_shape[{axes - 1}];
+            int64_t lines = 1;
+            for (int axis = 0; axis < {axes - 1}; axis++) lines *= {x}_shape[axis];
+            for (int64_t line = 0; line < lines; line++)
+                if (!{name}_sort({where}, n)) {{
+                    core_error(MemoryError, "no memory to sort %lld elements", (long long)n);
+                    {sub["fail"]}
+                }}
+        """
+
+
+class Sort(_Sorting):
     """The elements along the last axis in ascending order, NaN last.
 
     Input   x: tensor, ndim >= 1, not complex.      Output  shape and dtype of x.
@@ -86,12 +107,6 @@ class Sort(Op):
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
 
-    def c_support_code_apply(self, node: Apply, name: str) -> str:
-        return sort_function(f"{name}_sort", node.inputs[0].dtype)
-
-    def c_code(self, node: Apply, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping) -> str:
-        return _each_line(f"{name}_sort", node, inputs[0], outputs, sub["fail"])
-
     def kernel(self, k: Any, x: Any, y: Any) -> None:
         *lines, n = x.shape
         with k.grid(lines) as line:
@@ -107,7 +122,7 @@ class Sort(Op):
             _network(k, n, exchange)
 
 
-class SortWithOrder(Op):
+class SortWithOrder(_Sorting):
     """The elements along the last axis in ascending order, NaN last, and the index that each had; stable.
 
     Input    x: tensor, ndim >= 1, not complex.
@@ -144,12 +159,6 @@ class SortWithOrder(Op):
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS, False]]
-
-    def c_support_code_apply(self, node: Apply, name: str) -> str:
-        return sort_function(f"{name}_sort", node.inputs[0].dtype, order=True)
-
-    def c_code(self, node: Apply, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping) -> str:
-        return _each_line(f"{name}_sort", node, inputs[0], outputs, sub["fail"])
 
     def kernel(self, k: Any, x: Any, y: Any, order: Any) -> None:
         *lines, n = x.shape
@@ -224,19 +233,3 @@ def _pairs(n: Expr, half: Expr) -> Expr:
     ``half`` is a power of 2.
     """
     return ((n + 2 * half - 1) & -(2 * half)) >> 1
-
-
-def _each_line(function: str, node: Apply, x: str, outputs: Sequence[str], fail: str) -> str:
-    """C that sorts line by line: ``function`` takes where it begins in the input and the outputs, and its length."""
-    axes = node.inputs[0].ndim
-    where = ", ".join(f"{array} + line * n" for array in (x, *outputs))
-    return f"""
-        const int64_t n = {x}_shape[{axes - 1}];
-        int64_t lines = 1;
-        for (int axis = 0; axis < {axes - 1}; axis++) lines *= {x}_shape[axis];
-        for (int64_t line = 0; line < lines; line++)
-            if (!{function}({where}, n)) {{
-                core_error(MemoryError, "no memory to sort %lld elements", (long long)n);
-                {fail}
-            }}
-    """

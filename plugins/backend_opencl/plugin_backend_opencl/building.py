@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +79,10 @@ def _from_binary(context: Any, device: Any, file: Path, source: Source) -> Any:
 
 
 def _keep(program: Any, file: Path) -> None:
-    """Put the binary in place at once, so that no process ever reads half of it."""
     try:
         (binary,) = program.get_info(cl.program_info.BINARIES)
-        if not binary:
-            return
-        handle, unfinished = tempfile.mkstemp(dir=file.parent)
-        with os.fdopen(handle, "wb") as out:
-            out.write(hashlib.sha256(binary).digest() + binary)
-        os.replace(unfinished, file)
+        if binary:
+            cachedir.put(file, hashlib.sha256(binary).digest() + binary)
     except (OSError, cl.Error, ValueError):  # a full disk, a driver without binaries: it is built again next time
         return
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -120,9 +118,6 @@ def _remember(device: Any, dtype: str, tile: Tile) -> None:
         return
     content = {**_read(file), dtype: [tile.rows, tile.columns]}
     try:
-        handle, unfinished = tempfile.mkstemp(dir=file.parent)
-        with os.fdopen(handle, "w") as out:
-            json.dump(content, out)
-        os.replace(unfinished, file)
+        cachedir.put(file, json.dumps(content).encode())
     except OSError:  # a full disk: it is tried again next time
         return

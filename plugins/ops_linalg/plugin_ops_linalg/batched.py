@@ -60,7 +60,7 @@ class BatchedOp(Op):
 
         Errors: LinAlgError saying what is wrong with the matrix; the base adds op, shapes and place.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method compute")
 
     def compute_empty(self, outputs: Sequence[np.ndarray]) -> None:
         """Fill outputs, zero so far, for matrices without elements."""
