@@ -29,6 +29,7 @@ FLOORS = [
     ["gradient"],
     [
         "markers",
+        "lazy",
         "records",
         "hookspecs",
         "registry",
@@ -60,7 +61,7 @@ EXTRAS = {
 }
 
 # What a plugin may import of core.
-PUBLIC = {"", "errors", "dtypes", "markers", "records", "options", "threads", "cells", "cachedir"}
+PUBLIC = {"", "errors", "dtypes", "markers", "lazy", "records", "options", "threads", "cells", "cachedir"}
 OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 

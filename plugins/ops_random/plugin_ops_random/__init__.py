@@ -4,10 +4,7 @@ Only what plugins must say is here.  The functions, ``plugin_ops_random.normal``
 those of plugin_ops_random/names.py, imported when the first of them is used.
 """
 
-import sys
-from importlib import import_module
-from typing import Any
-
+from core.lazy import lazy_names
 from core.markers import hookimpl
 from core.records import OpPack
 
@@ -17,18 +14,4 @@ def ops() -> list[OpPack]:
     return [OpPack("random", "plugin_ops_random.names", help="random draws, the same bits on every backend")]
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    names = import_module("plugin_ops_random.names")
-    if name != "names" and name not in names.__all__:
-        raise AttributeError(f"module 'plugin_ops_random' has no attribute {name!r}")
-    value = names if name == "names" else getattr(names, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """What is here by now: a plugin is looked through when it is registered, and that must import nothing."""
-    names = sys.modules.get("plugin_ops_random.names")
-    return sorted({*globals(), *(names.__all__ if names is not None else ())})
+__getattr__, __dir__ = lazy_names(__name__)
