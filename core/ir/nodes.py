@@ -10,8 +10,8 @@ On a device, a kernel is a list of loops; each is launched by itself, when the o
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, const, register, show, walk
@@ -199,20 +199,37 @@ def statements(body: list[Statement]) -> Iterator[Statement]:
             pending.extend(reversed([*statement.body, *statement.orelse]))
 
 
+def own_expressions(statement: Statement) -> tuple[Expr, ...]:
+    """The root expressions of a statement, without those of statements inside it."""
+    if isinstance(statement, (Let, Assign)):
+        return (statement.value,)
+    if isinstance(statement, (Store, Atomic)):
+        return (statement.offset, statement.value)
+    if isinstance(statement, Loop):
+        return (statement.extent,) if statement.start is NOTHING else (statement.extent, statement.start)
+    return (statement.condition,) if isinstance(statement, If) else ()
+
+
 def expressions(body: list[Statement]) -> Iterator[Expr]:
     """The root expressions of every statement below ``body``."""
     for statement in statements(body):
-        if isinstance(statement, (Let, Assign)):
-            yield statement.value
-        elif isinstance(statement, (Store, Atomic)):
-            yield statement.offset
-            yield statement.value
-        elif isinstance(statement, Loop):
-            yield statement.extent
-            if statement.start is not NOTHING:
-                yield statement.start
-        elif isinstance(statement, If):
-            yield statement.condition
+        yield from own_expressions(statement)
+
+
+def rewritten(statement: Statement, new: Callable[[Expr], Expr]) -> Statement:
+    """A statement with every expression put through ``new``, and so every statement inside it."""
+    if isinstance(statement, (Let, Assign)):
+        return replace(statement, value=new(statement.value))
+    if isinstance(statement, (Store, Atomic)):
+        return replace(statement, offset=new(statement.offset), value=new(statement.value))
+    if isinstance(statement, Loop):
+        body = [rewritten(inner, new) for inner in statement.body]
+        return replace(statement, extent=new(statement.extent), start=new(statement.start), body=body)
+    if isinstance(statement, If):
+        body, orelse = ([rewritten(inner, new) for inner in inside] for inside in (statement.body, statement.orelse))
+        return If(new(statement.condition), body, orelse)
+    assert isinstance(statement, Barrier)
+    return statement
 
 
 _COMPUTED = 3  # from this cost on, a length is computed once, outside

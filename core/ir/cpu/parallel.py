@@ -23,7 +23,6 @@ from core.ir.nodes import (
     Assign,
     Atomic,
     Barrier,
-    If,
     Kernel,
     Let,
     Local,
@@ -33,6 +32,7 @@ from core.ir.nodes import (
     Statement,
     Store,
     expressions,
+    own_expressions,
     statements,
 )
 from core.ir.program import Value
@@ -117,7 +117,7 @@ def _reads_unfinished(loop: Loop, shared: Shared, listed: set[Local], own: set[E
     """Whether anything but the combining statements themselves reads what the iterations combine into."""
     registers = {local.expr for local in shared.registers if local not in listed}
     for statement in statements(loop.body):
-        roots = list(_roots(statement))
+        roots = list(own_expressions(statement))
         if isinstance(statement, Assign) and statement.local.expr in registers:
             taken = combining(statement.local.expr, statement.value)
             roots = [taken[1]] if taken else roots
@@ -308,17 +308,6 @@ def _is_clearing(statement: Statement) -> bool:
     return (
         isinstance(statement, Loop) and len(inside) == 1 and isinstance(inside[0], Store) and inside[0].value.is_const
     )
-
-
-def _roots(statement: Statement) -> Iterable[Expr]:
-    """The expressions of a statement itself, without those inside it."""
-    if isinstance(statement, (Let, Assign)):
-        return (statement.value,)
-    if isinstance(statement, Store):
-        return (statement.offset, statement.value)
-    if isinstance(statement, Loop):
-        return (statement.extent, statement.start)
-    return (statement.condition,) if isinstance(statement, If) else ()
 
 
 def _is_closed(kernel: Kernel) -> bool:

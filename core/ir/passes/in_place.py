@@ -5,12 +5,12 @@ That is safe where each of its elements is read at the place where the new one i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from core import dtypes
 from core.ir.expr import Code, Expr, make
-from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, Statement, Store
+from core.ir.nodes import Atomic, If, Kernel, Loop, Statement, Store, own_expressions, rewritten
 from core.ir.program import HostStep, KernelStep, Program, Value
 from core.ir.rebuild import loads_in, rebuild
 
@@ -61,24 +61,8 @@ def overwriting(kernel: Kernel, values: dict[Value, Value]) -> Kernel:
         return None
 
     memo: dict[Expr, Expr] = {}
-    body = [_with(s, lambda e: rebuild(e, change, memo)) for s in kernel.body]
+    body = [rewritten(s, lambda e: rebuild(e, change, memo)) for s in kernel.body]
     return replace(kernel, body=body, reads=[v for v in kernel.reads if v not in values])
-
-
-def _with(s: Statement, new: Callable[[Expr], Expr]) -> Statement:
-    """A statement with every expression put through ``new``."""
-    if isinstance(s, (Let, Assign)):
-        return replace(s, value=new(s.value))
-    if isinstance(s, (Store, Atomic)):
-        return replace(s, offset=new(s.offset), value=new(s.value))
-    if isinstance(s, Loop):
-        body = [_with(inner, new) for inner in s.body]
-        return replace(s, extent=new(s.extent), start=new(s.start), body=body)
-    if isinstance(s, If):
-        bodies = ([_with(inner, new) for inner in inside] for inside in (s.body, s.orelse))
-        return If(new(s.condition), *bodies)
-    assert isinstance(s, Barrier)
-    return s
 
 
 class Places:
@@ -88,7 +72,7 @@ class Places:
         self.loads: dict[Value, list[tuple[int, Expr]]] = {}
         self.stores: dict[Value, list[tuple[int, Statement, tuple[Loop, ...]]]] = {}
         for number, (s, around) in enumerate(_in_order(kernel.body, ())):
-            for e in loads_in(_own(s)):
+            for e in loads_in(own_expressions(s)):
                 self.loads.setdefault(e.payload, []).append((number, e.args[0]))
             if isinstance(s, (Store, Atomic)):
                 self.stores.setdefault(s.buffer, []).append((number, s, around))
@@ -123,14 +107,3 @@ def _in_order(body: list[Statement], around: tuple[Loop, ...]) -> Iterable[tuple
             yield from _in_order(s.body, (*around, s))
         elif isinstance(s, If):
             yield from _in_order([*s.body, *s.orelse], around)
-
-
-def _own(s: Statement) -> tuple[Expr, ...]:
-    """The expressions of a statement, without those of statements inside it."""
-    if isinstance(s, (Let, Assign)):
-        return (s.value,)
-    if isinstance(s, (Store, Atomic)):
-        return (s.offset, s.value)
-    if isinstance(s, Loop):
-        return (s.extent, s.start)
-    return (s.condition,) if isinstance(s, If) else ()

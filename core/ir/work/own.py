@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from core.ir.axes import product
 from core.ir.expr import Expr, const, index
-from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Loop, LoopKind, Statement, Store, statements
+from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Loop, LoopKind, Statement, Store, rewritten, statements
 from core.ir.rebuild import rebuild
 from core.ir.work.launch import Launch, Work
 from core.ir.work.place import flattened
@@ -130,20 +130,4 @@ def renamed(body: Sequence[Statement], where: Mapping[Expr, Expr]) -> list[State
     def new(e: Expr) -> Expr:
         return rebuild(e, lambda node, args: None, memo)
 
-    def one(statement: Statement) -> Statement:
-        if isinstance(statement, Let):
-            return Let(statement.local, new(statement.value), statement.constant)
-        if isinstance(statement, Assign):
-            return Assign(statement.local, new(statement.value))
-        if isinstance(statement, Store):
-            return Store(statement.buffer, new(statement.offset), new(statement.value))
-        if isinstance(statement, If):
-            return If(new(statement.condition), [*map(one, statement.body)], [*map(one, statement.orelse)])
-        if isinstance(statement, Atomic):
-            return replace(statement, offset=new(statement.offset), value=new(statement.value))
-        if not isinstance(statement, Loop):
-            return statement
-        inside = [*map(one, statement.body)]
-        return replace(statement, start=new(statement.start), extent=new(statement.extent), body=inside)
-
-    return [*map(one, body)]
+    return [rewritten(statement, new) for statement in body]
