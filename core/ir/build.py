@@ -59,7 +59,8 @@ def build(
     updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
     """
     resolved, guards = resolve(_in_plain_dtypes(lowered), ones)
-    fused = fuse(resolved, guards, tiles=not target.is_device, scatters=not target.is_device)
+    on_device = target.is_device  # where a launch costs what a million elements do
+    fused = fuse(resolved, guards, tiles=not on_device, scatters=not on_device, pulled=on_device)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
     shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}

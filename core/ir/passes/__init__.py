@@ -3,6 +3,7 @@
 lengths.py      which lengths are equal
 accumulate.py   sums of products of matrices, added where they grow
 operands.py     which views a library routine can read where they lie
+pulled.py       scatters that are elementwise work
 loops.py        variables of different values that run over one axis become one
 storage.py      which values become buffers
 fuse.py         which values one nest of loops makes together

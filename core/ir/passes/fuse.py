@@ -14,11 +14,13 @@ from typing import Any
 from core.ir.expr import Code, Expr, walk
 from core.ir.passes import accumulate
 from core.ir.passes.loops import name_loops
+from core.ir.passes.pulled import pull
 from core.ir.passes.storage import inline, proved_at_entry
 from core.ir.program import (
     Definition,
     FromLibrary,
     FromLoops,
+    Given,
     Guard,
     Lowered,
     Pointwise,
@@ -223,12 +225,15 @@ class Fused:
     guards: list[Guard]
 
 
-def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True, scatters: bool = True) -> Fused:
+def fuse(
+    lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True, scatters: bool = True, pulled: bool = False
+) -> Fused:
     """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``.
 
     tiles, scatters  whether tiles of columns may run together, and several scatters
+    pulled           whether scatters that name each element at most once become elementwise work
     """
-    definitions, extents = name_loops(lowered.definitions)
+    definitions, extents = name_loops(pull(lowered.definitions) if pulled else lowered.definitions)
     lowered = replace(lowered, definitions=definitions)
     decided = inline(lowered, guards)
     inlined, stored = decided.definitions, decided.stored
@@ -240,7 +245,7 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True, sca
     grouping = Grouping(lowered.requires, tiles, decided.became)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()
-    for value, definition in inlined.items():
+    for value, definition in _arguments_checked_first(inlined, lowered).items():
         if value in placed:
             continue
         if value in hosts or isinstance(definition, (FromLibrary, FromLoops)):
@@ -252,6 +257,17 @@ def fuse(lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True, sca
         elif isinstance(definition, Reduction) or (isinstance(definition, Pointwise) and value in stored):
             grouping.place(_item(value, definition))
     return Fused(grouping.groups, inlined, extents, guards)
+
+
+def _arguments_checked_first(inlined: dict[Value, Definition], lowered: Lowered) -> dict[Value, Definition]:
+    """The same order but for checks that read arguments alone: what must come after one can then join any group."""
+    early = {
+        value: inlined[value]
+        for value in lowered.checks
+        if value in inlined
+        and all(isinstance(inlined[e.payload], Given) for e in loads_in(expressions_of(inlined[value])))
+    }
+    return {**early, **inlined}
 
 
 def _item(value: Value, definition: Definition) -> Item:
