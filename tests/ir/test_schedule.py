@@ -59,10 +59,54 @@ def test_the_first_of_equal_elements_and_the_first_nan_is_the_position_of_an_ext
 
 
 def test_a_costly_row_is_kept_between_stages_and_a_cheap_one_is_computed_again(compiled, kernels):
-    (kernel,) = kernels(compiled([x], ct.softmax(x, axis=1)))
+    (kernel,) = kernels(compiled([x], ct.softmax(x, axis=1).sum(axis=0)))
     assert sum("row" in str(value) for value in kernel.writes) == 1
     (kernel,) = kernels(compiled([x], (2 * x) / (2 * x).sum(axis=1, keepdims=True)))
     assert not any("row" in str(value) for value in kernel.writes)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_costly_row_waits_in_the_result_that_is_made_of_it_last(compiled, kernels, axis):
+    f = compiled([x], ct.softmax(x, axis=axis))
+    (kernel,) = kernels(f)
+    assert [str(value) for value in kernel.writes if not str(value).endswith("k0_softmax")] == ["softmax"]
+    assert_allclose(f(X), np.exp(X) / np.exp(X).sum(axis=axis, keepdims=True))
+
+
+def test_a_costly_row_does_not_wait_in_a_result_of_another_dtype_or_shape(compiled, kernels):
+    narrow = ct.cast(ct.softmax(x, axis=1), "float32")
+    turned = (ct.softmax(x, axis=1)[:, :, None] * cube).sum(axis=2)
+    for out in (narrow, turned):
+        (kernel,) = kernels(compiled([x, cube], out))
+        assert sum("row" in str(value) for value in kernel.writes) == 1
+
+
+def test_what_is_cheaply_made_of_a_kept_row_is_made_again(compiled, kernels, calls):
+    shares = ct.softmax(x, axis=1)
+    f = compiled([x, y], shares * (y - (shares * y).sum(axis=1, keepdims=True)))
+    (kernel,) = kernels(f)
+    assert (calls(kernel, "exp"), sum("row" in str(value) for value in kernel.writes)) == (1, 0)
+    Y, share = random((3, 4), seed=1), np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
+    assert_allclose(f(X, Y), share * (Y - (share * Y).sum(axis=1, keepdims=True)))
+
+
+def test_several_results_of_one_costly_row_are_each_right(compiled, kernels):
+    e = ct.exp(x)
+    total, larger = e.sum(axis=1, keepdims=True), (e * e).sum(axis=1, keepdims=True)
+    outs = [e / total, e - larger, (e / total).sum(axis=1), ct.exp(e / total) + 1]
+    f = compiled([x], outs)
+    assert len(kernels(f)) == 1
+    E = np.exp(X)
+    share, rest = E / E.sum(axis=1, keepdims=True), E - (E * E).sum(axis=1, keepdims=True)
+    for got, expected in zip(f(X), [share, rest, share.sum(axis=1), np.exp(share) + 1], strict=True):
+        assert_allclose(got, expected)
+
+
+def test_a_costly_row_of_complex_numbers_is_kept(compiled):
+    z = ct.matrix("z", dtype="complex128")
+    f = compiled([z], ct.exp(z) / ct.exp(z).sum(axis=1, keepdims=True))
+    Z = X + 1j * random((3, 4), seed=1)
+    assert_allclose(f(Z), np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True))
 
 
 def test_a_kept_row_serves_loops_inside_the_one_along_it(compiled, kernels, calls):

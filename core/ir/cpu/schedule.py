@@ -5,7 +5,8 @@ The shared loops are opened once; inside, items run in stages, one loop nest for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.ir.axes import ravel
@@ -21,13 +22,23 @@ from core.ir.program import Reduction, Scattering, Value
 from core.ir.rebuild import loads_in
 
 
+@dataclass(eq=False)
+class Row:
+    """Where an expression that changes along one loop waits for later stages: in a row of its own, or in the result
+    that the last of those stages will store at the same place."""
+
+    expr: Expr
+    value: Value
+    axes: Sequence[Expr]
+
+
 class Stage:
-    """Items of one level that share their inner loops; ``rows`` are expressions it keeps for later stages, or reads."""
+    """Items of one level that share their inner loops, and the rows that it writes for later stages, or reads."""
 
     def __init__(self, inner: list[Expr], items: list[Item]):
         self.inner, self.items = inner, items
-        self.keeps: list[tuple[Expr, Value]] = []
-        self.finds: list[tuple[Expr, Value]] = []
+        self.keeps: list[Row] = []
+        self.finds: list[Row] = []
 
     @property
     def roots(self) -> list[Expr]:
@@ -114,28 +125,61 @@ class Scheduler:
 
         The others may have loops inside the one along the row, so that each element serves many times.
         """
+        first = self._computed_again()
+        hosts: set[Value] = set()
+        for e, stage in first.items():
+            later = self._readers(e, first)
+            if not later:
+                continue
+            host = self._host(e, stage, later[-1], hosts)
+            if host is not None:
+                hosts.add(host.value)
+                row = Row(e, host.value, host.definition.axes)
+            else:
+                value = Value(f"row{len(self.scratch) + 1}_of_{self.group.items[0].value}", e.dtype)
+                self.shapes[value] = (self.extents[stage.inner[0]],)
+                self.scratch.append(value)
+                row = Row(e, value, stage.inner)
+            stage.keeps.append(row)
+            for reader in later:
+                reader.finds.append(row)
+
+    def _computed_again(self) -> dict[Expr, Stage]:
+        """Costly expressions that a later stage would compute again, with the first stage, which has no other loop."""
         first: dict[Expr, Stage] = {}
+        found: dict[Expr, Stage] = {}
         covered: set[Expr] = set()
         for stage in self.stages:
             for e in reversed(walk(stage.roots, into=lambda e: e.code is not Code.GUARDED)):
                 variable = self._along(e, stage)
                 if e.cost < EXPENSIVE or variable is None or e in covered or e.code is Code.LOAD:
                     continue
-                if _cost_inside(e, variable) < EXPENSIVE:
-                    continue
                 earlier = first.setdefault(e, stage)
                 if earlier is stage or earlier.inner != [variable]:
                     continue
-                covered.update(walk([e]))
-                row = next((row for kept, row in earlier.keeps if kept is e), None)
-                if row is None:
-                    row = Value(f"row{len(self.scratch) + 1}_of_{self.group.items[0].value}", e.dtype)
-                    self.shapes[row] = (self.extents[variable],)
-                    self.scratch.append(row)
-                    earlier.keeps.append((e, row))
-                for later in self.stages[self.stages.index(earlier) + 1 :]:
-                    if variable in later.inner and (e, row) not in later.finds:
-                        later.finds.append((e, row))
+                if _cost_inside(e, variable, self._there(earlier, found)) >= EXPENSIVE:
+                    covered.update(walk([e]))
+                    found[e] = earlier
+        return found
+
+    def _there(self, stage: Stage, first: dict[Expr, Stage]) -> set[Expr]:
+        """The expressions that earlier stages than this one have kept."""
+        before = self.stages[: self.stages.index(stage)]
+        return {e for e, one in first.items() if one in before}
+
+    def _readers(self, e: Expr, first: dict[Expr, Stage]) -> list[Stage]:
+        """The stages that read a kept expression, and nothing larger that is kept in its place."""
+        after = self.stages[self.stages.index(first[e]) + 1 :]
+        return [stage for stage in after if e in _besides(stage.roots, self._there(stage, first))]
+
+    def _host(self, e: Expr, first: Stage, last: Stage, taken: set[Value]) -> Item | None:
+        """An item of the ``last`` stage to read ``e`` whose result has an element for each of ``e``, of its dtype."""
+        loops = {*self.outer, *first.inner}
+        for item in last.items if last.inner == first.inner else ():
+            alike = not isinstance(item.definition, Reduction) and item.value.dtype == e.dtype
+            if alike and item.value not in taken and loops.issubset(item.definition.axes):
+                return item
+        return None
 
     @staticmethod
     def _along(e: Expr, stage: Stage) -> Expr | None:
@@ -154,7 +198,7 @@ class Scheduler:
         self._open_loops(stage, reductions)
         rows = self._rows(stage)
         for item, root in zip(stage.items, stage.roots, strict=True):
-            self._keep(stage, root, rows)
+            self._keep(root, rows)
             self._reduce(item, stage) if item in self.accumulators else self._write(item)
         self._close_loops(stage, reductions)
         for item in reductions:
@@ -212,20 +256,25 @@ class Scheduler:
                 kind = (LoopKind.COMBINE, ())
             self.nest.close(*kind)
 
-    def _rows(self, stage: Stage) -> dict[Expr, Value]:
+    def _rows(self, stage: Stage) -> dict[Expr, Row]:
         """The rows that this stage is to keep; those that an earlier one kept are known from now on."""
-        for e, row in stage.finds:
-            variable = self._along(e, stage)
+        own = [item.value for item in stage.items]
+        for row in stage.finds:
+            variable = self._along(row.expr, stage)
             assert variable is not None
             level = len(self.outer) + stage.inner.index(variable) + 1
-            self.nest.know(e, make(Code.LOAD, e.dtype, (variable,), row), level)
-        return dict(stage.keeps)
+            element = make(Code.LOAD, row.expr.dtype, (ravel(row.axes, self.shapes[row.value]),), row.value)
+            self.nest.know(row.expr, element, level)
+            if row.value in own:  # where a result is stored soon
+                self.nest.named(row.expr)
+        return {row.expr: row for row in stage.keeps}
 
-    def _keep(self, stage: Stage, root: Expr, rows: dict[Expr, Value]) -> None:
+    def _keep(self, root: Expr, rows: dict[Expr, Row]) -> None:
         """Write those of ``rows`` that ``root`` needs: not before, for they may read what earlier items store."""
         for e in walk([root]) if rows else ():
             if e in rows:
-                self.nest.emit(Store(rows.pop(e), stage.inner[0], self.nest.named(e)))
+                row = rows.pop(e)
+                self.nest.emit(self._store(row.value, row.axes, self.nest.named(e)))
 
     def _write(self, item: Item) -> None:
         """Store a pointwise value; what reads it at the same point takes it from its register."""
@@ -262,9 +311,15 @@ class Scheduler:
         return Store(value, ravel(axes, self.shapes[value]), new)
 
 
-def _cost_inside(root: Expr, variable: Expr) -> int:
-    """What an expression costs each time that ``variable`` moves on."""
-    return sum(e.cost - sum(arg.cost for arg in e.args) for e in walk([root]) if variable in e.free)
+def _cost_inside(root: Expr, variable: Expr, there: Collection[Expr] = ()) -> int:
+    """What an expression costs each time that ``variable`` moves on, where the expressions in ``there`` are known."""
+    parts = [e for e in _besides([root], there) if variable in e.free and e not in there]
+    return sum(e.cost - sum(arg.cost for arg in e.args) for e in parts)
+
+
+def _besides(roots: Sequence[Expr], there: Collection[Expr]) -> list[Expr]:
+    """Every expression below ``roots``, without what only those in ``there`` need."""
+    return walk(roots, into=lambda e: e not in there)
 
 
 def over(
