@@ -111,7 +111,8 @@ def test_independent_iterations_need_nothing_of_their_own():
 
 
 def test_a_row_that_is_kept_is_private_to_each_worker():
-    (division,) = splits_of(in_chunks([x], ct.softmax(x, axis=1)))
+    cube = ct.tensor3("cube")
+    (division,) = splits_of(in_chunks([x, cube], (ct.softmax(x, axis=1)[:, :, None] * cube).sum(axis=2)))
     assert len(division.private) == 1 and not division.parts
 
 
