@@ -11,6 +11,7 @@ from core import dtypes
 from core.ir.builder import Buffer, KernelBuilder
 from core.ir.cpu.alike import Schedules
 from core.ir.cpu.arrays import with_arrays
+from core.ir.cpu.blocks import blocked
 from core.ir.cpu.collapse import collapse
 from core.ir.cpu.lanes import lanes
 from core.ir.cpu.parallel import split
@@ -168,7 +169,8 @@ class _Steps:
     def _for_cpu(self, kernel: Kernel) -> list[Kernel]:
         """The pieces of a kernel after its loops were joined, moved inwards, cut into blocks, and divided."""
         kernel = self._in_plain_dtypes(kernel)
-        kernel = widen(lanes(collapse(cut(kernel)), self.shapes, self._kept), self.shapes)
+        kernel = blocked(collapse(cut(kernel)), self.shapes, self._kept)
+        kernel = widen(lanes(kernel, self.shapes, self._kept), self.shapes)
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))
         return split(kernel, self.shapes) if self.target.threads else [kernel]
 

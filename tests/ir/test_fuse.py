@@ -17,8 +17,10 @@ x, y, m = ct.matrix("x"), ct.matrix("y"), ct.matrix("m")
 a, b = ct.vector("a"), ct.vector("b")
 cube = ct.tensor3("cube")
 i, j = ct.lvector("i"), ct.lvector("j")
-rows_of_20 = ct.matrix("rows_of_20", shape=(None, 20))  # known to be short: no registers side by side
-X20 = random((3, 20))
+rows_of_40 = ct.matrix(
+    "rows_of_40", shape=(None, 40)
+)  # known: too short for registers side by side, too long for blocks
+X40 = random((3, 40))
 X, Y, A, B = random((3, 4)), random((3, 4), seed=1), random(4, seed=2), random(4, seed=3)
 
 
@@ -36,17 +38,17 @@ def test_a_chain_of_elementwise_ops_broadcasts_and_views_is_one_loop(compiled, k
 
 
 def test_softmax_of_rows_is_one_kernel_that_takes_each_exponential_once(compiled, kernels, loops, calls):
-    f = compiled([rows_of_20], ct.softmax(rows_of_20, axis=1))
+    f = compiled([rows_of_40], ct.softmax(rows_of_40, axis=1))
     (kernel,) = kernels(f)
     assert len(loops(kernel, "grid")) == 1
     assert len(loops(kernel, "simd")) == 3
     assert calls(kernel, "exp") == 1
-    e = np.exp(X20 - X20.max(axis=1, keepdims=True))
-    assert_allclose(f(X20), e / e.sum(axis=1, keepdims=True))
+    e = np.exp(X40 - X40.max(axis=1, keepdims=True))
+    assert_allclose(f(X40), e / e.sum(axis=1, keepdims=True))
 
 
 def test_layer_norm_is_one_kernel_that_stores_nothing_but_its_result(compiled, kernels, loops):
-    f = compiled([rows_of_20, a, b], normed(rows_of_20))
+    f = compiled([rows_of_40, a, b], normed(rows_of_40))
     (kernel,) = kernels(f)
     assert [str(value) for value in kernel.writes] == [str(f.program.outputs[0])]
     assert len(loops(kernel, "grid")) == 1
@@ -58,8 +60,8 @@ def test_layer_norm_backward_with_both_column_sums_is_one_kernel(compiled, kerne
 
 
 def test_layer_norm_adds_up_three_rows_and_divides_no_element(compiled, kernels, loops):
-    out = ct.layer_norm(rows_of_20, weight=a)
-    f = compiled([rows_of_20, a, y], list(Lop(out, [rows_of_20, a], y)), mode=None)
+    out = ct.layer_norm(rows_of_40, weight=a)
+    f = compiled([rows_of_40, a, y], list(Lop(out, [rows_of_40, a], y)), mode=None)
     (kernel,) = kernels(f)
     inner = [loop for loop in loops(kernel, "simd") if loop.body]
     assert sum(len(loop.reductions) > 0 for loop in inner) == 3
@@ -139,11 +141,11 @@ def test_a_cheap_vector_is_computed_anew_for_every_row(compiled, kernels):
 
 
 def test_equal_reductions_are_computed_once(compiled, kernels, loops):
-    x = rows_of_20
+    x = rows_of_40
     f = compiled([x], [x - x.sum(axis=1, keepdims=True), x * x.sum(axis=1, keepdims=True)])
     (kernel,) = kernels(f)
     assert [len(loop.reductions) for loop in loops(kernel, "simd")] == [1, 0]
-    assert_allclose(f(X20)[1], X20 * X20.sum(axis=1, keepdims=True))
+    assert_allclose(f(X40)[1], X40 * X40.sum(axis=1, keepdims=True))
 
 
 def test_what_shares_no_operand_stays_apart(compiled, kernels):
@@ -271,15 +273,15 @@ def test_the_work_of_lowering_is_in_proportion_to_the_graph(compiled, graph):
 
 def test_a_stack_of_row_functions_is_stored_before_it_would_be_computed_too_often(compiled, kernels, calls):
     def exponentials(n):
-        out = rows_of_20
+        out = rows_of_40
         for _ in range(n):
             out = ct.softmax(2 * out, axis=1)
-        f = compiled([rows_of_20], out)
-        e = X20
+        f = compiled([rows_of_40], out)
+        e = X40
         for _ in range(n):
             e = np.exp(2 * e)
             e /= e.sum(axis=1, keepdims=True)
-        assert_allclose(f(X20), e, rtol=1e-12)
+        assert_allclose(f(X40), e, rtol=1e-12)
         return sum(calls(kernel, "exp") for kernel in kernels(f)), len(f.program.slots)
 
     assert exponentials(3) == (3, 0)  # nothing but the result is in memory

@@ -6,6 +6,7 @@ collapse.py        loops that walk through memory without a gap become one
 ranges.py          a loop is cut where a condition on its variable changes
 wide.py            long rows are reduced in many registers side by side
 lanes.py           a loop over neighbours moves inside the loops that it contains
+blocks.py          a loop around short ones runs for a block of its iterations at a time, one in each lane
 computed_again.py  what several loops over the lanes of a row compute, held by the first
 arrays.py          short scratch lies on the stack
 parallel.py        loops for threads

@@ -7,7 +7,7 @@ what was a register of column ``j`` becomes an array with an element a lane, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,10 +39,12 @@ def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -
     def visit(body: list[Statement]) -> list[Statement]:
         new: list[Statement] = []
         for statement in body:
-            if not isinstance(statement, Loop):
+            if isinstance(statement, If):
+                new.append(If(statement.condition, visit(statement.body), visit(statement.orelse)))
+            elif not isinstance(statement, Loop):
                 new.append(statement)
-            elif statement.kind is LoopKind.GRID and _gains(statement):
-                new.append(_Laned(kernel, statement, shapes, kept, arrays).loop())
+            elif statement.kind is LoopKind.GRID and gains_by_lanes(statement):
+                new.append(Laned(kernel, statement, shapes, kept, arrays).loop())
             else:
                 new.append(replace(statement, body=visit(statement.body)))
         return new
@@ -51,13 +53,13 @@ def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -
     return replace(kernel, body=body, writes=[*kernel.writes, *arrays], scratch=[*kernel.scratch, *arrays])
 
 
-def _gains(loop: Loop) -> bool:
+def gains_by_lanes(loop: Loop) -> bool:
     """Whether ``loop`` has loops inside, can move into them, and memory is then gone through more in order."""
     inner = [s for s in statements(loop.body) if isinstance(s, Loop)]
-    if not inner or any(isinstance(s, If) and _holds_loop(s) for s in statements(loop.body)):
+    if not inner or any(isinstance(s, If) and holds_loop(s) for s in statements(loop.body)):
         return False
-    varying = _varying(loop)
-    if any(_varies(s.extent, loop.variable, varying) for s in inner):
+    varying = varying_in(loop)
+    if any(varies(s.extent, loop.variable, varying) for s in inner):
         return False
     variables = [loop.variable, *(s.variable for s in inner)]
     as_lanes = as_it_is = 0  # places that are jumped to
@@ -70,22 +72,22 @@ def _gains(loop: Loop) -> bool:
     return as_lanes < as_it_is
 
 
-def _holds_loop(statement: If) -> bool:
+def holds_loop(statement: If) -> bool:
     return any(isinstance(s, Loop) for s in statements([statement]))
 
 
-def _varies(e: Expr, variable: Expr, varying: set[Local]) -> bool:
+def varies(e: Expr, variable: Expr, varying: set[Local]) -> bool:
     return variable in e.free or any(part.code is Code.LOCAL and part.payload in varying for part in walk([e]))
 
 
-def _varying(loop: Loop) -> set[Local]:
+def varying_in(loop: Loop) -> set[Local]:
     """The locals inside ``loop`` that may differ from one of its iterations to another."""
     varying = assigned(loop.body)
     written = {s.buffer for s in statements(loop.body) if isinstance(s, Store)}
     for s in statements(loop.body):
         if isinstance(s, Let) and (
             not s.constant
-            or _varies(s.value, loop.variable, varying)
+            or varies(s.value, loop.variable, varying)
             or any(e.payload in written for e in loads_in([s.value]))
         ):
             varying.add(s.local)
@@ -93,26 +95,26 @@ def _varying(loop: Loop) -> set[Local]:
 
 
 @dataclass(eq=False)
-class _Run:
+class Run:
     """Statements without loops between them: they share one loop over the lanes."""
 
     statements: list[Statement] = field(default_factory=list)
 
 
-class _Laned:
-    """Rewrites one loop."""
+class Laned:
+    """Rewrites one loop.  What a pass over the lanes is, and a loop inside, blocks.py says otherwise."""
 
     def __init__(
         self, kernel: Kernel, loop: Loop, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any], arrays: list[Value]
     ):
         self.kernel, self.source, self.shapes, self.arrays = kernel, loop, shapes, arrays
-        self.varying = _varying(loop)
+        self.varying = varying_in(loop)
         again = sum(isinstance(s, Loop) for s in loop.body) > 1
         self.width = const(TILE if again else LONG_TILE)
         self.tile, self.lane = index(f"{loop.variable.payload}_tile"), index(loop.variable.payload)
         self.count = Local("lanes", self.lane.dtype)
         self.home: dict[Local, Value] = {}
-        self._own_rows = self._scratch(kept)
+        self.own_rows = self._scratch(kept)
 
     def loop(self) -> Loop:
         tree = self._split(self.source.body)
@@ -124,20 +126,20 @@ class _Laned:
 
     # --- what goes where --------------------------------------------------------------------------------------------
 
-    def _scratch(self, kept: set[Any]) -> set[Any]:
-        """The arrays that each iteration of the loop has for itself: they get an element a lane."""
+    def _scratch(self, kept: set[Any]) -> dict[Any, Any]:
+        """The arrays that each iteration of the loop has for itself, each with what has an element a lane for it."""
         loop, own = self.source, set()
         for s in statements(loop.body):
             if isinstance(s, Store) and s.buffer not in kept and loop.variable not in s.offset.free:
                 own.add(s.buffer)
         for buffer in own:
             self.shapes[buffer] = (*self.shapes[buffer], self.width)
-        return own
+        return {buffer: buffer for buffer in own}
 
     def _split(self, body: list[Statement]) -> list[Any]:
         """The statements as runs, loops (with such a list inside), and what all lanes have in common."""
         tree: list[Any] = []
-        run: _Run | None = None
+        run: Run | None = None
         for s in body:
             if isinstance(s, Loop):
                 tree.append((s, self._split(s.body)))
@@ -146,15 +148,15 @@ class _Laned:
                 tree.insert(len(tree) - 1 if run else len(tree), s)
             else:
                 if run is None:
-                    run = _Run()
+                    run = Run()
                     tree.append(run)
                 run.statements.append(s)
         return tree
 
     def _expand(self, tree: list[Any]) -> None:
         """An array for every local that more than one run needs."""
-        seen: dict[Local, set[_Run]] = {}
-        for run in _runs(tree):
+        seen: dict[Local, set[Run]] = {}
+        for run in runs_in(tree):
             for local in (*_read(run.statements), *_set(run.statements)):
                 if local in self.varying:
                     seen.setdefault(local, set()).add(run)
@@ -170,14 +172,18 @@ class _Laned:
     def _written(self, tree: list[Any]) -> list[Statement]:
         body: list[Statement] = []
         for part in tree:
-            if isinstance(part, _Run):
-                body.append(self._over_lanes(self._moved(part.statements)))
+            if isinstance(part, Run):
+                body += self._pass(part.statements)
             elif isinstance(part, tuple):
                 loop, inside = part
                 body += self._inner(loop, inside)
             else:
                 body.append(part)
         return body
+
+    def _pass(self, body: list[Statement]) -> list[Statement]:
+        """Statements without loops, for all lanes."""
+        return [self._over_lanes(self._moved(body))]
 
     def _inner(self, loop: Loop, inside: list[Any]) -> list[Statement]:
         """A loop inside: where a pass over the lanes has little to do, it takes several of its elements."""
@@ -199,7 +205,7 @@ class _Laned:
         ]
 
     def _steps(self, loop: Loop, inside: list[Any]) -> int:
-        if len(inside) != 1 or not isinstance(inside[0], _Run) or loop.reverse or not loop.reductions:
+        if len(inside) != 1 or not isinstance(inside[0], Run) or loop.reverse or not loop.reductions:
             return 1
         if any(isinstance(s, (Store, If)) for s in inside[0].statements):
             return 1
@@ -243,17 +249,17 @@ class _Laned:
 
     def _own(self, s: Statement) -> Statement:
         """``s`` with the arrays of one iteration read and written at this lane's elements."""
-        if not self._own_rows:
+        if not self.own_rows:
             return s
-        return at_lanes(s, self._own_rows, self.width, self.lane)
+        return at_lanes(s, self.own_rows, self.width, self.lane)
 
 
-def at_lanes(s: Statement, rows: set[Any], width: Expr, lane: Expr) -> Statement:
-    """``s`` with every access to ``rows`` at element ``position * width + lane``."""
+def at_lanes(s: Statement, rows: Mapping[Any, Any], width: Expr, lane: Expr) -> Statement:
+    """``s`` with every access to a row at element ``position * width + lane`` of what stands for it in ``rows``."""
 
     def change(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
         if node.code is Code.LOAD and node.payload in rows:
-            return make(Code.LOAD, node.dtype, (args[0] * width + lane,), node.payload)
+            return make(Code.LOAD, node.dtype, (args[0] * width + lane,), rows[node.payload])
         return None
 
     memo: dict[Expr, Expr] = {}
@@ -268,15 +274,17 @@ def at_lanes(s: Statement, rows: set[Any], width: Expr, lane: Expr) -> Statement
         return If(new(s.condition), inside, orelse)
     assert isinstance(s, Store)
     offset = new(s.offset)
-    return Store(s.buffer, offset * width + lane if s.buffer in rows else offset, new(s.value))
+    if s.buffer in rows:
+        return Store(rows[s.buffer], offset * width + lane, new(s.value))
+    return Store(s.buffer, offset, new(s.value))
 
 
-def _runs(tree: list[Any]) -> Iterable[_Run]:
+def runs_in(tree: list[Any]) -> Iterable[Run]:
     for part in tree:
-        if isinstance(part, _Run):
+        if isinstance(part, Run):
             yield part
         elif isinstance(part, tuple):
-            yield from _runs(part[1])
+            yield from runs_in(part[1])
 
 
 def _read(body: list[Statement]) -> list[Local]:

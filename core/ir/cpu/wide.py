@@ -54,6 +54,8 @@ def widen(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]]) -> Kernel:
             if isinstance(s, Loop) and s.kind is LoopKind.SIMD and s.reductions and not s.reverse:
                 fresh = {t.local for t in body if isinstance(t, Let)}
                 new += _Wide(s, fresh, outermost, kernel.name, shapes, arrays).statements()
+            elif isinstance(s, If):
+                new.append(If(s.condition, visit(s.body, False), visit(s.orelse, False)))
             else:
                 new.append(replace(s, body=visit(s.body, False)) if isinstance(s, Loop) else s)
         return new
