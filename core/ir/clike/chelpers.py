@@ -5,6 +5,8 @@ Keys are names; a text may only use helpers that stand before it.
 
 from __future__ import annotations
 
+import numpy as np
+
 from core import dtypes
 from core.ir.clike.cwork import COMBINED
 from core.ir.expr import Combine
@@ -39,16 +41,28 @@ def _integer(dtype: str) -> dict[str, str]:
 def _floating(dtype: str) -> dict[str, str]:
     """NumPy's npy_divmod for floats, and extremes that keep NaN."""
     t, f = _C[dtype], "f" if dtype == "float32" else ""
+    whole = 2.0 ** (22 if dtype == "float32" else 52)  # from here on a rounded quotient may be off by more than one
     texts = {
+        # where a product and a sum are one instruction: what is left of a rounded quotient is exact (IEEE 754, 5.3.1)
+        "fmod": f"""{{
+#ifdef __FMA__
+    const {t} x = __builtin_fabs{f}(a), y = __builtin_fabs{f}(b), q = __builtin_trunc{f}(x / y);
+    if (q < {whole}{f} && y <= {np.finfo(dtype).max}{f}) {{
+        const {t} r = __builtin_fma{f}(-q, y, x);
+        return __builtin_copysign{f}(r < 0 ? r + y : r, a);
+    }}
+#endif
+    return fmod{f}(a, b);
+}}""",
         "mod": f"""{{
-    {t} r = fmod{f}(a, b);
+    {t} r = core_fmod_{dtype}(a, b);
     if (b == 0) return r;
     if (r == 0) return copysign{f}(({t})0, b);
     return (b < 0) != (r < 0) ? r + b : r;
 }}""",
         "floordiv": f"""{{
     if (b == 0) return a / b;
-    {t} r = fmod{f}(a, b), q = (a - r) / b;
+    {t} r = core_fmod_{dtype}(a, b), q = (a - r) / b;
     if (r != 0 && (b < 0) != (r < 0)) q -= 1;
     if (q == 0) return copysign{f}(({t})0, a / b);
     const {t} whole = floor{f}(q);

@@ -173,10 +173,9 @@ def _unit(
     body = "\n\n".join(parts)
     used = set(re.findall(r"\w+", body))
     declared_types = [line for name, line in types.items() if name in used]
-    defined = [text for name, text in helpers.items() if name in used]
-    used.update(re.findall(r"\w+", " ".join(defined)))
-    for name, text in reversed(list(dialect.declarations.items())):  # what these use stands before them
+    for name, text in reversed([*dialect.declarations.items(), *helpers.items()]):  # what these use stands before them
         if name in used:
             used.update(re.findall(r"\w+", text))
+    defined = [text for name, text in helpers.items() if name in used]
     declared = [line for name, line in dialect.declarations.items() if name in used]
     return "\n".join([dialect.preamble, *declared, "", head, *declared_types, *defined, "", body, ""])

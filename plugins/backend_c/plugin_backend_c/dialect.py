@@ -55,12 +55,15 @@ typedef __SIZE_TYPE__ size_t;
 #endif
 """
 
-_BUILT_IN = {("signbit", "float32"): "__builtin_signbit", ("signbit", "float64"): "__builtin_signbit"}
+_OWN = {
+    **{("signbit", dtype): "__builtin_signbit" for dtype in ("float32", "float64")},
+    **{("fmod", dtype): f"core_fmod_{dtype}" for dtype in ("float32", "float64")},
+}
 
 C = Dialect(
     "c",
     types={**Dialect("").types, "float16": "uint16_t"},
-    calls={**_BUILT_IN, **vectormath.BEYOND_LIBMVEC},
+    calls={**_OWN, **vectormath.BEYOND_LIBMVEC},
     kernel="static __attribute__((noinline)) void",
     shared_kernel='__attribute__((visibility("hidden"))) void',
     entry="CORE_ONCE ",
@@ -75,6 +78,6 @@ C = Dialect(
     declarations={**_prototypes(vectors=True), **vectormath.definitions(), **halfmath.DEFINITIONS},
 )
 # for a compiler or a C library without vector functions
-C_WITHOUT_LIBMVEC = replace(C, calls={**_BUILT_IN, **vectormath.CALLS})
+C_WITHOUT_LIBMVEC = replace(C, calls={**_OWN, **vectormath.CALLS})
 # each function as math.h has it, one element at a time: with glibc mostly within half a unit in the last place
-C_PRECISE = replace(C, calls=_BUILT_IN, declarations={**_prototypes(vectors=False), **halfmath.DEFINITIONS})
+C_PRECISE = replace(C, calls=_OWN, declarations={**_prototypes(vectors=False), **halfmath.DEFINITIONS})

@@ -70,6 +70,26 @@ def test_integers_wrap_around_divide_and_shift_as_in_numpy(dtype):
             assert_same(got, BINARY[name](np, a, b), op=name, dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_remainders_of_floats_are_exact(dtype):
+    """For multiples of the divisor and their neighbours, and for quotients on both sides of the largest whole ones."""
+    random = np.random.default_rng(0)
+    b = np.abs(random.normal(size=2000)).astype(dtype) * 10 ** random.integers(-20, 20, 2000).astype(dtype)
+    multiples = b * np.floor(2 ** random.uniform(0, np.finfo(dtype).nmant + 4, 2000)).astype(dtype)
+    a = np.concatenate([multiples, np.nextafter(multiples, 0 * b), np.nextafter(multiples, b * np.inf)])
+    a, b = a * random.choice([1, -1], 6000).astype(dtype), np.tile(b, 3) * random.choice([1, -1], 6000).astype(dtype)
+    special = pairs(
+        np.array(
+            [0, -0.0, 1, -3, 0.1, np.inf, -np.inf, np.nan, np.finfo(dtype).max, -np.finfo(dtype).max, 1e-40], dtype
+        )
+    )
+    a, b = np.concatenate([a, special[0]]), np.concatenate([b, special[1]])
+    got = on_c(lambda x, y: [x % y, x // y, ct.fmod(x, y)], a, b)
+    with np.errstate(all="ignore"):
+        for one, want in zip(got, [a % b, a // b, np.fmod(a, b)], strict=True):
+            assert_same(one, want, dtype=dtype)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
 def test_integers_divide_as_floats(dtype):
     a, b = pairs(edges(dtype))
