@@ -88,6 +88,7 @@ class Convolution(_Bilinear):
 
     Inputs  x: (n, c, *spatial); w: (f, c / groups, *taps), floats.      Output  (n, f, *windows), the promoted dtype.
             The filter is not turned: what signal processing calls correlation, and networks convolution.
+            Padded elements are zeros like any others: times an infinite element of w they are NaN.
     Errors  DTypeError for integers; ShapeError for another ndim, channels that do not fit, or an axis without a window.
     Source  Error at most k eps of the sum of absolute products, of k terms: Higham (2002), section 3.1.
     """
@@ -111,7 +112,7 @@ class Convolution(_Bilinear):
         _check_groups(self, node, x.shape[1], w.shape)
         counts = _counts(self, node, x.shape[2:], taps)
         out = np.zeros((x.shape[0], w.shape[0], *counts), node.out.dtype)
-        filters = _computing(w).reshape(groups, w.shape[0] // groups, -1)
+        filters = _rows(w, groups)
         for some in _blocks(x.shape[0], x.shape[1] * int(np.prod((*counts, *taps))) * filters.itemsize):
             columns = _columns(_computing(x[some]), self, taps)
             with np.errstate(all="ignore"):
@@ -133,8 +134,8 @@ class Convolution(_Bilinear):
 
             def term(c: Expr, *tap: Expr) -> Expr:
                 inside, element = place(window, tap)
-                a, b = x.at((n, c + first, *element)), w.at((f, c, *tap))
-                return guarded(inside, _product(node, a, b), _zero(node))
+                a = guarded(inside, x.at((n, c + first, *element)), as_expr(0, x.dtype))
+                return _product(node, a, w.at((f, c, *tap)))
 
             return reduce(Combine.ADD, [channels, *w.shape[2:]], term)
 
@@ -183,10 +184,10 @@ class ConvolutionTransposed(_Bilinear):
         self.check(node, "windows", counts, y.shape[2:])
         lead = (y.shape[0], w.shape[1] * groups)
         out = np.zeros((*lead, *lengths), node.out.dtype)
-        filters = _computing(w).reshape(groups, w.shape[0] // groups, -1).swapaxes(1, 2)
+        filters = _rows(w, groups).swapaxes(1, 2)
         whole = int(np.prod(counts))
         for some in _blocks(y.shape[0], lead[1] * whole * int(np.prod(taps)) * filters.itemsize):
-            g = _computing(y[some]).reshape(-1, groups, w.shape[0] // groups, whole)
+            g = _computing(y[some]).reshape(some.stop - some.start, groups, w.shape[0] // groups, whole)
             with np.errstate(all="ignore"):
                 columns = np.matmul(filters, g).reshape(len(g), lead[1], *taps, *counts)
                 part = lambda tap, columns=columns: columns[(slice(None), slice(None), *tap)]  # noqa: E731
@@ -214,7 +215,7 @@ class ConvolutionTransposed(_Bilinear):
             def term(f: Expr, *number: Expr) -> Expr:
                 found, window, tap = holder(element, number)
                 a, b = y.at((n, f + first, *window)), w.at((f + first, own, *tap))
-                return guarded(found, _product(node, a, b), _zero(node))
+                return guarded(found, _product(node, a, b), as_expr(0, node.out.dtype))
 
             return reduce(Combine.ADD, [per_group, *many], term)
 
@@ -267,7 +268,7 @@ class ConvolutionFilters(_Bilinear):
         total: Any = 0
         for some in _blocks(x.shape[0], x.shape[1] * whole * int(np.prod(taps)) * x.itemsize):
             columns = _columns(_computing(x[some]), self, taps)
-            g = _computing(y[some]).reshape(-1, groups, y.shape[1] // groups, whole)
+            g = _computing(y[some]).reshape(some.stop - some.start, groups, y.shape[1] // groups, whole)
             with np.errstate(all="ignore"):
                 total = total + np.matmul(g, columns.swapaxes(-1, -2)).sum(axis=0)
         out = np.zeros(shape, node.out.dtype)
@@ -295,8 +296,8 @@ class ConvolutionFilters(_Bilinear):
 
             def term(n: Expr, *window: Expr) -> Expr:
                 inside, element = place(window, tap)
-                a, b = x.at((n, c + first, *element)), y.at((n, f, *window))
-                return guarded(inside, _product(node, a, b), _zero(node))
+                a = guarded(inside, x.at((n, c + first, *element)), as_expr(0, x.dtype))
+                return _product(node, a, y.at((n, f, *window)))
 
             return reduce(Combine.ADD, [images, *counts], term)
 
@@ -382,13 +383,14 @@ def _product(node: Apply, a: Expr, b: Expr) -> Expr:
     return cast(a, node.out.dtype) * cast(b, node.out.dtype)
 
 
-def _zero(node: Apply) -> Expr:
-    return as_expr(0, node.out.dtype)
-
-
 def _computing(x: np.ndarray) -> np.ndarray:
     """In what NumPy multiplies matrices of."""
     return x.astype("float32") if x.dtype == "float16" else x
+
+
+def _rows(w: np.ndarray, groups: int) -> np.ndarray:
+    """(groups, filters, channels * taps): a row for each filter."""
+    return _computing(w).reshape(groups, w.shape[0] // groups, int(np.prod(w.shape[1:])))
 
 
 def _columns(x: np.ndarray, op: _Bilinear, taps: Sequence[int]) -> np.ndarray:

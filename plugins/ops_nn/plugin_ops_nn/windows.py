@@ -6,6 +6,7 @@ users call is in pooling.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -144,7 +145,7 @@ class WindowPlace(_Windows):
         x, y = inputs
         self._counted(node, x)
         found = self.geometry.windows(x, self.window, Combine.MAX.identity(x.dtype.name))
-        found = found.reshape(*y.shape, -1)
+        found = found.reshape(*y.shape, math.prod(self.window))
         output_storage[0][0] = np.asarray(((found == y[..., None]) | (found != found)).argmax(axis=-1), PLACE)
 
     def lower(self, node: Apply, x: View, y: View) -> View:
@@ -186,7 +187,7 @@ class TakenFromWindow(_Windows):
     def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:
         x, place = inputs
         self._counted(node, x)
-        found = self.geometry.windows(x, self.window).reshape(*place.shape, -1)
+        found = self.geometry.windows(x, self.window).reshape(*place.shape, math.prod(self.window))
         output_storage[0][0] = np.take_along_axis(found, place[..., None].astype("int64"), axis=-1)[..., 0]
 
     def lower(self, node: Apply, x: View, place: View) -> View:
