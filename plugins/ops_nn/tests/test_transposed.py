@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused():
         nn.conv_transpose2d(x, w, padding=3)
     with pytest.raises(ShapeError, match="conv_transpose2d needs ndim=4, but m has ndim=2"):
         nn.conv_transpose2d(ct.matrix("m"), w)
-    with pytest.raises(ShapeError, match="needs the channels of x and the filters of w to agree, got 4 and 3"):
+    with pytest.raises(ShapeError, match="needs the channels of x and the filters of .* to agree, got 4 and 3"):
         nn.conv_transpose2d(x, w[:3])
     with pytest.raises(DTypeError, match="needs floats, got x of dtype int64; cast it"):
         nn.conv_transpose2d(ct.tensor("x", dtype="int64", shape=(2, 4, 3, 3)), w)
