@@ -94,12 +94,13 @@ class Caller:
     def fastest(self) -> Callable[..., Any]:
         """What to call: this object, or what the executable offers in its place.
 
-        An executable may have a method ``bind(reads, writes, layout, lengths, slow_path)``.  It returns None, or a
-        callable that does the same as ``slow_path``, this object, and leaves to it whatever is not worth its while: it
+        An executable may have a method ``bind(reads, writes, layout, lengths, fetched, slow_path)``.  It returns None,
+        or a callable that does the same as ``slow_path``, this object, and leaves to it whatever is not worth its while: it
         takes arrays by position, runs the program, and writes new values.  ``reads`` and ``writes`` are the cells of
-        shared variables, ``lengths`` the static lengths of each argument, with None for those that may change.
+        shared variables, ``lengths`` the static lengths of each argument, with None for those that may change;
+        ``fetched`` says of each result whether it goes to the host.
         """
         bind = getattr(self._run, "bind", None)
         if bind is None or self._checked or self._lengths is None:
             return self
-        return bind(self._reads, self._writes, self._layout, self._lengths, self) or self
+        return bind(self._reads, self._writes, self._layout, self._lengths, self._fetched, self) or self

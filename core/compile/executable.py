@@ -277,6 +277,7 @@ class Dispatcher:
         writes: Sequence[list[Any]],
         layout: str | tuple[str, ...],
         lengths: Sequence[Sequence[int | None]],
+        fetched: tuple[bool, ...],
         slow_path: Callable[..., Any],
     ) -> Callable[..., Any] | None:
         """A quicker way to call, where the backend has one: see Caller.fastest.
@@ -285,7 +286,7 @@ class Dispatcher:
         executables to try, which changes after arguments were met for which none of them was made.
         """
         bind = getattr(self._main, "bind", None)
-        return None if bind is None else bind(self._current, reads, writes, layout, lengths, slow_path)
+        return None if bind is None else bind(self._current, reads, writes, layout, lengths, fetched, slow_path)
 
     def free(self) -> None:
         """Give memory back that is kept between calls."""

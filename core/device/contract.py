@@ -24,13 +24,14 @@ Pointer: TypeAlias = Any  # what the driver takes for memory: an integer address
 class Block:
     """Memory on a device.  ``pointer`` is the driver's own; ``size_bytes`` is what was asked for, never 0.
 
-    host  the same bytes as the host sees them, which it may touch while ``Device.idle``; None where it sees none
+    host    the same bytes as the host sees them, which it may touch while ``Device.idle``; None where it sees none
+    handle  the driver's number of it, where it binds calls (``Binder``)
     """
 
-    __slots__ = ("host", "pointer", "size_bytes", "_view", "__weakref__")
+    __slots__ = ("handle", "host", "pointer", "size_bytes", "_view", "__weakref__")
 
-    def __init__(self, pointer: Pointer, size_bytes: int, host: np.ndarray | None = None):
-        self.pointer, self.size_bytes, self.host = pointer, size_bytes, host
+    def __init__(self, pointer: Pointer, size_bytes: int, host: np.ndarray | None = None, handle: int | None = None):
+        self.pointer, self.size_bytes, self.host, self.handle = pointer, size_bytes, host, handle
         self._view = np.empty(0, "uint8")
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -224,3 +225,26 @@ class Recorder(Protocol):
 
     def end_recording(self) -> Callable[[], None]:
         """What was queued since, as a callable that queues it again with the same addresses."""
+
+
+class Binder(Protocol):
+    """What a device may offer besides: calls that it queues without Python in between, where nobody waits for them.
+
+    Such a call looks for a recording that fits in the list ``recordings`` of each executable of ``current``, and leaves
+    to ``slow_path`` what none serves; so it gives what that gives, and raises what that raises.
+    """
+
+    def bind(
+        self,
+        current: list[Any],
+        slow_path: Callable[..., Any],
+        reads: Sequence[list[Any]],
+        writes: Sequence[list[Any]],
+        layout: str | tuple[str, ...],
+        n_args: int,
+        n_results: int,
+    ) -> Callable[..., Any] | None:
+        """What to call in the place of ``slow_path``; None where that is as good.  See Caller for the cells."""
+
+    def record(self, call: Any) -> Any:
+        """A recording of a ``core.device.bound.Bindable``; where its ``is_broken`` is true it wants to be replaced."""

@@ -53,6 +53,11 @@ class Pool:
             if blocks:
                 self.free_bytes -= size
                 return Memory(blocks.pop(), self)
+        return self.fresh(size_bytes, who)
+
+    def fresh(self, size_bytes: int, who: Callable[[], str] = lambda: "an array") -> Memory:
+        """The same from the device alone, so that no command that is queued uses it."""
+        size = rounded(size_bytes)
         try:
             return self._new(size)
         except DeviceMemoryError:

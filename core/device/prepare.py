@@ -5,7 +5,7 @@ What comes with a call (inputs that lie elsewhere than before, outputs that are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Prepared:
     slots    where other values that steps make lie
     moving   values that may lie elsewhere in the next call;  checks  what is to be looked at when all is done
     failing  calls of routines that may fail, which note their failures when they are queued
+    uses     for each value, the launchers that take it, and the position of the argument
     """
 
     def __init__(self, device: Any) -> None:
@@ -44,11 +45,11 @@ class Prepared:
         self.moving: list[Value] = []
         self.checks: list[CheckStep] = []
         self.failing: list[FailingCall] = []
-        self._uses: dict[Value, list[tuple[Launcher, int]]] = {}
+        self.uses: dict[Value, list[tuple[Launcher, int]]] = {}
 
     def use(self, launcher: Launcher, values: Sequence[Value]) -> None:
         for position, value in enumerate(values):
-            self._uses.setdefault(value, []).append((launcher, position))
+            self.uses.setdefault(value, []).append((launcher, position))
         self.commands.append(launcher)
 
     def put(self, value: Value, memory: Any) -> None:
@@ -56,13 +57,18 @@ class Prepared:
         if self.memory.get(value) is memory:
             return
         self.memory[value] = memory
-        for launcher, position in self._uses.get(value, ()):
+        for launcher, position in self.uses.get(value, ()):
             launcher.set(position, memory.block)
 
     def forget(self, *kinds: type) -> None:
         """Memory of these kinds serves one call."""
         for value in [value for value, memory in self.memory.items() if type(memory) in kinds]:
             del self.memory[value]
+
+    def let_go(self, values: Iterable[Value]) -> None:
+        """Hold no memory of these: the next call says anew where they lie."""
+        for value in values:
+            self.memory.pop(value, None)
 
     def queue(self) -> None:
         """Errors: DeviceError."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from core.device.array import DeviceArray, on_host
+from core.device.bound import bindable, moving
 from core.device.call import PREPARED, Call
 from core.device.contract import Source
 from core.device.edges import Edges
@@ -20,7 +21,11 @@ from core.ir.program import CheckStep, HostStep, LibraryStep, Program
 
 
 class DeviceProgram:
-    """What a driver's ``compile`` returns.  ``sources``: file name -> text."""
+    """What a driver's ``compile`` returns.
+
+    sources     file name -> text
+    recordings  of calls that the driver queues by itself, where it can and where anybody calls it so (``bind``)
+    """
 
     def __init__(self, program: Program, space: Space):
         self.program, self.space, self.device = program, space, space.device
@@ -45,6 +50,8 @@ class DeviceProgram:
         self.lent = {value for value in self.made if program.outputs.count(value) == 1}
         self._repeats: dict[tuple, Repeat] = {}
         self._can_repeat = can_repeat(self)
+        self.recordings: list[Any] = []
+        self._is_bound = False
         space.pool.under_pressure.add(self)
 
     def __call__(self, arrays: Sequence[Any]) -> list[np.ndarray]:
@@ -59,7 +66,12 @@ class DeviceProgram:
         if any(type(array) is DeviceArray and array.space is not space for array in arrays):
             arrays = [array.in_space(space) if type(array) is DeviceArray else array for array in arrays]
         repeat = self._repeats.get((fetched, *[a.shape for a in arrays]))
-        return self._first(arrays, fetched) if repeat is None else self._again(repeat, arrays)
+        if repeat is None:
+            return self._first(arrays, fetched)
+        results = self._again(repeat, arrays)
+        if self._is_bound and repeat.wants_recording:
+            self._record(repeat, arrays)
+        return results
 
     def _borrowing(self, arrays: Sequence[Any], fetched: tuple[bool, ...]) -> list[Any]:
         """A call with arrays of other libraries, which get them back when it is over."""
@@ -98,6 +110,37 @@ class DeviceProgram:
         finally:
             call.close()
 
+    def bind(
+        self,
+        current: list[Any],
+        reads: Sequence[list[Any]],
+        writes: Sequence[list[Any]],
+        layout: str | tuple[str, ...],
+        lengths: Sequence[Sequence[int | None]],
+        fetched: tuple[bool, ...],
+        slow_path: Callable[..., Any],
+    ) -> Callable[..., Any] | None:
+        """Calls that go round Python, of functions that wait for nothing: see core's Caller.fastest."""
+        bind = getattr(self.device, "bind", None)
+        if bind is None or not self._can_repeat or self.checks or True in fetched:
+            return None
+        found = bind(current, slow_path, reads, writes, layout, len(lengths), len(fetched) - len(writes))
+        self._is_bound = self._is_bound or found is not None
+        return found
+
+    def _record(self, repeat: Repeat, arrays: Sequence[Any]) -> None:
+        """Let the driver queue calls with these lengths from now on."""
+        with self.device.lock:
+            if repeat.recording in self.recordings:
+                self.recordings.remove(repeat.recording)
+            call = bindable(repeat, [array.shape for array in arrays])
+            repeat.recording = False if call is None else self.device.record(call)
+            if repeat.recording:
+                while len(self.recordings) >= PREPARED:
+                    del self.recordings[0]
+                self.recordings.append(repeat.recording)
+                repeat.prepared.let_go(moving(repeat))
+
     def place(self, value: Any) -> DeviceArray:
         """An array of the host or of another device on this one, for programs that will read it again."""
         array: Any = value.in_space(self.space) if type(value) is DeviceArray else on_host(value)
@@ -109,4 +152,5 @@ class DeviceProgram:
             for stretch in self.stretches:
                 stretch.prepared.clear()
             self._repeats.clear()
+            self.recordings.clear()
             self.edges.free()

@@ -40,8 +40,14 @@ class Repeat:
             for value, shape, goes in zip(owner.program.outputs, shapes, fetched, strict=True)
         ]
         self._homes = [(value, self.edges.homes(value, shape, fetched)) for value, shape in prepared.outputs]
+        self.recording: Any = None  # of the driver; False where there can be none
         self._borrows = False  # whether the call uses memory that is not the device's own
         self._stays = not self.waits and len(set(owner.program.outputs)) == len(self._results)
+
+    @property
+    def wants_recording(self) -> bool:
+        """Whether the driver was not asked for a recording, or has one that serves no more."""
+        return self.recording is None or (self.recording is not False and self.recording.is_broken)
 
     def queue(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Queue everything: what ``results`` takes.  Errors: DeviceError."""

@@ -178,6 +178,7 @@ def bound(
     writes: Sequence[list[Any]],
     layout: str | tuple[str, ...],
     lengths: Sequence[Sequence[int | None]],
+    fetched: Sequence[bool],
     slow_path: Callable[..., Any],
 ) -> Callable[..., Any]:
     """A callable that runs the program of the first of the executables ``current`` that fits; see Executable.bind."""

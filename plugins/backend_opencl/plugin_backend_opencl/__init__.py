@@ -63,6 +63,12 @@ def options() -> list[Option]:
             help="a CPU that shares the host's memory uses arrays where they lie; False: they are copied, as for a GPU",
         ),
         Option(
+            "opencl.launcher",
+            bool,
+            True,
+            help="queue calls whose results stay on the device by C, where it was built; else by Python",
+        ),
+        Option(
             "opencl.deterministic",
             bool,
             False,

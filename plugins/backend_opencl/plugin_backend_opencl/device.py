@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import RLock
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
+from core.device.bound import Bindable
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
 from core.ir.expr import Combine
 from core.ir.target import Target
-from plugin_backend_opencl import building
+from plugin_backend_opencl import building, calls
 from plugin_backend_opencl.dialect import HALVES, NEEDS_64_BITS, OPENCL, VECTORS
 from plugin_backend_opencl.products import Products
 from plugin_backend_opencl.transfers import ClBlock, Transfers
@@ -63,6 +65,13 @@ class ClDevice:
             return Launcher(self, kernel, arguments, grid)
         return WaitingLauncher(self, kernel, arguments, grid, code.writes[name])
 
+    def bind(self, *how: Any) -> Callable[..., Any] | None:
+        """See core.device.contract.Binder."""
+        return calls.bound(*how) if self.facts.shares_memory else None
+
+    def record(self, call: Bindable) -> Any:
+        return calls.recorded(self, call)
+
     # --- memory -----------------------------------------------------------------------------------------------------
 
     def allocate(self, size_bytes: int) -> Block:
@@ -70,7 +79,8 @@ class ClDevice:
             host = self._shared(size_bytes) if self.facts.shares_memory else None
             if host is not None:
                 flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
-                return Block(cl.Buffer(self._context, flags, hostbuf=host), size_bytes, host)
+                buffer = cl.Buffer(self._context, flags, hostbuf=host)
+                return Block(buffer, size_bytes, host, buffer.int_ptr)
             buffer = cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size_bytes)
             block = ClBlock(buffer, size_bytes) if self.transfers is not None else Block(buffer, size_bytes)
             with self.lock:
@@ -225,11 +235,24 @@ class Launcher:
         self._kernel, self._device, self._queue = kernel, device, device.queue
         (gx, gy), (x, y) = grid.groups, grid.group
         self._global, self._local = (gx * x, gy * y), (x, y)
+        self._lengths = {k: np.int64(n) for k, n in enumerate(arguments) if not isinstance(n, Block)}
         for position, argument in enumerate(arguments):
-            if isinstance(argument, Block):
-                kernel.set_arg(position, argument.pointer)
-            else:
-                kernel.set_arg(position, np.int64(argument))
+            kernel.set_arg(position, argument.pointer if isinstance(argument, Block) else self._lengths[position])
+
+    def again(self, blocks: Mapping[int, Block]) -> Launcher:
+        """Another one with the same lengths, and these of its blocks; the rest must be set."""
+        made = copy(self)
+        made._kernel = cl.Kernel(self._kernel.program, self._kernel.function_name)
+        for position, n in self._lengths.items():
+            made._kernel.set_arg(position, n)
+        for position, block in blocks.items():
+            made.set(position, block)
+        return made
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The driver's number of the kernel, and how many work-items there are, and in a group, along x and y."""
+        return self._kernel.int_ptr, *self._global, *self._local
 
     def set(self, position: int, block: Block) -> None:
         self._kernel.set_arg(position, block.pointer)

@@ -1,0 +1,63 @@
+/* Objects of core.device as C sees them: arrays of a device, their memory and its block, whose slots are read in place. */
+
+static struct {
+    PyTypeObject *array, *memory, *block;
+    Py_ssize_t space, shape, dtype, memory_of, host, copied; /* of an array */
+    Py_ssize_t block_of;                                     /* of memory */
+    Py_ssize_t handle;                                       /* of a block: the driver's own number of it */
+} classes;
+
+static PyObject *name_of_recordings, *name_of_queued;
+
+/* Where objects of a class have a slot; -1 with an exception where that is no slot. */
+static Py_ssize_t slot_at(PyTypeObject *type, const char *name)
+{
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
+    Py_ssize_t at = -1;
+    if (found && Py_IS_TYPE(found, &PyMemberDescr_Type) && ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX)
+        at = ((PyMemberDescrObject *)found)->d_member->offset;
+    else if (found)
+        PyErr_Format(PyExc_TypeError, "%s of %s must be a slot", name, type->tp_name);
+    Py_XDECREF(found);
+    return at;
+}
+
+static inline PyObject **slot(PyObject *object, Py_ssize_t at)
+{
+    return (PyObject **)((char *)object + at);
+}
+
+static PyObject *know_classes(PyObject *module, PyObject *args)
+{
+    PyTypeObject *array, *memory, *block;
+    if (!PyArg_ParseTuple(args, "O!O!O!", &PyType_Type, &array, &PyType_Type, &memory, &PyType_Type, &block))
+        return NULL;
+    if ((classes.space = slot_at(array, "space")) < 0 || (classes.shape = slot_at(array, "shape")) < 0
+        || (classes.dtype = slot_at(array, "dtype")) < 0 || (classes.memory_of = slot_at(array, "memory")) < 0
+        || (classes.host = slot_at(array, "_host")) < 0 || (classes.copied = slot_at(array, "_copied")) < 0
+        || (classes.block_of = slot_at(memory, "block")) < 0 || (classes.handle = slot_at(block, "handle")) < 0)
+        return NULL;
+    classes.array = (PyTypeObject *)Py_NewRef(array);
+    classes.memory = (PyTypeObject *)Py_NewRef(memory);
+    classes.block = (PyTypeObject *)Py_NewRef(block);
+    Py_RETURN_NONE;
+}
+
+/* The block of memory, borrowed; NULL for memory of another kind: it belongs to somebody else. */
+static inline PyObject *block_of(PyObject *memory)
+{
+    PyObject *block = memory && Py_IS_TYPE(memory, classes.memory) ? *slot(memory, classes.block_of) : NULL;
+    return block && PyObject_TypeCheck(block, classes.block) ? block : NULL;
+}
+
+/* Whether nobody but ``holders`` can ever look at an array again, or at its memory. */
+static int is_forgotten(PyObject *array, Py_ssize_t holders)
+{
+    if (Py_REFCNT(array) != holders)
+        return 0;
+    Py_XSETREF(*slot(array, classes.host), Py_NewRef(Py_None)); /* what only it sees would hold its memory */
+    Py_XSETREF(*slot(array, classes.copied), Py_NewRef(Py_None));
+    PyObject *memory = *slot(array, classes.memory_of);
+    const Py_ssize_t weak = Py_TYPE(memory)->tp_weaklistoffset;
+    return Py_REFCNT(array) == holders && Py_REFCNT(memory) == 1 && !(weak > 0 && *slot(memory, weak));
+}

@@ -1,0 +1,298 @@
+/* A recording: the kernels of one call, for inputs of certain lengths, and the memory that calls use by turns.
+ *
+ * Kernels have their arguments from when they were recorded, but for places: inputs and outputs, which may lie elsewhere
+ * in each call.  Outputs go to arrays of a ring, one that nobody can look at any more: the queue runs in order, so
+ * commands that still read it come first.  Arguments of the host go to a stage, memory that the device is done with.
+ */
+
+#include "calls_driver.h"
+
+enum { RING = 4, FEWEST_STAGES = 2, MOST_STAGES = 256, MOST_STAGED = 1 << 22 /* bytes, of more than the fewest */ };
+
+typedef struct {
+    Py_ssize_t launch;
+    uint32_t position;
+} Use;
+
+/* Arguments of kernels that always are the same block; which one now: held, so that no other has its address. */
+typedef struct {
+    Py_ssize_t n_uses;
+    Use *uses;
+    PyObject *block;
+} Place;
+
+typedef struct {
+    Handle kernel;
+    size_t global[2], local[2];
+} Launch;
+
+typedef struct {
+    PyObject *dtype, *shape; /* a numpy.dtype, a tuple */
+    int ndim;
+    npy_intp *lengths;
+    size_t size; /* in bytes */
+    int is_read; /* by some kernel */
+    Place place;
+} Input;
+
+typedef struct {
+    Place place;
+    PyObject *ring[RING]; /* arrays of a device, or NULL */
+    int next;             /* to be replaced when all are in use */
+} Output;
+
+/* Memory for the arguments of one call, and what says that the device is done with it. */
+typedef struct {
+    Handle event;
+    PyObject **memory; /* for each input, NULL for those that came from no host */
+    void **host;       /* the same memory as the host sees it */
+} Stage;
+
+typedef struct {
+    PyObject_HEAD
+    Driver driver;
+    Handle queue;
+    PyObject *space, *device, *acquire, *release;
+    PyObject *new_output; /* (number of the output) -> an array of the device */
+    PyObject *new_stage;  /* (number of the input) -> (memory, address), which no queued command uses */
+    PyObject *keep;       /* what must outlive the handles */
+    Py_ssize_t n_launches, n_inputs, n_outputs, n_results, n_stages, next_stage;
+    Launch *launches;
+    Input *inputs;
+    Output *outputs;
+    Py_ssize_t *results; /* for each result, the number of the output that it is */
+    Stage stages[MOST_STAGES];
+    int is_broken; /* a command was refused: it is never used again */
+} Recording;
+
+static PyTypeObject RecordingType;
+
+/* --- inputs ------------------------------------------------------------------------------------------------------- */
+
+static inline int is_host_array(const Input *input, PyObject *item)
+{
+    if (!PyArray_CheckExact(item))
+        return 0;
+    PyArrayObject *array = (PyArrayObject *)item;
+    return (PyObject *)PyArray_DESCR(array) == input->dtype && PyArray_NDIM(array) == input->ndim
+        && memcmp(PyArray_DIMS(array), input->lengths, (size_t)input->ndim * sizeof(npy_intp)) == 0
+        && PyArray_CHKFLAGS(array, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED);
+}
+
+static inline int is_device_array(const Input *input, PyObject *space, PyObject *item)
+{
+    return Py_IS_TYPE(item, classes.array) && *slot(item, classes.space) == space
+        && *slot(item, classes.dtype) == input->dtype && block_of(*slot(item, classes.memory_of))
+        && PyObject_RichCompareBool(*slot(item, classes.shape), input->shape, Py_EQ) == 1;
+}
+
+static void *room(Py_ssize_t n, size_t size)
+{
+    void *made = PyMem_Calloc((size_t)n + 1, size);
+    if (!made)
+        PyErr_NoMemory();
+    return made;
+}
+
+/* --- the device's lock -------------------------------------------------------------------------------------------- */
+
+/* Take it, unless another thread has it. */
+static int is_locked(const Recording *self)
+{
+    PyObject *taken = self->is_broken ? NULL : PyObject_CallOneArg(self->acquire, Py_False);
+    Py_XDECREF(taken);
+    return taken == Py_True;
+}
+
+static void unlock(const Recording *self)
+{
+    PyObject *error, *about, *trace;
+    PyErr_Fetch(&error, &about, &trace);
+    Py_XDECREF(PyObject_CallNoArgs(self->release));
+    PyErr_Restore(error, about, trace);
+}
+
+/* --- memory for a call -------------------------------------------------------------------------------------------- */
+
+/* An array that nobody can look at, or a new one: a new reference, NULL with an exception. */
+static PyObject *pick_output(Recording *self, Py_ssize_t number, int *other_code_ran)
+{
+    Output *output = &self->outputs[number];
+    for (int k = 0; k < RING; k++) {
+        PyObject *array = Py_XNewRef(output->ring[k]);
+        if (array && is_forgotten(array, 2))
+            return array;
+        Py_XDECREF(array);
+    }
+    *other_code_ran = 1;
+    PyObject *made = PyObject_CallFunction(self->new_output, "n", number);
+    if (made && !(Py_IS_TYPE(made, classes.array) && block_of(*slot(made, classes.memory_of)))) {
+        PyErr_SetString(PyExc_TypeError, "new_output must return an array of the device");
+        Py_CLEAR(made);
+    }
+    if (made) {
+        PyObject *old = output->ring[output->next];
+        output->ring[output->next] = Py_NewRef(made);
+        output->next = (output->next + 1) % RING;
+        Py_XDECREF(old);
+    }
+    return made;
+}
+
+/* Arrays for all outputs: how many there are now, all or those before one that failed with an exception. */
+static Py_ssize_t pick_outputs(Recording *self, PyObject **made, int *other_code_ran)
+{
+    for (Py_ssize_t k = 0; k < self->n_outputs; k++)
+        if (!(made[k] = pick_output(self, k, other_code_ran)))
+            return k;
+    return self->n_outputs;
+}
+
+static void clear_stage(const Recording *self, Stage *stage)
+{
+    for (Py_ssize_t k = 0; stage->memory && k < self->n_inputs; k++)
+        Py_CLEAR(stage->memory[k]);
+    PyMem_Free(stage->memory);
+    PyMem_Free(stage->host);
+    if (stage->event)
+        self->driver.release(stage->event);
+    *stage = (Stage){0};
+}
+
+/* Memory in a stage for the arguments that lie on the host.  0 with an exception. */
+static int fill_stage(Recording *self, Stage *stage, const char *from_host)
+{
+    for (Py_ssize_t k = 0; k < self->n_inputs; k++) {
+        if (!from_host[k] || stage->memory[k])
+            continue;
+        PyObject *made = PyObject_CallFunction(self->new_stage, "n", k), *memory, *address;
+        if (made && PyTuple_Check(made) && PyArg_ParseTuple(made, "OO!", &memory, &PyLong_Type, &address)) {
+            stage->host[k] = PyLong_AsVoidPtr(address);
+            Py_XSETREF(stage->memory[k], Py_NewRef(memory));
+        }
+        Py_XDECREF(made);
+        if (PyErr_Occurred() || !block_of(stage->memory[k])) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_TypeError, "new_stage must return memory of the device and an address");
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* One more, before the one that was used longest ago.  NULL with an exception. */
+static Stage *new_stage(Recording *self)
+{
+    const Stage made = {NULL, room(self->n_inputs, sizeof *made.memory), room(self->n_inputs, sizeof *made.host)};
+    if (!made.memory || !made.host) {
+        PyMem_Free(made.memory);
+        PyMem_Free(made.host);
+        return NULL;
+    }
+    Stage *stage = &self->stages[self->next_stage];
+    memmove(stage + 1, stage, (size_t)(self->n_stages - self->next_stage) * sizeof made);
+    self->n_stages++;
+    *stage = made;
+    return stage;
+}
+
+/* Wait until the device is done with half of the stages, so that the next calls need not. */
+static void wait_for_stages(const Recording *self)
+{
+    const Handle last = self->stages[(self->next_stage + self->n_stages / 2) % self->n_stages].event;
+    Py_BEGIN_ALLOW_THREADS
+    if (last)
+        self->driver.wait(1, &last);
+    Py_END_ALLOW_THREADS
+}
+
+/* A stage that the device is done with, where any argument lies on the host.  0 with an exception. */
+static int pick_stage(Recording *self, const char *from_host, Stage **picked, int *other_code_ran)
+{
+    size_t size = 0;
+    int is_needed = 0, is_lacking = 0;
+    for (Py_ssize_t k = 0; k < self->n_inputs; k++)
+        if (from_host[k]) {
+            is_needed = 1;
+            size += self->inputs[k].size;
+        }
+    if (!is_needed)
+        return 1;
+    Stage *stage = self->n_stages ? &self->stages[self->next_stage] : NULL;
+    if (!stage || is_waiting(&self->driver, stage->event)) {
+        *other_code_ran = 1;
+        if (self->n_stages < FEWEST_STAGES || (self->n_stages < MOST_STAGES && (self->n_stages + 1) * size <= MOST_STAGED))
+            stage = new_stage(self);
+        else
+            wait_for_stages(self);
+    }
+    if (!stage)
+        return 0;
+    self->next_stage = (stage - self->stages + 1) % self->n_stages;
+    if (stage->event)
+        self->driver.release(stage->event);
+    stage->event = NULL;
+    for (Py_ssize_t k = 0; k < self->n_inputs; k++)
+        is_lacking |= from_host[k] && !stage->memory[k];
+    *other_code_ran |= is_lacking;
+    *picked = stage;
+    return !is_lacking || fill_stage(self, stage, from_host);
+}
+
+/* --- queueing ----------------------------------------------------------------------------------------------------- */
+
+static int put(const Recording *self, Place *place, PyObject *block)
+{
+    if (place->block == block)
+        return 1;
+    PyObject *number = *slot(block, classes.handle);
+    const Handle handle = number ? PyLong_AsVoidPtr(number) : NULL;
+    Py_XSETREF(place->block, NULL);
+    for (Py_ssize_t k = 0; k < place->n_uses; k++) {
+        const Use *use = &place->uses[k];
+        if (self->driver.set_argument(self->launches[use->launch].kernel, use->position, sizeof handle, &handle))
+            return 0;
+    }
+    place->block = Py_NewRef(block);
+    return 1;
+}
+
+static int has_counted(const Recording *self)
+{
+    PyObject *before = PyObject_GetAttr(self->device, name_of_queued), *one = PyLong_FromLong(1);
+    PyObject *after = before && one ? PyNumber_Add(before, one) : NULL;
+    const int counted = after && PyObject_SetAttr(self->device, name_of_queued, after) == 0;
+    Py_XDECREF(before);
+    Py_XDECREF(one);
+    Py_XDECREF(after);
+    return counted;
+}
+
+/* Queue everything; no other code runs meanwhile.  0, perhaps with an exception: something was refused. */
+static int queue(
+    Recording *self, PyObject *const *items, const char *from_host, PyObject *const *made, Stage *stage)
+{
+    const Driver *driver = &self->driver;
+    int done = has_counted(self);
+    for (Py_ssize_t k = 0; done && k < self->n_inputs; k++) {
+        Input *input = &self->inputs[k];
+        if (!input->is_read)
+            continue;
+        PyObject *memory = NULL;
+        if (from_host[k]) {
+            memory = stage->memory[k];
+            memcpy(stage->host[k], PyArray_DATA((PyArrayObject *)items[k]), input->size);
+        } else
+            memory = *slot(items[k], classes.memory_of);
+        done = put(self, &input->place, block_of(memory));
+    }
+    for (Py_ssize_t k = 0; done && k < self->n_outputs; k++)
+        done = put(self, &self->outputs[k].place, block_of(*slot(made[k], classes.memory_of)));
+    for (Py_ssize_t k = 0; done && k < self->n_launches; k++) {
+        Launch *launch = &self->launches[k];
+        Handle *const event = stage && k == self->n_launches - 1 ? &stage->event : NULL;
+        done = driver->launch(self->queue, launch->kernel, 2, NULL, launch->global, launch->local, 0, NULL, event) == 0;
+    }
+    self->is_broken = !done;
+    return done;
+}
