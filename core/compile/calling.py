@@ -95,7 +95,7 @@ class Caller:
         """What to call: this object, or what the executable offers in its place.
 
         An executable may have a method ``bind(reads, writes, layout, lengths, fetched, slow_path)``.  It returns None,
-        or a callable that does the same as ``slow_path``, this object, and leaves to it whatever is not worth its while: it
+        or a callable that does the same as ``slow_path``, this object, and leaves to it what is not worth its while: it
         takes arrays by position, runs the program, and writes new values.  ``reads`` and ``writes`` are the cells of
         shared variables, ``lengths`` the static lengths of each argument, with None for those that may change;
         ``fetched`` says of each result whether it goes to the host.

@@ -47,7 +47,7 @@ static int gathered(
         from_host[k] = 0;
         if (k < self->n_args) {
             items[k] = args[k];
-            if (is_host_array(input, args[k])) {
+            if (is_host_array(input, recording->copies, args[k])) {
                 from_host[k] = input->is_read;
                 continue;
             }
@@ -121,7 +121,8 @@ static PyObject *run(const Call *self, Recording *recording, PyObject *const *ar
         || !gathered(self, recording, args, items, from_host) || !is_locked(recording))
         return NULL;
     const Py_ssize_t picked = pick_outputs(recording, made, &other_code_ran);
-    if (picked == recording->n_outputs && pick_stage(recording, from_host, &stage, &other_code_ran)
+    if (picked == recording->n_outputs && !are_travelling(made, picked)
+        && pick_stage(recording, from_host, &stage, &other_code_ran)
         && (!other_code_ran || gathered(self, recording, args, items, from_host)))
         queued = queue(recording, items, from_host, made, stage);
     unlock(recording);

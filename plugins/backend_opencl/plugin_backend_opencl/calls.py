@@ -14,6 +14,7 @@ from importlib.machinery import ExtensionFileLoader
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pyopencl as cl
 
 from core.device.array import DeviceArray
@@ -22,11 +23,15 @@ from core.device.contract import Block
 from core.device.pool import Memory
 from core.options import config
 from plugin_backend_opencl import ready
+from plugin_backend_opencl.transfers import ClBlock
 
 NAME = "core_opencl_calls"
 LAYOUTS = {"one": 0, "list": 1, "tuple": 2, "none": 3}
 DICT = 4
-FUNCTIONS = ("clSetKernelArg", "clEnqueueNDRangeKernel", "clGetEventInfo", "clWaitForEvents", "clReleaseEvent")
+FUNCTIONS = (
+    *("clSetKernelArg", "clEnqueueNDRangeKernel", "clEnqueueWriteBuffer"),
+    *("clGetEventInfo", "clWaitForEvents", "clReleaseEvent"),
+)
 
 
 @cache
@@ -41,7 +46,7 @@ def module() -> ModuleType | None:
         loader.exec_module(made)
     except (ImportError, RuntimeError):  # for another C library; for another NumPy, which says so with RuntimeError
         return None
-    made.know_classes(DeviceArray, Memory, Block)
+    made.know_classes(DeviceArray, Memory, Block, ClBlock)
     return made
 
 
@@ -80,19 +85,24 @@ def recorded(device: Any, call: Bindable) -> Any:
     assert made is not None
     launchers = [launcher.again(blocks) for launcher, blocks in call.launchers]
 
-    def new_stage(k: int) -> tuple[Memory, int]:
-        memory = call.new_stage(k)
-        return memory, memory.block.host.ctypes.data
+    transfers = device.transfers
+    once = cache(call.new_stage)  # what copies come to in turn
+
+    def new_stage(k: int) -> tuple[Memory, int, Any]:
+        memory = call.new_stage(k) if transfers is None else once(k)
+        host = memory.block.host if transfers is None else np.empty(memory.block.size_bytes, "uint8")
+        return memory, host.ctypes.data, host
 
     return made.Recording(
         addresses(),
         device.queue.int_ptr,
+        transfers is not None,
         tuple(launcher.numbers for launcher in launchers),
         call.inputs,
         call.outputs,
         call.results,
         call.space,
-        device,
+        device if transfers is None else transfers,
         (device.lock.acquire, device.lock.release),
         call.new_output,
         new_stage,

@@ -1,10 +1,11 @@
-/* Objects of core.device as C sees them: arrays of a device, their memory and its block, whose slots are read in place. */
+/* Objects as C sees them: arrays of a device, their memory and its block, whose slots are read in place. */
 
 static struct {
-    PyTypeObject *array, *memory, *block;
+    PyTypeObject *array, *memory, *block, *travelling; /* the last: a block with copies on a queue of their own */
     Py_ssize_t space, shape, dtype, memory_of, host, copied; /* of an array */
     Py_ssize_t block_of;                                     /* of memory */
     Py_ssize_t handle;                                       /* of a block: the driver's own number of it */
+    Py_ssize_t arrived, leaves;                              /* of a travelling one: None, or what is waited for */
 } classes;
 
 static PyObject *name_of_recordings, *name_of_queued;
@@ -14,8 +15,11 @@ static Py_ssize_t slot_at(PyTypeObject *type, const char *name)
 {
     PyObject *found = PyObject_GetAttrString((PyObject *)type, name);
     Py_ssize_t at = -1;
-    if (found && Py_IS_TYPE(found, &PyMemberDescr_Type) && ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX)
-        at = ((PyMemberDescrObject *)found)->d_member->offset;
+    const PyMemberDef *member = NULL;
+    if (found && Py_IS_TYPE(found, &PyMemberDescr_Type))
+        member = ((PyMemberDescrObject *)found)->d_member;
+    if (member && member->type == T_OBJECT_EX)
+        at = member->offset;
     else if (found)
         PyErr_Format(PyExc_TypeError, "%s of %s must be a slot", name, type->tp_name);
     Py_XDECREF(found);
@@ -29,17 +33,21 @@ static inline PyObject **slot(PyObject *object, Py_ssize_t at)
 
 static PyObject *know_classes(PyObject *module, PyObject *args)
 {
-    PyTypeObject *array, *memory, *block;
-    if (!PyArg_ParseTuple(args, "O!O!O!", &PyType_Type, &array, &PyType_Type, &memory, &PyType_Type, &block))
+    PyTypeObject *array, *memory, *block, *travelling;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyType_Type, &array, &PyType_Type, &memory, &PyType_Type, &block,
+            &PyType_Type, &travelling))
         return NULL;
     if ((classes.space = slot_at(array, "space")) < 0 || (classes.shape = slot_at(array, "shape")) < 0
         || (classes.dtype = slot_at(array, "dtype")) < 0 || (classes.memory_of = slot_at(array, "memory")) < 0
         || (classes.host = slot_at(array, "_host")) < 0 || (classes.copied = slot_at(array, "_copied")) < 0
-        || (classes.block_of = slot_at(memory, "block")) < 0 || (classes.handle = slot_at(block, "handle")) < 0)
+        || (classes.block_of = slot_at(memory, "block")) < 0 || (classes.handle = slot_at(block, "handle")) < 0
+        || (classes.arrived = slot_at(travelling, "arrived")) < 0
+        || (classes.leaves = slot_at(travelling, "leaves")) < 0)
         return NULL;
     classes.array = (PyTypeObject *)Py_NewRef(array);
     classes.memory = (PyTypeObject *)Py_NewRef(memory);
     classes.block = (PyTypeObject *)Py_NewRef(block);
+    classes.travelling = (PyTypeObject *)Py_NewRef(travelling);
     Py_RETURN_NONE;
 }
 
@@ -48,6 +56,13 @@ static inline PyObject *block_of(PyObject *memory)
 {
     PyObject *block = memory && Py_IS_TYPE(memory, classes.memory) ? *slot(memory, classes.block_of) : NULL;
     return block && PyObject_TypeCheck(block, classes.block) ? block : NULL;
+}
+
+/* Whether a copy from the host or to it is on its way, which a kernel would have to wait for. */
+static inline int is_travelling(PyObject *block)
+{
+    return Py_IS_TYPE(block, classes.travelling)
+        && (*slot(block, classes.arrived) != Py_None || *slot(block, classes.leaves) != Py_None);
 }
 
 /* Whether nobody but ``holders`` can ever look at an array again, or at its memory. */

@@ -1,4 +1,4 @@
-/* What is called of the driver: functions of OpenCL 1.1 by their addresses, so that nothing is linked and no header needed. */
+/* What is called of the driver, by the addresses of its functions: nothing is linked, and no header needed. */
 
 #include <stdint.h>
 
@@ -10,6 +10,8 @@ typedef struct {
     int32_t (*set_argument)(Handle kernel, uint32_t position, size_t size, const void *value);
     int32_t (*launch)(Handle queue, Handle kernel, uint32_t axes, const size_t *first, const size_t *global,
         const size_t *local, uint32_t n_waits, const Handle *waits, Handle *event);
+    int32_t (*write)(Handle queue, Handle memory, uint32_t blocks, size_t offset, size_t size, const void *host,
+        uint32_t n_waits, const Handle *waits, Handle *event);
     int32_t (*event_info)(Handle event, uint32_t what, size_t size, void *value, size_t *size_out);
     int32_t (*wait)(uint32_t n, const Handle *events);
     int32_t (*release)(Handle event);

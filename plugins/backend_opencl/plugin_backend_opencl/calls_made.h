@@ -68,7 +68,8 @@ static int read_outputs(PyObject *given, PyObject *results, Recording *self)
         return 0;
     for (; self->n_outputs < PyTuple_GET_SIZE(given); self->n_outputs++)
         if (!PyTuple_CheckExact(PyTuple_GET_ITEM(given, self->n_outputs))
-            || !read_place(PyTuple_GET_ITEM(given, self->n_outputs), self->n_launches, &self->outputs[self->n_outputs].place))
+            || !read_place(
+                PyTuple_GET_ITEM(given, self->n_outputs), self->n_launches, &self->outputs[self->n_outputs].place))
             return 0;
     for (; self->n_results < PyTuple_GET_SIZE(results); self->n_results++) {
         const Py_ssize_t number = PyLong_AsSsize_t(PyTuple_GET_ITEM(results, self->n_results));
@@ -81,23 +82,25 @@ static int read_outputs(PyObject *given, PyObject *results, Recording *self)
 
 static PyObject *recording_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
-    PyObject *addresses, *queue, *launches, *inputs, *outputs, *results, *space, *device, *acquire, *release;
+    PyObject *addresses, *queue, *launches, *inputs, *outputs, *results, *space, *counter, *acquire, *release;
     PyObject *new_output, *new_stage, *keep;
-    if (!PyArg_ParseTuple(args, "O!OO!O!O!O!OO(OO)OOO", &PyTuple_Type, &addresses, &queue, &PyTuple_Type, &launches,
-            &PyTuple_Type, &inputs, &PyTuple_Type, &outputs, &PyTuple_Type, &results, &space, &device, &acquire, &release,
-            &new_output, &new_stage, &keep))
+    int copies;
+    if (!PyArg_ParseTuple(args, "O!OpO!O!O!O!OO(OO)OOO", &PyTuple_Type, &addresses, &queue, &copies, &PyTuple_Type,
+            &launches, &PyTuple_Type, &inputs, &PyTuple_Type, &outputs, &PyTuple_Type, &results, &space, &counter,
+            &acquire, &release, &new_output, &new_stage, &keep))
         return NULL;
     Recording *self = (Recording *)type->tp_alloc(type, 0);
     if (!self)
         return NULL;
     self->space = Py_NewRef(space);
-    self->device = Py_NewRef(device);
+    self->counter = Py_NewRef(counter);
     self->acquire = Py_NewRef(acquire);
     self->release = Py_NewRef(release);
     self->new_output = Py_NewRef(new_output);
     self->new_stage = Py_NewRef(new_stage);
     self->keep = Py_NewRef(keep);
     self->queue = PyLong_AsVoidPtr(queue);
+    self->copies = copies;
     if (PyErr_Occurred() || !read_driver(addresses, &self->driver) || !read_launches(launches, self)
         || !read_inputs(inputs, self) || !read_outputs(outputs, results, self)) {
         if (!PyErr_Occurred())
@@ -110,7 +113,7 @@ static PyObject *recording_new(PyTypeObject *type, PyObject *args, PyObject *nam
 static int recording_traverse(Recording *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->space);
-    Py_VISIT(self->device);
+    Py_VISIT(self->counter);
     Py_VISIT(self->acquire);
     Py_VISIT(self->release);
     Py_VISIT(self->new_output);
@@ -153,7 +156,7 @@ static void recording_dealloc(Recording *self)
     PyMem_Free(self->outputs);
     PyMem_Free(self->results);
     Py_XDECREF(self->space);
-    Py_XDECREF(self->device);
+    Py_XDECREF(self->counter);
     Py_XDECREF(self->acquire);
     Py_XDECREF(self->release);
     Py_XDECREF(self->new_output);

@@ -1,13 +1,18 @@
 /* A recording: the kernels of one call, for inputs of certain lengths, and the memory that calls use by turns.
  *
- * Kernels have their arguments from when they were recorded, but for places: inputs and outputs, which may lie elsewhere
- * in each call.  Outputs go to arrays of a ring, one that nobody can look at any more: the queue runs in order, so
- * commands that still read it come first.  Arguments of the host go to a stage, memory that the device is done with.
+ * Kernels have their arguments from when they were recorded, but for places: inputs and outputs, which may lie
+ * elsewhere in each call.  Outputs go to arrays of a ring, one that nobody can look at any more: the queue runs in
+ * order, so commands that still read it come first.  Arguments of the host go to a stage, memory that the device is
+ * done with.
  */
 
 #include "calls_driver.h"
 
-enum { RING = 4, FEWEST_STAGES = 2, MOST_STAGES = 256, MOST_STAGED = 1 << 22 /* bytes, of more than the fewest */ };
+enum { RING = 4, FEWEST_STAGES = 2, MOST_STAGES = 256 };
+enum { /* bytes */
+    MOST_STAGED = 1 << 22, /* of more than the fewest stages */
+    SMALL_COPY = 1 << 16   /* takes its turn among the kernels; larger ones run beside them, see transfers.py */
+};
 
 typedef struct {
     Py_ssize_t launch;
@@ -45,16 +50,19 @@ typedef struct {
 typedef struct {
     Handle event;
     PyObject **memory; /* for each input, NULL for those that came from no host */
-    void **host;       /* the same memory as the host sees it */
+    PyObject **keep;   /* what keeps this */
+    void **host;       /* the same memory as the host sees it, or where copies of it begin */
 } Stage;
 
 typedef struct {
     PyObject_HEAD
     Driver driver;
     Handle queue;
-    PyObject *space, *device, *acquire, *release;
+    int copies; /* whether arguments of the host are copied by a command; else the host writes to that memory */
+    PyObject *space, *acquire, *release;
+    PyObject *counter; /* its ``queued`` is how many calls there were */
     PyObject *new_output; /* (number of the output) -> an array of the device */
-    PyObject *new_stage;  /* (number of the input) -> (memory, address), which no queued command uses */
+    PyObject *new_stage;  /* (number of the input) -> (memory, address, what keeps it) that no queued command uses */
     PyObject *keep;       /* what must outlive the handles */
     Py_ssize_t n_launches, n_inputs, n_outputs, n_results, n_stages, next_stage;
     Launch *launches;
@@ -69,9 +77,9 @@ static PyTypeObject RecordingType;
 
 /* --- inputs ------------------------------------------------------------------------------------------------------- */
 
-static inline int is_host_array(const Input *input, PyObject *item)
+static inline int is_host_array(const Input *input, int copies, PyObject *item)
 {
-    if (!PyArray_CheckExact(item))
+    if (!PyArray_CheckExact(item) || (copies && input->size > SMALL_COPY))
         return 0;
     PyArrayObject *array = (PyArrayObject *)item;
     return (PyObject *)PyArray_DESCR(array) == input->dtype && PyArray_NDIM(array) == input->ndim
@@ -81,8 +89,10 @@ static inline int is_host_array(const Input *input, PyObject *item)
 
 static inline int is_device_array(const Input *input, PyObject *space, PyObject *item)
 {
-    return Py_IS_TYPE(item, classes.array) && *slot(item, classes.space) == space
-        && *slot(item, classes.dtype) == input->dtype && block_of(*slot(item, classes.memory_of))
+    if (!Py_IS_TYPE(item, classes.array) || *slot(item, classes.space) != space)
+        return 0;
+    PyObject *block = block_of(*slot(item, classes.memory_of));
+    return block && !is_travelling(block) && *slot(item, classes.dtype) == input->dtype
         && PyObject_RichCompareBool(*slot(item, classes.shape), input->shape, Py_EQ) == 1;
 }
 
@@ -120,7 +130,7 @@ static PyObject *pick_output(Recording *self, Py_ssize_t number, int *other_code
     Output *output = &self->outputs[number];
     for (int k = 0; k < RING; k++) {
         PyObject *array = Py_XNewRef(output->ring[k]);
-        if (array && is_forgotten(array, 2))
+        if (array && is_forgotten(array, 2) && !is_travelling(block_of(*slot(array, classes.memory_of))))
             return array;
         Py_XDECREF(array);
     }
@@ -148,11 +158,22 @@ static Py_ssize_t pick_outputs(Recording *self, PyObject **made, int *other_code
     return self->n_outputs;
 }
 
+static int are_travelling(PyObject *const *made, Py_ssize_t n)
+{
+    for (Py_ssize_t k = 0; k < n; k++)
+        if (is_travelling(block_of(*slot(made[k], classes.memory_of))))
+            return 1;
+    return 0;
+}
+
 static void clear_stage(const Recording *self, Stage *stage)
 {
-    for (Py_ssize_t k = 0; stage->memory && k < self->n_inputs; k++)
+    for (Py_ssize_t k = 0; k < self->n_inputs; k++) {
         Py_CLEAR(stage->memory[k]);
+        Py_CLEAR(stage->keep[k]);
+    }
     PyMem_Free(stage->memory);
+    PyMem_Free(stage->keep);
     PyMem_Free(stage->host);
     if (stage->event)
         self->driver.release(stage->event);
@@ -165,10 +186,11 @@ static int fill_stage(Recording *self, Stage *stage, const char *from_host)
     for (Py_ssize_t k = 0; k < self->n_inputs; k++) {
         if (!from_host[k] || stage->memory[k])
             continue;
-        PyObject *made = PyObject_CallFunction(self->new_stage, "n", k), *memory, *address;
-        if (made && PyTuple_Check(made) && PyArg_ParseTuple(made, "OO!", &memory, &PyLong_Type, &address)) {
+        PyObject *made = PyObject_CallFunction(self->new_stage, "n", k), *memory, *address, *keep;
+        if (made && PyTuple_Check(made) && PyArg_ParseTuple(made, "OO!O", &memory, &PyLong_Type, &address, &keep)) {
             stage->host[k] = PyLong_AsVoidPtr(address);
             Py_XSETREF(stage->memory[k], Py_NewRef(memory));
+            Py_XSETREF(stage->keep[k], Py_NewRef(keep));
         }
         Py_XDECREF(made);
         if (PyErr_Occurred() || !block_of(stage->memory[k])) {
@@ -183,9 +205,11 @@ static int fill_stage(Recording *self, Stage *stage, const char *from_host)
 /* One more, before the one that was used longest ago.  NULL with an exception. */
 static Stage *new_stage(Recording *self)
 {
-    const Stage made = {NULL, room(self->n_inputs, sizeof *made.memory), room(self->n_inputs, sizeof *made.host)};
-    if (!made.memory || !made.host) {
+    const size_t size = sizeof(void *);
+    const Stage made = {NULL, room(self->n_inputs, size), room(self->n_inputs, size), room(self->n_inputs, size)};
+    if (!made.memory || !made.keep || !made.host) {
         PyMem_Free(made.memory);
+        PyMem_Free(made.keep);
         PyMem_Free(made.host);
         return NULL;
     }
@@ -221,7 +245,8 @@ static int pick_stage(Recording *self, const char *from_host, Stage **picked, in
     Stage *stage = self->n_stages ? &self->stages[self->next_stage] : NULL;
     if (!stage || is_waiting(&self->driver, stage->event)) {
         *other_code_ran = 1;
-        if (self->n_stages < FEWEST_STAGES || (self->n_stages < MOST_STAGES && (self->n_stages + 1) * size <= MOST_STAGED))
+        const size_t staged = (size_t)(self->n_stages + 1) * size;
+        if (self->n_stages < FEWEST_STAGES || (self->n_stages < MOST_STAGES && staged <= MOST_STAGED))
             stage = new_stage(self);
         else
             wait_for_stages(self);
@@ -259,39 +284,55 @@ static int put(const Recording *self, Place *place, PyObject *block)
 
 static int has_counted(const Recording *self)
 {
-    PyObject *before = PyObject_GetAttr(self->device, name_of_queued), *one = PyLong_FromLong(1);
+    PyObject *before = PyObject_GetAttr(self->counter, name_of_queued), *one = PyLong_FromLong(1);
     PyObject *after = before && one ? PyNumber_Add(before, one) : NULL;
-    const int counted = after && PyObject_SetAttr(self->device, name_of_queued, after) == 0;
+    const int counted = after && PyObject_SetAttr(self->counter, name_of_queued, after) == 0;
     Py_XDECREF(before);
     Py_XDECREF(one);
     Py_XDECREF(after);
     return counted;
 }
 
+/* Bring an argument of the host to where kernels read it. */
+static int is_brought(const Recording *self, const Stage *stage, Py_ssize_t k, PyObject *item)
+{
+    const size_t size = self->inputs[k].size;
+    memcpy(stage->host[k], PyArray_DATA((PyArrayObject *)item), size);
+    if (!self->copies || !size)
+        return 1;
+    const Handle target = PyLong_AsVoidPtr(*slot(block_of(stage->memory[k]), classes.handle));
+    return self->driver.write(self->queue, target, 0, 0, size, stage->host[k], 0, NULL, NULL) == 0;
+}
+
+/* Put everything in its place. */
+static int is_placed(
+    Recording *self, PyObject *const *items, const char *from_host, PyObject *const *made, const Stage *stage)
+{
+    for (Py_ssize_t k = 0; k < self->n_inputs; k++) {
+        Input *input = &self->inputs[k];
+        if (!input->is_read)
+            continue;
+        if (from_host[k] && !is_brought(self, stage, k, items[k]))
+            return 0;
+        if (!put(self, &input->place, block_of(from_host[k] ? stage->memory[k] : *slot(items[k], classes.memory_of))))
+            return 0;
+    }
+    for (Py_ssize_t k = 0; k < self->n_outputs; k++)
+        if (!put(self, &self->outputs[k].place, block_of(*slot(made[k], classes.memory_of))))
+            return 0;
+    return 1;
+}
+
 /* Queue everything; no other code runs meanwhile.  0, perhaps with an exception: something was refused. */
 static int queue(
     Recording *self, PyObject *const *items, const char *from_host, PyObject *const *made, Stage *stage)
 {
-    const Driver *driver = &self->driver;
-    int done = has_counted(self);
-    for (Py_ssize_t k = 0; done && k < self->n_inputs; k++) {
-        Input *input = &self->inputs[k];
-        if (!input->is_read)
-            continue;
-        PyObject *memory = NULL;
-        if (from_host[k]) {
-            memory = stage->memory[k];
-            memcpy(stage->host[k], PyArray_DATA((PyArrayObject *)items[k]), input->size);
-        } else
-            memory = *slot(items[k], classes.memory_of);
-        done = put(self, &input->place, block_of(memory));
-    }
-    for (Py_ssize_t k = 0; done && k < self->n_outputs; k++)
-        done = put(self, &self->outputs[k].place, block_of(*slot(made[k], classes.memory_of)));
+    int done = has_counted(self) && is_placed(self, items, from_host, made, stage);
     for (Py_ssize_t k = 0; done && k < self->n_launches; k++) {
-        Launch *launch = &self->launches[k];
+        const Launch *launch = &self->launches[k];
         Handle *const event = stage && k == self->n_launches - 1 ? &stage->event : NULL;
-        done = driver->launch(self->queue, launch->kernel, 2, NULL, launch->global, launch->local, 0, NULL, event) == 0;
+        done = self->driver.launch(
+                   self->queue, launch->kernel, 2, NULL, launch->global, launch->local, 0, NULL, event) == 0;
     }
     self->is_broken = !done;
     return done;

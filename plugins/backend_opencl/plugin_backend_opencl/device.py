@@ -67,7 +67,7 @@ class ClDevice:
 
     def bind(self, *how: Any) -> Callable[..., Any] | None:
         """See core.device.contract.Binder."""
-        return calls.bound(*how) if self.facts.shares_memory else None
+        return calls.bound(*how)
 
     def record(self, call: Bindable) -> Any:
         return calls.recorded(self, call)
@@ -83,6 +83,7 @@ class ClDevice:
                 return Block(buffer, size_bytes, host, buffer.int_ptr)
             buffer = cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size_bytes)
             block = ClBlock(buffer, size_bytes) if self.transfers is not None else Block(buffer, size_bytes)
+            block.handle = buffer.int_ptr
             with self.lock:
                 self._write_to(block, 0, 1, 0)  # it may fail only at its first use
         except (cl.Error, MemoryError) as error:
@@ -246,7 +247,7 @@ class Launcher:
         for position, n in self._lengths.items():
             made._kernel.set_arg(position, n)
         for position, block in blocks.items():
-            made.set(position, block)
+            made._kernel.set_arg(position, block.pointer)
         return made
 
     @property

@@ -43,13 +43,16 @@ class ClBlock(Block):
 
 
 class Transfers:
-    """The second queue of a device.  Whoever calls holds the device's lock, but for ``finish``."""
+    """The second queue of a device.  Whoever calls holds the device's lock, but for ``finish``.
+
+    queued  calls that C has queued (calls.c), which marks no blocks: copies wait for all of them
+    """
 
     def __init__(self, context: Any, device: Any, kernels: Any):
         self.queue, self._kernels = cl.CommandQueue(context, device), kernels
         self._staging = Staging(context, self.queue)
         self._marked: dict[ClBlock, None] = {}
-        self._number = 0
+        self._number = self.queued = self._finished = 0
         self._lost: cl.Error | None = None  # of the last copy to the host that failed
 
     # --- the queue of kernels ---------------------------------------------------------------------------------------
@@ -93,6 +96,8 @@ class Transfers:
         self._mark(block)
 
     def _for(self, event: Any) -> list[Any]:
+        if self.queued != self._finished:
+            event = cl.enqueue_marker(self._kernels)
         if event is None:
             return []
         self._kernels.flush()
@@ -114,7 +119,7 @@ class Transfers:
     def finish(self, lock: Any) -> None:
         """Wait for both queues, and hand over what was downloaded.  Errors: cl.Error for what failed meanwhile."""
         with lock:
-            number, lost = self._number, self._lost
+            number, lost, queued = self._number, self._lost, self.queued
         try:
             self.queue.finish()
             self._kernels.finish()
@@ -122,6 +127,7 @@ class Transfers:
                 if self._lost is not lost:
                     raise self._lost
                 self._staging.settle()
+                self._finished = max(self._finished, queued)
                 for block in [block for block in self._marked if block.number <= number]:
                     block.forget()
                     del self._marked[block]
