@@ -135,6 +135,8 @@ static PyObject *run(const Call *self, Recording *recording, PyObject *const *ar
     }
     for (Py_ssize_t k = 0; k < picked; k++)
         Py_DECREF(made[k]);
+    if (!result && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError))
+        PyErr_Clear(); /* the slow path holds less, and says who needs it */
     return result;
 }
 

@@ -29,7 +29,7 @@ NAME = "core_opencl_calls"
 LAYOUTS = {"one": 0, "list": 1, "tuple": 2, "none": 3}
 DICT = 4
 FUNCTIONS = (
-    *("clSetKernelArg", "clEnqueueNDRangeKernel", "clEnqueueWriteBuffer"),
+    *("clSetKernelArg", "clEnqueueNDRangeKernel", "clEnqueueWriteBuffer", "clFinish"),
     *("clGetEventInfo", "clWaitForEvents", "clReleaseEvent"),
 )
 
@@ -41,8 +41,8 @@ def module() -> ModuleType | None:
     if binary is None or addresses() is None:
         return None
     loader = ExtensionFileLoader(NAME, str(binary))
-    made = importlib.util.module_from_spec(importlib.util.spec_from_file_location(NAME, binary, loader=loader))
     try:
+        made = importlib.util.module_from_spec(importlib.util.spec_from_file_location(NAME, binary, loader=loader))
         loader.exec_module(made)
     except (ImportError, RuntimeError):  # for another C library; for another NumPy, which says so with RuntimeError
         return None

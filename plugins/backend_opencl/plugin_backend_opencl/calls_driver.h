@@ -12,6 +12,7 @@ typedef struct {
         const size_t *local, uint32_t n_waits, const Handle *waits, Handle *event);
     int32_t (*write)(Handle queue, Handle memory, uint32_t blocks, size_t offset, size_t size, const void *host,
         uint32_t n_waits, const Handle *waits, Handle *event);
+    int32_t (*finish)(Handle queue);
     int32_t (*event_info)(Handle event, uint32_t what, size_t size, void *value, size_t *size_out);
     int32_t (*wait)(uint32_t n, const Handle *events);
     int32_t (*release)(Handle event);

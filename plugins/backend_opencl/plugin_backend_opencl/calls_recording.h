@@ -83,7 +83,7 @@ static inline int is_host_array(const Input *input, int copies, PyObject *item)
         return 0;
     PyArrayObject *array = (PyArrayObject *)item;
     return (PyObject *)PyArray_DESCR(array) == input->dtype && PyArray_NDIM(array) == input->ndim
-        && memcmp(PyArray_DIMS(array), input->lengths, (size_t)input->ndim * sizeof(npy_intp)) == 0
+        && (!input->ndim || !memcmp(PyArray_DIMS(array), input->lengths, (size_t)input->ndim * sizeof(npy_intp)))
         && PyArray_CHKFLAGS(array, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED);
 }
 
@@ -168,6 +168,11 @@ static int are_travelling(PyObject *const *made, Py_ssize_t n)
 
 static void clear_stage(const Recording *self, Stage *stage)
 {
+    if (stage->event) {
+        if (self->copies) /* which read the memory that goes now */
+            self->driver.wait(1, &stage->event);
+        self->driver.release(stage->event);
+    }
     for (Py_ssize_t k = 0; k < self->n_inputs; k++) {
         Py_CLEAR(stage->memory[k]);
         Py_CLEAR(stage->keep[k]);
@@ -175,8 +180,6 @@ static void clear_stage(const Recording *self, Stage *stage)
     PyMem_Free(stage->memory);
     PyMem_Free(stage->keep);
     PyMem_Free(stage->host);
-    if (stage->event)
-        self->driver.release(stage->event);
     *stage = (Stage){0};
 }
 
@@ -334,6 +337,8 @@ static int queue(
         done = self->driver.launch(
                    self->queue, launch->kernel, 2, NULL, launch->global, launch->local, 0, NULL, event) == 0;
     }
+    if (!done && stage) /* no event says when its copies are done */
+        self->driver.finish(self->queue);
     self->is_broken = !done;
     return done;
 }

@@ -17,3 +17,16 @@ def device():
 def space(device):
     """The memory of that device, as programs see it."""
     return driver.open(0).space
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """Writes a shell script of that name, and gives its path."""
+
+    def write(name, text):
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return write
