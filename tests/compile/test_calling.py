@@ -18,7 +18,7 @@ class Bound:
     """Counts calls, and leaves them all to Python."""
 
     def __init__(self, *how):
-        self.reads, self.writes, self.layout, self.lengths, self.slow_path = how
+        self.reads, self.writes, self.layout, self.lengths, self.fetched, self.slow_path = how
         self.calls = 0
 
     def __call__(self, *args, **named):
@@ -48,6 +48,7 @@ def test_a_call_runs_what_the_executable_binds():
     assert type(bound) is Bound and type(bound.slow_path) is Caller
     assert bound.reads == [state.cell, count.cell] and bound.writes == [state.cell, count.cell]
     assert bound.layout == ("a", "b") and bound.lengths == [(None,), (None, 2)]
+    assert bound.fetched == (True, True, False, False)
     results = f([1, 2], m=np.ones((1, 2)))
     assert results["a"].tolist() == [1, 2] and bound.calls == 1
     assert state.get_value().tolist() == [1, 2] and count.get_value() == 1
