@@ -6,6 +6,7 @@ The names below are imported when they are first used, so that ``import core`` c
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from core import codebase as codebase  # notes when this process began to read core
 from core.graph import Variable
 
 if TYPE_CHECKING:

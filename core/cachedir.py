@@ -6,9 +6,7 @@ What is in it, and under which names, is the business of each backend.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -50,6 +48,8 @@ def subfolder(name: str) -> Path:
 
 def put(file: Path, content: bytes) -> None:
     """Put a file in place at once: who reads it meanwhile gets the old one or the new.  Errors: OSError."""
+    import tempfile  # whoever only reads what is there need not wait for it
+
     handle, unfinished = tempfile.mkstemp(dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -89,6 +89,8 @@ def size_bytes() -> int:
 
 def clear() -> int:
     """Empty it.  Returns how many files went.  Errors: OptionError when it holds what core did not put there."""
+    import shutil  # as above
+
     base, count = _own(), len(files())
     for one in base.iterdir() if base.is_dir() else ():
         if one.is_dir() and not one.is_symlink():

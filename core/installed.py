@@ -63,6 +63,15 @@ def version_of(dist: str) -> str:
         return ""
 
 
+def distributions() -> list[str]:
+    """Name and version of everything that is installed, in some order that stays."""
+    if _only_folders():
+        return sorted(info.name for info in _infos().values())
+    import importlib.metadata  # see above
+
+    return sorted(f"{one.name}-{one.version}" for one in importlib.metadata.distributions())
+
+
 def _only_folders() -> bool:
     """Whether everything that is installed lies in folders on the path."""
     if any(hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder):

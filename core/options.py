@@ -32,6 +32,12 @@ OWN = {
             help="call a function at once, node by node in Python, while its code is compiled; digits may then differ "
             "between its first calls and later ones",
         ),
+        Option(
+            "recall",
+            bool,
+            True,
+            help="run what an earlier process has compiled of the same graph, without rewriting it",
+        ),
         Option("strict", bool, False, help="raise where core would fall back to something slower"),
     )
 }

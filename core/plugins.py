@@ -7,20 +7,28 @@ and checked is in core/discovery.py, how what it offers is indexed in core/regis
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
 
 import pluggy
 
-from core import discovery, hookspecs, own_plugin
+from core import codebase, discovery, hookspecs, installed, own_plugin
 from core.discovery import Plugin, State
 from core.errors import CoreWarning, PluginError, did_you_mean
 from core.markers import PROJECT
 from core.registries import Registries
 from core.registry import Source
+
+
+class Codebase(NamedTuple):
+    """The packages of core and of the plugins that are loaded, and what changes with any file of them."""
+
+    packages: frozenset[str]
+    digest: str
 
 
 class _Plugins:
@@ -38,6 +46,7 @@ class _Plugins:
             self.registered: dict[str, Plugin] = {}
             self.discovered = self.discovering = False
             self.view: Registries | None = None
+            self.code: tuple[Registries, Codebase | None] | None = None  # of which view
 
     def known(self) -> dict[str, Plugin]:
         """Core first, then what is installed, then what was registered by hand."""
@@ -107,6 +116,45 @@ _all = _Plugins()
 def registries() -> Registries:
     """What all plugins offer.  The first call discovers them.  Errors: PluginError when CORE_PLUGINS_STRICT is set."""
     return _all.registries()
+
+
+def loaded_code() -> Codebase | None:
+    """The code that decides what becomes of a graph; None where it cannot be told from that of another process.
+
+    That is so for a plugin that was registered by hand.  What packages of plugins import from elsewhere is told by the
+    versions of all distributions.
+    """
+    view = _all.registries()
+    with _all.lock:
+        if _all.code is None or _all.code[0] is not view:
+            _all.code = view, _loaded_code()
+        return _all.code[1]
+
+
+def _loaded_code() -> Codebase | None:
+    loaded = {key: plugin for key, plugin in _all.known().items() if plugin.state is State.LOADED}
+    if not loaded.keys().isdisjoint(_all.registered):
+        return None
+    packages = frozenset(name for key, plugin in loaded.items() for name in _packages(key, plugin))
+    versions = [f"{plugin.source.key} {plugin.source.version}" for plugin in loaded.values()]
+    told = codebase.digest(packages, [sys.version, *versions, *installed.distributions()])
+    return None if told is None else Codebase(packages, told)
+
+
+def _packages(key: str, plugin: Plugin) -> Iterator[str]:
+    """The top-level packages of a plugin: its own, and those that its records name."""
+    yield getattr(_all.manager.get_plugin(key), "__name__", "").partition(".")[0]
+    for entry in plugin.entries:
+        for field in fields(entry.record):
+            reference = getattr(entry.record, field.name)
+            if field.type == "Reference" and isinstance(reference, str):
+                yield reference.partition(":")[0].partition(".")[0]
+
+
+def is_implemented(hook: str) -> bool:
+    """Whether any plugin implements a behaviour hook."""
+    _all.discover()
+    return bool(getattr(_all.manager.hook, hook).get_hookimpls())
 
 
 def plugins() -> tuple[Plugin, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable
 from functools import cached_property
 from typing import Any
 
+from core.errors import PluginError
 from core.records import Backend, GraphType, Library, Lowering, OpPack, Option, Probe, Rewrite
 from core.registry import Entry, Source, Table, describe_conflict, tied, winner
 
@@ -95,6 +96,21 @@ class Libraries(Table[Library]):
     def get(self, key: Hashable) -> Entry[Library] | None:
         """The provider of ``(routine, dialect)``, or None.  Errors: PluginConflict when two that work tie."""
         return winner(self.what, key, [entry for entry in self.candidates(key) if self.probe(entry).works])
+
+    def routine(self, name: str, dialect: str) -> Any:
+        """What the provider of a routine gives to bind it.
+
+        Errors: PluginError where nobody provides it, or its provider gives something else; PluginConflict.
+        """
+        entry = self.get((name, dialect))
+        if entry is None:
+            raise PluginError(f"no library that works here provides {name!r} for the {dialect} backend")
+        given = entry.load()
+        if name not in given:
+            raise PluginError(
+                f"{entry.source} says that {entry.record.name!r} provides {name!r}, but gives no such routine"
+            )
+        return given[name]
 
 
 class Registries:

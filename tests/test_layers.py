@@ -18,7 +18,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 # A floor imports itself and what is below it (above it in this list).
 FLOORS = [
-    ["errors", "dtypes"],
+    ["errors", "dtypes", "codebase"],
     ["graph"],
     ["ccode"],
     ["op", "external"],

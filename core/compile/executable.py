@@ -1,10 +1,11 @@
 """A compiled graph that serves every shape: one program for the common case, more for other shapes and layouts.
 
 Another one is made for lengths that turn out to be 1, and for arguments that do not lie row by row, once it would have
-taken longer to copy those that came so far.
+taken longer to copy those that came so far.  How programs are made is in making.py.
 
 With the option ``first_tier``, and a driver that can ``prepare`` a program, nobody waits for a compiler: the
-interpreter runs the graph until the program is there.
+interpreter runs the graph until the program is there.  A driver may also keep programs: then the one for the common
+case is found ready made, if an earlier process had the same graph.
 """
 
 from __future__ import annotations
@@ -12,27 +13,22 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from core import plugins
 from core.compile.compilation import Compilation
-from core.compile.interpreter import Interpreted, host_call
-from core.compile.lower import c_for_python_of, lower
-from core.device.array import on_host
-from core.errors import CoreError, CoreWarning, IndexOutOfBounds, PluginError, ShapeError
-from core.graph import Apply, FunctionGraph
-from core.ir.build import build
-from core.ir.expr import Expr
-from core.ir.layouts import Layout, layout_of
-from core.ir.program import Guard, GuardFailed, LibraryStep, Lowered, Program
-from core.ir.target import HOST
+from core.errors import CoreWarning, IndexOutOfBounds
+from core.ir.guards import GuardFailed, Unserved
 from core.options import config
-from core.records import Backend
+
+if TYPE_CHECKING:
+    from core.compile.making import Making
+    from core.ir.expr import Expr
+    from core.ir.layouts import Layout
 
 SMALL = 1 << 14  # bytes: arrays up to this size are copied, which takes no longer than reading them in another order
 WORTH_A_PROGRAM = 1 << 27  # bytes: to copy so many takes about as long as to compile another program,
@@ -40,54 +36,50 @@ COPIED_PER_S = 2e9  # and so many more for each second that lowering took, which
 MOST_LAYOUTS = 8  # combinations of layouts that have programs
 MOST_AT_HAND = 4  # programs that a call tries before it looks for another one
 
-Layouts: TypeAlias = tuple[Layout | None, ...]  # one for each argument; none at all where all lie row by row
-Key: TypeAlias = tuple[Layouts, frozenset[Expr]]  # what a program is made for: layouts, and lengths that are 1
+Layouts: TypeAlias = "tuple[Layout | None, ...]"  # one for each argument; none at all where all lie row by row
+Key: TypeAlias = "tuple[Layouts, frozenset[Expr]]"  # what a program is made for: layouts, and lengths that are 1
 _COMMON: Key = ((), frozenset())
 
 
 class Dispatcher:
     """Runs the program that fits the arrays; makes it when it is needed for the first time.
 
+    making   gives what makes programs of the graph, asked when there is one to make
+    key      under which the driver keeps the program for the common case; None: it keeps none
     sources  generated code: file name -> text, once what is at work is done
     program  the one for the common case
     times    seconds of "lower"; of "compile" for what was compiled beside calls
     """
 
-    def __init__(self, graph: FunctionGraph, driver: Any, device: Any, updates: Mapping[int, int]):
-        start = time.perf_counter()
+    def __init__(self, making: Callable[[], Making], driver: Any, device: Any = None, key: str | None = None):
         driver = driver.open(device) if hasattr(driver, "open") else driver
-        self._graph, self._driver, self._device, self._updates = graph, driver, device, updates
+        self._making, self._driver, self._device, self._key = making, driver, device, key
         self._options = dict(config.affecting_code())  # programs that are made later are of the same kind
-        self._target = getattr(driver, "target", HOST)
-        self._lowered: dict[Layouts, Lowered] = {(): lower(graph, driver.dialect_table)}
+        self._lowered: set[Layouts] = {()}  # layouts for which there are programs, or soon will be
         self._copied: Counter[Layouts] = Counter()  # bytes, of arguments that lay like that
         self._variants: dict[Key, Any] = {}
         self._made_for: dict[Any, Layouts] = {}
-        self._hosts: dict[Apply, Callable[[Sequence[Any]], list[Any]]] = {}
         self._prepare = getattr(driver, "prepare", None) if config.first_tier else None
         self._compilations: dict[Key, Compilation] = {}
         self._to_tell: list[Callable[[], None]] = []
         self._sources: dict[str, str] = {}
+        self._program: Any = None
+        self._first_tier: Any = None
         self.times = {"lower": 0.0}
-        self.program = self._build(*_COMMON)
-        self.times["lower"] = time.perf_counter() - start
         self._main: Any = None
         self._current: list[Any] = []  # those used last; bound calls hold it too
-        self._variant(*_COMMON)
+        self._kept = None if key is None else driver.kept(key, partial(_routine, driver.dialect))
+        if self._kept is None:
+            self._variant(*_COMMON)
+        else:
+            self._put(_COMMON, self._kept)
 
-    def _host(self, node: Apply) -> Callable[[Sequence[Any]], list[Any]]:
-        """What computes a node outside of the program: its C that needs Python's lock, or Python."""
-        if node not in self._hosts:
-            code = c_for_python_of(node, self._driver.dialect_table)
-            self._hosts[node] = host_call(node, None if code is None else self._driver.c_op(node, code))
-        return self._hosts[node]
-
-    def _build(self, layouts: Layouts, ones: frozenset[Expr]) -> Program:
-        lowered = self._lowered[layouts]
-        program = build(lowered, ones, self._target, self._updates)
-        program.host_calls = [self._host(node) for node, _, _ in lowered.host_nodes]
-        program.routines = _routines(program, self._driver.dialect)
-        return program
+    @property
+    def program(self) -> Any:
+        if self._program is None:
+            self._program = self._making().program(self._driver)
+            self.times["lower"] = self._making().times["lower"]
+        return self._program
 
     def _variant(self, layouts: Layouts, ones: frozenset[Expr]) -> Any:
         """The executable for some layouts and lengths; None while it is compiled beside calls, or where that failed."""
@@ -97,8 +89,8 @@ class Dispatcher:
         if key in self._compilations:
             self._look_at(self._compilations[key])
             return self._variants.get(key)
-        program = self.program if key == _COMMON else self._build(layouts, ones)
         with config.override(self._options):
+            program = self.program if key == _COMMON else self._making().program(self._driver, layouts, ones)
             if self._prepare is None:
                 self._put(key, self._driver.compile(program, self._device))
             else:
@@ -109,12 +101,25 @@ class Dispatcher:
                     self._compilations[key] = Compilation(prepared.finish, partial(self._put, key))
         return self._variants.get(key)
 
+    def _make_anew(self) -> None:
+        """Put the graph's own program in the place of the one that was kept, which does not say what is wrong."""
+        kept, self._kept = self._kept, None
+        if kept is None:  # another thread was quicker
+            return
+        with config.override(self._options):
+            run = self._driver.compile(self.program, self._device)
+        self._current[:] = [other for other in self._current if other is not kept]
+        self._put(_COMMON, run)
+
     def _put(self, key: Key, run: Any) -> None:
         """Keep an executable; the one for the common case is what calls run from now on."""
         self._made_for[run] = key[0]
-        self._sources.update(run.sources)
         self._variants[key] = run
+        if run is not self._kept:
+            self._sources.update(run.sources)
         if key == _COMMON:
+            if run is not self._kept and self._key is not None:
+                self._driver.keep(self._key, run)
             self._main = run
             self._current.append(run)
             self._tell()
@@ -164,11 +169,8 @@ class Dispatcher:
     @property
     def sources(self) -> dict[str, str]:
         self.wait()
+        self._make_anew()
         return self._sources
-
-    @cached_property
-    def _first_tier(self) -> Interpreted:
-        return Interpreted(self._graph)
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -177,24 +179,34 @@ class Dispatcher:
         if run is not None and self._made_for[run] == layouts:
             try:
                 return run(arrays)
-            except GuardFailed:
+            except (GuardFailed, Unserved):
                 pass
             except IndexOutOfBounds as error:
-                raise self._seen_again(arrays, error) from None
+                raise self._making().seen_again(arrays, error) from None
         return self._other(layouts, arrays, lambda run: run(arrays))
+
+    @cached_property
+    def _takes_layouts(self) -> bool:
+        """Whether programs may be made for arguments that do not lie row by row."""
+        return getattr(getattr(self._driver, "target", None), "layouts", False)
 
     def _layouts(self, arrays: Sequence[np.ndarray]) -> Layouts:
         """The layouts for which the program is to be made that runs; arrays of another one are copied."""
-        if not self._target.layouts or all(array.flags.c_contiguous for array in arrays):
+        if all(array.flags.c_contiguous for array in arrays) or not self._takes_layouts:
             return ()
+        from core.ir.layouts import layout_of  # who has no such arrays need not wait for it
+
         layouts = tuple(layout_of(array) if array.nbytes > SMALL else None for array in arrays)
         if layouts not in self._lowered and any(layouts):
             copied = sum(array.nbytes for array, layout in zip(arrays, layouts, strict=True) if layout is not None)
             self._copied[layouts] += copied
-            worth = WORTH_A_PROGRAM + COPIED_PER_S * self.times["lower"]
-            if self._copied[layouts] >= worth and len(self._lowered) <= MOST_LAYOUTS:
-                self._lowered[layouts] = lower(self._graph, self._driver.dialect_table, layouts=layouts)
+            if self._copied[layouts] >= self._worth() and len(self._lowered) <= MOST_LAYOUTS:
+                self._lowered.add(layouts)
         return layouts if layouts in self._lowered else ()
+
+    def _worth(self) -> float:
+        """How many bytes are copied in the time that another program takes, as far as is known."""
+        return WORTH_A_PROGRAM + COPIED_PER_S * self.times["lower"]
 
     @property
     def on_device(self) -> Any:
@@ -208,7 +220,7 @@ class Dispatcher:
         except GuardFailed:
             return self._other((), arrays, lambda run: run.run(arrays, fetched))
         except IndexOutOfBounds as error:
-            raise self._seen_again(arrays, error) from None
+            raise self._making().seen_again(arrays, error) from None
 
     def place(self, array: np.ndarray) -> Any:
         return self._main.place(array)
@@ -224,52 +236,29 @@ class Dispatcher:
         while True:
             run = self._variant(layouts, ones)
             if run is None:
-                return self._first_tier(arrays)
+                return self._interpreted(arrays)
             try:
                 results = start(run)
+            except Unserved:
+                self._make_anew()
             except GuardFailed as failed:
                 one = _length_that_is_one(failed)
                 if one is None or one in ones:
-                    error = _explained(failed.guard, failed.a, failed.b)
-                    return self._interpreted(arrays, self._said_by_its_op(arrays, failed.guard, error))
+                    making = self._making()
+                    return making.results_or(arrays, making.said(arrays, failed))
                 ones |= {one}
             except IndexOutOfBounds as error:
-                raise self._seen_again(arrays, error) from None
+                raise self._making().seen_again(arrays, error) from None
             else:
                 others = [other for other in self._current if other is not run]
                 self._current[:] = [run, *others[: MOST_AT_HAND - 1]]
                 return results
 
-    def _interpreted(self, arrays: Sequence[Any], error: Exception) -> list[np.ndarray]:
-        """Raise ``error``, unless it is premature: a length that Python makes may be 1, which guards cannot see."""
-        if not self.program.host_nodes:
-            raise error from None
-        try:
-            return Interpreted(self._graph)([on_host(array) for array in arrays])
-        except CoreError:
-            raise error from None
-
-    def _said_by_its_op(self, arrays: Sequence[Any], guard: Guard, error: Exception) -> Exception:
-        """``error``, or what the op of a library routine says of these lengths: that a matrix is not square."""
-        if hasattr(getattr(guard.node, "op", None), "library_error") and not self.program.host_nodes:
-            try:
-                Interpreted(self._graph)([on_host(array) for array in arrays])
-            except np.linalg.LinAlgError as again:
-                return again
-            except (CoreError, MemoryError):
-                pass
-        return error
-
-    def _seen_again(self, arrays: Sequence[Any], error: IndexOutOfBounds) -> IndexOutOfBounds:
-        """``error`` as NumPy says it, with the index: loops check all indices of an array at once and keep none."""
-        if not self.program.host_nodes:  # whose ops would run twice
-            try:
-                Interpreted(self._graph)([on_host(array) for array in arrays])
-            except IndexOutOfBounds as again:
-                return again
-            except (CoreError, MemoryError):
-                pass
-        return error
+    def _interpreted(self, arrays: Sequence[Any]) -> list[np.ndarray]:
+        """Results of the first tier."""
+        if self._first_tier is None:
+            self._first_tier = self._making().interpreter()
+        return self._first_tier(arrays)
 
     def bind(
         self,
@@ -296,19 +285,9 @@ class Dispatcher:
                 release()
 
 
-def _routines(program: Program, dialect: str) -> dict[str, Any]:
-    """What plugins gave to bind the routines that a program calls."""
-    libraries, found = plugins.registries().libraries, {}
-    for name in dict.fromkeys(step.call.name for step in program.steps if isinstance(step, LibraryStep)):
-        entry = libraries.get((name, dialect))
-        assert entry is not None  # lowering asked before
-        given = entry.load()
-        if name not in given:
-            raise PluginError(
-                f"{entry.source} says that {entry.record.name!r} provides {name!r}, but gives no such routine"
-            )
-        found[name] = given[name]
-    return found
+def _routine(dialect: str, name: str) -> Any:
+    """What a plugin gives to bind a routine.  Errors: PluginError, PluginConflict."""
+    return plugins.registries().libraries.routine(name, dialect)
 
 
 def _length_that_is_one(failed: GuardFailed) -> Expr | None:
@@ -319,30 +298,3 @@ def _length_that_is_one(failed: GuardFailed) -> Expr | None:
             if value == 1 and not n.is_const:
                 return n
     return None
-
-
-def _explained(guard: Guard, a: int, b: int) -> Exception:
-    if guard.kind == "range":
-        return IndexOutOfBounds(f"{guard.who}: index {a} is out of range for an axis of length {b}", blame=guard.node)
-    if guard.kind == "within":
-        return IndexOutOfBounds(
-            f"{guard.who}: index {a - 1} is out of range for an axis of length {b}", blame=guard.node
-        )
-    if guard.kind == "positive":
-        return ShapeError(f"{guard.who}: a reduction over {guard.a} = {a} elements has no identity", blame=guard.node)
-    verb = "cannot broadcast" if guard.kind == "join" else "needs equal lengths, got"
-    return ShapeError(f"{guard.who} {verb} {guard.a} = {a} and {guard.b} = {b}", blame=guard.node)
-
-
-def compile_for(
-    graph: FunctionGraph,
-    record: Backend,
-    driver: Any,
-    device: Any = None,
-    updates: Mapping[int, int] = MappingProxyType({}),
-) -> Dispatcher:
-    """Lower a graph for a backend's dialect and compile it.  Errors: CompileError, BackendError, ShapeError.
-
-    updates  number of an output -> number of the input that it replaces
-    """
-    return Dispatcher(graph, driver, device, updates)

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import gc
 import inspect
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from core import backend as backends
 from core.compile.arguments import Signature
 from core.compile.calling import Caller
-from core.compile.executable import compile_for
-from core.compile.instrument import instrumented
-from core.compile.modes import Mode, mode_of, stages_for
+from core.compile.compiled import Compiled
+from core.compile.modes import Mode, mode_of
 from core.compile.recipe import Recipe, described, prepare
 from core.compile.shared import SharedVariable, home_of, lives_elsewhere
 from core.errors import ArgumentError, BackendError, CoreWarning
 from core.graph import FunctionGraph, Variable, graph_inputs
 from core.options import config
-from core.rewriting import RewriteLog, rewrite
+
+if TYPE_CHECKING:
+    from core.rewriting import RewriteLog
 
 
 def function(
@@ -109,12 +108,11 @@ class Function:
     __slots__ = ("__call__", "__dict__", "__weakref__")
     __call__: Callable[..., Any]
 
-    def __init__(self, recipe: Recipe, choice: backends.Choice, compiled: _Compiled, chosen_by_user: bool = False):
+    def __init__(self, recipe: Recipe, choice: backends.Choice, compiled: Compiled, chosen_by_user: bool = False):
         self._recipe, self._chosen_by_user, self.choice = recipe, chosen_by_user, choice
         self.name, self.backend, self.original = recipe.name, choice.name, recipe.graph
-        self.graph, self.rewrites, self._run = compiled.graph, compiled.rewrites, compiled.run
+        self._compiled, self._run = compiled, compiled.run
         self.compile_times: dict[str, float] = compiled.times
-        self.program = getattr(self._run, "program", None)
         self._connect(recipe.reads, recipe.writes)
 
     def _connect(self, reads: Sequence[SharedVariable], writes: Sequence[SharedVariable]) -> None:
@@ -124,10 +122,9 @@ class Function:
         self.updated: tuple[SharedVariable, ...] = tuple(writes)
         signature, layout = Signature(described(self.name), recipe.inputs), recipe.layout
         count = len(recipe.graph.outputs) - len(writes)
-        new_values = self.graph.outputs[count:]
-        checked = [
-            (k, v) for k, (v, new) in enumerate(zip(writes, new_values, strict=True)) if not v.type.is_super(new.type)
-        ]
+        checked = _that_may_not_fit(writes, self.original.outputs[count:])
+        if checked:  # rewriting may know more
+            checked = _that_may_not_fit(writes, self.graph.outputs[count:])
         self.inputs: list[str | None] = signature.names
         outputs = self.original.outputs[:count]
         self.outputs: list[str | None] = (
@@ -174,6 +171,18 @@ class Function:
         return twin
 
     @property
+    def graph(self) -> FunctionGraph:
+        return self._compiled.graph
+
+    @property
+    def rewrites(self) -> RewriteLog:
+        return self._compiled.rewrites
+
+    @property
+    def program(self) -> Any:
+        return getattr(self._run, "program", None)
+
+    @property
     def sources(self) -> dict[str, str]:
         """Generated code so far, once all is compiled: a shape that is met for the first time may add to it."""
         self.wait_until_compiled()
@@ -209,6 +218,11 @@ class Function:
         return f"<{described(self.name)} ({names}), backend {self.backend}>"
 
 
+def _that_may_not_fit(writes: Sequence[SharedVariable], values: Sequence[Variable]) -> list[tuple[int, SharedVariable]]:
+    """Those of ``writes``, by their number, whose new values may be of another shape than their type's."""
+    return [(k, v) for k, (v, new) in enumerate(zip(writes, values, strict=True)) if not v.type.is_super(new.type)]
+
+
 def _take_over(function: ReferenceType[Function], caller: Caller) -> None:
     """From now on a function's calls take the quickest way, if it is still there: its code has been compiled."""
     alive = function()
@@ -219,52 +233,16 @@ def _take_over(function: ReferenceType[Function], caller: Caller) -> None:
 # --- compiling -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Compiled:
-    """The graph after rewriting, which rules fired, the executable, and how long each step took."""
-
-    graph: FunctionGraph
-    rewrites: RewriteLog
-    run: Any
-    times: dict[str, float]
-
-
 def _made(recipe: Recipe, choice: backends.Choice, chosen_by_user: bool = False) -> Function:
     """Compile, then make the object: of a class that the driver's ``callable_type(cls)`` gives, if it has that.
 
     Such a subclass of ``cls`` does the same as it, in less time for each call.
     """
     with _collector_at_rest():
-        compiled = _compile(recipe, choice)
+        compiled = Compiled(recipe, choice)
         callable_type = getattr(choice.driver, "callable_type", None)
         kind = Function if callable_type is None else callable_type(Function)
         return kind(recipe, choice, compiled, chosen_by_user)
-
-
-def _compile(recipe: Recipe, choice: backends.Choice) -> _Compiled:
-    start = time.perf_counter()
-    graph = recipe.graph.clone()
-    log = rewrite(graph, stages_for(recipe.options["mode"], choice.record))
-    rewritten = time.perf_counter()
-    run = _executable(recipe, graph, choice)
-    lowering = getattr(run, "times", {}).get("lower", 0.0)
-    times = {"rewrite": rewritten - start, "lower": lowering, "compile": time.perf_counter() - rewritten - lowering}
-    return _Compiled(graph, log, run, times)
-
-
-def _executable(recipe: Recipe, graph: FunctionGraph, choice: backends.Choice) -> Any:
-    """A callable from arrays to arrays, with ``sources``."""
-    with config.override(strict=recipe.options["strict"] or config.strict):
-        run: Any
-        if recipe.options["mode"].debug:
-            from core.compile.debug import Checked  # no other mode need wait for that
-
-            run = Checked(graph)
-        elif choice.record.dialect is None:
-            run = choice.driver.compile_graph(graph)
-        else:
-            run = compile_for(graph, choice.record, choice.driver, choice.device, _updates(recipe))
-    return instrumented(run)
 
 
 @contextmanager
@@ -277,13 +255,6 @@ def _collector_at_rest() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _updates(recipe: Recipe) -> dict[int, int]:
-    """For each new value of a shared variable that is also read, by its number among the outputs: that of the input."""
-    first_read, first_write = len(recipe.inputs), len(recipe.graph.outputs) - len(recipe.writes)
-    reads = {variable: first_read + k for k, variable in enumerate(recipe.reads)}
-    return {first_write + k: reads[variable] for k, variable in enumerate(recipe.writes) if variable in reads}
 
 
 def _used_reads(recipe: Recipe, outputs: Sequence[Variable]) -> list[bool]:

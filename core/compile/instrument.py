@@ -41,6 +41,8 @@ def instrumented(run: Any) -> Callable[[Sequence[Any]], list[Any]]:
 
     An executable with a method ``watch`` tells of each of its steps; any other is one step.
     """
+    if not plugins.is_implemented("instrument"):  # nobody need make a program to show
+        return run
     program = getattr(run, "program", None)
     program = run if program is None else program
     watchers = [watcher for _, watcher in plugins.call_each("instrument", program=program)]

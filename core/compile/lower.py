@@ -24,16 +24,15 @@ from core.ir.clike.ccalls import params_of
 from core.ir.clike.cfamily import Dialect, identifier
 from core.ir.expr import Code, Expr, as_expr, const, index, length, load
 from core.ir.layouts import Layout
+from core.ir.library import PRODUCTS, LibraryCall
 from core.ir.passes.accumulate import ROUTINE as ACCUMULATING
 from core.ir.passes.operands import merged, operand, stacked
 from core.ir.program import (
-    PRODUCTS,
     Definition,
     FromC,
     FromLibrary,
     FromLoops,
     Given,
-    LibraryCall,
     Lowered,
     Operand,
     Pointwise,

@@ -12,8 +12,9 @@ from typing import Any
 
 from core.device.prepare import Prepared
 from core.ir.expr import Code, Expr, walk
+from core.ir.guards import Guard
 from core.ir.nodes import Kernel, Loop
-from core.ir.program import Guard, HostStep, LibraryStep, Program, Step, Value
+from core.ir.program import HostStep, LibraryStep, Program, Step, Value
 from core.ir.work.launches import lane_extents
 
 Launches = Mapping[int, list[tuple[Kernel, list[Expr]]]]  # of each kernel step, by its position

@@ -11,7 +11,9 @@ import numpy as np
 
 from core.ir.axes import product
 from core.ir.expr import Combine, Expr, const, show
+from core.ir.guards import Guard
 from core.ir.layouts import Layout
+from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel
 from core.ir.rebuild import loads_in
 
@@ -73,36 +75,6 @@ class Scattering:
     at: tuple[Expr, ...]
     value: Expr
     combine: Combine | None  # ADD, or None to set
-
-
-PRODUCTS = frozenset({"gemm", "gemv", "complex_gemm", "complex_gemv"})
-
-
-@dataclass(frozen=True)
-class LibraryCall:
-    """A named routine that a library plugin binds, and what must be known of it to plan a call.
-
-    ``gemm``: operands (m, k) and (k, n), output (m, n); ``gemv``: (m, k) and (k,), or (k,) and (k, n); all float32 or
-    all float64.  ``complex_gemm`` and ``complex_gemv``: the same of complex64 or of complex128.
-
-    batch       so many leading axes of the outputs stack calls; those of the operands broadcast to them
-    ranks       how many axes of each operand lie behind such leading ones; (): each operand has all of them
-    same        pairs of (operand, axis) whose lengths must be equal, checked when the function runs; axes count from
-                the end, -1 is the last
-    overwrites  pairs of (output, operand): the routine finds that operand's elements in the memory of that output
-    replaces    pairs of (output, operand): the output may lie where that operand does, or elsewhere
-    stored      operands so large that to write them costs as much as the call: where one is not in memory, but computed
-                element by element, loops that compute it as they go serve better, if the op has a ``lower``
-    """
-
-    name: str
-    attributes: tuple[tuple[str, Any], ...] = ()
-    batch: int = 0
-    ranks: tuple[int, ...] = ()
-    same: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = ()
-    overwrites: tuple[tuple[int, int], ...] = ()
-    replaces: tuple[tuple[int, int], ...] = ()
-    stored: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,40 +149,6 @@ class FromC(FromLoops):
 
 
 Definition: TypeAlias = Given | Pointwise | Reduction | Scattering | FromLibrary | FromLoops
-
-
-# --- guards --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Guard:
-    """A condition on lengths, checked before anything is written.
-
-    kind  "join": a == b, or else one of them is 1 and the function is specialised for that
-          "same": a == b;  "one": a == 1 (this program was made for that);  "range": -b <= a < b;  "within": a <= b;
-          "positive": a > 0
-    ``who`` says which op needs it, for the error's text; ``node`` leads to the user's line.  ``symbols`` are the two
-    lengths as the graph has them, ``a`` and ``b`` as a backend computes them.
-    """
-
-    kind: str
-    a: Expr
-    b: Expr
-    who: str
-    node: Any = None
-    symbols: tuple[Expr, Expr] | None = None
-
-    def __str__(self) -> str:
-        sign = {"join": "==", "same": "==", "one": "==", "range": "indexes", "within": "<=", "positive": ">"}[self.kind]
-        return f"{show(self.a)} {sign} {show(self.b)} for {self.who}"
-
-
-class GuardFailed(Exception):
-    """A guard did not hold: which one, and the two lengths."""
-
-    def __init__(self, guard: Guard, a: int, b: int):
-        super().__init__(f"{guard}: {a} and {b}")
-        self.guard, self.a, self.b = guard, a, b
 
 
 # --- steps ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import core.tensor as ct
 from core.errors import AxisError, ShapeError
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 
 FLAT = [

@@ -16,22 +16,12 @@ from core.ir.check.oracle import evaluate_at, evaluate_lengths, run_kernel
 from core.ir.check.verify import verify
 from core.ir.clike.cfamily import Dialect
 from core.ir.expr import Code, Expr, walk
+from core.ir.guards import Guard, GuardFailed
 from core.ir.layouts import Layout, layout_of, passed, window
+from core.ir.library import PRODUCTS
 from core.ir.nodes import Kernel, Local, Split
 from core.ir.passes.memory import size_bytes
-from core.ir.program import (
-    PRODUCTS,
-    Guard,
-    GuardFailed,
-    HostStep,
-    KernelStep,
-    LibraryStep,
-    OpCall,
-    Operand,
-    Program,
-    Step,
-    Value,
-)
+from core.ir.program import HostStep, KernelStep, LibraryStep, OpCall, Operand, Program, Step, Value
 from core.ir.target import HOST, Target
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros

@@ -33,10 +33,11 @@ from core.ir.clike.csections import LONG, Declared, constant, cut
 from core.ir.clike.ctasks import Task
 from core.ir.effort import library_work, total_work
 from core.ir.expr import INDEX_DTYPE, Code, Expr, length, walk
+from core.ir.guards import Guard
 from core.ir.nodes import Kernel, Split
 from core.ir.passes.donation import beginnings
 from core.ir.passes.memory import size_bytes
-from core.ir.program import CheckStep, Guard, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
+from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
 
 

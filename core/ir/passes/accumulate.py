@@ -16,10 +16,10 @@ from itertools import pairwise
 from core import dtypes
 from core.ir.axes import ravel
 from core.ir.expr import Code, Expr, walk
+from core.ir.library import LibraryCall
 from core.ir.program import (
     Definition,
     FromLibrary,
-    LibraryCall,
     Operand,
     Pointwise,
     Reduction,

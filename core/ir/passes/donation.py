@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from core.ir.library import PRODUCTS
 from core.ir.passes.in_place import Places
 from core.ir.passes.memory import last_uses
-from core.ir.program import PRODUCTS, KernelStep, LibraryStep, Operand, Program, Step, Value
+from core.ir.program import KernelStep, LibraryStep, Operand, Program, Step, Value
 
 _NEVER_FAIL = PRODUCTS | {"gemm_add"}
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.ir.expr import Code, Expr, walk
+from core.ir.guards import Guard
 from core.ir.passes import accumulate
 from core.ir.passes.loops import name_loops
 from core.ir.passes.pulled import pull
@@ -21,7 +22,6 @@ from core.ir.program import (
     FromLibrary,
     FromLoops,
     Given,
-    Guard,
     Lowered,
     Pointwise,
     Reduction,

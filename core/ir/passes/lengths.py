@@ -15,17 +15,8 @@ from typing import Any
 from core.errors import ShapeError
 from core.ir.axes import ravel
 from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
-from core.ir.program import (
-    Definition,
-    FromLibrary,
-    Guard,
-    Lowered,
-    Pointwise,
-    Reduction,
-    Scattering,
-    Value,
-    expressions_of,
-)
+from core.ir.guards import Guard
+from core.ir.program import Definition, FromLibrary, Lowered, Pointwise, Reduction, Scattering, Value, expressions_of
 from core.ir.rebuild import lengths_in, loads_in, rebuild, remake, rules_in
 
 

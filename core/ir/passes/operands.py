@@ -12,7 +12,8 @@ from dataclasses import replace
 from core.errors import BackendError
 from core.ir.axes import product, same_length, stretch
 from core.ir.expr import Code, Expr, const
-from core.ir.program import Definition, LibraryCall, Operand, Pointwise, Value, with_rows_merged
+from core.ir.library import LibraryCall
+from core.ir.program import Definition, Operand, Pointwise, Value, with_rows_merged
 from core.ir.rebuild import substitute
 
 

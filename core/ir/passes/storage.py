@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from core.ir.expr import Code, Expr, make, walk
+from core.ir.guards import Guard
 from core.ir.passes.loops import variables_of
 from core.ir.program import (
     Definition,
     FromLibrary,
     FromLoops,
-    Guard,
     Lowered,
     Pointwise,
     Reduction,

@@ -1,55 +1,26 @@
-"""The driver of backend "c": text to library to something that can be called."""
+"""The driver of backend "c".  What only a graph needs that nobody has compiled before is imported when one comes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from core.ccode import CCode
-from core.errors import BackendError, CompileError
-from core.ir.clike.ccalls import calls_of, needs_of
-from core.ir.clike.centry import functions_of
-from core.ir.clike.cfamily import Dialect
-from core.ir.clike.cunits import INITIALIZE, print_units
-from core.ir.program import Program
-from core.ir.target import Target
+from core.errors import BackendError
 from core.options import config
 from core.records import Probe
-from plugin_backend_c import cache, compiler, launcher
-from plugin_backend_c.aside import Aside
-from plugin_backend_c.dialect import C_PRECISE, C_WITHOUT_LIBMVEC, C
-from plugin_backend_c.executable import Executable
-from plugin_backend_c.python_op import PythonOp, with_line
+from plugin_backend_c import compiler, kept, launcher
+from plugin_backend_c.folder import folders
+
+if TYPE_CHECKING:
+    from core.ccode import CCode
+    from core.ir.clike.cfamily import Dialect
+    from core.ir.program import Program
+    from core.ir.target import Target
+    from plugin_backend_c.executable import Executable
+    from plugin_backend_c.prepared import Prepared
 
 REMEDY = "install one (Debian: apt-get install gcc; macOS: xcode-select --install) or `pip install ziglang`"
-
-
-class Prepared:
-    """A program as text.  ``at_hand``: whether its library is in the cache, and nobody has to wait for a compiler."""
-
-    def __init__(self, program: Program, found: compiler.Compiler):
-        self._program, self._found = program, found
-        self._nodes = [step.node for _, step in calls_of(program)]
-        self._needs = needs_of([(step.node, step.code) for _, step in calls_of(program)])
-        self._builder = found.serving(self._needs) if self._nodes else found
-        self._units = print_units(program, _dialect(found))
-
-    @property
-    def at_hand(self) -> bool:
-        return self._needs.kept and cache.has(self._units, self._builder)
-
-    def finish(self) -> Executable:
-        """Build and load it; may run in a thread of its own.  Errors: CompileError."""
-        program, found = self._program, self._found
-        # both may take a compiler's time of their own, the first time on a machine
-        with Aside(launcher.module, found) as extension, Aside(_addresses, program) as routines:
-            try:
-                library, sources = cache.load(self._units, self._builder, self._needs.kept)
-            except CompileError as error:
-                raise with_line(error, self._nodes) from None
-            if self._nodes:
-                getattr(library, INITIALIZE)()
-            return Executable(program, library, sources, routines.result(), found, extension.result())
 
 
 class Driver:
@@ -57,8 +28,18 @@ class Driver:
 
     name = "c"
     dialect = "c"
-    dialect_table = C
-    target = Target(threads=True, layouts=True)
+
+    @cached_property
+    def target(self) -> Target:
+        from core.ir.target import Target
+
+        return Target(threads=True, layouts=True)
+
+    @cached_property
+    def dialect_table(self) -> Dialect:
+        from plugin_backend_c.dialect import C
+
+        return C
 
     def probe(self) -> Probe:
         """The compiler, or why there is none.  What it can do is tried once, and remembered in the cache."""
@@ -77,7 +58,19 @@ class Driver:
 
     def prepare(self, program: Program, device: Any = None) -> Prepared:
         """A program as text, before a compiler is asked.  Errors: BackendError without one."""
+        from plugin_backend_c.prepared import Prepared
+
         return Prepared(program, _compiler())
+
+    def keep(self, key: str, executable: Executable) -> None:
+        """Leave a program to processes to come, if the launcher can call it from a plan alone."""
+        if executable.launcher is not None and executable.plan is not None and not executable.runs_ops:
+            kept.write(key, executable.plan, executable.binary)
+
+    def kept(self, key: str, routine: Callable[[str], Any]) -> kept.KeptExecutable | None:
+        """The program that was left under a key.  ``routine`` gives what binds a library routine."""
+        extension = launcher.module(_compiler())
+        return None if extension is None else kept.executable(key, next(folders()), extension, routine)
 
     def callable_type(self, base: type) -> type:
         """``base``, or with a launcher a subclass whose objects are called without a detour through Python."""
@@ -88,12 +81,9 @@ class Driver:
 
     def c_op(self, node: Any, code: CCode) -> Callable[..., None]:
         """What does the same as ``perform`` of a node by its C for Python's C-API.  Errors: as of ``compile``."""
+        from plugin_backend_c.python_op import PythonOp
+
         return PythonOp(node, code, _compiler())
-
-
-def _addresses(program: Program) -> list[int]:
-    """Of the C functions that a program calls, in the order in which it numbers them."""
-    return [routine.address(name) for name, routine in functions_of(program).items()]
 
 
 def _compiler() -> compiler.Compiler:
@@ -101,13 +91,6 @@ def _compiler() -> compiler.Compiler:
     if found is None:
         raise BackendError(f"backend 'c' needs a C compiler: {why}; {REMEDY}")
     return found
-
-
-def _dialect(found: compiler.Compiler) -> Dialect:
-    """The functions of mathematics that are asked for, or the quickest that the compiler has."""
-    if config["c.precise_math"]:
-        return C_PRECISE
-    return C if found.has_libmvec else C_WITHOUT_LIBMVEC
 
 
 driver = Driver()

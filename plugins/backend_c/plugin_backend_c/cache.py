@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.errors import CompileError
-from plugin_backend_c.compiler import Compiler, first_line
+from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders, temporary, unfinished
 
 
@@ -78,6 +78,8 @@ def intact(binary: Path) -> bool:
 
 def build(texts: Mapping[str, str], binary: Path, compiler: Compiler) -> None:
     """Compile in a folder beside the goal, then put the result in place at once.  Errors: CompileError, OSError."""
+    from plugin_backend_c.processes import first_line  # what is built already needs no processes
+
     with unfinished(binary.parent) as folder:
         sources = [Path(folder, name) for name in texts]
         for source, text in zip(sources, texts.values(), strict=True):

@@ -1,15 +1,12 @@
-"""Finding a C compiler, what it can do here, and running it."""
+"""Finding a C compiler, and what it can do here.  It is run in running.py: what is known already needs none of that."""
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import platform
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,14 +14,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import cachedir
 from core.errors import CompileError
-from core.ir.clike.ccalls import Needs
-from plugin_backend_c.folder import folders, unfinished
-from plugin_backend_c.processes import Finished, Watcher, run, run_all
+from plugin_backend_c.folder import folders
 
-TIMEOUT_S = 600
+if TYPE_CHECKING:
+    from core.ir.clike.ccalls import Needs
+    from plugin_backend_c.processes import Finished
+
 _ALWAYS = (
     *("-fPIC", "-std=gnu11"),
     # what C by hand gets wrong without a crash; GCC 14 and Clang 16 refuse most of it by themselves
@@ -57,6 +56,8 @@ FLAG_SETS = (
 # Generated code needs no start-up files, and the linker alone starts 10 to 25 ms sooner than through a compiler.
 LINKERS = (("ld", "-shared", "-z", "noexecstack"), ("{compiler}", "-shared", "-nostdlib"), ("{compiler}", "-shared"))
 _LIBRARIES = {"-DCORE_LIBMVEC": ("-lmvec", "-lm")}
+
+
 _TRIAL = """\
 #ifdef CORE_LIBMVEC
 __attribute__((simd("notinbranch"))) extern double exp(double);
@@ -115,28 +116,21 @@ class Compiler:
         Returns how that ended: the first step that failed, or the last.  Objects lie beside their sources, and go.
         Errors: CompileError when it takes too long.
         """
-        objects = [f"{source}.o" for source in sources]
-        pairs = zip(sources, objects, strict=True)
-        try:
-            with Watcher() as watcher:
-                done = run_all([self._compiling(source, made) for source, made in pairs], TIMEOUT_S, watcher)
-                bad = next((one for one in done if one.returncode != 0), None)
-                return bad or self.link(objects, binary, watcher)
-        except subprocess.TimeoutExpired as error:
-            raise CompileError(f"{self.version} took more than {TIMEOUT_S} s for {', '.join(sources)}") from error
-        finally:
-            for made in objects:
-                Path(made).unlink(missing_ok=True)
+        from plugin_backend_c.running import build  # nobody need wait for that where all is built
 
-    def _compiling(self, source: str, made: str) -> list[str]:
+        return build(self, sources, binary)
+
+    def compiling(self, source: str, made: str) -> list[str]:
+        """The command that makes an object of a source."""
         flags = [flag for flag in (*_ALWAYS, *self.flags) if flag not in self.without]
         return [*self.command, *flags, *self.own, "-c", source, "-o", made]
 
-    def link(self, objects: Sequence[str], binary: str, watcher: Watcher | None = None) -> Finished:
+    def linking(self, objects: Sequence[str], binary: str) -> list[str]:
+        """The command that makes a shared library of objects."""
         head = [part for word in self.linker for part in (self.command if word == "{compiler}" else (word,))]
         libraries = next((words for flag, words in _LIBRARIES.items() if flag in self.flags), ("-lm",))
         own = self.own if self.linker == LINKERS[-1] else ()
-        return run([*head, *own, *objects, "-o", binary, *self.libraries, *libraries], TIMEOUT_S, watcher)
+        return [*head, *own, *objects, "-o", binary, *self.libraries, *libraries]
 
 
 def candidates() -> list[tuple[str, ...]]:
@@ -173,18 +167,31 @@ def _find(cc: str | None, path: str | None) -> tuple[Compiler | None, str]:
 def version_of(command: tuple[str, ...]) -> str:
     """What a compiler calls itself.  Errors: CompileError when there is none."""
     called = shlex.join(command)
-    where = shutil.which(command[0])
+    where = _place_of(command[0])
     if where is None:
         raise CompileError(f"{called}: not found")
     note = _note_of_version(where) if len(command) == 1 else None
     with suppress(OSError, UnicodeDecodeError):
         if note is not None and (match := _VERSION.fullmatch(note.read_text(encoding="utf-8"))):
             return match[1]
-    said = _asked_version(command)
+    from plugin_backend_c.running import asked_version  # as above
+
+    said = asked_version(command)
     with suppress(OSError):
         if note is not None:
             cachedir.put(note, f"version: {said}\n".encode())
     return said
+
+
+def _place_of(command: str) -> str | None:
+    """As ``shutil.which``, whose import brings all sorts of archives and takes longer than the search."""
+    if sys.platform == "win32":  # where names go without their suffixes
+        from shutil import which
+
+        return which(command)
+    folders = [""] if os.path.dirname(command) else os.get_exec_path()
+    files = (os.path.join(folder, command) for folder in folders)
+    return next((file for file in files if os.path.isfile(file) and os.access(file, os.X_OK)), None)
 
 
 _VERSION = re.compile(r"version: (.+)\n")
@@ -208,17 +215,6 @@ def _note_of_version(where: str) -> Path | None:
         return None
 
 
-def _asked_version(command: tuple[str, ...]) -> str:
-    called = shlex.join(command)
-    try:
-        said = run([*command, "--version"], 60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CompileError(f"{called} --version: {error}") from error
-    if said.returncode != 0 or not said.stdout.strip():
-        raise CompileError(f"{called} --version: exit status {said.returncode}")
-    return said.stdout.strip().splitlines()[0].strip()
-
-
 def with_best_flags(compiler: Compiler) -> Compiler:
     """``compiler`` with the first set of flags, and linker, that work on this machine; the cache remembers which.
 
@@ -233,8 +229,10 @@ def with_best_flags(compiler: Compiler) -> Compiler:
             remembered = note.read_bytes()
             if remembered in ways:
                 return ways[remembered]
+        from plugin_backend_c.running import trial  # as above
+
         for flags in FLAG_SETS:
-            tried, said = _trial([one for one in ways.values() if one.flags == flags], place)
+            tried, said = trial([one for one in ways.values() if one.flags == flags], _TRIAL, place)
             if tried is not None:
                 with suppress(OSError):  # a read-only cache only costs time
                     cachedir.put(note, _noted(tried))
@@ -248,45 +246,6 @@ def _ways(compiler: Compiler) -> list[Compiler]:
 
 def _noted(compiler: Compiler) -> bytes:
     return f"flags: {' '.join(compiler.flags)}\nlinker: {' '.join(compiler.linker)}\n".encode()
-
-
-def _trial(ways: Sequence[Compiler], place: Path) -> tuple[Compiler | None, str]:
-    """The first of ``ways``, which differ in how they link, whose library can be loaded; or what is wrong."""
-    said = ""
-    try:
-        with unfinished(place) as folder:
-            source, made = f"{folder}/trial.c", f"{folder}/trial.o"
-            Path(source).write_text(_TRIAL)
-            compiled = run(ways[0]._compiling(source, made), TIMEOUT_S)
-            if compiled.returncode != 0:
-                return None, first_line(compiled)
-            for number, way in enumerate(ways):  # a name of its own each: a library is loaded once under one name
-                said = _linked(way, made, f"{folder}/trial{number}.so")
-                if not said:
-                    return way, ""
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)
-    return None, said
-
-
-def _linked(compiler: Compiler, made: str, binary: str) -> str:
-    """What is wrong with the library that ``compiler`` makes of an object file; nothing when it can be loaded."""
-    try:
-        done = compiler.link([made], binary)
-        if done.returncode != 0:
-            return first_line(done)
-        ctypes.CDLL(binary, mode=os.RTLD_NOW)
-    except OSError as error:
-        return str(error)
-    return ""
-
-
-def first_line(done: Finished) -> str:
-    """What a command that failed said first, or how it ended."""
-    said = done.stderr.strip()
-    if done.returncode < 0:  # by the system when memory runs out, as a rule
-        return f"killed by signal {-done.returncode}"
-    return said.splitlines()[0] if said else f"exit status {done.returncode}"
 
 
 @cache

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from importlib import import_module
+from pathlib import Path
 from threading import local
 from types import ModuleType
 from typing import Any
@@ -18,11 +19,13 @@ from core.errors import BackendError, IndexOutOfBounds, ShapeError, compute_erro
 from core.ir.clike import ccalls
 from core.ir.clike.centry import Status, kernels_of, report_length
 from core.ir.clike.clibrary import read_failure
+from core.ir.guards import GuardFailed
 from core.ir.layouts import first_address, passed
-from core.ir.program import GuardFailed, LibraryStep, OpCall, Program, Value
+from core.ir.program import LibraryStep, OpCall, Program, Value
 from core.threads import get_num_threads
 from plugin_backend_c import launcher, pool
 from plugin_backend_c.compiler import Compiler
+from plugin_backend_c.planning import plan_of
 
 _DECLARATIONS = """
 typedef struct core_call core_call;
@@ -76,10 +79,6 @@ def _address(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-def _pointers(addresses: Sequence[int]) -> Any:
-    return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
-
-
 class _Call:
     """What one call must keep: arrays that Python was given or made for C, and an exception on its way through C."""
 
@@ -94,6 +93,8 @@ class Executable:
     sources   file name -> C text;  program  what it was printed from
     compiler  builds the pool of threads, when it is first needed
     layouts   of its arguments: None where one is to lie row by row
+    plan      how the launcher calls it, if it does;  binary  the file of its library
+    runs_ops  whether the authors of ops wrote some of its C
     """
 
     def __init__(
@@ -110,20 +111,22 @@ class Executable:
         self._release_address = _address(library.core_release)
         self._compiler, self._calls = compiler, local()
         self._constants = {v: np.ascontiguousarray(a).reshape(a.shape) for v, a in program.constants.items()}
-        self._constant_pointers = _pointers([a.__array_interface__["data"][0] for a in self._constants.values()])
-        self._routines = _pointers(routines)
+        self._constant_pointers = launcher.pointers([launcher.address_of(a) for a in self._constants.values()])
+        self._routines = launcher.pointers(routines)
         self._made = [(v, np.dtype(v.dtype), len(program.shapes[v])) for v in program.made]
         self._lengths_out = sum(ndim for _, _, ndim in self._made)
         self._report_length = report_length(program)
         self.layouts = [program.layouts.get(value) for value in program.inputs]
         self._plain = [value for value, _, _ in self._made] == program.outputs
-        kept = (library, self._constant_pointers, self._routines)
-        addresses = (self._entry_address, ctypes.addressof(self._constant_pointers), ctypes.addressof(self._routines))
-        self.launcher = launcher.launchable(extension, program, addresses, self._constants, kept)
+        self._library = library
+        self.plan, self.binary = plan_of(program), Path(library._name)
+        self.launcher = launcher.launchable(extension, self.plan, library, routines)
+        self.runs_ops = any(isinstance(step, OpCall) for step in program.steps)
+        self._counts = len(program.inputs), len(program.outputs)
 
     def bind(self, current: list[Any], *how: Any) -> Callable[..., Any] | None:
         """Calls that need no Python, where there is a launcher: see core's Caller.fastest."""
-        return None if self.launcher is None else launcher.bound(self._extension, self.program, current, *how)
+        return None if self.launcher is None else launcher.bound(self._extension, self._counts, current, *how)
 
     def free(self) -> None:
         """Give memory back that is kept for the next call."""
@@ -136,13 +139,19 @@ class Executable:
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Errors: GuardFailed where lengths do not fit; MemoryError, IndexOutOfBounds, what a host op raises."""
+        arrays = [
+            array if layout is not None or array.flags.carray else launcher.contiguous(array)
+            for array, layout in zip(arrays, self.layouts, strict=True)
+        ]
+        if self.launcher is None:
+            return self._call_by_cffi(*arrays)
+        return launcher.called(self._extension, self, self._counts, arrays, self._call_by_cffi)
+
+    def _call_by_cffi(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Where there is no launcher, and where that met an error, to find out which.  Errors: as of a call."""
         foreign = self._through_cffi
         ffi = foreign.ffi
         layouts = self.layouts
-        arrays = [
-            array if layout is not None or array.flags.carray else _contiguous(array)
-            for array, layout in zip(arrays, layouts, strict=True)
-        ]
         lengths = [n for array, layout in zip(arrays, layouts, strict=True) for n in passed(array, layout)]
         alive = [
             ffi.from_buffer(array) if layout is None else ffi.cast("void *", first_address(array))
@@ -248,7 +257,7 @@ class Executable:
             first = 0
             for k, (value, result) in enumerate(zip(step.outputs, results, strict=True)):
                 is_new = result.base is None and not any(result is array for array in arrays)
-                array = _contiguous(result) if is_new else np.array(result, order="C")
+                array = launcher.contiguous(result) if is_new else np.array(result, order="C")
                 call.arrays[value] = array
                 outputs[k] = foreign_functions().from_buffer(array) if array.size else foreign_functions().NULL
                 for n in array.shape:
@@ -305,8 +314,3 @@ class Executable:
 def _what(value: Value) -> str:
     """How messages call a value."""
     return str(value.node.op) if value.node is not None else str(value)
-
-
-def _contiguous(array: np.ndarray) -> np.ndarray:
-    """The same array in row-major order, aligned; 0-d arrays stay 0-d."""
-    return np.require(array, requirements=["C", "A"]).reshape(array.shape)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import cachedir
 from core.errors import OptionError
+
+if TYPE_CHECKING:
+    import tempfile  # whoever only reads what is there need not wait for it
 
 _temporary: tempfile.TemporaryDirectory | None = None
 
@@ -26,6 +28,8 @@ def folders() -> Iterator[Path]:
 
 def temporary() -> Path:
     """A folder that goes when the process ends."""
+    import tempfile
+
     global _temporary
     if _temporary is None or not Path(_temporary.name).is_dir():
         _temporary = tempfile.TemporaryDirectory(prefix="core-c-", ignore_cleanup_errors=True)
@@ -41,6 +45,9 @@ def unfinished(place: Path) -> Iterator[str]:
 
     Errors: OSError where nothing can be written.
     """
+    import shutil
+    import tempfile
+
     base = place / "unfinished"
     base.mkdir(exist_ok=True)
     for left in base.iterdir():

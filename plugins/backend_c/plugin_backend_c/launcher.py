@@ -7,12 +7,13 @@ gives the same.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from importlib.machinery import ExtensionFileLoader
@@ -24,19 +25,17 @@ import numpy as np
 
 from core.cells import Taken
 from core.errors import CompileError
-from core.ir.clike.centry import report_length
-from core.ir.program import Program
 from core.options import config
 from core.threads import DEPENDS_ON, get_num_threads
 from plugin_backend_c import cache as libraries
 from plugin_backend_c import ready
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders
+from plugin_backend_c.plan import CONSTANT, Plan
 
 NAME = "core_launcher"
 LAYOUTS = {"one": 0, "list": 1, "tuple": 2, "none": 3}
 DICT = 4
-MADE, INPUT, EARLIER, ARRAY = range(4)  # where an output comes from; all but MADE are copied
 
 
 def module(compiler: Compiler) -> ModuleType | None:
@@ -110,61 +109,40 @@ def _imported(binary: Path) -> ModuleType:
 # --- a program --------------------------------------------------------------------------------------------------------
 
 
-def launchable(
-    extension: ModuleType | None,
-    program: Program,
-    addresses: tuple[int, int, int],
-    constants: dict[Any, np.ndarray],
-    keep: Any,
-) -> Any:
-    """What the launcher needs to call ``program``; None for one that it leaves to Python.
+def launchable(extension: ModuleType | None, plan: Plan | None, library: ctypes.CDLL, routines: Sequence[int]) -> Any:
+    """What the launcher needs to call a program of this plan, and what that must not outlive; None: it leaves that.
 
-    addresses  of the entry function, of the pointers to constants, of the library routines
-    keep       what these must not outlive
+    routines  the addresses of the plan's
     """
-    if extension is None or program.host_nodes:
+    if extension is None or plan is None:
         return None
-
-    def kinds(values: Sequence[Any]) -> tuple[tuple[np.dtype, int, tuple | None], ...]:
-        return tuple((np.dtype(value.dtype), *_lying(program, value)) for value in values)
-
-    inputs, made = kinds(program.inputs), kinds(program.made)
+    inputs, made = (tuple((np.dtype(dtype), *lies) for dtype, *lies in kinds) for kinds in (plan.inputs, plan.made))
+    outputs = tuple(
+        (origin, number, None) if origin != CONSTANT else (origin, 0, plan.constants[number])
+        for origin, number in plan.outputs
+    )
+    tables = pointers([address_of(array) for array in plan.constants]), pointers(routines)
+    entry = ctypes.cast(getattr(library, plan.entry), ctypes.c_void_p).value
+    addresses = (entry, *map(ctypes.addressof, tables))
+    keep = (library, plan.constants, *tables)
     try:
-        origins, donors = _origins(program, constants), _donors(program)
-        return extension.Program(*addresses, inputs, made, origins, donors, report_length(program), keep)
+        return extension.Program(*addresses, inputs, made, outputs, plan.donors, plan.report_length, keep)
     except ValueError:  # too many arguments for the stack
         return None
 
 
-def _lying(program: Program, value: Any) -> tuple[int, tuple | None]:
-    """How many axes an array has, and how it lies."""
-    layout = program.layouts.get(value)
-    if layout is None:
-        return len(program.shapes[value]), None
-    return layout.ndim, (layout.order, layout.backwards, layout.is_packed, layout.is_unit)
+def pointers(addresses: Sequence[int]) -> Any:
+    """Some addresses as an array of C, which is never empty."""
+    return (ctypes.c_void_p * max(len(addresses), 1))(*addresses)
 
 
-def _origins(program: Program, constants: dict[Any, np.ndarray]) -> tuple[tuple[int, int, np.ndarray | None], ...]:
-    """Where each output comes from."""
-    made = program.made
-    origins: list[tuple[int, int, np.ndarray | None]] = []
-    for k, value in enumerate(program.outputs):
-        earlier = program.outputs.index(value)
-        if earlier < k:
-            origins.append((EARLIER, earlier, None))
-        elif value in made:
-            origins.append((MADE, made.index(value), None))
-        elif value in constants:
-            origins.append((ARRAY, 0, constants[value]))
-        else:
-            origins.append((INPUT, program.inputs.index(value), None))
-    return tuple(origins)
+def address_of(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
 
 
-def _donors(program: Program) -> tuple[tuple[int, int, int], ...]:
-    """For each output that may lie where an input does: its number among what is made, and among all; the input's."""
-    made, outputs, inputs = program.made, program.outputs, program.inputs
-    return tuple((made.index(v), outputs.index(v), inputs.index(given)) for v, given in program.donors.items())
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """The same array in row-major order, aligned; 0-d arrays stay 0-d."""
+    return np.require(array, requirements=["C", "A"]).reshape(array.shape)
 
 
 # --- a function -------------------------------------------------------------------------------------------------------
@@ -172,7 +150,7 @@ def _donors(program: Program) -> tuple[tuple[int, int, int], ...]:
 
 def bound(
     extension: ModuleType,
-    program: Program,
+    counts: tuple[int, int],
     current: list[Any],
     reads: Sequence[list[Any]],
     writes: Sequence[list[Any]],
@@ -181,7 +159,10 @@ def bound(
     fetched: Sequence[bool],
     slow_path: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """A callable that runs the program of the first of the executables ``current`` that fits; see Executable.bind."""
+    """A callable that runs the program of the first of the executables ``current`` that fits; see Executable.bind.
+
+    counts  how many inputs and outputs these have
+    """
     keys = layout if isinstance(layout, tuple) else ()
     known = tuple(-1 if n is None else n for shape in lengths for n in shape)
     return extension.Call(
@@ -191,10 +172,22 @@ def bound(
         tuple(writes),
         DICT if isinstance(layout, tuple) else LAYOUTS[layout],
         keys,
-        len(program.inputs) - len(reads),
-        len(program.outputs) - len(writes),
+        counts[0] - len(reads),
+        counts[1] - len(writes),
         None if all(n < 0 for n in known) else known,
     )
+
+
+def called(
+    extension: ModuleType,
+    executable: Any,
+    counts: tuple[int, int],
+    arrays: Iterable[np.ndarray],
+    slow_path: Callable[..., list[np.ndarray]],
+) -> list[np.ndarray]:
+    """What one executable makes of some arrays, or what the slow path does where that fails."""
+    call = bound(extension, counts, [executable], (), (), "list", (), (), slow_path)
+    return call(*arrays)
 
 
 @cache

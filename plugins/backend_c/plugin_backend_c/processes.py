@@ -147,6 +147,14 @@ class Watcher:
             self._shell.wait()
 
 
+def first_line(done: Finished) -> str:
+    """What a command that failed said first, or how it ended."""
+    said = done.stderr.strip()
+    if done.returncode < 0:  # by the system when memory runs out, as a rule
+        return f"killed by signal {-done.returncode}"
+    return said.splitlines()[0] if said else f"exit status {done.returncode}"
+
+
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
-import shlex
-import shutil
-import subprocess
 import sys
-import sysconfig
-import tempfile
 from collections.abc import Collection, Sequence
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "ready"
@@ -119,7 +118,7 @@ def _there(name: str) -> Path | None:
 
 
 def _launcher_name() -> str:
-    return f"launcher-{_digest(launcher_text(), _LAUNCHER)}.{sysconfig.get_config_var('SOABI')}.so"
+    return f"launcher-{_digest(launcher_text(), _LAUNCHER)}{EXTENSION_SUFFIXES[0]}"
 
 
 def _products_name(dtype: str, level: str) -> str:
@@ -153,6 +152,10 @@ def build(folder: Path = FOLDER, numpy_headers: str | None = None) -> tuple[list
 
     Returns the binaries, and what was said of those that could not be built.
     """
+    import platform  # these, and below, are for the installer alone
+    import sysconfig
+    import tempfile
+
     command = _compiler()
     if command is None or sys.platform != "linux":
         return [], ["no C compiler" if command is None else f"not tried on {sys.platform}"]
@@ -176,12 +179,17 @@ def build(folder: Path = FOLDER, numpy_headers: str | None = None) -> tuple[list
 
 
 def _compiler() -> list[str] | None:
+    import shlex
+    import shutil
+
     tried = [shlex.split(os.environ.get("CC", "")), ["gcc"], ["clang"], ["cc"]]
     return next((command for command in tried if command and shutil.which(command[0])), None)
 
 
 def _started(command: Sequence[str], binary: Path, text: str, flags: Sequence[str]) -> subprocess.Popen[str]:
     """A compiler at work on one text."""
+    import subprocess
+
     source = binary.with_suffix(".c")
     source.write_text(text)
     words = [*command, *flags, str(source), "-o", str(binary)]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -143,14 +144,14 @@ def test_a_cache_that_cannot_be_written_is_still_read(cache, monkeypatch):
 
 
 def _refuse_writing(monkeypatch, cache):
-    real = folder.tempfile.mkdtemp
+    real = tempfile.mkdtemp
 
     def mkdtemp(suffix=None, prefix=None, dir=None):
         if str(dir).startswith(str(cache)):
             raise PermissionError(13, "Permission denied", str(dir))
         return real(suffix, prefix, dir)
 
-    monkeypatch.setattr(folder.tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
 
 
 @pytest.mark.parametrize("module, call", [(os, "replace"), (Path, "write_text")], ids=["replace", "write"])

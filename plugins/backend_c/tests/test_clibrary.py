@@ -11,7 +11,7 @@ import core.tensor as ct
 from core.errors import BackendError
 from core.graph import Apply
 from core.ir.clike.clibrary import Routine
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from core.op import Op
 from core.records import Library
 from core.tensor.type import TensorType

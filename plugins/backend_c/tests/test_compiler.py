@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import BackendError, CompileError
 from core.ir.program import Program
-from plugin_backend_c import compiler, folder, processes
+from plugin_backend_c import compiler, folder, processes, running
 from plugin_backend_c.backend import driver
 
 PASS = 'exec "$REAL" "$@"'
@@ -243,7 +243,7 @@ def asked(monkeypatch):
         commands.append(command)
         return processes.run(command, timeout_s, watcher)
 
-    monkeypatch.setattr(compiler, "run", noted)
+    monkeypatch.setattr(running, "run", noted)
     return commands
 
 
@@ -311,7 +311,7 @@ def test_what_cannot_be_remembered_only_costs_time(only, fake, own_cache, monkey
 
 def test_a_compiler_that_takes_too_long_is_stopped_with_all_it_started(fake, monkeypatch, tmp_path):
     slow = fake("slow", 'sh -c \'echo $$ > "$0/child"; sleep 60\' "$FOLDER"')
-    monkeypatch.setattr(compiler, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(running, "TIMEOUT_S", 0.5)
     start = time.monotonic()
     with pytest.raises(CompileError, match=r"slow 1 took more than 0.5 s for x\.c"):
         compiler.Compiler((slow,), "slow 1").build(["x.c"], "x.so")

@@ -133,4 +133,4 @@ def test_without_headers_of_numpy_the_launcher_is_left(tmp_path, fake, monkeypat
 def test_the_installer_and_the_compiler_here_mean_the_same_by_numbers():
     """What decides how products round is said twice: the installer cannot import this package."""
     said = {flag for flag in ready._PRODUCTS if flag.startswith("-f") and "contract" not in flag}
-    assert said <= set(compiler.find()[0]._compiling("", ""))
+    assert said <= set(compiler.find()[0].compiling("", ""))

@@ -19,7 +19,7 @@ from core import dtypes
 from core.device.contract import Block, Routine, Strided
 from core.device.matrices import as_matrices, leading, stacks, transposed
 from core.errors import DeviceError
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from core.options import config
 from core.records import Probe
 from plugin_backend_cuda import thin

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.device.contract import Block, Routine, RoutineFailed, Scratch, Strided
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from plugin_backend_cuda.cublas import ONCE
 from plugin_backend_cuda.matrices import WARP, Job, Matrices
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from core import dtypes
 from core.device.contract import Block, Scratch, Source, Strided
+from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel
-from core.ir.program import LibraryCall
 from plugin_backend_cuda.dialect import CUDA
 from plugin_backend_cuda.libcuda import Packed
 

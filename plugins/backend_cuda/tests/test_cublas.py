@@ -9,7 +9,8 @@ import core.tensor as ct
 from core import plugins
 from core.device.contract import Strided
 from core.errors import DeviceError
-from core.ir.program import LibraryCall, LibraryStep
+from core.ir.library import LibraryCall
+from core.ir.program import LibraryStep
 from core.options import config
 from core.records import Probe
 from plugin_backend_cuda import cublas

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.device.contract import Strided
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from core.options import config
 from plugin_backend_cuda import cache, compiler, cublas, thin
 

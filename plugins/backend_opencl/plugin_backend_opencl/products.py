@@ -15,7 +15,7 @@ from core import dtypes
 from core.device.contract import Routine, Strided
 from core.device.matrices import as_matrices, stacks
 from core.errors import BackendError
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from plugin_backend_opencl import blas, clblast
 from plugin_backend_opencl.added import ONCE, Added
 from plugin_backend_opencl.tuning import Tiles

@@ -16,7 +16,7 @@ from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, DisconnectedType, Variable
 from core.ir.clike.clibrary import Failure
 from core.ir.expr import Expr
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from core.ir.view import broadcast_shapes
 from core.op import Op
 from core.options import config
