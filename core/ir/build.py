@@ -61,7 +61,7 @@ def build(
     """
     resolved, guards = resolve(_in_plain_dtypes(lowered), ones)
     on_device = target.is_device  # where a launch costs what a million elements do
-    fused = fuse(resolved, guards, tiles=not on_device, scatters=not on_device, pulled=on_device)
+    fused = fuse(resolved, guards, tiles=not on_device, scatters=not on_device, waits=not on_device, pulled=on_device)
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
     shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}

@@ -7,8 +7,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
+from core.compile.function import function
 from core.errors import IndexOutOfBounds
 from core.gradient import Lop, grad
+from core.ir.check.run import Driver
 from core.ir.expr import Code, walk
 from core.ir.nodes import expressions
 from core.testing import random
@@ -17,9 +19,7 @@ x, y, m = ct.matrix("x"), ct.matrix("y"), ct.matrix("m")
 a, b = ct.vector("a"), ct.vector("b")
 cube = ct.tensor3("cube")
 i, j = ct.lvector("i"), ct.lvector("j")
-rows_of_40 = ct.matrix(
-    "rows_of_40", shape=(None, 40)
-)  # known: too short for registers side by side, too long for blocks
+rows_of_40 = ct.matrix("rows_of_40", shape=(None, 40))  # known: too few for registers side by side, too many for blocks
 X40 = random((3, 40))
 X, Y, A, B = random((3, 4)), random((3, 4), seed=1), random(4, seed=2), random(4, seed=3)
 
@@ -293,3 +293,47 @@ def test_a_chain_deeper_than_the_recursion_limit_is_compiled(compiled):
     depth = 5 * sys.getrecursionlimit()
     f = compiled([a, b], chain(depth))
     assert f([1.0], [1.0]).shape == (1,)
+
+
+def squares_between(points, means):
+    return ((points[:, None, :] - means[None, :, :]) ** 2).sum(axis=2)
+
+
+def test_a_group_waits_for_the_only_one_that_reads_it_and_shares_its_loops(compiled, kernels):
+    points, means, score = ct.matrix("points"), ct.matrix("means"), ct.vector("score")
+    between = squares_between(points, means)
+    offset = ct.log_softmax(score)  # made after the squares, needed beside them
+    f = compiled([points, means, score], (between + offset[None, :]).max(axis=1))
+    with_squares = [kernel for kernel in kernels(f) if points_of(f) in kernel.reads]
+    assert len(with_squares) == 1 and f.program.outputs[0] in with_squares[0].writes
+    where, centres, s = random((7, 3)), random((4, 3), seed=1), random((4,), seed=2)
+    squares = ((where[:, None, :] - centres) ** 2).sum(axis=2)
+    assert_allclose(f(where, centres, s), (squares + s - np.log(np.exp(s).sum())).max(axis=1))
+
+
+def points_of(f):
+    return f.program.inputs[0]
+
+
+def test_a_group_that_another_reads_too_does_not_wait(compiled, kernels):
+    points, means = ct.matrix("points"), ct.matrix("means")
+    between = squares_between(points, means)
+    total = between.sum(axis=0)
+    f = compiled([points, means], (between - ct.log_softmax(total)[None, :]).max(axis=1))
+    where, centres = random((7, 3)), random((4, 3), seed=1)
+    squares = ((where[:, None, :] - centres) ** 2).sum(axis=2)
+    sums = squares.sum(axis=0)
+    assert_allclose(f(where, centres), (squares - (sums - np.log(np.exp(sums).sum()))).max(axis=1), rtol=1e-12)
+    assert [points_of(f) in kernel.reads for kernel in kernels(f)].index(True) == 0
+
+
+def test_a_group_that_a_product_reads_too_does_not_wait(gemm):
+    points, means, score = ct.matrix("points"), ct.matrix("means"), ct.vector("score")
+    between = squares_between(points, means)
+    product = between @ between.T
+    f = function([points, means, score], [product, (between + ct.log_softmax(score)).max(axis=1)], backend=Driver("ir"))
+    where, centres, s = random((7, 3)), random((4, 3), seed=1), random((4,), seed=2)
+    squares = ((where[:, None, :] - centres) ** 2).sum(axis=2)
+    got = f(where, centres, s)
+    assert_allclose(got[0], squares @ squares.T)
+    assert_allclose(got[1], (squares + s - np.log(np.exp(s).sum())).max(axis=1))

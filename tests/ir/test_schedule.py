@@ -12,9 +12,7 @@ from core.testing import random
 x, y, w = ct.matrix("x"), ct.matrix("y"), ct.matrix("w")
 a = ct.vector("a")
 cube = ct.tensor3("cube")
-rows_of_40 = ct.matrix(
-    "rows_of_40", shape=(None, 40)
-)  # known: too short for registers side by side, too long for blocks
+rows_of_40 = ct.matrix("rows_of_40", shape=(None, 40))  # known: too few for registers side by side, too many for blocks
 X = random((3, 4))
 
 
@@ -188,3 +186,15 @@ def test_every_local_of_a_kernel_has_a_name_of_its_own(compiled, kernels):
     (kernel,) = kernels(compiled([rows_of_40], ct.softmax(rows_of_40, axis=1)))
     locals_ = [s.local for s in statements(kernel.body) if isinstance(s, Let)]
     assert len({local.name for local in locals_}) == len(locals_)
+
+
+def test_what_only_one_iteration_of_the_shared_loops_needs_has_memory_for_one(compiled, kernels):
+    between = ((x[:, None, :] - y[None, :, :]) ** 2).sum(axis=2)
+    f = compiled([x, y], [ct.logsumexp(between, axis=1), between.min(axis=1)])
+    (kernel,) = kernels(f)
+    (row,) = [value for value in kernel.scratch if value.name.endswith("_row")]
+    assert f.program.shapes[row] == (f.program.shapes[f.program.inputs[1]][0],)
+    others = random((5, 4), seed=1)
+    squares = ((X[:, None, :] - others) ** 2).sum(axis=2)
+    for got, wanted in zip(f(X, others), [np.log(np.exp(squares).sum(axis=1)), squares.min(axis=1)], strict=True):
+        assert_allclose(got, wanted)

@@ -58,6 +58,7 @@ class Scheduler:
         self.outer = ordered(self._shared(group), group.items)
         self.stages = self._stages()
         self.scratch: list[Value] = []
+        self.own: dict[Value, Value] = {}  # values of which only one iteration of the shared loops is kept, in a row
         self.nest = Nest(extents, shapes, group.became)
         self.accumulators: dict[Item, Accumulator] = {}
         self.blind = blind(group.items, kept)
@@ -66,13 +67,15 @@ class Scheduler:
         prelude = [
             statement for stage in self.stages for item in stage.items for statement in self._cleared(item, stage)
         ]
+        self._keep_own()
         self._keep_rows()
         for variable in self.outer:
             self.nest.open(variable)
         for stage in self.stages:
             self._run(stage)
         self._close_shared_loops()
-        written = [item.value for stage in self.stages for item in stage.items if self._in_memory(item, stage)]
+        results = [item.value for stage in self.stages for item in stage.items if self._in_memory(item, stage)]
+        written = [value for value in results if value not in self.own]
         loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
         read = [value for value in loads if value not in self.group.values]
         writes = [*written, *self.scratch]
@@ -108,10 +111,10 @@ class Scheduler:
         return any(v in item.bound for v in order[: self._depth(item, stage)])
 
     def _in_memory(self, item: Item, stage: Stage) -> bool:
-        """A reduction stays in a register when only later stages of the same iteration read it."""
-        if not isinstance(item.definition, Reduction) or item.value in self.kept:
+        """What has one element in an iteration of the shared loops, and is read in that alone, stays in a register."""
+        if item.value in self.kept or self._depth(item, stage) > len(self.outer):
             return True
-        return self._depth(item, stage) > len(self.outer) or bool(item.bound.intersection(self.outer))
+        return not item.bound.isdisjoint(self.outer)
 
     def _cleared(self, item: Item, stage: Stage) -> list[Statement]:
         """Loops that set a value that grows in memory to its identity."""
@@ -119,6 +122,19 @@ class Scheduler:
             return []
         start = const(item.definition.combine.identity(item.value.dtype), item.value.dtype)
         return over(item.definition.axes, self.extents, [self._store(item.value, item.definition.axes, start)])
+
+    def _keep_own(self) -> None:
+        """Give what nobody reads after an iteration of the shared loops memory for one iteration."""
+        for stage in self.stages if self.outer else ():
+            for item in stage.items:
+                if item.value in self.kept or not self._in_memory(item, stage):
+                    continue
+                if item.free.issuperset(self.outer) and not self._grows(item, stage):
+                    row = Value(f"{item.value}_row", item.value.dtype)
+                    lengths = zip(item.definition.axes, self.shapes[item.value], strict=True)
+                    self.shapes[row] = tuple(n for axis, n in lengths if axis not in self.outer)
+                    self.scratch.append(row)
+                    self.own[item.value] = row
 
     def _keep_rows(self) -> None:
         """Give memory to costly expressions that two stages share: the first computes them, the others read.
@@ -196,10 +212,11 @@ class Scheduler:
         for number, item in enumerate(reductions, start=len(self.accumulators) + 1):
             self.accumulators[item] = Accumulator(item.value, item.definition, number, blind=item in self.blind)
         self._open_loops(stage, reductions)
+        self._find_own(stage)
         rows = self._rows(stage)
         for item, root in zip(stage.items, stage.roots, strict=True):
             self._keep(root, rows)
-            self._reduce(item, stage) if item in self.accumulators else self._write(item)
+            self._reduce(item, stage) if item in self.accumulators else self._write(item, stage)
         self._close_loops(stage, reductions)
         for item in reductions:
             again = self._read_again(item)
@@ -256,6 +273,23 @@ class Scheduler:
                 kind = (LoopKind.COMBINE, ())
             self.nest.close(*kind)
 
+    def _find_own(self, stage: Stage) -> None:
+        """Let what earlier stages kept for this iteration be read from there."""
+        for item in self.group.items:
+            again = self._read_again(item)
+            if item.value in self.own and again is not None and item not in stage.items:
+                buffer, offset = self._place(item.value, item.definition.axes)
+                level = max((k + 1 for k, v in enumerate(stage.inner) if v in item.free), default=0)
+                element = make(Code.LOAD, item.value.dtype, (offset,), buffer)
+                self.nest.know(again, element, len(self.outer) + level)
+
+    def _place(self, value: Value, axes: Sequence[Expr]) -> tuple[Value, Expr]:
+        """Where an element of a value of the group is."""
+        row = self.own.get(value)
+        if row is None:
+            return value, ravel(axes, self.shapes[value])
+        return row, ravel([axis for axis in axes if axis not in self.outer], self.shapes[row])
+
     def _rows(self, stage: Stage) -> dict[Expr, Row]:
         """The rows that this stage is to keep; those that an earlier one kept are known from now on."""
         own = [item.value for item in stage.items]
@@ -263,7 +297,8 @@ class Scheduler:
             variable = self._along(row.expr, stage)
             assert variable is not None
             level = len(self.outer) + stage.inner.index(variable) + 1
-            element = make(Code.LOAD, row.expr.dtype, (ravel(row.axes, self.shapes[row.value]),), row.value)
+            buffer, offset = self._place(row.value, row.axes)
+            element = make(Code.LOAD, row.expr.dtype, (offset,), buffer)
             self.nest.know(row.expr, element, level)
             if row.value in own:  # where a result is stored soon
                 self.nest.named(row.expr)
@@ -276,13 +311,14 @@ class Scheduler:
                 row = rows.pop(e)
                 self.nest.emit(self._store(row.value, row.axes, self.nest.named(e)))
 
-    def _write(self, item: Item) -> None:
-        """Store a pointwise value; what reads it at the same point takes it from its register."""
+    def _write(self, item: Item, stage: Stage) -> None:
+        """Store a pointwise value, if need be; what reads it at the same point takes it from its register."""
         expr = item.definition.expr
         again = self._read_again(item)
         if again is not None:
             self.nest.know(again, self.nest.named(expr, f"{item.value.name}_here"), self.nest.depth)
-        self.nest.emit(self._store(item.value, item.definition.axes, self.nest.value(expr)))
+        if self._in_memory(item, stage):
+            self.nest.emit(self._store(item.value, item.definition.axes, self.nest.value(expr)))
 
     def _reduce(self, item: Item, stage: Stage) -> None:
         """Take one more element into a reduction's register, or into memory where it grows there."""
@@ -308,7 +344,7 @@ class Scheduler:
         return [self._store(item.value, item.definition.axes, result)]
 
     def _store(self, value: Value, axes: Sequence[Expr], new: Expr) -> Store:
-        return Store(value, ravel(axes, self.shapes[value]), new)
+        return Store(*self._place(value, axes), new)
 
 
 def _cost_inside(root: Expr, variable: Expr, there: Collection[Expr] = ()) -> int:

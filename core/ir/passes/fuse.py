@@ -6,7 +6,7 @@ Three steps, each linear in the graph: name the loops (loops.py), decide what is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +28,7 @@ from core.ir.program import (
     Scattering,
     Value,
     expressions_of,
+    operands_of,
 )
 from core.ir.rebuild import loads_in
 
@@ -69,6 +70,7 @@ class Group:
     loads: set[Expr] = field(default_factory=set)
     size: int = 0
     closed: bool = False  # nothing may join: library and host steps, and scatters, which only scatters join
+    read: bool = False  # another group, or a length, needs a value of it
     became: Mapping[Expr, Value] = field(default_factory=dict)  # values that expressions of the items hold: for names
 
     def add(self, item: Item, outer: frozenset[Expr]) -> None:
@@ -82,7 +84,9 @@ class Group:
 class Grouping:
     """Places items, given in an order in which they can run, into groups.
 
-    ``tiles``: whether the schedule lets tiles of columns run down the rows together.
+    tiles  whether the schedule lets tiles of columns run down the rows together
+    checks  checks of indices: these run as soon as they can, but a group without one may wait for the first that reads
+            it.  None: no group waits
     """
 
     def __init__(
@@ -90,8 +94,9 @@ class Grouping:
         requires: dict[Value, list[Value]],
         tiles: bool = True,
         became: Mapping[Expr, Value] = MappingProxyType({}),
+        checks: Collection[Value] | None = None,
     ):
-        self._became = became
+        self._became, self._checks = became, checks
         self.groups: list[Group] = []
         self._place: dict[Value, int] = {}
         self._by_load: dict[Expr, list[int]] = {}
@@ -99,10 +104,12 @@ class Grouping:
         self._requires = requires
         self._tiles = tiles
 
-    def alone(self, *items: Item) -> None:
-        """A group that nothing joins."""
+    def alone(self, *items: Item, reads: Iterable[Value] = ()) -> None:
+        """A group that nothing joins.  ``reads``: what it reads besides the loads of its items."""
         group = Group(frozenset(), closed=True, became=self._became)
+        self._note_read(reads)
         for item in items:
+            self._note_read(self._needs(item))
             group.add(item, frozenset())
             self._place[item.value] = len(self.groups)
         self.groups.append(group)
@@ -112,6 +119,7 @@ class Grouping:
         first = self._earliest(item)
         for position in reversed(self._scatters[-NEAR_GROUPS:]):
             if position >= first and _scatter_together(self.groups[position], item):
+                self._note_read(self._needs(item))
                 self.groups[position].add(item, frozenset())
                 self._place[item.value] = position
                 return
@@ -121,22 +129,53 @@ class Grouping:
     def place(self, item: Item) -> None:
         """Let an item join the latest group that may have it and gains by it, else found a new one."""
         first = self._earliest(item)
-        for position in self._candidates(item, first):
+        for position in [*self._candidates(item, first), *self._postponed(item)]:
             group = self.groups[position]
             outer = self._joined(item, group)
             if outer is not None:
+                if position < first:
+                    position = self._move_last(position)
+                    group = self.groups[position]
                 self._level(item, group)
                 break
         else:
             position, group = len(self.groups), Group(frozenset(), became=self._became)
             outer = item.free | item.bound
             self.groups.append(group)
+        self._note_read(value for value in self._needs(item) if self._place.get(value) != position)
         group.add(item, outer)
         self._place[item.value] = position
         for e in item.loads:
             places = self._by_load.setdefault(e, [])
             if not places or places[-1] != position:
                 places.append(position)
+
+    def _postponed(self, item: Item) -> list[int]:
+        """The groups that ``item`` reads and nobody else has read: they may wait until it runs."""
+        if self._checks is None:
+            return []
+        places = sorted({self._place[e.payload] for e in item.loads if e.payload in self._place}, reverse=True)
+        waiting = [place for place in places if not self.groups[place].read]
+        return [place for place in waiting if self.groups[place].values.keys().isdisjoint(self._checks)]
+
+    def _move_last(self, position: int) -> int:
+        """Let a group run after all others."""
+        group = self.groups[position]
+        self.groups[position] = Group(frozenset(), closed=True)
+        self._place.update(dict.fromkeys(group.values, len(self.groups)))
+        for e in group.loads:
+            self._by_load[e].append(len(self.groups))
+        self.groups.append(group)
+        return len(self.groups) - 1
+
+    def _needs(self, item: Item) -> list[Value]:
+        """What must be there before an item runs."""
+        return [*(e.payload for e in item.loads), *item.measures, *self._requires.get(item.value, ())]
+
+    def _note_read(self, values: Iterable[Value]) -> None:
+        for value in values:
+            if value in self._place:
+                self.groups[self._place[value]].read = True
 
     def _earliest(self, item: Item) -> int:
         first = 0
@@ -226,11 +265,17 @@ class Fused:
 
 
 def fuse(
-    lowered: Lowered, guards: Sequence[Guard] = (), tiles: bool = True, scatters: bool = True, pulled: bool = False
+    lowered: Lowered,
+    guards: Sequence[Guard] = (),
+    tiles: bool = True,
+    scatters: bool = True,
+    waits: bool = True,
+    pulled: bool = False,
 ) -> Fused:
     """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``.
 
     tiles, scatters  whether tiles of columns may run together, and several scatters
+    waits            whether a group may wait for the first that reads it, to share loops with that
     pulled           whether scatters that name each element at most once become elementwise work
     """
     definitions, extents = name_loops(pull(lowered.definitions) if pulled else lowered.definitions)
@@ -238,11 +283,12 @@ def fuse(
     decided = inline(lowered, guards)
     inlined, stored = decided.definitions, decided.stored
     guards = [*guards, *proved_at_entry(lowered, inlined)]
+    hosts_read = {out: inputs for _, inputs, outputs in lowered.host_nodes for out in outputs}
     if accumulate.ROUTINE in lowered.provided:
-        hosts_read = [value for _, inputs, _ in lowered.host_nodes for value in inputs]
+        whole = {value for inputs in hosts_read.values() for value in inputs}
         written = {v: d for v, d in inlined.items() if v in stored or not isinstance(d, Pointwise)}
-        inlined = accumulate.accumulate(written, {*lowered.outputs, *lowered.checks, *hosts_read})
-    grouping = Grouping(lowered.requires, tiles, decided.became)
+        inlined = accumulate.accumulate(written, {*lowered.outputs, *lowered.checks, *whole})
+    grouping = Grouping(lowered.requires, tiles, decided.became, lowered.checks if waits else None)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()
     for value, definition in _arguments_checked_first(inlined, lowered).items():
@@ -250,13 +296,15 @@ def fuse(
             continue
         if value in hosts or isinstance(definition, (FromLibrary, FromLoops)):
             together = hosts[value] if value in hosts else getattr(definition, "outputs", (value,))
-            grouping.alone(*(Item(out, inlined[out], []) for out in together))
+            lengths = [e.payload for e in loads_in([*expressions_of(definition), *definition.shape])]
+            reads = [*operands_of(definition), *lengths, *hosts_read.get(value, ())]
+            grouping.alone(*(Item(out, inlined[out], []) for out in together), reads=reads)
             placed.update(together)
         elif isinstance(definition, Scattering):
             (grouping.place_scatter if scatters else grouping.alone)(_item(value, definition))
         elif isinstance(definition, Reduction) or (isinstance(definition, Pointwise) and value in stored):
             grouping.place(_item(value, definition))
-    return Fused(grouping.groups, inlined, extents, guards)
+    return Fused([group for group in grouping.groups if group.items], inlined, extents, guards)
 
 
 def _arguments_checked_first(inlined: dict[Value, Definition], lowered: Lowered) -> dict[Value, Definition]:
