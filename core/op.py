@@ -197,6 +197,16 @@ class Op(CCode):
         """``pattern[i][j]``: whether output ``j`` depends differentiably on input ``i``."""
         return [[True] * len(node.outputs) for _ in node.inputs]
 
+    # --- stacks -----------------------------------------------------------------------------------------------------
+
+    def batch(self, node: Apply, inputs: Sequence[Any]) -> list[Any] | None:
+        """The outputs of ``node`` for a stack of inputs, stacked likewise along a new first axis.
+
+        An input with one more axis than that of ``node`` is such a stack; the others are the same for all of it.
+        None says that the op has no form for these stacks.
+        """
+        return None
+
     # --- small print ------------------------------------------------------------------------------------------------
 
     def do_constant_folding(self, node: Apply) -> bool:

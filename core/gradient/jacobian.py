@@ -1,6 +1,8 @@
 """Whole matrices of derivatives: jacobian and hessian.
 
-A short expression of known length is unrolled into its rows; any other is computed row by row (see inner_map.py).
+Rows are derivatives along unit vectors.  One derivative is written, and computed for all of them at once where every
+op in it has a form for stacks (see core/tensor/vectorize.py).  Otherwise a short expression of known length is unrolled
+into its rows, and any other is computed row by row (see inner_map.py).
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from core.gradient.common import OnDisconnected, as_variables, is_differentiable
 from core.gradient.inner_map import map_rows
 from core.gradient.reverse import Lop, grad
 from core.graph import Variable
-from core.tensor.create import arange
+from core.tensor.create import arange, identity
 from core.tensor.join import stack
 from core.tensor.logic import eq
 from core.tensor.type import TensorType, TensorVariable, constant
+from core.tensor.vectorize import stacked_or_none
 
 _UNROLLED_ROWS = 32
 
@@ -54,11 +57,21 @@ def jacobian(
         return shaped_like(wrt, Lop([expression], variables, [one], constants, disconnected_inputs))
     flat = expression if kind.ndim == 1 else expression.reshape((-1,))
     n = flat.type.shape[0]
-    rows = _unrolled if n is not None and 0 < n <= _UNROLLED_ROWS else _row_by_row
-    found = rows(flat, variables, constants, disconnected_inputs)
+    found = _all_at_once(flat, variables, constants, disconnected_inputs)
+    if found is None:
+        rows = _unrolled if n is not None and 0 < n <= _UNROLLED_ROWS else _row_by_row
+        found = rows(flat, variables, constants, "ignore")
     if kind.ndim != 1:
         found = [J.reshape((*expression.shape, *x.shape)) for J, x in zip(found, variables, strict=True)]
     return shaped_like(wrt, found)
+
+
+def _all_at_once(
+    flat: TensorVariable, wrt: Sequence[Variable], constants: list[Variable], on: OnDisconnected
+) -> list[TensorVariable] | None:
+    unit = flat.type("unit")
+    rows = Lop([flat], wrt, [unit], constants, on)
+    return stacked_or_none(rows, {unit: identity(flat.shape[0], dtype=flat.dtype)})
 
 
 def _unrolled(

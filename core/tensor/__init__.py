@@ -38,6 +38,7 @@ from core.tensor.type import (
     normalize_axis,
 )
 from core.tensor.variance import *
+from core.tensor.vectorize import *
 
 fill, as_tensor_variable = second, as_tensor  # Theano's names
 

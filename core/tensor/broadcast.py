@@ -25,10 +25,12 @@ from core.tensor.shape import (
     input_gradient,
     length_product,
     require_nonnegative,
+    shape_i,
     shape_of,
     static_length,
     static_shape,
 )
+from core.tensor.stacks import in_front
 from core.tensor.type import TensorType, TensorVariable, as_tensor, broadcast_static, normalize_axis
 from core.tensor.unbroadcast import unbroadcast
 
@@ -98,12 +100,25 @@ class Alloc(Op):
         """Linear in value, so a tangent is repeated likewise."""
         return [None if eval_points[0] is None else self(eval_points[0], *inputs[1:])]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        value, *lengths = inputs
+        if any(n.ndim for n in lengths):
+            return None
+        return [Alloc()(in_front(value, node.inputs[0], len(lengths)), shape_i(value, 0), *lengths)]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[_continuous(node.inputs[0])], *([False] for _ in node.inputs[1:])]
 
     def do_constant_folding(self, node: Apply) -> bool:
         """Repeating is index arithmetic; an array of repetitions would only cost memory."""
         return False
+
+
+def stacked(node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """``inputs``, for the first inputs of ``node``, of which some are stacks: the others repeated to be stacks, too."""
+    pairs = list(zip(inputs, node.inputs, strict=False))
+    n = next(shape_i(x, 0) for x, old in pairs if x.ndim > old.type.ndim)
+    return [x if x.ndim > old.type.ndim else Alloc()(x, n, *shape_of(x)) for x, old in pairs]
 
 
 def _continuous(x: Variable) -> bool:

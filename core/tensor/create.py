@@ -9,14 +9,14 @@ import numpy as np
 
 from core import dtypes
 from core.errors import ArgumentError, DTypeError, ShapeError
-from core.graph import Apply, Variable
+from core.graph import Apply, Constant, Variable
 from core.ir.expr import Call, Expr, as_expr, const, maximum
 from core.ir.expr import cast as cast_expr
 from core.ir.view import View
 from core.op import Op, disconnected
-from core.tensor.arithmetic import floor, sign
+from core.tensor.arithmetic import Cast, floor, sign, subtract
 from core.tensor.broadcast import Alloc, broadcast_to
-from core.tensor.dimshuffle import dimshuffle, expand_dims
+from core.tensor.dimshuffle import DimShuffle, dimshuffle, expand_dims
 from core.tensor.elementwise import elementwise
 from core.tensor.functions import log10, power
 from core.tensor.logic import equal, greater_equal, where
@@ -273,6 +273,24 @@ def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = "float64") -> TensorVari
 def identity(n: Any, dtype: Any = "float64") -> TensorVariable:
     """The n by n matrix with 1 on its diagonal and 0 elsewhere."""
     return eye(n, dtype=dtype)
+
+
+def is_identity(x: Variable) -> bool:
+    """Whether ``x`` was made by ``identity``: unit vectors, one a row.  For batch, which multiplies by them."""
+    node = x.owner
+    if node is not None and isinstance(node.op, Cast):
+        node = node.inputs[0].owner
+    if node is None or node.op is not equal or not (isinstance(node.inputs[1], Constant) and node.inputs[1].data == 0):
+        return False
+    node = node.inputs[0].owner
+    if node is None or node.op is not subtract or any(end.owner is None for end in node.inputs):
+        return False
+    (columns, rows), patterns = node.inputs, [end.owner.op for end in node.inputs]
+    if patterns != [DimShuffle(1, ("x", 0)), DimShuffle(1, (0, "x"))]:
+        return False
+    ranges = [end.owner.inputs[0].owner for end in (columns, rows)]
+    stops = [node.inputs[1] for node in ranges if node is not None and isinstance(node.op, ARange)]
+    return len(stops) == 2 and (stops[0] is stops[1] or static_length(stops[0]) == static_length(stops[1]) is not None)
 
 
 def tri(n: Any, m: Any = None, k: Any = 0, dtype: Any = "float64") -> TensorVariable:

@@ -13,6 +13,7 @@ from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.expr import cast, equal, select
 from core.op import Op, disconnected
+from core.tensor.broadcast import stacked
 from core.tensor.elementwise import second
 from core.tensor.indexing import getitem, set_subtensor
 from core.tensor.reshape import ravel
@@ -75,6 +76,9 @@ class CumSum(Op):
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [CumSum(self.axis + 1, self.reverse)(inputs[0])]
+
     def kernel(self, k: Any, x: Any, y: Any) -> None:
         others = x.shape[: self.axis] + x.shape[self.axis + 1 :]
         with k.grid(others) as line:  # independent lines, one thread each
@@ -127,6 +131,9 @@ class CumProd(Op):
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [CumProd(self.axis + 1, self.reverse)(inputs[0])]
 
     def kernel(self, k: Any, x: Any, y: Any) -> None:
         others = x.shape[: self.axis] + x.shape[self.axis + 1 :]
@@ -194,6 +201,9 @@ class Recurrence(Op):
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         continuous = node.inputs[0].dtype in dtypes.CONTINUOUS
         return [[continuous], [continuous]]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [Recurrence(self.axis + 1, self.reverse)(*stacked(node, inputs))]
 
     def kernel(self, k: Any, a: Any, b: Any, y: Any) -> None:
         others = b.shape[: self.axis] + b.shape[self.axis + 1 :]

@@ -79,6 +79,9 @@ class Diagonal(Op):
         """Linear in x, so a tangent passes through unchanged."""
         return [None if eval_points[0] is None else self(eval_points[0])]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [self(inputs[0])]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
 
@@ -140,6 +143,9 @@ class FromDiagonal(Op):
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """Linear in d, so a tangent passes through unchanged."""
         return [None if eval_points[0] is None else self(eval_points[0], *inputs[1:])]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [self(*inputs)] if inputs[1].ndim == inputs[2].ndim == 0 else None
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS], [False], [False]]

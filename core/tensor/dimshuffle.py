@@ -93,6 +93,9 @@ class DimShuffle(Op):
         """Linear in x, so a tangent passes through unchanged."""
         return [None if eval_points[0] is None else self(eval_points[0])]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [DimShuffle(self.input_ndim + 1, (0, *("x" if p == "x" else p + 1 for p in self.pattern)))(inputs[0])]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
 

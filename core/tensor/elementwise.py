@@ -18,6 +18,7 @@ from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Expr, as_expr, equal, load, select
 from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.op import Op, disconnected
+from core.tensor.stacks import in_front
 from core.tensor.type import TensorType, TensorVariable, as_operands, broadcast_static
 from core.tensor.unbroadcast import unbroadcast
 
@@ -189,6 +190,10 @@ class Elementwise(Op):
         if total is None or isinstance(total.type, NullType):
             return [total]
         return [_at_shape_of(self(*inputs), total)]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        """Operands broadcast, once the axes of each stack stand over those of the output."""
+        return [self(*(in_front(x, old, node.out.ndim) for x, old in zip(inputs, node.inputs, strict=True)))]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         continuous = not _discrete(node.out.dtype)

@@ -20,7 +20,7 @@ from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.op import Op, disconnected
 from core.tensor.arithmetic import cast
 from core.tensor.create import arange
-from core.tensor.dimshuffle import dimshuffle
+from core.tensor.dimshuffle import dimshuffle, moveaxis
 from core.tensor.elementwise import broadcast_length
 from core.tensor.join import stack
 from core.tensor.keys import (
@@ -164,6 +164,18 @@ class AdvancedSubtensor(Op):
         """Linear in x, so a tangent is read at the same places."""
         return [None if eval_points[0] is None else self(eval_points[0], *inputs[1:])]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        x, *parts = inputs
+        if any(part.ndim != old.ndim for part, old in zip(parts, node.inputs[1:], strict=True)):
+            return None
+        key = Key((ALL, *self.key.entries))
+        out = AdvancedSubtensor(key)(x, *parts)
+        return [moveaxis(out, self._stack_axis(key, parts), 0)]
+
+    def _stack_axis(self, key: Key, parts: Sequence[TensorVariable]) -> int:
+        """Where the first axis, a whole slice, comes out: behind those of the arrays, if these are not side by side."""
+        return 0 if key.block else max(part.ndim for part in parts)
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS], *([False] for _ in node.inputs[1:])]
 
@@ -205,6 +217,9 @@ class AdvancedUpdate(Update):
         return Scatter(
             x.dtype, x.shape, x, extents, index=lambda *k: place(k), value=lambda *k: y.at(k), combine=self.combine
         )
+
+    def _laid(self, y: TensorVariable, parts: Sequence[TensorVariable]) -> TensorVariable:
+        return moveaxis(y, 0, AdvancedSubtensor(self.key)._stack_axis(Key((ALL, *self.key.entries)), parts))
 
 
 class AdvancedSetSubtensor(AdvancedUpdate):

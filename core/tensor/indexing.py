@@ -123,6 +123,12 @@ class Subtensor(Op):
         """Linear in x, so a tangent is read at the same places."""
         return [None if eval_points[0] is None else self(eval_points[0], *inputs[1:])]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        x, *parts = inputs
+        if any(part.ndim for part in parts):
+            return None
+        return [Subtensor(Key((ALL, *self.key.entries)))(x, *parts)]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS], *([False] for _ in node.inputs[1:])]
 

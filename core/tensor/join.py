@@ -15,6 +15,7 @@ from core.ir.axes import same_length
 from core.ir.expr import Expr, cast, const, guarded
 from core.ir.view import View
 from core.op import Op
+from core.tensor.broadcast import stacked
 from core.tensor.dimshuffle import atleast_1d, atleast_2d, expand_dims, transpose
 from core.tensor.elementwise import second
 from core.tensor.reshape import ravel, reshape
@@ -114,6 +115,9 @@ class Join(Op):
         return [
             self(*(second(x, zero) if d is None else d.astype(dtype) for x, d in zip(inputs, eval_points, strict=True)))
         ]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [Join(self.axis + 1)(*stacked(node, inputs))]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         continuous = node.out.dtype in dtypes.CONTINUOUS

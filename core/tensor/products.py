@@ -16,10 +16,12 @@ from core.ir.library import LibraryCall
 from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.op import Op
 from core.tensor.arithmetic import conj
+from core.tensor.create import is_identity
 from core.tensor.dimshuffle import dimshuffle, expand_dims, squeeze, swapaxes, transpose
 from core.tensor.elementwise import broadcast_length
 from core.tensor.reshape import ravel, reshape
 from core.tensor.shape import input_gradient, length_product, shape_i, specify_shape
+from core.tensor.stacks import in_front
 from core.tensor.type import TensorType, TensorVariable, as_tensor, broadcast_static, normalize_axis
 from core.tensor.unbroadcast import unbroadcast
 
@@ -101,6 +103,25 @@ class Dot(Op):
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """The product rule: dx y + x dy."""
         return [_product_rule(self, inputs, eval_points)]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        """One product with a larger matrix where one operand is a stack; of two stacks one product for each pair.
+
+        Unit vectors are the rows of an identity: they pick columns or rows.
+        """
+        (x, y), (old_x, old_y) = inputs, node.inputs
+        if x.ndim == old_x.ndim:
+            if is_identity(y):
+                return [transpose(x).astype(node.out.dtype)]
+            if old_y.ndim == 1:
+                return [Dot()(y, transpose(x))]
+            return [tensordot(x, y, (0, 1)) if x.ndim == 1 else MatMul()(x, y)]
+        if y.ndim == old_y.ndim:
+            return [y.astype(node.out.dtype) if is_identity(x) else tensordot(x, y, 1)]
+        left = expand_dims(x, 1) if old_x.ndim == 1 else x
+        right = expand_dims(y, 2) if old_y.ndim == 1 else y
+        gone = [axis for axis, old in ((1, old_x), (2, old_y)) if old.ndim == 1]
+        return [squeeze(MatMul()(left, right), gone)]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return _connected(node)
@@ -189,6 +210,9 @@ class MatMul(Op):
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """The product rule: dx y + x dy."""
         return [_product_rule(self, inputs, eval_points)]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [self(*(in_front(x, old, node.out.ndim) for x, old in zip(inputs, node.inputs, strict=True)))]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return _connected(node)

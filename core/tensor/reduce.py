@@ -194,6 +194,9 @@ class Reduce(Op):
         own = Reduce(self.combine, normalize_axes(self.axes, x, op=self), self.dtype)
         return [Reduce(Combine.ADD, own.axes, self._out_dtype(x.dtype))(own._changes(dx, x))]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [Reduce(self.combine, [axis + 1 for axis in self.axes], self.dtype)(inputs[0])]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[self._differentiable(node.inputs[0])]]
 

@@ -25,6 +25,7 @@ from core.tensor.shape import (
     input_gradient,
     length_product,
     require_nonnegative,
+    shape_i,
     shape_of,
     static_length,
     static_shape,
@@ -89,15 +90,17 @@ class Reshape(Op):
             raise ShapeError(f"{self} cannot give an array of shape {x.shape} the shape {shape}", blame=node) from error
 
     def infer_shape(self, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
-        given, known = node.inputs[1:], node.out.type.shape
-        total = length_product(input_shapes[0])
+        return [tuple(self._lengths(node.inputs[1:], node.out.type.shape, length_product(input_shapes[0])))]
+
+    def _lengths(self, given: Sequence[Any], known: Sequence[int | None], total: Any) -> list[Any]:
+        """The lengths ``given``, with what is ``known`` of them, for ``total`` elements; none of them is -1."""
         out: list[Any] = []
         for axis, n in enumerate(given):
             others = length_product([*given[:axis], *given[axis + 1 :]])
             out.append(n if known[axis] is None else known[axis])
             if known[axis] is None and not _is_length_of_something(n):
                 out[axis] = reshaped_length(n, total, others)
-        return [tuple(out)]
+        return out
 
     def lower(self, node: Apply, x: View, *lengths: View) -> View:
         given = [
@@ -128,6 +131,13 @@ class Reshape(Op):
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """Linear in x, so a tangent passes through unchanged."""
         return [None if eval_points[0] is None else self(eval_points[0], *inputs[1:])]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        x, *lengths = inputs
+        if any(n.ndim for n in lengths):
+            return None
+        total = length_product(shape_of(x)[1:])
+        return [Reshape(self.ndim + 1)(x, shape_i(x, 0), *self._lengths(lengths, node.out.type.shape, total))]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS], *([False] for _ in node.inputs[1:])]

@@ -56,6 +56,10 @@ class ShapeI(Op):
         """A length does not depend on the elements."""
         return [None]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        """A length is the same for all of a stack."""
+        return [shape_i(inputs[0], self.axis + 1)]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[False]]
 
@@ -252,6 +256,12 @@ class SpecifyShape(Op):
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """The identity in x."""
         return [None if eval_points[0] is None else self(eval_points[0], *inputs[1:])]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        x, *lengths = inputs
+        if any(n.ndim for n in lengths):
+            return None
+        return [SpecifyShape([axis + 1 for axis in self.axes])(x, *lengths)]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS], *([False] for _ in node.inputs[1:])]

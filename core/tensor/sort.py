@@ -54,6 +54,9 @@ def _line(x: Any, axis: int | None, kind: str | None, name: str) -> tuple[Tensor
 class _Sorting(Op):
     """What both ops say in C: a function of one line, called for each."""
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return self(*inputs, return_list=True)
+
     def c_support_code_apply(self, node: Apply, name: str) -> str:
         return sort_function(f"{name}_sort", node.inputs[0].dtype, order=len(node.outputs) > 1)
 

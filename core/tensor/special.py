@@ -70,6 +70,9 @@ class _OverAxes(Op):
         (shape,) = input_shapes
         return [tuple(n for k, n in enumerate(shape) if self.keeps_axes or k not in self.axis)]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [type(self)([axis + 1 for axis in self.axis])(inputs[0])]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
 

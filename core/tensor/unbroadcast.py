@@ -72,6 +72,16 @@ class Unbroadcast(Op):
         """Linear in g, so a tangent passes through unchanged."""
         return [None if eval_points[0] is None else self(eval_points[0], *inputs[1:])]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        """What new axes in front add up to is a sum; the other axes follow that of the stack."""
+        g, *lengths = inputs
+        if any(n.ndim for n in lengths):
+            return None
+        for _ in range(g.ndim - 1 - len(self.shape)):
+            g = g.sum(axis=1)
+        known = g.type.shape[0]
+        return [Unbroadcast((known, *self.shape))(g, *([g.shape[0]] if known is None else []), *lengths)]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[True], *([False] for _ in node.inputs[1:])]
 

@@ -15,8 +15,9 @@ from core.errors import DTypeError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, Variable
 from core.ir.expr import Combine
 from core.op import Op, disconnected
+from core.tensor.broadcast import stacked
 from core.tensor.elementwise import second
-from core.tensor.keys import Key, numpy_key
+from core.tensor.keys import ALL, Key, numpy_key
 from core.tensor.type import TensorType, TensorVariable, as_tensor, constant
 
 
@@ -102,6 +103,17 @@ class Update(Op):
         if dx is None and dy is None:
             return [None]
         return [self(zeros_of(x) if dx is None else dx, zeros_of(y) if dy is None else dy, *parts)]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        x, y, *parts = inputs
+        if any(part.ndim != old.ndim for part, old in zip(parts, node.inputs[2:], strict=True)):
+            return None
+        x, y = stacked(node, [x, y, *parts])[:2]
+        return [type(self)(Key((ALL, *self.key.entries)))(x, self._laid(y, parts), *parts)]
+
+    def _laid(self, y: TensorVariable, parts: Sequence[TensorVariable]) -> TensorVariable:
+        """A stack of values with its axes where those of ``x[:, key]`` are."""
+        return y
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         continuous = node.inputs[0].dtype in dtypes.CONTINUOUS

@@ -89,6 +89,9 @@ class SquaredDistances(Op):
         (x,), (dx,) = inputs, eval_points
         return [None if dx is None else sum_along(self._slope(x) * dx, self.axes)]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        return [SquaredDistances([axis + 1 for axis in self.axes])(inputs[0])]
+
     def _slope(self, x: TensorVariable) -> TensorVariable:
         return 2 * (x - mean(x, self.axes, keepdims=True))
 

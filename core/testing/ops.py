@@ -24,6 +24,7 @@ from core.testing.contract import (
 from core.testing.derivatives import check_derivatives
 from core.testing.on_backends import OnBackend, assert_same, compilers_alone
 from core.testing.result import Outcome, Report, Result, said
+from core.testing.stacks import check_batch
 from core.testing.values import as_list, available_backends, compute, symbolic
 
 
@@ -52,9 +53,9 @@ def check_op(
 
     Checks  props: __props__, equality, hash;  pickle: copies are equal;  memory: what perform overwrites and aliases
             against destroy_map and view_map;  repeat: the same again;  connection: connection_pattern, the form of
-            grad;  shapes: dtype, ndim, lengths, infer_shape against a run;  lower: against perform;  c_code: the same,
-            and its memory;  grad, R_op: against differences and each other;  one for each backend, lengths unknown to
-            the graph and known
+            grad;  batch: a stack against its elements;  shapes: dtype, ndim, lengths, infer_shape against a run;
+            lower: against perform;  c_code: the same, and its memory;  grad, R_op: against differences and each other;
+            one for each backend, lengths unknown to the graph and known
     Errors  CheckError naming op, check and inputs, unless ``raising`` is false: then see the Result.
     """
     values = tuple(np.asarray(array) for array in arrays)
@@ -116,6 +117,8 @@ def _check_case(report: Report, op: Callable[..., Any], case: Case, static: bool
             if case.kind == "given":
                 report.check("repeat", case, check_repeatable, node, given)
                 report.check("connection", case, check_connection, node, given)
+                if node.op.defines("batch"):
+                    report.check("batch", case, check_batch, node, given)
     report.check("shapes", case, check_shapes, op, *case.arrays)
     if any(node.op.defines("lower") and node.op.defines("perform") for node in nodes):
         report.check("lower", case, check_lowering, op, *case.arrays)

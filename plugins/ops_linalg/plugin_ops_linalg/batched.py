@@ -22,6 +22,7 @@ from core.op import Op
 from core.options import config
 from core.tensor import TensorType, TensorVariable, as_tensor, cast
 from core.tensor.elementwise import broadcast_length
+from core.tensor.stacks import in_front
 from core.tensor.type import broadcast_static
 from core.tensor.unbroadcast import unbroadcast
 from plugin_ops_linalg.errors import LinAlgError
@@ -232,6 +233,15 @@ class BatchedOp(Op):
 
     def library_error(self, node: Apply, failure: Failure) -> Exception:
         return explained(self, node, failure)
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+        """A stack is one more leading axis, before those that broadcast."""
+        takes = parsed(self.signature)[0]
+        lead = max(x.ndim - len(letters) for x, letters in zip(node.inputs, takes, strict=True))
+        aligned = [
+            in_front(x, old, lead + len(letters)) for x, old, letters in zip(inputs, node.inputs, takes, strict=True)
+        ]
+        return self(*aligned, return_list=True)
 
     # --- derivatives ------------------------------------------------------------------------------------------------
 
