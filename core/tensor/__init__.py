@@ -9,12 +9,14 @@ from types import ModuleType as _ModuleType
 
 from core.tensor import methods
 from core.tensor.arithmetic import *
+from core.tensor.arrange import *
 from core.tensor.broadcast import *
 from core.tensor.constructors import *
 from core.tensor.create import *
 from core.tensor.cumulative import *
 from core.tensor.diagonal import *
 from core.tensor.dimshuffle import *
+from core.tensor.einsum import *
 from core.tensor.elementwise import Elementwise, elementwise, second
 from core.tensor.functions import *
 from core.tensor.gather import *
@@ -25,9 +27,11 @@ from core.tensor.losses import *
 from core.tensor.products import *
 from core.tensor.reduce import *
 from core.tensor.reshape import *
+from core.tensor.search import *
 from core.tensor.shape import *
 from core.tensor.sort import *
 from core.tensor.special import *
+from core.tensor.statistics import *
 from core.tensor.type import (
     TensorConstant,
     TensorType,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.errors import AxisError, DTypeError, ShapeError
+from core.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from core.graph import Constant, Type, Variable
 
 
@@ -180,6 +180,29 @@ class TensorVariable(Variable):
         if n is None:
             raise ShapeError(f"{self} has no known length; use x.shape[0], which is symbolic", blame=self)
         return n
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise ArgumentError(
+            f"an element of {self} cannot be assigned to, because no variable changes: "
+            f"ct.set_subtensor({self}[...], value) is a new one, and ct.inc_subtensor adds",
+            blame=self,
+        )
+
+    def __float__(self) -> float:
+        raise self._no_number("float")
+
+    def __int__(self) -> int:
+        raise self._no_number("int")
+
+    def __complex__(self) -> complex:
+        raise self._no_number("complex")
+
+    def _no_number(self, called: str) -> DTypeError:
+        return DTypeError(
+            f"{self} is symbolic and no number, so {called}() cannot take it; compile it with core.function, or call "
+            "eval()",
+            blame=self,
+        )
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         raise DTypeError(

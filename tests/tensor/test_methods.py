@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
-from core.errors import DTypeError
+from core.errors import ArgumentError, DTypeError
 from core.tensor.methods import Operators, install
 from core.tensor.type import TensorVariable, constant
 from core.testing import check_derivatives, evaluate, random
@@ -190,3 +190,15 @@ def test_install_gives_operators_to_any_class():
 def test_every_method_is_on_variables():
     for name in vars(Operators):
         assert hasattr(TensorVariable, name)
+
+
+def test_an_assignment_to_an_element_says_what_does_it():
+    x = ct.vector("x")
+    with pytest.raises(ArgumentError, match=r"an element of x cannot be assigned.*set_subtensor\(x\[...\], value\)"):
+        x[0] = 1.0
+
+
+@pytest.mark.parametrize("kind", [int, float, complex])
+def test_something_symbolic_is_no_number(kind):
+    with pytest.raises(DTypeError, match=rf"x is symbolic and no number, so {kind.__name__}\(\) cannot take it"):
+        kind(ct.scalar("x"))
