@@ -6,7 +6,7 @@ plugin_ops_nn/names.py, imported when the first of them is used.
 
 from core.lazy import lazy_names
 from core.markers import hookimpl
-from core.records import OpPack
+from core.records import Library, OpPack
 
 
 @hookimpl
@@ -14,6 +14,12 @@ def ops() -> list[OpPack]:
     return [
         OpPack("nn", "plugin_ops_nn.names", help="convolution, pooling, normalisation: what networks of images need")
     ]
+
+
+@hookimpl
+def libraries() -> list[Library]:
+    provided = ("convolution", "convolution_transposed", "convolution_filters")
+    return [Library("nn-convolution", dialect="c", provides=provided, ref="plugin_ops_nn.compiled.routines:ROUTINES")]
 
 
 __getattr__, __dir__ = lazy_names(__name__)

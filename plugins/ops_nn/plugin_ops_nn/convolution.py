@@ -6,8 +6,8 @@ Convolution, ConvolutionTransposed and ConvolutionFilters are what multiplies ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce, same_length
 from core.ir.expr import Combine, Expr, as_expr, cast, guarded
+from core.ir.program import LibraryCall
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor import TensorType, TensorVariable, as_tensor
@@ -30,6 +31,8 @@ class _Bilinear(Op):
 
     Tensors     x (n, c, *spatial), w (f, c / groups, *taps), y (n, f, *windows)
     """
+
+    routine: ClassVar[str]  # what a library calls it
 
     def __init__(self, geometry: Geometry, groups: int = 1, lengths: Sequence[int | None] = ()):
         self.geometry, self.groups, self.lengths = geometry, groups, tuple(lengths)
@@ -82,6 +85,18 @@ class _Bilinear(Op):
         """Which of inputs and output are x, w and y."""
         raise NotImplementedError
 
+    def _fitting(self, channels: Expr, w: Sequence[Expr]) -> list[tuple[Expr, Expr]]:
+        """Pairs that are equal where the channels are those of the filters, and groups divide both."""
+        if self.groups == 1:
+            return [(channels, w[1])]
+        return [(channels, w[1] * self.groups), (w[0], w[0] // self.groups * self.groups)]
+
+    def library_call(self, node: Apply) -> LibraryCall | None:
+        """Loops that know the processor; they take any lengths, and elements of one of two dtypes."""
+        if {variable.dtype for variable in node.inputs[:2]} not in ({"float32"}, {"float64"}):
+            return None
+        return LibraryCall(self.routine, (("geometry", self.geometry), ("groups", self.groups)))
+
 
 class Convolution(_Bilinear):
     """y[n, f, o] = sum of x[n, c, o stride + t dilation - before] w[f, c, t] over channels c of the group of f, taps t.
@@ -94,6 +109,7 @@ class Convolution(_Bilinear):
     """
 
     __props__ = ("geometry", "groups")
+    routine = "convolution"
 
     def __init__(self, geometry: Geometry, groups: int = 1):
         super().__init__(geometry, groups)
@@ -125,7 +141,7 @@ class Convolution(_Bilinear):
 
     def lower(self, node: Apply, x: View, w: View) -> View:
         counts = self.geometry.checked_counts(x.shape[2:], w.shape[2:])
-        channels, filters = _channels(x.shape[1], w.shape, self.groups)
+        filters = demanding(w.shape[0], self._fitting(x.shape[1], w.shape))
         place = self.geometry.places(x.shape[2:], w.shape[2:])
 
         def at(index: tuple[Expr, ...]) -> Expr:
@@ -137,7 +153,7 @@ class Convolution(_Bilinear):
                 a = guarded(inside, x.at((n, c + first, *element)), as_expr(0, x.dtype))
                 return _product(node, a, w.at((f, c, *tap)))
 
-            return reduce(Combine.ADD, [channels, *w.shape[2:]], term)
+            return reduce(Combine.ADD, w.shape[1:], term)
 
         return View(node.out.dtype, (x.shape[0], filters, *counts), at)
 
@@ -163,6 +179,7 @@ class ConvolutionTransposed(_Bilinear):
     """
 
     __props__ = ("geometry", "groups", "lengths")
+    routine = "convolution_transposed"
 
     def make_node(self, y: Any, w: Any, *unknown: Any) -> Apply:
         (y, w), dtype = self.operands(y, w)
@@ -200,12 +217,12 @@ class ConvolutionTransposed(_Bilinear):
 
     def lower(self, node: Apply, y: View, w: View, *unknown: View) -> View:
         lengths, taps = _as_lengths(self.filled(unknown)), w.shape[2:]
-        counts = self.geometry.checked_counts(lengths, taps)
-        counts = tuple(same_length(n, m) for n, m in zip(y.shape[2:], counts, strict=True))
-        filters = same_length(y.shape[1], w.shape[0])
-        _, whole = _channels(w.shape[1] * self.groups, w.shape, self.groups)
-        holder = self.geometry.holders(lengths, taps, counts)
-        per_group = filters if self.groups == 1 else filters // self.groups + (whole - w.shape[0])
+        pairs = list(zip(y.shape[2:], self.geometry.checked_counts(lengths, taps), strict=True))
+        lengths = tuple(demanding(n, [pair]) for n, pair in zip(lengths, pairs, strict=True))
+        whole = w.shape[1] * self.groups
+        channels = demanding(whole, [(y.shape[1], w.shape[0]), *self._fitting(whole, w.shape)])
+        holder = self.geometry.holders(lengths, taps, y.shape[2:])
+        per_group = w.shape[0] if self.groups == 1 else w.shape[0] // self.groups
         many = [self.geometry.covering(axis, k) for axis, k in enumerate(taps)]
 
         def at(index: tuple[Expr, ...]) -> Expr:
@@ -219,7 +236,7 @@ class ConvolutionTransposed(_Bilinear):
 
             return reduce(Combine.ADD, [per_group, *many], term)
 
-        return View(node.out.dtype, (y.shape[0], w.shape[1] * self.groups, *lengths), at)
+        return View(node.out.dtype, (y.shape[0], channels, *lengths), at)
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """Linear in each: Convolution, of the gradient with w, and the filters that take it to y."""
@@ -244,6 +261,7 @@ class ConvolutionFilters(_Bilinear):
     """
 
     __props__ = ("geometry", "groups", "lengths")
+    routine = "convolution_filters"
 
     def make_node(self, x: Any, y: Any, *unknown: Any) -> Apply:
         (x, y), dtype = self.operands(x, y)
@@ -283,11 +301,10 @@ class ConvolutionFilters(_Bilinear):
 
     def lower(self, node: Apply, x: View, y: View, *unknown: View) -> View:
         taps = _as_lengths(self.filled(unknown))
-        counts = self.geometry.checked_counts(x.shape[2:], taps)
-        counts = tuple(same_length(n, m) for n, m in zip(y.shape[2:], counts, strict=True))
+        pairs = list(zip(y.shape[2:], self.geometry.checked_counts(x.shape[2:], taps), strict=True))
+        taps = tuple(demanding(n, [pair]) for n, pair in zip(taps, pairs, strict=True))
         own = x.shape[1] if self.groups == 1 else x.shape[1] // self.groups
-        channels, filters = _channels(x.shape[1], (y.shape[1], own), self.groups)
-        images = same_length(x.shape[0], y.shape[0])
+        filters = demanding(y.shape[1], [(x.shape[0], y.shape[0]), *self._fitting(x.shape[1], (y.shape[1], own))])
         place = self.geometry.places(x.shape[2:], taps)
 
         def at(index: tuple[Expr, ...]) -> Expr:
@@ -299,9 +316,9 @@ class ConvolutionFilters(_Bilinear):
                 a = guarded(inside, x.at((n, c + first, *element)), as_expr(0, x.dtype))
                 return _product(node, a, y.at((n, f, *window)))
 
-            return reduce(Combine.ADD, [images, *counts], term)
+            return reduce(Combine.ADD, [y.shape[0], *y.shape[2:]], term)
 
-        return View(node.out.dtype, (filters, channels, *taps), at)
+        return View(node.out.dtype, (filters, own, *taps), at)
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """Linear in each: with the gradient as filters, what takes y to x, and x to y."""
@@ -352,13 +369,11 @@ def _as_lengths(filled: Sequence[Any]) -> tuple[Expr, ...]:
     return tuple(as_expr(n.at() if isinstance(n, View) else n) for n in filled)
 
 
-def _channels(channels: Expr, w: Sequence[Expr], groups: int) -> tuple[Expr, Expr]:
-    """The channels of a group, and all filters; both demand that groups divide them, and the channels that they fit."""
-    if groups == 1:
-        return same_length(channels, w[1]), w[0]
-    whole = w[1] * groups
-    filters = w[0] // groups * groups
-    return w[1] + (same_length(channels, whole) - whole), same_length(w[0], filters)
+def demanding(n: Expr, pairs: Iterable[tuple[Expr, Expr]]) -> Expr:
+    """``n``, which demands when the function runs that two lengths of each pair are equal."""
+    for a, b in pairs:
+        n = n + (same_length(a, b) - b)
+    return n
 
 
 def _counts(op: _Bilinear, node: Apply, lengths: Sequence[int], taps: Sequence[int]) -> tuple[int, ...]:
