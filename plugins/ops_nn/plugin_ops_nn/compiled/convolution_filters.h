@@ -7,14 +7,32 @@ typedef struct {
     int64_t terms, piece, scratch_size, windows;
 } core_LETTERconv_sums;
 
+/* The sum of a vector's elements, by halves. */
+static inline __attribute__((always_inline)) ELEMENT core_LETTERconv_total(const core_LETTERconv_vector *v)
+{
+    core_LETTERconv_quarter part[CORE_CONV_BYTES / 16];
+    __builtin_memcpy(part, v, sizeof part);
+#if CORE_CONV_BYTES >= 64
+    part[0] += part[2];
+    part[1] += part[3];
+#endif
+#if CORE_CONV_BYTES >= 32
+    part[0] += part[1];
+#endif
+    ELEMENT total = part[0][0];
+    CORE_CONV_EACH(i, (int)(16 / sizeof(ELEMENT)) - 1) total += part[0][i + 1];
+    return total;
+}
+
 /* sums[f][t] += sum of y[f][p] x[offsets[t] + p] over positions p, of ``rows`` filters and ``terms`` taps. */
-static inline __attribute__((always_inline)) void core_LETTERconv_dots(const int rows, const int terms, int64_t positions,
+static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv_dots(const int rows, const int terms, int64_t positions,
     const int64_t *restrict offsets, const ELEMENT *restrict y, int64_t pitch, const ELEMENT *restrict x, ELEMENT *restrict sums,
     int64_t next)
 {
+    CORE_CONV_FUSED
     typedef core_LETTERconv_vector V;
     enum { lanes = core_LETTERconv_lanes };
-    V sum[4][CORE_CONV_DOTS];
+    V sum[CORE_CONV_ROWS][CORE_CONV_DOTS];
     const ELEMENT *from[CORE_CONV_DOTS];
     CORE_CONV_EACH(t, terms) from[t] = x + offsets[t];
     CORE_CONV_EACH(f, rows) CORE_CONV_EACH(t, terms) sum[f][t] = (V){0};
@@ -26,17 +44,11 @@ static inline __attribute__((always_inline)) void core_LETTERconv_dots(const int
             CORE_CONV_EACH(t, terms) sum[f][t] += left * right[t];
         }
     }
-    CORE_CONV_EACH(f, rows) CORE_CONV_EACH(t, terms) {
-        ELEMENT total[lanes];
-        __builtin_memcpy(total, &sum[f][t], sizeof total);
-        for (int half = lanes / 2; half > 0; half /= 2)
-            CORE_CONV_EACH(h, half) total[h] += total[h + half];
-        sums[f * next + t] += *total;
-    }
+    CORE_CONV_EACH(f, rows) CORE_CONV_EACH(t, terms) sums[f * next + t] += core_LETTERconv_total(&sum[f][t]);
 }
 
 #define CORE_CONV_DOTS_OF(rows) \
-    static __attribute__((noinline)) void core_LETTERconv_dots_##rows(int64_t terms, int64_t positions, \
+    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_dots_##rows(int64_t terms, int64_t positions, \
         const int64_t *offsets, const ELEMENT *y, int64_t pitch, const ELEMENT *x, ELEMENT *sums, int64_t next) \
     { \
         int64_t t = 0; \
@@ -44,6 +56,9 @@ static inline __attribute__((always_inline)) void core_LETTERconv_dots(const int
             core_LETTERconv_dots(rows, CORE_CONV_DOTS, positions, offsets + t, y, pitch, x, sums + t, next); \
         for (; t < terms; t++) core_LETTERconv_dots(rows, 1, positions, offsets + t, y, pitch, x, sums + t, next); \
     }
+#if defined(__AVX512F__)
+CORE_CONV_DOTS_OF(8)
+#endif
 CORE_CONV_DOTS_OF(4)
 CORE_CONV_DOTS_OF(1)
 #undef CORE_CONV_DOTS_OF
@@ -108,6 +123,10 @@ static void core_LETTERconv_sum(void *given, int64_t begin, int64_t end, int64_t
                 continue;
             }
             int64_t f = 0;
+#if defined(__AVX512F__)
+            for (; f + 8 <= c->filters; f += 8)
+                core_LETTERconv_dots_8(all->terms, positions, all->offsets, windows + f * pitch, pitch, copy, to + f * all->terms, all->terms);
+#endif
             for (; f + 4 <= c->filters; f += 4)
                 core_LETTERconv_dots_4(all->terms, positions, all->offsets, windows + f * pitch, pitch, copy, to + f * all->terms, all->terms);
             for (; f < c->filters; f++)

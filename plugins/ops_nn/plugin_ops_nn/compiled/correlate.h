@@ -16,9 +16,10 @@ typedef struct {
 #define CORE_CORRELATION_LETTER
 
 /* out[i][p] = sum of w[t][i] source[offsets[t] + p], of ``rows`` filters and the positions of ``vectors`` vectors. */
-static inline __attribute__((always_inline)) void core_LETTERconv_block(const int rows, const int vectors, int64_t terms,
+static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv_block(const int rows, const int vectors, int64_t terms,
     const int64_t *restrict offsets, const ELEMENT *restrict w, const ELEMENT *restrict source, ELEMENT *restrict out, int64_t pitch)
 {
+    CORE_CONV_FUSED
     typedef core_LETTERconv_vector V;
     V sum[CORE_CONV_ROWS][2];
     CORE_CONV_EACH(i, rows) CORE_CONV_EACH(j, vectors) sum[i][j] = (V){0};
@@ -32,7 +33,7 @@ static inline __attribute__((always_inline)) void core_LETTERconv_block(const in
 }
 
 #define CORE_CONV_LINE(rows) \
-    static __attribute__((noinline)) void core_LETTERconv_line_##rows(int64_t terms, const int64_t *offsets, \
+    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_line_##rows(int64_t terms, const int64_t *offsets, \
         const ELEMENT *w, const ELEMENT *source, int64_t positions, ELEMENT *out, int64_t pitch) \
     { \
         enum { lanes = core_LETTERconv_lanes }; \
@@ -81,7 +82,7 @@ static void core_LETTERconv_deal(const core_conv_part *p, const int64_t *size, i
                 const int64_t at0 = p->to[0] + (top + u) * p->to_step[0], at1 = p->to[1] + v * p->to_step[1];
                 ELEMENT *row = out + b * next_image + (at0 * size[1] + at1) * size[2] + p->to[2];
                 if (p->to_step[2] == 1)
-                    for (int64_t q = 0; q < p->count[2]; q++) row[q] = from[q];
+                    core_LETTERconv_move(from, p->count[2], row);
                 else
                     for (int64_t q = 0; q < p->count[2]; q++) row[q * p->to_step[2]] = from[q];
             }

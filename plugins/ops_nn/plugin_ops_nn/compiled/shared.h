@@ -11,7 +11,7 @@
 
 #if defined(__AVX512F__)
 #define CORE_CONV_BYTES 64
-enum { CORE_CONV_ROWS = 8, CORE_CONV_DOTS = 4 }; /* 16 sums, in 32 registers */
+enum { CORE_CONV_ROWS = 8, CORE_CONV_DOTS = 3 }; /* 16 or 24 sums, in 32 registers */
 #elif defined(__AVX__)
 #define CORE_CONV_BYTES 32
 enum { CORE_CONV_ROWS = 6, CORE_CONV_DOTS = 3 }; /* 12 sums, in 16 registers */
@@ -19,10 +19,18 @@ enum { CORE_CONV_ROWS = 6, CORE_CONV_DOTS = 3 }; /* 12 sums, in 16 registers */
 #define CORE_CONV_BYTES 16
 enum { CORE_CONV_ROWS = 6, CORE_CONV_DOTS = 3 };
 #endif
+/* Products are fused with the sums they are added to, which the rest of a program's text must not be. */
+#if defined(__clang__)
+#define CORE_CONV_FAST
+#define CORE_CONV_FUSED _Pragma("clang fp contract(fast)")
+#elif defined(__GNUC__)
+#define CORE_CONV_FAST , optimize("fp-contract=fast")
+#define CORE_CONV_FUSED
+#endif
 #define CORE_CONV_EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 enum { CORE_CONV_SOURCE = 1 << 18 }; /* bytes of a copy that stay in the second cache */
-enum { CORE_CONV_POSITIONS = 2048 }; /* of which all sums of a few rows do, too */
+enum { CORE_CONV_POSITIONS = 1024 }; /* of which all sums of a few rows do, too */
 
 /* x (images, groups * channels, n), w (groups * filters, channels, k), y (images, groups * filters, o); strides in
  * elements.  Three spatial axes; of fewer, those in the middle, and then the first, have length 1. */
@@ -121,6 +129,21 @@ static void core_conv_tap_offsets(const core_convolution *c, const core_conv_par
 enum { core_LETTERconv_lanes = CORE_CONV_BYTES / sizeof(ELEMENT) };
 typedef ELEMENT core_LETTERconv_vector __attribute__((vector_size(CORE_CONV_BYTES), aligned(sizeof(ELEMENT)), may_alias));
 
+typedef ELEMENT core_LETTERconv_quarter __attribute__((vector_size(16), aligned(sizeof(ELEMENT)), may_alias));
+
+/* A few elements, which need not lie apart from nothing else: a short row is a call of memcpy too many. */
+static inline __attribute__((always_inline)) void core_LETTERconv_move(const ELEMENT *from, int64_t n, ELEMENT *to)
+{
+    enum { lanes = core_LETTERconv_lanes, few = 16 / sizeof(ELEMENT) };
+    int64_t q = 0;
+    for (; q + lanes <= n; q += lanes) *(core_LETTERconv_vector *)(to + q) = *(const core_LETTERconv_vector *)(from + q);
+    for (; q + few <= n; q += few) *(core_LETTERconv_quarter *)(to + q) = *(const core_LETTERconv_quarter *)(from + q);
+    if (q < n && n >= few)
+        *(core_LETTERconv_quarter *)(to + n - few) = *(const core_LETTERconv_quarter *)(from + n - few);
+    else
+        for (; q < n; q++) to[q] = from[q];
+}
+
 static int core_LETTERconv_finite(const ELEMENT *x, int64_t n)
 {
     UINT bad = 0;
@@ -143,7 +166,7 @@ static void core_LETTERconv_row(const ELEMENT *x, int64_t n, int64_t by, int64_t
     for (int64_t j = 0; j < low; j++) out[j] = 0;
     x += first * by;
     if (step * by == 1)
-        for (int64_t j = low; j < high; j++) out[j] = x[j];
+        core_LETTERconv_move(x + low, high - low, out + low);
     else
         for (int64_t j = low; j < high; j++) out[j] = x[j * step * by];
     for (int64_t j = high; j < width; j++) out[j] = 0;
