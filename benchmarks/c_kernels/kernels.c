@@ -47,6 +47,7 @@ void repeat(void (*kernel)(void **, const long *), void **args, const long *n, l
 #include "elementwise.inc"
 #include "rows.inc"
 #include "training.inc"
+#include "convolution.inc"
 #include "models.inc"
 #undef REAL
 #undef FN
@@ -58,4 +59,5 @@ void repeat(void (*kernel)(void **, const long *), void **args, const long *n, l
 #include "elementwise.inc"
 #include "rows.inc"
 #include "training.inc"
+#include "convolution.inc"
 #include "models.inc"

@@ -51,6 +51,20 @@ class Functions:
     def diagonal(x: Any) -> Any:
         return ct.diagonal(x)
 
+    relu = ct.relu
+
+    @staticmethod
+    def conv2d(x: Any, w: Any) -> Any:
+        return _nn().conv2d(x, w)
+
+    @staticmethod
+    def max_pool(x: Any) -> Any:
+        return _nn().max_pool2d(x, 2)
+
+    @staticmethod
+    def flat(x: Any) -> Any:
+        return ct.flatten(x, 2)
+
     @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return x[ct.arange(column.shape[0]), column]
@@ -63,6 +77,15 @@ def _linalg() -> Any:
     except ImportError as error:
         raise Unsupported(f"it needs plugin-ops-linalg: {error}") from error
     return plugin_ops_linalg
+
+
+def _nn() -> Any:
+    """The pack of convolution and pooling."""
+    try:
+        import plugin_ops_nn
+    except ImportError as error:
+        raise Unsupported(f"it needs plugin-ops-nn: {error}") from error
+    return plugin_ops_nn
 
 
 def version(variant: str = "") -> str:

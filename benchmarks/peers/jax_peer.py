@@ -43,6 +43,20 @@ class Functions:
     def eye_like(x: Any) -> Any:
         return jnp.eye(len(x), dtype=x.dtype)
 
+    relu = jax.nn.relu
+
+    @staticmethod
+    def conv2d(x: Any, w: Any) -> Any:
+        return jax.lax.conv_general_dilated(x, w, (1, 1), "VALID")
+
+    @staticmethod
+    def max_pool(x: Any) -> Any:
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+
+    @staticmethod
+    def flat(x: Any) -> Any:
+        return x.reshape(len(x), -1)
+
     @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return jnp.take_along_axis(x, column[:, None], axis=1)[:, 0]

@@ -10,7 +10,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.io import In, Out
 
-from benchmarks.peers.base import Run, arrays_of
+from benchmarks.peers.base import Run, Unsupported, arrays_of
 from benchmarks.workloads.base import FORWARD, GRADIENT, LEARNING_RATE, STEP, Case
 
 MODES = {"numba": "NUMBA", "c": "CVM"}
@@ -46,6 +46,10 @@ class Functions:
     @staticmethod
     def eye_like(x: Any) -> Any:
         return pt.eye(x.shape[0], dtype=x.dtype)
+
+    @staticmethod
+    def conv2d(x: Any, w: Any) -> Any:
+        raise Unsupported("it has no convolution of images with channels")
 
     @staticmethod
     def pick(x: Any, column: Any) -> Any:

@@ -46,6 +46,16 @@ class Functions:
     def eye_like(x: Any) -> Any:
         return torch.eye(len(x), dtype=x.dtype)
 
+    relu, conv2d = torch.relu, torch.nn.functional.conv2d
+
+    @staticmethod
+    def max_pool(x: Any) -> Any:
+        return torch.nn.functional.max_pool2d(x, 2)
+
+    @staticmethod
+    def flat(x: Any) -> Any:
+        return x.flatten(1)
+
     @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return torch.gather(x, 1, column[:, None])[:, 0]

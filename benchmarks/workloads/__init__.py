@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from benchmarks.workloads import (
     black_scholes,
     calls,
+    convolution,
     elementwise,
     lstm,
     models,
@@ -18,7 +19,7 @@ from benchmarks.workloads.base import Case
 
 CASES: list[Case] = [
     case
-    for module in (calls, elementwise, black_scholes, rows, reductions, training, lstm, models)
+    for module in (calls, elementwise, black_scholes, rows, reductions, training, lstm, convolution, models)
     for case in module.CASES
 ]
 BY_NAME = {case.name: case for case in CASES}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 FORWARD, GRADIENT, VALUE_AND_GRADIENT, STEP = "forward", "gradient", "value+gradient", "step"
 _PAGE = 4096
@@ -159,6 +160,12 @@ def _relative_error(got: np.ndarray, want: np.ndarray) -> float:
     return difference / scale if scale else difference
 
 
+def windows(x: np.ndarray, k: int) -> np.ndarray:
+    """The k by k windows of images (n, c, h, w) as columns: (n, c k k, windows)."""
+    found = sliding_window_view(x, (k, k), (2, 3)).transpose(0, 1, 4, 5, 2, 3)
+    return found.reshape(len(x), x.shape[1] * k * k, -1)
+
+
 class NumPyFunctions:
     """The functions that formulas use, for NumPy; what other libraries call them is in benchmarks/peers."""
 
@@ -212,6 +219,28 @@ class NumPyFunctions:
     @staticmethod
     def eye_like(x: np.ndarray) -> np.ndarray:
         return np.eye(len(x), dtype=x.dtype)
+
+    @staticmethod
+    def relu(x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0)
+
+    @staticmethod
+    def conv2d(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """A product for each image, whose windows are copied: all at once would not stay in any cache."""
+        (f, _, k, _), shape = w.shape, (x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1)
+        out = np.empty((len(x), f, shape[0] * shape[1]), x.dtype)
+        for i in range(len(x)):
+            np.matmul(w.reshape(f, -1), windows(x[i : i + 1], k)[0], out=out[i])
+        return out.reshape(len(x), f, *shape)
+
+    @staticmethod
+    def max_pool(x: np.ndarray) -> np.ndarray:
+        n, c, h, w = x.shape
+        return x.reshape(n, c, h // 2, 2, w // 2, 2).max((3, 5))
+
+    @staticmethod
+    def flat(x: np.ndarray) -> np.ndarray:
+        return x.reshape(len(x), -1)
 
     @staticmethod
     def pick(x: np.ndarray, column: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import core.tensor as ct
 from core.errors import ArgumentError, ShapeError
 from core.graph import Variable
 from core.ir.axes import same_length
-from core.ir.expr import Expr, as_expr, equal
+from core.ir.expr import Expr, as_expr, const, equal
 from core.ir.expr import maximum as larger
 
 SAME = "same"
@@ -122,6 +122,8 @@ class Geometry:
         """
         befores = [self.before(axis, n, k) for axis, (n, k) in enumerate(zip(lengths, taps, strict=True))]
 
+        many = [self.covering(axis, k) for axis, k in enumerate(taps)]
+
         def holder(element: Sequence[Expr], number: Sequence[Expr]) -> tuple[Any, list[Expr], list[Expr]]:
             found: Any = True
             windows, tap = [], []
@@ -130,13 +132,18 @@ class Geometry:
                 place = i + befores[axis]
                 if s == 1:
                     o, t = place - j * d, j
+                elif many[axis] is const(1):  # windows that do not overlap
+                    o, t = place // s, place % s
+                    found = found & (t < k) if s > k.payload else found
                 elif d == 1:
                     o, t = place // s - j, place % s + j * s
                     found = found & (t < k)
                 else:
                     o, t = (place - j * d) // s, j
                     found = found & equal((place - j * d) % s, 0)
-                found = found & (o >= 0) & (o < count)
+                if many[axis] is not const(1):
+                    found = found & (o >= 0)
+                found = found & (o < count)
                 windows.append(o)
                 tap.append(t)
             return found, windows, tap

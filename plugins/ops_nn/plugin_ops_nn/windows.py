@@ -6,8 +6,10 @@ users call is in pooling.py.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +18,7 @@ from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import ravel, reduce, same_length
-from core.ir.expr import Combine, Expr, as_expr, cast, const, equal, guarded, not_equal, select
+from core.ir.expr import Combine, Expr, as_expr, cast, const, equal, guarded, maximum, minimum, not_equal, select
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor import TensorType, TensorVariable, as_tensor
@@ -24,6 +26,8 @@ from core.tensor.shape import as_length, input_gradient, shape_i
 from plugin_ops_nn.geometry import Geometry, require_windows, too_short
 
 PLACE = "int32"  # the dtype of a tap's number, in row-major order
+MOST_WRITTEN_OUT = 9
+_COMBINED = {Combine.MAX: maximum, Combine.MIN: minimum, Combine.ADD: operator.add}
 
 
 class _Windows(Op):
@@ -74,6 +78,12 @@ class _Windows(Op):
     def _place(self, x: View) -> Any:
         return self.geometry.places(x.shape[self._first(x) :], self._taps)
 
+    def _over_taps(self, combine: Combine, term: Callable[..., Expr]) -> Expr:
+        """``term(*tap)`` of all taps, combined; few are written out, so that loops over windows are SIMD."""
+        if math.prod(self.window) > MOST_WRITTEN_OUT:
+            return reduce(combine, self._taps, term)
+        return functools.reduce(_COMBINED[combine], (term(*map(const, tap)) for tap in np.ndindex(*self.window)))
+
     def _number(self, tap: Sequence[Expr]) -> Expr:
         return cast(ravel(tap, self._taps), PLACE)
 
@@ -107,7 +117,7 @@ class WindowMax(_Windows):
                 inside, at = place(window, tap)
                 return guarded(inside, x.at((*lead, *at)), nothing)
 
-            return reduce(Combine.MAX, self._taps, term)
+            return self._over_taps(Combine.MAX, term)
 
         return self._lowered(x.dtype, x, element)
 
@@ -158,7 +168,7 @@ class WindowPlace(_Windows):
                 found = equal(one, y.at((*lead, *window))) | not_equal(one, one)
                 return guarded(inside, select(found, self._number(tap), nowhere), nowhere)
 
-            return reduce(Combine.MIN, self._taps, term)
+            return self._over_taps(Combine.MIN, term)
 
         return self._lowered(PLACE, x, element)
 
@@ -199,7 +209,7 @@ class TakenFromWindow(_Windows):
                 chosen = equal(place.at((*lead, *window)), self._number(tap))
                 return guarded(inside, select(chosen, x.at((*lead, *at)), zero), zero)
 
-            return reduce(Combine.ADD, self._taps, term)
+            return self._over_taps(Combine.ADD, term)
 
         return self._lowered(x.dtype, x, element)
 
@@ -244,7 +254,7 @@ class WindowSum(_Windows):
                 inside, at = place(window, tap)
                 return guarded(inside, x.at((*lead, *at)), zero)
 
-            return reduce(Combine.ADD, self._taps, term)
+            return self._over_taps(Combine.ADD, term)
 
         return self._lowered(x.dtype, x, element)
 
