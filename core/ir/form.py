@@ -93,7 +93,8 @@ class Form:
         """Statements, with those inside them."""
         for s in body:
             if isinstance(s, (Let, Assign)):
-                self.note(type(s), self.expr(s.value), self.register(s.local), getattr(s, "constant", None))
+                kind = (s.constant, s.nearer) if isinstance(s, Let) else None
+                self.note(type(s), self.expr(s.value), self.register(s.local), kind)
             elif isinstance(s, (Store, Atomic)):
                 how = getattr(s, "combine", None)
                 self.note(type(s), self.value(s.buffer), self.expr(s.offset), self.expr(s.value), how)

@@ -53,11 +53,16 @@ SPREAD_OUT = frozenset({LoopKind.ITEMS, LoopKind.GROUPS})
 
 @dataclass
 class Let:
-    """Declare a local.  ``constant`` ones are never assigned again."""
+    """Declare a local.  ``constant`` ones are never assigned again.
+
+    ``nearer``: an element is loaded for the sake of its neighbours in memory, which come nearer, though nobody reads
+    the local.
+    """
 
     local: Local
     value: Expr
     constant: bool = True
+    nearer: bool = False
 
 
 @dataclass
@@ -269,9 +274,8 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
     lines: list[str] = []
     for statement in body:
         if isinstance(statement, Let):
-            lines.append(
-                f"{indent}{'let' if statement.constant else 'var'} {statement.local} = {show(statement.value)}"
-            )
+            word = "near" if statement.nearer else "let" if statement.constant else "var"
+            lines.append(f"{indent}{word} {statement.local} = {show(statement.value)}")
         elif isinstance(statement, Assign):
             lines.append(f"{indent}{statement.local} = {show(statement.value)}")
         elif isinstance(statement, Store):

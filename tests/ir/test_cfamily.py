@@ -195,6 +195,12 @@ def test_constant_locals_are_const():
     assert "    const double total = 0.0;" in print_kernel(kernel, C)[0]
 
 
+def test_memory_comes_nearer_by_a_load_that_no_compiler_leaves_out():
+    load = make(Code.LOAD, "float64", (const(3),), X)
+    kernel = Kernel("k", [X], [Y], [Let(TOTAL, load, nearer=True), Store(Y, const(0), const(1.0, "float64"))])
+    assert "(void)*(const volatile double *)&x[3];" in print_kernel(kernel, C)[0]
+
+
 def test_a_program_holds_only_the_helpers_it_uses(compiled):
     k = ct.lvector("k")
     printed = print_program(compiled([k], k // 3).program, C)

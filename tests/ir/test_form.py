@@ -74,6 +74,7 @@ CHANGED = {  # field -> another value of it, which differs in more than a name
     "local": Local("c", "float32"),
     "value": element(y, i) * 2.0,
     "constant": False,
+    "nearer": True,
     "buffer": small,
     "offset": i + 1,
     "variable": index("other"),

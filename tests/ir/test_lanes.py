@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core.ir.cpu.lanes import LONG_TILE, TILE
-from core.ir.nodes import LoopKind
+from core.ir.nodes import Let, LoopKind, statements
 from core.testing import random
 
 x, y, f32 = ct.matrix("x"), ct.matrix("y"), ct.fmatrix("f32")
@@ -60,6 +60,38 @@ def test_a_sum_of_columns_of_float32_is_as_good_as_one_in_float64(compiled):
     got = compiled([f32], f32.sum(axis=0))(values)
     assert got.dtype == "float32"
     assert_array_equal(got, values.astype("float64").sum(axis=0).astype("float32"))
+
+
+def met(kernel):
+    """The loads that a kernel makes only to bring memory nearer."""
+    return [s for s in statements(kernel.body) if isinstance(s, Let) and s.nearer]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
+@pytest.mark.parametrize("columns", [7, 8, 16, 17, 33, 64, 65, 130])
+def test_columns_of_every_width_are_reduced_within_their_memory(compiled, dtype, columns):
+    m = ct.matrix("m", dtype=dtype)
+    f = compiled([m], [m.max(axis=0), m.sum(axis=0)])
+    values = random((19, columns), dtype)
+    assert_array_equal(f(values)[0], values.max(axis=0))
+    assert_allclose(f(values)[1], values.sum(axis=0), rtol=1e-5, atol=1e-5)
+
+
+def test_several_short_rows_at_once_are_first_met_in_order(compiled, kernels):
+    (kernel,) = kernels(compiled([x, f32], (x * f32).sum(axis=0)))
+    assert [str(s.value.payload) for s in met(kernel)] == ["x", "f32"]
+
+
+@pytest.mark.parametrize("columns, loads", [(7, 0), (8, 1), (64, 1), (65, 0), (LONG_TILE + 1, 0)])
+def test_very_short_and_long_rows_are_not_met_before(compiled, kernels, columns, loads):
+    m = ct.matrix("m", shape=(None, columns))
+    (kernel,) = kernels(compiled([m], m.sum(axis=0)))
+    assert len(met(kernel)) == loads
+
+
+def test_rows_with_gaps_or_of_a_vector_are_not_met_before(compiled, kernels):
+    for out in (x[:, 1:].sum(axis=0), x[:, ::-1].max(axis=0), (x * a[:, None])[:, :-1].sum(axis=0)):
+        assert not any(met(kernel) for kernel in kernels(compiled([x, a], out)))
 
 
 def test_a_middle_axis_is_reduced_in_lanes_over_the_last_one(compiled, kernels, loops):

@@ -55,6 +55,7 @@ LEGAL = {
         grid(Let(T, ZERO), Let(U, cast(AT, "float64")), Store(Y, cast(U.expr, "int64"), T.expr))
     ],
     "a choice": [simd(If(read() < 1.0, [Store(Y, AT, read())], [Store(Y, AT, ZERO)]))],
+    "memory that comes nearer": [simd(Let(T, read(), nearer=True), Store(Y, AT, ZERO))],
     "the same local twice": [simd(Let(T, read()), Store(Y, AT, T.expr)), simd(Let(T, read()), Store(Y, AT, T.expr))],
     "nothing": [Loop(AT, const(0), [Store(Y, const(0), ZERO)], LoopKind.SIMD)],
     "strides": [grid(Loop(J, N, [Store(Y, AT * N + J, read(AT * N + J))], LoopKind.SIMD))],
@@ -72,6 +73,8 @@ ILLEGAL = {
     "t is not declared here": [STORED],
     "`t = .*: t is not declared here": [Assign(T, ZERO)],
     "t is declared already": [Let(T, ZERO), Let(T, ZERO)],
+    "only a load brings memory nearer": [Let(T, ZERO, nearer=True)],
+    "y.*t is not declared here": [simd(Let(T, read(), nearer=True), Store(Y, AT, T.expr))],
     "`y.*: t is not declared here": [simd(Let(T, read()), Store(Y, AT, T.expr)), STORED],
     "t is constant": [Let(T, ZERO), Assign(T, ZERO)],
     "i is used outside its loop": [simd(Store(Y, AT, read())), Store(Y, const(0), read())],

@@ -117,6 +117,10 @@ class _Statements:
             if statement.local in self.constant:
                 fail(where, f"{statement.local} is declared already")
             self._expr(statement.value, statement.local.dtype, where)
+            if statement.nearer:  # nobody may read the local: it is not declared
+                if statement.value.code is not Code.LOAD:
+                    fail(where, "only a load brings memory nearer")
+                return
             self.constant[statement.local] = statement.constant
             self.depends[statement.local] = self._variables(statement.value)
         elif isinstance(statement, Assign):

@@ -251,7 +251,10 @@ class Printer:
     def lines(self, body: Sequence[Statement], indent: str) -> list[str]:
         out: list[str] = []
         for statement in body:
-            if isinstance(statement, Let):
+            if isinstance(statement, Let) and statement.nearer:
+                kind = f"const volatile {self.dialect.pointer}{self.type(statement.value.dtype)} *"
+                out.append(f"{indent}(void)*({kind})&{self.expr(statement.value)};")
+            elif isinstance(statement, Let):
                 const = "const " if statement.constant else ""
                 name = self.names.of(statement.local, statement.local.name)
                 out.append(f"{indent}{const}{self.type(statement.local.dtype)} {name} = {self.expr(statement.value)};")

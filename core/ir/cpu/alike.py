@@ -163,7 +163,7 @@ class Renaming:
 
     def _statement(self, s: Statement) -> Statement:
         if isinstance(s, Let):
-            return Let(self._local(s.local), self._expr(s.value), s.constant)
+            return Let(self._local(s.local), self._expr(s.value), s.constant, s.nearer)
         if isinstance(s, Assign):
             return Assign(self._local(s.local), self._expr(s.value))
         if isinstance(s, Store):

@@ -11,22 +11,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.ir.expr import Code, Expr, const, index, make, minimum, select, walk
+from core import dtypes
+from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum, select, walk
 from core.ir.nests.accumulators import narrow_sum, narrowed
 from core.ir.nests.copies import Copy, assigned
 from core.ir.nests.strides import linear, positions, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.program import Value
-from core.ir.rebuild import loads_in, rebuild
+from core.ir.rebuild import guarded_loads, loads_in, rebuild
 
 TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache
 LONG_TILE = 512  # lanes where each element is met once: the longer, the fewer jumps
 STEP_WORK = 64  # operations that one pass over the lanes should at least have, so that registers are worth loading
 MOST_STEPS = 8  # elements of the inner loop that one pass over the lanes takes at most
 NARROW_STEPS = 4  # elements of float32 that are summed in float32
-# Several rows at once within a page confuse prefetching: half as fast from memory (Zen 4).  Not so where a
-# few lines hold them all, or where each row has pages of its own
-NARROW, PAGE = 48, 512
+# Several rows at once confuse prefetching where a tile holds whole rows that are no more than a few lines: half as fast
+# from memory (Zen 4).  One row at a time goes through memory in order; so do short ones at once, if a load for each
+# line brings them into the nearest cache before
+NARROW_BYTES = 128  # of a row: so few need no such care
+NEAR_BYTES, LINE_BYTES = 4096, 64  # of rows that are taken at once; of what memory hands out
 
 
 def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -> Kernel:
@@ -192,17 +195,49 @@ class Laned:
             kind = LoopKind.ORDER if loop.kind is LoopKind.ORDER or loop.reductions else LoopKind.GRID
             return [replace(loop, body=self._written(inside), kind=kind, reductions=[])]
         (run,) = inside
-        n, last = self.source.extent, index(loop.variable.payload)
-        chunks, whole = loop.extent // const(steps), Local("chunks", last.dtype)
-        if not n.is_const or NARROW < n.payload < PAGE:
-            chunks = select((n <= NARROW) | (PAGE <= n), chunks, const(0))
-        together = self._together(run.statements, loop, steps)
+        last, whole = index(loop.variable.payload), Local("chunks", INDEX_DTYPE)
         rest = Copy({loop.variable: whole.expr * steps + last}).body(run.statements)
+        near, pays, together = self._near(run.statements, loop, steps)
+        together.append(self._over_lanes(self._together(run.statements, loop, steps)))
         return [
-            Let(whole, chunks),
-            Loop(loop.variable, whole.expr, [self._over_lanes(together)], LoopKind.ORDER),
+            *near,
+            Let(whole, select(pays, loop.extent // const(steps), const(0))),
+            Loop(loop.variable, whole.expr, together, LoopKind.ORDER),
             Loop(last, loop.extent - whole.expr * steps, [self._over_lanes(self._moved(rest))], LoopKind.ORDER),
         ]
+
+    def _near(self, body: list[Statement], loop: Loop, steps: int) -> tuple[list[Statement], Expr, list[Statement]]:
+        """Whether ``steps`` rows at once pay, and loops that meet their memory in order; first what these need."""
+        n, roots = self.source.extent, list(expressions(body))
+        rows = [e for e in loads_in(roots) if {loop.variable, self.source.variable} <= e.free]
+        sizes = [dtypes.size_bytes(e.dtype) for e in rows]
+        row_bytes = n * sum(sizes)
+        pays = (row_bytes <= NARROW_BYTES) | (self.width < n)
+        follow = bool(rows) and not guarded_loads(roots) and all(self._follow(e, loop) for e in rows)
+        near = (const(LINE_BYTES) <= row_bytes) & (row_bytes * steps <= NEAR_BYTES) & (n <= self.width)
+        if not follow or near is const(False, "bool"):
+            return [], pays, []
+        known, lines = Local("near", "bool"), Local("lines", INDEX_DTYPE)
+        count = select(near if near.is_const else known.expr, n * steps * min(sizes) // LINE_BYTES, const(0))
+        lets: list[Statement] = [] if near.is_const else [Let(known, near)]
+        meeting: list[Statement] = [self._met(e, loop, steps, lines.expr) for e in rows]
+        return [*lets, Let(lines, count)], pays | (near if near.is_const else known.expr), meeting
+
+    def _met(self, e: Expr, loop: Loop, steps: int, lines: Expr) -> Loop:
+        """A loop that meets the memory of the next ``steps`` rows in the order in which it lies."""
+        line, elements = index("line"), LINE_BYTES // dtypes.size_bytes(e.dtype)
+        place = {loop.variable: loop.variable * const(steps), self.source.variable: line * elements}
+        return Loop(line, lines, [Let(Local("met", e.dtype), Copy(place).expr(e), nearer=True)], LoopKind.ORDER)
+
+    def _follow(self, e: Expr, loop: Loop) -> bool:
+        """Whether rows that a load moves over follow each other without a gap."""
+        form = linear(e.args[0], (loop.variable, self.source.variable))
+        return (
+            form is not None
+            and not _varies(form.rest, loop.variable, self.varying)
+            and form.is_consecutive(self.source.variable)
+            and form.moves_like(loop.variable, self.source.variable, self.source.extent)
+        )
 
     def _steps(self, loop: Loop, inside: list[Any]) -> int:
         if len(inside) != 1 or not isinstance(inside[0], Run) or loop.reverse or not loop.reductions:

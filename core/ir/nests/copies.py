@@ -40,7 +40,7 @@ class Copy:
                 return None
             if self._suffix:
                 self.rename(s.local, Local(f"{s.local.name}{self._suffix}", s.local.dtype))
-            return Let(self._locals.get(s.local, s.local), value, s.constant)
+            return Let(self._locals.get(s.local, s.local), value, s.constant, s.nearer)
         if isinstance(s, Assign):
             return Assign(self._locals.get(s.local, s.local), self.expr(s.value))
         if isinstance(s, Store):
