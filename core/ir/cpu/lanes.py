@@ -234,7 +234,7 @@ class Laned:
         form = linear(e.args[0], (loop.variable, self.source.variable))
         return (
             form is not None
-            and not _varies(form.rest, loop.variable, self.varying)
+            and not varies(form.rest, loop.variable, self.varying)
             and form.is_consecutive(self.source.variable)
             and form.moves_like(loop.variable, self.source.variable, self.source.extent)
         )
