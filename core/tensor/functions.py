@@ -9,12 +9,14 @@ import math
 from typing import Any
 
 from core import dtypes
+from core.errors import DTypeError
+from core.graph import Apply
 from core.ir.expr import Call, Code, Expr, arith, select
 from core.ir.expr import equal as is_equal
 from core.ir.expr import maximum as larger
 from core.op import grad_not_implemented
 from core.tensor.arithmetic import sqrt, square
-from core.tensor.elementwise import elementwise, second
+from core.tensor.elementwise import Elementwise, elementwise, second
 from core.tensor.kinds import floated, need_reals, widened
 from core.tensor.logic import equal, where
 from core.tensor.type import TensorConstant
@@ -50,9 +52,27 @@ def _power_slope(x: Any, y: Any) -> Any:
     return y * x if y.data == 2 else y * power(x, y.data - y.data.dtype.type(1))
 
 
-@elementwise(differential=_power_changes)
+class Power(Elementwise):
+    """``power``, which refuses a negative constant as the exponent of an integer."""
+
+    def make_node(self, *inputs: Any) -> Apply:
+        node = super().make_node(*inputs)
+        x, y = node.inputs
+        if node.out.dtype in dtypes.DISCRETE and isinstance(y, TensorConstant) and (y.data < 0).any():
+            raise DTypeError(
+                f"power of integers needs exponents >= 0, got {x} of dtype {x.dtype} ** {y}; make one of them a float",
+                blame=x,
+            )
+        return node
+
+
+@elementwise(differential=_power_changes, kind=Power)
 def power(x, y):
-    """x ** y.  Integers stay integers, and a negative integer power of an integer is an error when it runs."""
+    """x ** y.  Integers stay integers, so no exponent of theirs may be negative.
+
+    Errors: DTypeError for a constant that is.  When it runs, the interpreter refuses it as NumPy does, and compiled
+    code gives 0.
+    """
     return arith(Code.POW, *widened(x, y))
 
 

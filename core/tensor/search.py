@@ -10,16 +10,18 @@ import numpy as np
 from core import dtypes
 from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, Variable
-from core.ir.expr import Expr, minimum, select
+from core.ir.expr import Expr, select
 from core.ir.expr import equal as is_equal
+from core.ir.expr import minimum as smaller
 from core.ir.expr import not_equal as differs
 from core.op import Op, disconnected
 from core.tensor.arithmetic import maximum as larger
+from core.tensor.arithmetic import minimum
 from core.tensor.create import linspace, zeros
 from core.tensor.functions import log2
 from core.tensor.indexing import inc_subtensor
 from core.tensor.join import concatenate
-from core.tensor.logic import equal, greater, less, logical_and, where
+from core.tensor.logic import equal, greater, less, less_equal, logical_and, where
 from core.tensor.reduce import max as max_along
 from core.tensor.reshape import ravel
 from core.tensor.shape import as_length, shape_i
@@ -83,7 +85,7 @@ class SearchSorted(Op):
             low, high = k.local("int64", 0, "low"), k.local("int64", n, "high")
             with k.loop(steps[()]):
                 middle = k.local("int64", (low.value + high.value) >> 1, "middle")
-                other = k.local(a.dtype, a[(minimum(middle.value, n - 1),)], "other")
+                other = k.local(a.dtype, a[(smaller(middle.value, n - 1),)], "other")
                 beyond = k.local("bool", (low.value < high.value) & self._stands_before(other.value, x.value), "beyond")
                 high.set(select(beyond.value, high.value, middle.value))
                 low.set(select(beyond.value, middle.value + 1, low.value))
@@ -153,17 +155,34 @@ def histogram(x: Any, bins: Any = 10, range: Any = None) -> tuple[TensorVariable
     range  (low, high) of equal bins; by default the extremes of x, which then must not be empty
     """
     x = ravel(x)
-    if hasattr(bins, "__index__") and not isinstance(bins, np.ndarray):
-        low, high = (x.min(), x.max()) if range is None else range
-        dtype = dtypes.float_of(x.dtype)
-        low, high = (as_tensor(end).astype(dtype) for end in (low, high))
-        same = equal(low, high)  # then the only bin is 1 wide, as in NumPy
-        edges = linspace(where(same, low - 0.5, low), where(same, high + 0.5, high), int(bins) + 1)
-    else:
+    if not hasattr(bins, "__index__") or isinstance(bins, np.ndarray):
         edges = as_tensor(bins)
-    count, n = shape_i(edges, 0) - 1, searchsorted(edges, x, "right")
-    n = where(equal(x, edges[-1]), count, n)  # type: ignore[index]
-    return bincount(n, minlength=count + 2)[1 : count + 1], edges  # type: ignore[misc]
+        count, place = shape_i(edges, 0) - 1, searchsorted(edges, x, "right")
+        place = where(equal(x, edges[-1]), count, place)  # type: ignore[index]
+    else:
+        edges, place = _equal_bins(x, int(bins), range)
+        count = as_length(int(bins))
+    return bincount(place, minlength=count + 2)[1 : count + 1], edges  # type: ignore[misc]
+
+
+def _equal_bins(x: TensorVariable, count: int, range: Any) -> tuple[TensorVariable, TensorVariable]:
+    """The edges of bins, and the bin of each element, from 1 on; 0 or ``count + 1`` outside of all.
+
+    The bin is computed, and then moved where rounding has put the element on the wrong side of an edge, as in NumPy.
+    """
+    if count < 1:
+        raise ArgumentError(f"histogram needs at least one bin, got {count}")
+    dtype = dtypes.float_of(x.dtype)
+    low, high = (as_tensor(end).astype(dtype) for end in ((x.min(), x.max()) if range is None else range))
+    same = equal(low, high)  # then all bins together are 1 wide
+    low, high = where(same, low - 0.5, low), where(same, high + 0.5, high)
+    edges = linspace(low, high, count + 1)
+    x = x.astype(dtype)
+    inside = logical_and(less_equal(low, x), less_equal(x, high))
+    i = minimum(where(inside, (x - low) / (high - low) * count, 0).astype("int64"), count - 1)
+    i = i - less(x, edges[i]).astype("int64")  # type: ignore[index]
+    i = i + logical_and(less_equal(edges[i + 1], x), less(i, count - 1)).astype("int64")  # type: ignore[index]
+    return edges, where(inside, i + 1, 0)
 
 
 def isin(x: Any, values: Any, invert: bool = False) -> TensorVariable:

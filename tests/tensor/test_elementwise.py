@@ -658,3 +658,11 @@ def test_a_derivative_of_another_form_is_refused_with_the_name_of_the_op(derivat
     x = ct.dvector("x")
     with pytest.raises(GradientError, match="derivative given to times must return a list of 2 partial derivatives"):
         grad(times(x, x + 1).sum(), x)
+
+
+def test_a_negative_constant_is_no_exponent_of_integers():
+    i = ct.vector("i", dtype="int64")
+    with pytest.raises(DTypeError, match=r"power of integers needs exponents >= 0, got i of dtype int64 \*\* -1"):
+        i**-1
+    assert (i**-1.0).dtype == "float64"
+    assert_array_equal(evaluate(lambda x: x ** np.array([0, 2]), np.array([3, 3])), [1, 9])

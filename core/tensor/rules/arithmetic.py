@@ -156,7 +156,7 @@ def minus_negative_is_plus(x, y):
 
 
 @canonicalize.rule((-XF) * (-YF))
-def product_of_negatives_is_product(x, y):
+def product_of_negatives_iswhole_power(x, y):
     """(-x) * (-y) -> x * y for floats.  Exact."""
     return x * y
 
@@ -249,15 +249,15 @@ def small_integer_power_is_product(graph: FunctionGraph, node: Apply) -> TensorV
     if isinstance(n, complex) or not math.isfinite(n) or n != int(n):
         return None
     if 3 <= n <= 16:
-        return _product(x, int(n))
-    return 1 / _product(x, -int(n)) if -16 <= n <= -2 and x.dtype in dtypes.FLOATS else None
+        return whole_power(x, int(n))
+    return 1 / whole_power(x, -int(n)) if -16 <= n <= -2 and x.dtype in dtypes.FLOATS else None
 
 
-def _product(x: TensorVariable, n: int) -> TensorVariable:
+def whole_power(x: TensorVariable, n: int) -> TensorVariable:
     """x**n for n >= 2 by repeated squaring."""
     if n % 2:
-        return x if n == 1 else _product(x, n - 1) * x
-    half = _product(x, n // 2)
+        return x if n == 1 else whole_power(x, n - 1) * x
+    half = whole_power(x, n // 2)
     return square(half)
 
 

@@ -5,6 +5,8 @@ These are for real floats; where the composition is NaN or infinite for no good 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from core import dtypes
@@ -24,7 +26,9 @@ from core.tensor.functions import (
     sigmoid,
     softplus,
 )
+from core.tensor.logic import equal, where
 from core.tensor.patterns import XF, YF
+from core.tensor.rules.arithmetic import whole_power
 from core.tensor.rules.reduce import is_sum
 from core.tensor.type import TensorVariable
 
@@ -150,14 +154,19 @@ def is_not_below_zero(x: Variable) -> bool:
 
 
 @specialize.node_rule(power)
-def power_of_half_is_root(graph: FunctionGraph, node: Apply) -> TensorVariable | None:
-    """x**0.5 -> sqrt(x) and x**-0.5 -> 1 / sqrt(x), where x cannot be negative.  The root is correctly rounded.
+def power_of_halves_is_root(graph: FunctionGraph, node: Apply) -> TensorVariable | None:
+    """x**(n + 1/2) -> x**n sqrt(x), n = 0 ... 7, and 1 over that for the negative.  Within n + 1 ulp of pow.
 
-    Elsewhere they differ: (-inf)**0.5 is inf and (-0.0)**0.5 is 0.0 (C99 F.9.4.4), the roots are NaN and -0.0.
+    Where x may be negative, -inf and -0.0 are seen to, whose powers are inf and 0.0 (C99 F.9.4.4).  One over it may be
+    0 or inf where the power is not far from the smallest or largest number.
     """
     x, exponent = node.inputs
     if not isinstance(exponent, Constant) or exponent.type.ndim or x.type.dtype != node.out.dtype:
         return None
-    if exponent.data not in (0.5, -0.5) or not is_not_below_zero(x):
+    n = math.fabs(exponent.data.item()) - 0.5
+    if x.type.dtype not in dtypes.FLOATS or not n.is_integer() or not 0 <= n <= 7:
         return None
-    return sqrt(x) if exponent.data > 0 else 1 / sqrt(x)
+    out = sqrt(x) if n == 0 else whole_power(x, int(n)) * sqrt(x)
+    if not is_not_below_zero(x):
+        out = where(equal(x, -np.inf), np.inf, out + 0.0)
+    return out if exponent.data > 0 else 1 / out
