@@ -16,7 +16,8 @@ from core.ir.cpu.collapse import collapse
 from core.ir.cpu.lanes import lanes
 from core.ir.cpu.parallel import split
 from core.ir.cpu.ranges import cut
-from core.ir.cpu.schedule import Scheduler, scatter_kernel
+from core.ir.cpu.scatters import scatter_kernel
+from core.ir.cpu.schedule import Scheduler
 from core.ir.cpu.wide import widen
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, expressions

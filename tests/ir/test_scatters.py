@@ -209,3 +209,48 @@ def test_random_gathers_and_scatters_give_what_numpy_gives(threads, monkeypatch)
             assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
 
     check()
+
+
+# --- in the loop that makes what is added -----------------------------------------------------------------------------
+
+
+def residuals(a, b, u, v, i):
+    return v - a[i] - b[i] * u
+
+
+def test_what_gathers_and_sums_adds_to_its_gradient_in_the_same_loop(compiled, kernels):
+    cost = (residuals(a, b, u, v, i) ** 2).sum()
+    f = compiled([a, b, u, v, i], [cost, *grad(cost, [a, b])], mode=None)
+    (kernel,) = [kernel for kernel in kernels(f) if f.program.inputs[3] in kernel.reads]
+    assert set(f.program.outputs) - set(kernel.writes) == set() and kernel.scratch == []
+    left = residuals(A, B, U, V, HERE)
+    expected = [(left**2).sum(), added(np.zeros(4), HERE, -2 * left), added(np.zeros(4), HERE, -2 * left * U)]
+    for got, wanted in zip(f(A, B, U, V, HERE), expected, strict=True):
+        assert_allclose(got, wanted)
+    empty = np.zeros(0)
+    for got in f(A, B, empty, empty, empty.astype("int64")):
+        assert_array_equal(got, np.zeros_like(got))
+    with pytest.raises(IndexOutOfBounds):
+        f(A, B, U, V, HERE + 1)
+
+
+def test_functions_are_computed_by_several_threads_and_in_lanes_before_a_scatter(compiled, kernels, loops):
+    cost = ct.exp(a[i] * u).sum()
+    f = compiled([a, u, i], [cost, grad(cost, a)], mode=None)
+    ordered = [kernel for kernel in kernels(f) if loops(kernel, "for")]
+    assert not any(f.program.outputs[0] in kernel.writes for kernel in ordered)
+    assert_allclose(f(A, U, HERE)[1], added(np.zeros(4), HERE, np.exp(A[HERE] * U) * U))
+
+
+def test_what_is_added_after_a_sum_over_the_same_loop_waits_for_that(compiled):
+    shares = (a[i] * u) / (a[i] * u).sum()
+    f = compiled([a, b, u, i], [shares.sum(), ct.inc_subtensor(b[i], shares)], mode=None)
+    products = A[HERE] * U
+    assert_allclose(f(A, B, U, HERE)[1], added(B, HERE, products / products.sum()))
+
+
+def test_a_scatter_whose_base_is_made_in_the_loop_waits_for_that(compiled):
+    same = u * v
+    f = compiled([u, v, i], [same, ct.inc_subtensor(same[i], same)], mode=None)
+    got = f(U, V, np.arange(6)[::-1].copy())
+    assert_allclose(got[1], U * V + (U * V)[::-1])

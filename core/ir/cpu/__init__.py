@@ -2,6 +2,7 @@
 
 alike.py           groups that are alike have one schedule
 schedule.py        a group of items becomes one nest of loops
+scatters.py        loops that store at places known only when they run
 collapse.py        loops that walk through memory without a gap become one
 ranges.py          a loop is cut where a condition on its variable changes
 wide.py            long rows are reduced in many registers side by side

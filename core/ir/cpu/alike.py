@@ -15,7 +15,7 @@ from core.ir.expr import HOLDS_LOAD, Code, Expr, make
 from core.ir.form import Form
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, Split, Statement, Store
 from core.ir.passes.fuse import Group, Item
-from core.ir.program import Reduction, Value
+from core.ir.program import Reduction, Scattering, Value
 from core.ir.rebuild import rebuild
 
 Shapes: TypeAlias = dict[Value, tuple[Expr, ...]]
@@ -70,6 +70,9 @@ class Schedules:
         definition = item.definition
         if isinstance(definition, Reduction):
             form.note(definition.combine, form.exprs(definition.bound), form.expr(definition.body))
+        elif isinstance(definition, Scattering):
+            form.note(definition.combine, form.exprs(definition.bound), form.exprs(definition.at))
+            form.note(form.expr(definition.base), form.expr(definition.value))
         else:
             form.note(form.expr(definition.expr))
         form.note(form.exprs(definition.axes), form.value(item.value), item.level)

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from core.ir.axes import ravel
+from core.ir.cpu.scatters import begin, taken
 from core.ir.expr import Code, Combine, Expr, cast, const, make, walk
 from core.ir.nests.accumulators import Accumulator, combined
-from core.ir.nests.items import ordered
+from core.ir.nests.items import ordered, root_of
 from core.ir.nests.nan import blind
 from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
 from core.ir.passes.fuse import Group, Item
 from core.ir.passes.storage import EXPENSIVE
-from core.ir.program import Reduction, Scattering, Value
-from core.ir.rebuild import loads_in
+from core.ir.program import Reduction, Value
 
 
 @dataclass(eq=False)
@@ -42,10 +41,7 @@ class Stage:
 
     @property
     def roots(self) -> list[Expr]:
-        return [
-            item.definition.body if isinstance(item.definition, Reduction) else item.definition.expr
-            for item in self.items
-        ]
+        return list(map(root_of, self.items))
 
 
 class Scheduler:
@@ -64,9 +60,10 @@ class Scheduler:
         self.blind = blind(group.items, kept)
 
     def kernel(self, name: str, comment: str) -> Kernel:
-        prelude = [
-            statement for stage in self.stages for item in stage.items for statement in self._cleared(item, stage)
-        ]
+        prelude = [s for stage in self.stages for item in stage.items for s in self._cleared(item, stage)]
+        for item in self.group.items:
+            if item.scatters:
+                begin(item.value, item.definition, self.shapes, self.nest)
         self._keep_own()
         self._keep_rows()
         for variable in self.outer:
@@ -86,7 +83,7 @@ class Scheduler:
     @staticmethod
     def _shared(group: Group) -> frozenset[Expr]:
         """The loops around all stages.  Reductions alike run inside the loops over their elements, in registers."""
-        domains = {(item.free, item.bound) for item in group.items}
+        domains = {(item.free, item.bound, item.scatters) for item in group.items}
         return group.outer - group.items[0].bound if len(domains) == 1 else group.outer
 
     def _stages(self) -> list[Stage]:
@@ -207,7 +204,8 @@ class Scheduler:
 
     def _run(self, stage: Stage) -> None:
         """Write one stage into the shared loops that are open."""
-        self.nest.begin(stage.roots)
+        places = [i for item in stage.items if item.scatters for i in item.definition.at]
+        self.nest.begin([*stage.roots, *places])
         reductions = [item for item in stage.items if isinstance(item.definition, Reduction)]
         for number, item in enumerate(reductions, start=len(self.accumulators) + 1):
             self.accumulators[item] = Accumulator(item.value, item.definition, number, blind=item in self.blind)
@@ -269,6 +267,8 @@ class Scheduler:
                 items = [item for stage in flat for item in stage.items]
                 reductions = [item for item in items if item in self.accumulators]
                 kind = self._kind(Stage([], items), reductions)
+                if any(item.scatters for item in items):
+                    kind = (LoopKind.ORDER, ())
             elif any(self.outer[level] in item.bound for item in self.group.items):
                 kind = (LoopKind.COMBINE, ())
             self.nest.close(*kind)
@@ -313,6 +313,9 @@ class Scheduler:
 
     def _write(self, item: Item, stage: Stage) -> None:
         """Store a pointwise value, if need be; what reads it at the same point takes it from its register."""
+        if item.scatters:
+            self.nest.emit(taken(item.value, item.definition, self.shapes, self.nest.value))
+            return
         expr = item.definition.expr
         again = self._read_again(item)
         if again is not None:
@@ -367,37 +370,3 @@ def over(
         outer = LoopKind.GRID if kind is LoopKind.SIMD else kind
         body = [Loop(variable, extents[variable], body, kind if number == 0 else outer)]
     return body
-
-
-def scatter_kernel(
-    scatters: dict[Value, Scattering],
-    extents: dict[Expr, Expr],
-    shapes: dict[Value, tuple[Expr, ...]],
-    name: str,
-    comment: str,
-) -> Kernel:
-    """Store the bases; then set or add element by element, in order, in one nest: all have the same bound variables."""
-    nest = Nest(extents, shapes)
-    for value, definition in scatters.items():
-        for axis in definition.axes:
-            if axis.code is Code.INDEX:
-                nest.open(axis)
-        nest.begin([definition.base])
-        nest.emit(Store(value, ravel(definition.axes, shapes[value]), nest.value(definition.base)))
-        for k in range(nest.depth):
-            nest.close(LoopKind.SIMD if k == 0 else LoopKind.GRID)
-    bound = next(iter(scatters.values())).bound
-    for variable in bound:
-        nest.open(variable)
-    nest.begin([e for definition in scatters.values() for e in (*definition.at, definition.value)])
-    for value, definition in scatters.items():
-        offset = ravel([nest.value(i) for i in definition.at], shapes[value])
-        new = nest.value(definition.value)
-        if definition.combine is not None:
-            new = combined(definition.combine, make(Code.LOAD, value.dtype, (offset,), value), new)
-        nest.emit(Store(value, offset, new))
-    for _ in bound:
-        nest.close(LoopKind.ORDER)
-    parts = [e for own in scatters.values() for e in (own.base, *own.at, own.value)]
-    read: list[Any] = list(dict.fromkeys(e.payload for e in loads_in(parts)))
-    return Kernel(name, read, list(scatters), nest.body, comment)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from core.ir.expr import Expr
 from core.ir.passes.fuse import Item
-from core.ir.program import Reduction
+from core.ir.program import Reduction, Scattering
 
 
 def ordered(variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:
@@ -26,7 +26,10 @@ def ordered(variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:
 
 def root_of(item: Item) -> Expr:
     """What an item computes at one point of its loops."""
-    return item.definition.body if isinstance(item.definition, Reduction) else item.definition.expr
+    definition = item.definition
+    if isinstance(definition, Scattering):
+        return definition.value
+    return definition.body if isinstance(definition, Reduction) else definition.expr
 
 
 def again_in(item: Item, readers: Iterable[Item]) -> Expr | None:

@@ -16,7 +16,7 @@ from core.ir.guards import Guard
 from core.ir.passes import accumulate
 from core.ir.passes.loops import name_loops
 from core.ir.passes.pulled import pull
-from core.ir.passes.storage import inline, proved_at_entry
+from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
 from core.ir.program import (
     Definition,
     FromLibrary,
@@ -52,12 +52,20 @@ class Item:
     level: int = 0
 
     @property
+    def scatters(self) -> bool:
+        """Whether it stores at places that are known only when it runs."""
+        return isinstance(self.definition, Scattering)
+
+    @property
     def free(self) -> frozenset[Expr]:
+        if self.scatters:
+            return frozenset()
         return frozenset(axis for axis in self.definition.axes if axis.code is Code.INDEX)
 
     @property
     def bound(self) -> frozenset[Expr]:
-        return frozenset(self.definition.bound) if isinstance(self.definition, Reduction) else frozenset()
+        has_bound = isinstance(self.definition, (Reduction, Scattering))
+        return frozenset(self.definition.bound) if has_bound else frozenset()
 
 
 @dataclass(eq=False)
@@ -115,8 +123,16 @@ class Grouping:
         self.groups.append(group)
 
     def place_scatter(self, item: Item) -> None:
-        """Let a scatter join the latest ones that read the same memory in the same loops, else be alone."""
+        """Let a scatter join those who make what it adds, or scatters that read the same memory, or be alone."""
         first = self._earliest(item)
+        for position in self._candidates(item, first):
+            group = self.groups[position]
+            if _takes_scatter(group, item):
+                self._note_read(value for value in self._needs(item) if self._place.get(value) != position)
+                group.add(item, group.outer)
+                group.closed = True  # its loop runs in order from now on
+                self._place[item.value] = position
+                return
         for position in reversed(self._scatters[-NEAR_GROUPS:]):
             if position >= first and _scatter_together(self.groups[position], item):
                 self._note_read(self._needs(item))
@@ -241,6 +257,28 @@ def _by_columns(items: Sequence[Item], outer: frozenset[Expr]) -> bool:
             if any(not inside.isdisjoint(i.free) for i in at):
                 balance += 1 if inside.isdisjoint(at[-1].free) else -1
     return balance > 0
+
+
+def _takes_scatter(group: Group, item: Item) -> bool:
+    """Whether a scatter adds what a group makes, and can run in its loop: what is added is then never stored.
+
+    That loop then runs in order, on one thread, so nothing in it may be worth several.
+    """
+    own, loop = item.definition, item.bound
+    if own.combine is None or len(loop) != 1 or group.outer != loop or group.size + item.size > LARGEST_GROUP:
+        return False
+    if any(other.free | other.bound != loop for other in group.items):
+        return False
+    if any(e.payload in group.values for e in loads_in([own.base])):
+        return False
+    parts = walk([*own.at, own.value])
+    within = [e for e in parts if e.code is Code.LOAD and e.payload in group.values]
+    if any(group.values[e.payload].bound or e.args != group.values[e.payload].definition.axes for e in within):
+        return False
+    roots = [*parts, *walk([e for other in group.items for e in expressions_of(other.definition)])]
+    if any(e.code in (Code.CALL, Code.POW) and e.free and e.cost >= EXPENSIVE for e in roots):
+        return False
+    return bool(within)
 
 
 def _scatter_together(group: Group, item: Item) -> bool:
