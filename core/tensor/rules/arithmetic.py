@@ -15,6 +15,7 @@ from core.rewriting import canonicalize, specialize, stabilize
 from core.tensor.arithmetic import (
     Cast,
     abs,
+    add,
     bitwise_and,
     bitwise_or,
     cast,
@@ -23,6 +24,7 @@ from core.tensor.arithmetic import (
     invert,
     maximum,
     minimum,
+    multiply,
     negative,
     positive,
     real,
@@ -161,6 +163,12 @@ def product_of_negatives_iswhole_power(x, y):
     return x * y
 
 
+@canonicalize.rule((-XF) * YF)
+def product_with_negative_is_negative_of_product(x, y):
+    """(-x) * y -> -(x * y) for floats.  Exact; further out, a sign meets another one, or a sum that takes it in."""
+    return -(x * y)
+
+
 @canonicalize.rule((-XF) / (-YF))
 def quotient_of_negatives_is_quotient(x, y):
     """(-x) / (-y) -> x / y.  Exact."""
@@ -259,6 +267,36 @@ def whole_power(x: TensorVariable, n: int) -> TensorVariable:
         return x if n == 1 else whole_power(x, n - 1) * x
     half = whole_power(x, n // 2)
     return square(half)
+
+
+# --- multiples -----------------------------------------------------------------------------------------------------
+
+
+@canonicalize.node_rule(add)
+def multiple_with_itself_is_twice_the_multiple(graph: FunctionGraph, node: Apply) -> TensorVariable | None:
+    """c * x + c * x -> 2c * x, and c * x * y + c * x * y -> 2c * x * y, for floats: so are squares differentiated.
+
+    Exact but where c * x is subnormal, and then closer.  The second holds for constants from -1/2 to 1/2: with a larger
+    one, 2c * x may overflow where c * x * y does not.
+    """
+    x, same = node.inputs
+    return _twice(x, math.inf) if x is same and x.dtype in dtypes.FLOATS and x.dtype == node.out.dtype else None
+
+
+def _twice(x: Variable, most: float) -> TensorVariable | None:
+    """2x, where x is a product with a constant that is no larger than ``most`` / 2."""
+    if x.owner is None or x.owner.op != multiply:
+        return None
+    for position, factor in enumerate(x.owner.inputs):
+        other = x.owner.inputs[1 - position]
+        if isinstance(factor, Constant) and not factor.type.ndim and factor.dtype == x.dtype == other.dtype:
+            with np.errstate(over="ignore"):
+                double = 2 * factor.data
+            return constant(double) * other if np.isfinite(double) and np.abs(double) <= most else None
+        inner = _twice(factor, 1.0) if factor.dtype == x.dtype else None
+        if inner is not None:
+            return inner * other
+    return None
 
 
 # --- division ------------------------------------------------------------------------------------------------------
