@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from threading import local
@@ -23,7 +23,7 @@ from core.ir.guards import GuardFailed
 from core.ir.layouts import first_address, passed
 from core.ir.program import LibraryStep, OpCall, Program, Value
 from core.threads import get_num_threads
-from plugin_backend_c import launcher, pool
+from plugin_backend_c import launcher, runtime
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.planning import plan_of
 
@@ -39,7 +39,9 @@ struct core_call {
 };
 typedef int32_t (*core_entry)(void **, const int64_t *, void **, void **, void **, int64_t *, int64_t *, core_call *);
 typedef void (*core_release)(void *);
+typedef void (*core_give)(void *, int64_t);
 """
+_MEMORY = "void *(*)(core_call *, void *, int64_t)"
 _RUN = "void (*)(void (*)(void *, int64_t, int64_t, int64_t), void *, int64_t, int64_t, int64_t)"
 _PYTHON = "int32_t(int32_t, void **, const int64_t *, void **, int64_t *)"
 
@@ -65,13 +67,30 @@ class _Foreign:
         self.host = ffi.callback(_PYTHON, executable._call_python) if program.host_nodes else ffi.NULL
         has_chunks = any(kernel.split for kernel in kernels_of(program))
         self.busy = ffi.callback("void(core_call *)", executable._find_threads) if has_chunks else ffi.NULL
+        self._compiler = executable._compiler
+        self.memory, self.give = ffi.NULL, None
 
     def offer(self) -> Any:
         """What a call offers to its program; cffi lets other Python threads run meanwhile in any case."""
         offer = self.ffi.new("core_call *")
-        offer.python, offer.busy = self.host, self.busy
+        offer.python, offer.busy, offer.memory = self.host, self.busy, self.memory
         offer.threads = get_num_threads() if self.busy else 1
         return offer
+
+    def owned(self, pointer: Any, size: int) -> Any:
+        """Memory that C has allocated, which goes with what is returned; large blocks wait for the next call."""
+        if size >= runtime.LARGE and self.give is None:
+            give, memory = (runtime.address(self._compiler, name) for name in ("core_give", "core_memory"))
+            self.give = self.ffi.cast("core_give", give) if give else False
+            self.memory = self.ffi.cast(_MEMORY, memory)
+        if size >= runtime.LARGE and self.give:
+            return self.ffi.gc(pointer, partial(_given, self.give, size))
+        return self.ffi.gc(pointer, self.release)
+
+
+def _given(give: Any, size: int, pointer: Any) -> None:
+    """The end of an array: its memory is kept for the next."""
+    give(pointer, size)
 
 
 def _address(function: Any) -> int:
@@ -132,6 +151,8 @@ class Executable:
         """Give memory back that is kept for the next call."""
         if self._extension is not None:
             self._extension.release_memory()
+        elif "_through_cffi" in vars(self) and self._through_cffi.give:
+            runtime.library(self._compiler).core_release_memory()
 
     @cached_property
     def _through_cffi(self) -> _Foreign:
@@ -189,7 +210,7 @@ class Executable:
 
     def _find_threads(self, offer: Any) -> None:
         """What C calls before long work."""
-        run = pool.address_of_run(self._compiler)
+        run = runtime.address(self._compiler, "core_pool_run")
         if run:
             offer.run = foreign_functions().cast(_RUN, run)
 
@@ -201,7 +222,7 @@ class Executable:
         for k, (_, dtype, ndim) in enumerate(self._made):
             shape = tuple(lengths[first : first + ndim])
             first += ndim
-            made.append(self._array(foreign.ffi.gc(outputs[k], foreign.release), dtype, shape))
+            made.append(self._array(foreign.owned(outputs[k], math.prod(shape) * dtype.itemsize), dtype, shape))
         return made
 
     def _array(self, pointer: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

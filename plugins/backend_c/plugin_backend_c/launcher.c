@@ -15,6 +15,7 @@
 #endif
 _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "the entry function's lengths must be those of NumPy");
 
+#include "memory.h"
 #include "launcher_memory.h"
 #include "pool.h"
 #include "launcher_layout.h"

@@ -57,8 +57,12 @@ _PARTS = """
 
 
 def launcher_text() -> str:
-    """launcher.c with the files that it includes, as one text."""
-    text = (HERE / "launcher.c").read_text()
+    return with_headers("launcher.c")
+
+
+def with_headers(name: str) -> str:
+    """A file with those that it includes, as one text."""
+    text = (HERE / name).read_text()
     return re.sub(r'^#include "(\w+\.h)"$', lambda match: (HERE / match[1]).read_text(), text, flags=re.MULTILINE)
 
 

@@ -21,7 +21,7 @@ from core.compile.function import function
 from core.ir.effort import BUSY
 from core.testing import random
 from core.testing.graphs import graphs
-from plugin_backend_c import pool
+from plugin_backend_c import runtime
 
 POOL = Path(plugin_backend_c.__file__).parent / "pool.h"
 STRESS = Path(__file__).parent / "pool_stress.c"
@@ -172,7 +172,7 @@ def test_num_threads_needs_at_least_one():
 def test_without_a_pool_calls_run_on_one_thread(cache, monkeypatch):
     f, value = large()
     expected = f(value)
-    monkeypatch.setattr(pool, "library", lambda compiler: None)
+    monkeypatch.setattr(runtime, "library", lambda compiler: None)
     with core.config.override({"c.launcher": False}), core.num_threads(3):
         assert equal(large()[0](value), expected)
 

@@ -1,6 +1,7 @@
-"""The pool of threads of pool.h as a library of its own, for calls without the launcher, which has it in it.
+"""Threads and kept memory for calls without the launcher, which has both in it: runtime.c as a library of its own.
 
-It is built when a call first has long work to do.  Where that fails, calls run on one thread, and give the same.
+It is built when a call first has long work to do, or a large result.  Where that fails, calls run on one thread, in
+memory that is new each time, and give the same.
 """
 
 from __future__ import annotations
@@ -9,20 +10,21 @@ import ctypes
 import hashlib
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 from core.errors import CompileError
 from plugin_backend_c import cache as libraries
+from plugin_backend_c import ready
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.folder import folders
 
 _FLAGS = ("-O2", "-pthread")
+LARGE = 1 << 16  # bytes of a result from which on new memory takes longer than a call of Python
 
 
 @cache
 def library(compiler: Compiler) -> ctypes.CDLL | None:
-    """The library, with the function that runs the chunks of a loop; None where it cannot be built."""
-    text = (Path(__file__).parent / "pool.h").read_text()
+    """The library, or None where it cannot be built."""
+    text = ready.with_headers("runtime.c")
     builder = replace(compiler, flags=_FLAGS)
     key = hashlib.sha256(f"{builder.identity}\n{text}".encode()).hexdigest()[:40]
     for place in folders():
@@ -35,7 +37,7 @@ def library(compiler: Compiler) -> ctypes.CDLL | None:
     return None
 
 
-def address_of_run(compiler: Compiler | None) -> int:
-    """Where ``core_pool_run`` is; 0 where there is no pool."""
+def address(compiler: Compiler | None, function: str) -> int:
+    """Where a function of the library is; 0 where there is none."""
     found = library(compiler) if compiler is not None else None
-    return 0 if found is None else ctypes.cast(found.core_pool_run, ctypes.c_void_p).value or 0
+    return 0 if found is None else ctypes.cast(getattr(found, function), ctypes.c_void_p).value or 0
