@@ -21,7 +21,6 @@ from core.ir.program import (
     Definition,
     FromLibrary,
     FromLoops,
-    Given,
     Lowered,
     Pointwise,
     Reduction,
@@ -30,7 +29,7 @@ from core.ir.program import (
     expressions_of,
     operands_of,
 )
-from core.ir.rebuild import loads_in
+from core.ir.rebuild import lengths_in, loads_in
 
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function
 MOST_REDUCTIONS = 12  # registers that the loops of one kernel fill side by side
@@ -347,12 +346,13 @@ def fuse(
 
 def _arguments_checked_first(inlined: dict[Value, Definition], lowered: Lowered) -> dict[Value, Definition]:
     """The same order but for checks that read arguments alone: what must come after one can then join any group."""
-    early = {
-        value: inlined[value]
-        for value in lowered.checks
-        if value in inlined
-        and all(isinstance(inlined[e.payload], Given) for e in loads_in(expressions_of(inlined[value])))
-    }
+    arguments = {*lowered.inputs, *lowered.constants}
+    early = {}
+    for value in lowered.checks:
+        parts = expressions_of(inlined[value]) if value in inlined else ()
+        read = {e.payload for e in loads_in(parts)} | {e.payload[0] for e in lengths_in(parts)}
+        if parts and read <= arguments:  # what Python makes comes from outside too, but later
+            early[value] = inlined[value]
     return {**early, **inlined}
 
 

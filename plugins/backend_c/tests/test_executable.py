@@ -291,6 +291,14 @@ def test_a_python_op_that_makes_another_type_than_it_said_is_named(made):
         f([1.0])
 
 
+def test_an_index_into_what_python_makes_is_checked_once_that_is_there():
+    x, i = ct.lvector("x"), ct.lvector("i")
+    f = compiled([x, i], [ct.nonzero(x)[0][i] * 2])
+    assert_array_equal(f(np.array([0, 1, 2]), np.array([1, 0]))[0], [4, 2])
+    with pytest.raises(IndexOutOfBounds):
+        f(np.array([0, 1, 2]), np.array([2]))
+
+
 def test_nonzero_gives_as_much_as_there_is():
     x = ct.lvector("x")
     f = compiled([x], [ct.nonzero(x)[0], x[ct.nonzero(x)[0]] * 2])
