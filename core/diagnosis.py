@@ -152,9 +152,13 @@ def _version(path: str) -> str:
 
 
 def _backends() -> list[Finding]:
-    """A backend without a device is no problem by itself; none that works is."""
-    found = backend.probes()
-    out = [Finding(f"backend {name}", str(one), True if one.works else None) for name, one in found.items()]
+    """Each device, by its number where there are several.  A backend without one is no problem; none that works is."""
+    found, out = backend.probes(), []
+    for name, one in found.items():
+        if len(one.devices) > 1:
+            out += [Finding(f"backend {name}:{number}", device, True) for number, device in enumerate(one.devices)]
+        else:
+            out.append(Finding(f"backend {name}", str(one), True if one.works else None))
     try:
         out.append(Finding("best backend", next(name for name, one in found.items() if one.works), True))
     except StopIteration:

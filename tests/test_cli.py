@@ -180,6 +180,13 @@ def test_doctor_finds_a_cache_that_cannot_be_written(register, capsys, monkeypat
     assert "file cannot be written; set CORE_CACHE_DIR to a folder that can" in capsys.readouterr().out
 
 
+def test_doctor_shows_each_of_several_devices_by_its_number(monkeypatch):
+    found = {"fast": Probe(devices=("one (8 GB)", "two (16 GB)")), "slow": Probe(devices=("cpu",))}
+    monkeypatch.setattr(diagnosis.backend, "probes", lambda: found)
+    said = [(finding.what, finding.found) for finding in diagnosis.doctor() if "backend " in finding.what]
+    assert said[:3] == [("backend fast:0", "one (8 GB)"), ("backend fast:1", "two (16 GB)"), ("backend slow", "cpu")]
+
+
 def test_doctor_finds_that_no_backend_works(register, capsys, monkeypatch):
     monkeypatch.setattr(diagnosis.backend, "probes", lambda: {"fast": Probe(reason="no card")})
     assert cli.main(["doctor"]) == 1
