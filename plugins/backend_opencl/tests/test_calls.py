@@ -266,6 +266,51 @@ def test_without_the_module_python_queues_and_numbers_are_the_same(own, by_pytho
     assert len(by_python) == 1 and np.array_equal(w.get_value(), np.ones(N))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_any_order_of_calls_keeps_every_value_that_somebody_holds(own, seed):
+    """Functions that share variables, arrays that are kept, dropped, looked at and passed on, new values in between."""
+    rng = np.random.default_rng(seed)
+    v, w, x = core.shared(np.zeros(7), name="v"), core.shared(np.ones(7), name="w"), ct.vector("x")
+    y = core.Out(x * 2 + v, borrow=True)
+    functions = [
+        (core.function([x], updates={v: w + x, w: v - x}, backend=own), lambda v, w, x: (None, w + x, v - x)),
+        (core.function([x], y, updates={v: v + 1}, backend=own), lambda v, w, x: (x * 2 + v, v + 1, w)),
+        (core.function([x], [y, y], updates={w: v}, backend=own), lambda v, w, x: (x * 2 + v, v, v)),
+        (core.function([], updates={v: w, w: v}, backend=own), lambda v, w, x: (None, w, v)),
+        (core.function([x], x.sum() + v.sum(), backend=own), lambda v, w, x: (x.sum() + v.sum(), v, w)),
+    ]
+    now, held = [v.get_value(), w.get_value()], []
+    for _ in range(300):
+        f, expected = functions[rng.integers(len(functions))]
+        value = rng.integers(-5, 5, 7).astype("float64")
+        passed = value
+        if held and rng.random() < 0.3:
+            passed, value = held[rng.integers(len(held))]
+        result, *now = expected(*now, value)
+        found = f() if f is functions[3][0] else f(passed)
+        found = found[0] if isinstance(found, list) else found
+        if type(found) is DeviceArray and rng.random() < 0.5:
+            held.append((found, result))
+        elif found is not None and rng.random() < 0.3:
+            assert np.array_equal(found, result)
+        del found, passed
+        if rng.random() < 0.1:
+            held.append((v.get_value(return_internal_type=True), now[0]))
+            held.append((v.get_value(borrow=True), now[0]))
+        if rng.random() < 0.03:
+            now[1] = rng.integers(-5, 5, 7).astype("float64")
+            w.set_value(now[1])
+        if rng.random() < 0.02:
+            functions[rng.integers(len(functions))][0].free()
+        while len(held) > 8:
+            assert np.array_equal(*held.pop(rng.integers(len(held))))
+        if np.abs(now).max() > 1e6:  # so that all stay whole numbers
+            now = [np.zeros(7), np.ones(7)]
+            v.set_value(now[0]), w.set_value(now[1])
+    assert all(np.array_equal(array, value) for array, value in held)
+    assert np.array_equal(v.get_value(), now[0]) and np.array_equal(w.get_value(), now[1])
+
+
 # --- failures ---------------------------------------------------------------------------------------------------------
 
 

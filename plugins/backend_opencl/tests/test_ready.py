@@ -1,6 +1,9 @@
 """The module that the installer builds: it is what would be built now, and nothing where that cannot be."""
 
+import shutil
 import sys
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,10 @@ import core.tensor as ct
 from plugin_backend_opencl import calls, ready
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the installer builds nothing elsewhere")
+compiling = pytest.mark.skipif(
+    not any(map(shutil.which, ("gcc", "clang", "cc"))) or not Path(sysconfig.get_path("include"), "Python.h").is_file(),
+    reason="there is no C compiler, or Python.h is not installed",
+)
 
 
 @pytest.fixture
@@ -22,6 +29,7 @@ def anew(tmp_path, monkeypatch):
     calls.module.cache_clear()
 
 
+@compiling
 def test_what_the_installer_builds_is_taken(anew):
     made, problem = ready.build(anew, np.get_include())
     assert made is not None and problem == "" and list(anew.iterdir()) == [made]
@@ -41,12 +49,14 @@ def test_where_there_is_none_python_queues(anew, content, space):
     assert np.array_equal(w.get_value(), np.full(3, 4.0))
 
 
+@compiling
 def test_a_binary_of_another_text_is_not_taken(anew, monkeypatch):
     assert ready.build(anew, np.get_include())[0] == ready.module()
     monkeypatch.setattr(ready, "text", lambda: "int another;")
     assert ready.module() is None
 
 
+@compiling
 def test_where_the_loader_does_not_show_its_functions_python_queues(anew, monkeypatch):
     ready.build(anew, np.get_include())
     monkeypatch.setattr(calls, "FUNCTIONS", ("clNoSuchFunction",))
@@ -57,6 +67,7 @@ def test_where_the_loader_does_not_show_its_functions_python_queues(anew, monkey
         calls.addresses.cache_clear()
 
 
+@compiling
 def test_building_again_removes_what_an_older_text_left_but_not_another_pythons(anew):
     anew.mkdir()
     current = ready._name().partition(".")[0]
