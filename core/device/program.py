@@ -10,6 +10,7 @@ import numpy as np
 from core.device.array import DeviceArray, on_host
 from core.device.bound import bindable, moving
 from core.device.call import PREPARED, Call
+from core.device.checked import checked_arguments
 from core.device.contract import Source
 from core.device.edges import Edges
 from core.device.exchange import Foreign
@@ -45,6 +46,7 @@ class DeviceProgram:
         self.staged = [(k, value) for k, value in enumerate(program.inputs) if value in self.asked]
         self.may_fail = any(isinstance(s, LibraryStep) and program.routines[s.call.name].fails for s in program.steps)
         self.checks = self.may_fail or any(isinstance(step, CheckStep) for step in program.steps)
+        self.checked = checked_arguments(program)
         self.stretches = split(program, self.launches)
         self.edges = Edges(program, space)
         self.lent = {value for value in self.made if program.outputs.count(value) == 1}

@@ -7,11 +7,13 @@ the first call, and every call of the others, is in call.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from core.device.array import DeviceArray
+from core.device.checked import Passed
 from core.device.edges import Wrapped
 from core.device.exchange import Borrowed
 from core.device.pool import Memory
@@ -28,13 +30,25 @@ def can_repeat(owner: Any) -> bool:
     return one and all(value in owner.made and value not in owner.constants for value in owner.program.outputs)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Checks that were queued: their ``flags``, and what they are about, for ``Passed.note``."""
+
+    flags: list[Any]
+    about: tuple[Memory, ...] | None
+
+
 class Repeat:
-    """Calls of one program, for certain lengths.  ``shapes`` are those of its outputs."""
+    """Calls of one program, for certain lengths.  ``shapes`` are those of its outputs.
+
+    Nobody waits for checks that passed for the same arguments before.
+    """
 
     def __init__(self, owner: Any, prepared: Prepared, fetched: tuple[bool, ...], shapes: Sequence[tuple[int, ...]]):
         self.owner, self.space, self.device, self.edges = owner, owner.space, owner.space.device, owner.edges
         self.prepared, self.fetched = prepared, fetched
-        self.waits = owner.checks or True in fetched
+        self._fetches = True in fetched
+        self._passed = Passed(owner.checked) if prepared.checks else None
         self._results = [
             (value, shape, np.dtype(value.dtype), goes, value in owner.lent)
             for value, shape, goes in zip(owner.program.outputs, shapes, fetched, strict=True)
@@ -42,18 +56,21 @@ class Repeat:
         self._homes = [(value, self.edges.homes(value, shape, fetched)) for value, shape in prepared.outputs]
         self.recording: Any = None  # of the driver; False where there can be none
         self._borrows = False  # whether the call uses memory that is not the device's own
-        self._stays = not self.waits and len(set(owner.program.outputs)) == len(self._results)
+        self._each_once = len(set(owner.program.outputs)) == len(self._results)
 
     @property
     def wants_recording(self) -> bool:
         """Whether the driver was not asked for a recording, or has one that serves no more."""
         return self.recording is None or (self.recording is not False and self.recording.is_broken)
 
-    def queue(self, arrays: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def queue(self, arrays: Sequence[Any]) -> tuple[_Asked | None, list[Any]]:
         """Queue everything: what ``results`` takes.  Errors: DeviceError."""
-        prepared, edges = self.prepared, self.edges
+        prepared, edges, passed = self.prepared, self.edges, self._passed
+        about = None if passed is None else passed.asked(arrays)
+        asks = passed is not None and not passed.holds(about)
+        waits = asks or self._fetches
         for k, value in self.owner.staged:
-            memory = edges.arrived(value, arrays[k], self.waits)
+            memory = edges.arrived(value, arrays[k], waits)
             if type(memory) is not Memory:
                 self._borrows = True
             prepared.put(value, memory)
@@ -63,28 +80,29 @@ class Repeat:
             prepared.put(value, prepared.memory[home])
         prepared.queue()
         places = prepared.memory
-        if self._stays:
-            return [], [places[value] for value, *_ in self._results]
-        flags = [edges.leaving(places[step.value], (), _BOOL) for step in prepared.checks]
+        if not waits:
+            return None, [places[value] for value, *_ in self._results]
+        asked = (
+            _Asked([edges.leaving(places[step.value], (), _BOOL) for step in prepared.checks], about) if asks else None
+        )
         leaving = [
             edges.leaving(places[value], shape, dtype) if goes else places[value]
             for value, shape, dtype, goes, _ in self._results
         ]
-        return flags, leaving
+        return asked, leaving
 
-    def results(self, flags: Sequence[Any], leaving: Sequence[Any]) -> list[Any]:
+    def results(self, asked: _Asked | None, leaving: Sequence[Any]) -> list[Any]:
         """The outputs, when they are there.  Errors: IndexOutOfBounds, DeviceError."""
-        if self._stays:
+        if asked is None and not self._fetches and self._each_once:
             space = self.space
             return [
                 DeviceArray(space, memory, shape, dtype)
                 for memory, (_, shape, dtype, *_) in zip(leaving, self._results, strict=True)
             ]
-        if self.waits:
+        if asked is not None or self._fetches:
             self.device.synchronize()
-            for step, flag in zip(self.prepared.checks, flags, strict=True):
-                if self.edges.left(flag, (), _BOOL, False)[()]:
-                    raise IndexOutOfBounds(step.message, blame=step.node)
+        if asked is not None:
+            self._look(asked)
         given: dict[Any, DeviceArray] = {}
         found = []
         for one, (value, shape, dtype, goes, lend) in zip(leaving, self._results, strict=True):
@@ -93,6 +111,14 @@ class Repeat:
             else:
                 found.append(given.setdefault(value, DeviceArray(self.space, one, shape, dtype)))
         return found
+
+    def _look(self, asked: _Asked) -> None:
+        """At what the checks said."""
+        for step, flag in zip(self.prepared.checks, asked.flags, strict=True):
+            if self.edges.left(flag, (), _BOOL, False)[()]:
+                raise IndexOutOfBounds(step.message, blame=step.node)
+        assert self._passed is not None
+        self._passed.note(asked.about)
 
     def close(self) -> None:
         """Forget the arrays of the call."""

@@ -146,3 +146,63 @@ def test_free_gives_back_what_a_function_keeps():
     backend.space.pool.trim()
     assert backend.space.device.held_bytes == 0
     assert f(np.ones(2))[0] == 3.0
+
+
+# --- checks that passed -----------------------------------------------------------------------------------------------
+
+
+def step_at(backend, i, inputs=()):
+    """A step that adds 1 to the elements of a shared variable that an index array names."""
+    w = core.shared(np.zeros(4))
+    return w, function(inputs, updates={w: ct.inc_subtensor(w[i], 1)}, backend=backend)
+
+
+def test_nobody_waits_for_an_index_that_was_found_good(backend):
+    i = core.shared(np.array([0, 3]))
+    w, step = step_at(backend, i)
+    for _ in range(2):
+        step()
+    log_of(backend)
+    step()
+    assert not {"synchronize", "download"} & set(log_of(backend))
+    assert np.array_equal(w.get_value(), [3.0, 0.0, 0.0, 3.0])
+
+
+def test_another_value_of_the_index_is_looked_at_again_and_changes_nothing_where_it_is_bad(backend):
+    i = core.shared(np.array([0, 3]))
+    w, step = step_at(backend, i)
+    for _ in range(3):
+        step()
+    i.set_value(np.array([0, 4]))
+    for _ in range(2):
+        with pytest.raises(IndexOutOfBounds):
+            step()
+    i.set_value(np.array([1, 1]))
+    step()
+    assert np.array_equal(w.get_value(), [3.0, 2.0, 0.0, 3.0])
+
+
+def test_an_index_that_the_host_brings_is_looked_at_each_time(backend):
+    i = ct.lvector("i")
+    w, step = step_at(backend, i, [i])
+    for _ in range(3):
+        step(np.array([0, 3]))
+    with pytest.raises(IndexOutOfBounds):
+        step(np.array([0, 4]))
+    assert np.array_equal(w.get_value(), [3.0, 0.0, 0.0, 3.0])
+
+
+def test_an_index_that_is_computed_from_what_changes_is_looked_at_each_time(backend):
+    k, w = core.shared(np.array([0, 1])), core.shared(np.zeros(3))
+    step = function([], updates={w: ct.inc_subtensor(w[k], 1), k: k + 1}, backend=backend)
+    step(), step()
+    with pytest.raises(IndexOutOfBounds):
+        step()
+    assert np.array_equal(w.get_value(), [1.0, 2.0, 1.0]) and np.array_equal(k.get_value(), [2, 3])
+
+
+def test_results_are_fetched_though_the_index_need_not_be_looked_at(backend):
+    i, x = core.shared(np.array([2, 0])), ct.vector("x")
+    f = function([x], x[i], backend=backend)
+    for k in range(4):
+        assert np.array_equal(f(np.arange(3.0) + k), [2.0 + k, k])
