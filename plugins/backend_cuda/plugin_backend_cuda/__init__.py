@@ -16,10 +16,11 @@ def backends() -> list[Backend]:
 @hookimpl
 def libraries() -> list[Library]:
     place = "plugin_backend_cuda"
+    products = ("gemm", "complex_gemm", "gemm_add")
     lu = ("gesv", "getri", "getrf", "getrs", "lu_inverse", "determinant")
     solved = ("potrf", "potrf_gradient", "potri", "potrs", "trtrs", *lu, "syevd", "gesdd", "geqrf")
     return [
-        Library("cublas", "cuda", ("gemm", "gemm_add"), ref=f"{place}.cublas:routines", probe=f"{place}.cublas:probe"),
+        Library("cublas", "cuda", products, ref=f"{place}.cublas:routines", probe=f"{place}.cublas:probe"),
         Library("cusolver", "cuda", solved, ref=f"{place}.decompositions:ROUTINES", probe=f"{place}.cusolver:probe"),
     ]
 

@@ -1,7 +1,8 @@
 """cuBLAS, bound through cffi: products of stored matrices.
 
-float32 is computed in float32.  TF32 and bfloat16, which keep 10 and 7 bits of each factor, are used on request alone:
-the option ``cuda.products``.  Reference: cuBLAS Library, version 12 and later (the interface with 64-bit lengths).
+float32 is computed in float32, complex numbers in the dtype of their parts.  TF32 and bfloat16, which keep 10 and 7
+bits of each factor, are used on request alone: the option ``cuda.products``.
+Reference: cuBLAS Library, version 12 and later (the interface with 64-bit lengths).
 """
 
 from __future__ import annotations
@@ -63,9 +64,9 @@ cublasStatus_t cublas{letter}getrsBatched(cublasHandle_t handle, cublasOperation
 """
     for letter, real in (("S", "float"), ("D", "double"))
 )
-_DATA = {"float32": 0, "float64": 1}  # cudaDataType
+_DATA = {"float32": 0, "float64": 1, "complex64": 4, "complex128": 5}  # cudaDataType
 _LETTERS = {"float32": ("S", "float"), "float64": ("D", "double")}
-COMPUTE = {  # cublasComputeType_t, by the option cuda.products
+COMPUTE = {  # cublasComputeType_t, by the option cuda.products; complex numbers have that of their parts
     "float32": {"float32": 68, "float64": 70},
     "tf32": {"float32": 77, "float64": 70},
     "bf16": {"float32": 75, "float64": 70},
@@ -139,9 +140,14 @@ class Cublas:
         strides     from one matrix of the batch to the next, in elements;  precision: a key of COMPUTE
         """
         batch, m, n, k = sizes
-        (a, b, c), kind = (self._ffi.cast("void *", place) for place in places), _DATA[dtype]
+        (a, b, c), kind, real = (
+            (self._ffi.cast("void *", place) for place in places),
+            _DATA[dtype],
+            dtypes.real_of(dtype),
+        )
         if scale.device is None:
-            alpha, beta = (self._ffi.new(f"{_LETTERS[dtype][1]} *", x) for x in (scale.alpha, scale.beta))
+            factor = f"{_LETTERS[real][1]}[2]"  # the second is an imaginary part, where numbers are complex
+            alpha, beta = (self._ffi.new(factor, (x, 0.0)) for x in (scale.alpha, scale.beta))
         else:
             alpha, beta = (
                 self._ffi.cast("void *", scale.device + place * dtypes.size_bytes(dtype)) for place in range(2)
@@ -151,7 +157,7 @@ class Cublas:
             "cublasGemmStridedBatchedEx_64",
             *(self._handle, *map(int, transposed), m, n, k, alpha),
             *(a, kind, leading[0], strides[0], b, kind, leading[1], strides[1], beta),
-            *(c, kind, leading[2], strides[2], batch, COMPUTE[precision][dtype], _DEFAULT_ALGORITHM),
+            *(c, kind, leading[2], strides[2], batch, COMPUTE[precision][real], _DEFAULT_ALGORITHM),
         )
         if scale.device is not None:
             self._call("cublasSetPointerMode_v2", self._handle, _ON_HOST)
@@ -213,7 +219,7 @@ class Cublas:
 
 
 def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
-    """Queue C = A B for (..., m, k) and (..., k, n); leading axes are stacks."""
+    """Queue C = A B for (..., m, k) and (..., k, n), of real or of complex numbers; leading axes are stacks."""
     _product(device, *operands, results[0])
 
 
@@ -242,7 +248,8 @@ def _product(device: Any, left: Strided, right: Strided, result: Strided, scale:
         return
     size, precision = dtypes.size_bytes(c.dtype), config["cuda.products"]
     workspace = (device.products.scale - WORKSPACE, WORKSPACE)
-    if precision == "float32" and thin.queue(device, a, b, c, (scale.alpha, scale.beta, scale.device or 0), workspace):
+    is_thin = precision == "float32" and c.dtype in _LETTERS
+    if is_thin and thin.queue(device, a, b, c, (scale.alpha, scale.beta, scale.device or 0), workspace):
         return
     if k == 0:
         if scale.beta == 0:
@@ -261,4 +268,4 @@ def _product(device: Any, left: Strided, right: Strided, result: Strided, scale:
         )
 
 
-routines = {"gemm": Routine(gemm), "gemm_add": Routine(gemm_add)}
+routines = {"gemm": Routine(gemm), "complex_gemm": Routine(gemm), "gemm_add": Routine(gemm_add)}

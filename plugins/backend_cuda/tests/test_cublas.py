@@ -1,5 +1,6 @@
 """Products: what cuBLAS is asked for, computed on the host, against NumPy."""
 
+import cffi
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -42,21 +43,29 @@ def product(device, a, b):
 
 
 def matrix(*shape, dtype="float64", seed=0):
-    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+    rng = np.random.default_rng(seed)
+    imaginary = 1j * rng.uniform(-1, 1, shape) if dtype.startswith("complex") else 0
+    return (rng.uniform(-1, 1, shape) + imaginary).astype(dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
 @pytest.mark.parametrize("m, k, n", [(2, 3, 4), (1, 1, 1), (5, 1, 3), (1, 4, 1), (3, 2, 1)])
 def test_row_major_products_are_right(device, dtype, m, k, n):
     a, b = matrix(m, k, dtype=dtype), matrix(k, n, dtype=dtype, seed=1)
     assert_allclose(product(device, a, b), a @ b, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("turned", [(True, False), (False, True), (True, True)])
-def test_transposed_operands_are_read_where_they_lie(device, turned):
-    a = matrix(3, 2).T if turned[0] else matrix(2, 3)
-    b = matrix(4, 3, seed=1).T if turned[1] else matrix(3, 4, seed=1)
+def test_transposed_operands_are_read_where_they_lie(device, turned, dtype):
+    a = matrix(3, 2, dtype=dtype).T if turned[0] else matrix(2, 3, dtype=dtype)
+    b = matrix(4, 3, dtype=dtype, seed=1).T if turned[1] else matrix(3, 4, dtype=dtype, seed=1)
     assert_allclose(product(device, a, b), a @ b)
+
+
+def test_complex_products_that_are_thin_are_for_cublas_too(device):
+    a, b = matrix(200, 40, dtype="complex64"), matrix(40, 3, dtype="complex64", seed=1)
+    assert_allclose(product(device, a, b), a @ b, rtol=1e-4)
 
 
 def test_parts_of_matrices_are_read_where_they_lie(device):
@@ -100,6 +109,39 @@ def test_precision_is_given_up_on_request_alone(device, monkeypatch):
     )
 
 
+KINDS = {
+    "float32": (0, 68),
+    "float64": (1, 70),
+    "complex64": (4, 68),
+    "complex128": (5, 70),
+}  # library_types.h, cublas_api.h
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_cublas_is_told_what_kind_of_numbers_they_are(monkeypatch, dtype):
+    ffi, asked = cffi.FFI(), []
+    ffi.cdef(cublas._DECLARATIONS)
+
+    class Noting:
+        """Every call goes well."""
+
+        def __getattr__(self, name):
+            return lambda *arguments: asked.append((name, arguments)) or 0
+
+    monkeypatch.setattr(cublas, "find", lambda: ((ffi, Noting()), ""))
+    library = cublas.Cublas(0, 1 << 20)
+    places = (0x1000, 0x2000, 0x3000)
+    library.products(dtype, (False, True), (2, 3, 4, 5), places, (3, 4, 3), (15, 20, 12), "float32", cublas.Scale(-2.0))
+    name, (_, left, right, m, n, k, alpha, a, kind_a, _, _, b, kind_b, _, _, beta, c, kind_c, *rest) = asked[-1]
+    kind, compute = KINDS[dtype]
+    assert name == "cublasGemmStridedBatchedEx_64" and (left, right, m, n, k) == (0, 1, 3, 4, 5)
+    assert [int(ffi.cast("intptr_t", place)) for place in (a, b, c)] == [*places]
+    assert (kind_a, kind_b, kind_c, rest[-2]) == (kind, kind, kind, compute)
+    real = "float" if dtype in ("float32", "complex64") else "double"
+    assert [ffi.cast(f"{real} *", alpha)[k] for k in range(2)] == [-2.0, 0.0]
+    assert [ffi.cast(f"{real} *", beta)[k] for k in range(2)] == [0.0, 0.0]
+
+
 def test_no_library_is_an_error(driver):
     device = CudaDevice(driver, 0, HostCompiler(), None)
     with pytest.raises(DeviceError, match=r"cuda:0 \(host-shim\) has no library of products"):
@@ -135,6 +177,24 @@ def test_a_product_is_added_to_a_matrix(device, shape, factor, in_place):
     device.download(out.block, got)
     device.synchronize()
     assert_allclose(got, s - 0.5 * (factor or 1) * (a @ b), rtol=1e-5)
+
+
+def test_products_of_complex_matrices_are_calls_of_the_library_and_of_vectors_loops():
+    calls = HostDriver()
+    driver = Driver(
+        lambda: calls, lambda: (HostCompiler(), ""),
+        lambda stream, number, workspace: HostBlas(stream, calls._do, workspace),
+    )  # fmt: skip
+    a, b = ct.tensor("a", dtype="complex64", ndim=3), ct.tensor("b", dtype="complex64", ndim=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cublas, "probe", lambda: Probe(devices=("NumPy",)))
+        plugins.reset()
+        f = core.function([a, b], [a @ b, b @ b[0]], backend=driver)
+    plugins.reset()
+    assert [s.call.name for s in f.program.steps if isinstance(s, LibraryStep)] == ["complex_gemm"]
+    x, y = matrix(2, 3, 4, dtype="complex64"), matrix(4, 4, dtype="complex64", seed=1)
+    for got, want in zip(f(x, y), [x @ y, y @ y[0]], strict=True):
+        assert_allclose(got, want, rtol=1e-5)
 
 
 def test_a_training_step_lets_products_make_the_update():

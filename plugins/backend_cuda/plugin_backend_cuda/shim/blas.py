@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.dtypes import real_of
 from plugin_backend_cuda.cublas import COMPUTE, WORKSPACE, Scale
 from plugin_backend_cuda.shim.lapack import at, getrf, getrs, matrix
 
@@ -27,7 +28,7 @@ class HostBlas:
         precision: str,
         scale: Scale,
     ) -> None:
-        COMPUTE[precision][dtype]
+        COMPUTE[precision][real_of(dtype)]
         self._do(self._stream, lambda: _products(dtype, transposed, sizes, places, leading, strides, scale))
 
     def triangular(
