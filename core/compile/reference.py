@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,12 +79,14 @@ def _by_kernel(node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         evaluate_lengths([as_expr(n) for n in s], {}) for s in node.op.shapes(None, node, [x.shape for x in inputs])
     ]
     outputs = [np.zeros(shape, out.type.dtype) for shape, out in zip(shapes, node.outputs, strict=True)]
-    arrays = dict(zip([*node.inputs, *node.outputs], [*map(np.ascontiguousarray, inputs), *outputs], strict=True))
+    given = [*map(np.ascontiguousarray, inputs), *outputs]
+    arrays: dict[Any, np.ndarray] = dict(zip([*node.inputs, *node.outputs], given, strict=True))
     k = KernelBuilder()
     read = [_buffer(k, x, value.shape, False) for x, value in zip(node.inputs, inputs, strict=True)]
     written = [_buffer(k, out, value.shape, True) for out, value in zip(node.outputs, outputs, strict=True)]
     node.op.kernel(k, *read, *written)
-    run_kernel(Kernel(str(node.op), node.inputs, node.outputs, k.body), arrays)
+    arrays.update((value, np.zeros(evaluate_lengths(shape, {}), value.dtype)) for value, shape in k.scratch.items())
+    run_kernel(Kernel(str(node.op), node.inputs, [*node.outputs, *k.scratch], k.body), arrays)
     return outputs
 
 

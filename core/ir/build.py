@@ -203,13 +203,15 @@ class _Steps:
         return scatter_kernel(scatters, self.fused.extents, self.shapes, name, comment)
 
     def _own_loops(self, definition: FromLoops, value: Value) -> Kernel:
-        k = KernelBuilder()
+        k = KernelBuilder(has_groups=self.target.is_device and self.target.has_groups)
         buffers = [Buffer(k, v, v.dtype, self.shapes[v], written=False) for v in definition.inputs]
         buffers += [Buffer(k, v, v.dtype, self.shapes[v], written=True) for v in definition.outputs]
         definition.write(k, *buffers)
+        self.shapes.update(k.scratch)
         name, comment = self._title([value])
         body = self._work.own(k.body) if self.target.is_device else k.body
-        return Kernel(name, list(dict.fromkeys(definition.inputs)), list(definition.outputs), body, comment)
+        writes = [*definition.outputs, *k.scratch]
+        return Kernel(name, list(dict.fromkeys(definition.inputs)), writes, body, comment)
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:
         """A kernel also reads the scalars from which lengths are computed."""

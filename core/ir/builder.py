@@ -10,6 +10,7 @@ from core.errors import GraphError
 from core.ir.axes import ravel
 from core.ir.expr import Code, Expr, as_expr, cast, index, make
 from core.ir.nodes import Assign, If, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.program import Value
 
 
 class Buffer:
@@ -73,10 +74,17 @@ def scalar(x: Any) -> Any:
 
 
 class KernelBuilder:
-    """Collects statements.  ``grid`` loops are independent of each other, ``loop`` runs in order."""
+    """Collects statements.  ``grid`` loops are independent of each other, ``loop`` runs in order.
 
-    def __init__(self) -> None:
+    scratch     memory that only this kernel uses, and its shape
+    has_groups  whether lanes of a group share grids inside loops: where one iteration of the outermost grid would have
+                a long time, there are many more groups that could help
+    """
+
+    def __init__(self, has_groups: bool = False) -> None:
+        self.has_groups = has_groups
         self.body: list[Statement] = []
+        self.scratch: dict[Value, tuple[Expr, ...]] = {}
         self._open = [self.body]
         self._loops = 0  # that are open
 
@@ -120,6 +128,12 @@ class KernelBuilder:
         with self._inside(body):
             yield
         self.add(If(as_expr(scalar(condition), "bool"), body))
+
+    def memory(self, dtype: str, shape: Sequence[Any], name: str = "between") -> Buffer:
+        """A tensor that only this kernel uses.  Nobody has set its elements; they stay from one grid to the next."""
+        value, lengths = Value(name, dtype), tuple(as_expr(scalar(n)) for n in shape)
+        self.scratch[value] = lengths
+        return Buffer(self, value, dtype, lengths, written=True)
 
     def local(self, dtype: str, init: Any, name: str = "value") -> Variable:
         """A scalar of ``dtype`` that starts as ``init``.  ``name`` is for people who read the C."""

@@ -10,13 +10,13 @@ import numpy as np
 from core import dtypes
 from core.errors import ArgumentError, DTypeError
 from core.graph import Apply, Variable
-from core.ir.expr import Expr, cast, const, equal, not_equal, select
 from core.op import Op, disconnected
 from core.tensor.dimshuffle import moveaxis
 from core.tensor.gather import take_along_axis
 from core.tensor.reshape import ravel
 from core.tensor.shape import input_gradient
 from core.tensor.sort_c import sort_function
+from core.tensor.sort_loops import sort_lines
 from core.tensor.type import TensorType, TensorVariable, as_tensor, normalize_axis
 
 __all__ = ["Sort", "SortWithOrder", "argsort", "sort"]
@@ -80,7 +80,7 @@ class Sort(_Sorting):
 
     Input   x: tensor, ndim >= 1, not complex.      Output  shape and dtype of x.
     Errors  AxisError, DTypeError.
-    Source  Batcher's network in ``kernel`` (Knuth, volume 3, section 5.3.4), merges in ``c_code``.
+    Source  sort_loops.py for ``kernel``, sort_c.py for ``c_code``.
     """
 
     __props__ = ()
@@ -111,18 +111,7 @@ class Sort(_Sorting):
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS]]
 
     def kernel(self, k: Any, x: Any, y: Any) -> None:
-        *lines, n = x.shape
-        with k.grid(lines) as line:
-            with k.grid([n]) as (i,):
-                y[(*line, i)] = x[(*line, i)]
-
-            def exchange(i: Expr, j: Expr) -> None:
-                a, b = k.local(y.dtype, y[(*line, i)], "a"), k.local(y.dtype, y[(*line, j)], "b")
-                swap = k.local("bool", _before(b.value, a.value), "swap")
-                y[(*line, i)] = select(swap.value, b.value, a.value)
-                y[(*line, j)] = select(swap.value, a.value, b.value)
-
-            _network(k, n, exchange)
+        sort_lines(k, x, [y])
 
 
 class SortWithOrder(_Sorting):
@@ -131,7 +120,7 @@ class SortWithOrder(_Sorting):
     Input    x: tensor, ndim >= 1, not complex.
     Outputs  shape and dtype of x; the same shape, int64.
     Errors   AxisError, DTypeError.
-    Source   As of ``Sort``; the index decides between equal elements, so the network is stable, too.
+    Source   As of ``Sort``.
     """
 
     __props__ = ()
@@ -164,23 +153,7 @@ class SortWithOrder(_Sorting):
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS, False]]
 
     def kernel(self, k: Any, x: Any, y: Any, order: Any) -> None:
-        *lines, n = x.shape
-        with k.grid(lines) as line:
-            with k.grid([n]) as (i,):
-                y[(*line, i)] = x[(*line, i)]
-                order[(*line, i)] = i
-
-            def exchange(i: Expr, j: Expr) -> None:
-                a, b = k.local(y.dtype, y[(*line, i)], "a"), k.local(y.dtype, y[(*line, j)], "b")
-                p, q = k.local("int64", order[(*line, i)], "p"), k.local("int64", order[(*line, j)], "q")
-                even = ~_before(a.value, b.value) & (q.value < p.value)
-                swap = k.local("bool", _before(b.value, a.value) | even, "swap")
-                y[(*line, i)] = select(swap.value, b.value, a.value)
-                y[(*line, j)] = select(swap.value, a.value, b.value)
-                order[(*line, i)] = select(swap.value, q.value, p.value)
-                order[(*line, j)] = select(swap.value, p.value, q.value)
-
-            _network(k, n, exchange)
+        sort_lines(k, x, [y, order])
 
 
 def _ordered(x: Any, op: Op) -> TensorVariable:
@@ -190,49 +163,3 @@ def _ordered(x: Any, op: Op) -> TensorVariable:
     if x.dtype in dtypes.COMPLEXES:
         raise DTypeError(f"{op} needs numbers that have an order, got {x} of {x.dtype}", blame=x)
     return x
-
-
-def _before(a: Expr, b: Expr) -> Expr:
-    """Whether ``a`` must stand before ``b``: it is less, or only ``b`` is NaN."""
-    return a < b if a.dtype in dtypes.DISCRETE else (a < b) | (not_equal(b, b) & equal(a, a))
-
-
-def _network(k: Any, n: Expr, exchange: Any) -> None:
-    """Batcher's bitonic sort of ``n`` elements, any number: ``exchange(i, j)`` puts those of i < j in order.
-
-    Sorted runs of ``half`` elements become runs of twice as many: each run is compared with the next one read
-    backwards, then halves, quarters, ... of what came out.  Elements that are missing at the end count as the largest,
-    and never move, because every comparison puts the larger one further back.  The comparisons of one ``grid`` are
-    independent.
-    """
-    if n.is_const and n.payload < 2:
-        return
-    doublings, size = k.local("int64", 0, "doublings"), k.local("int64", 1, "size")
-    with k.loop(_MOST_DOUBLINGS):
-        doublings += cast(size.value < n, "int64")
-        size *= 2
-    with k.loop(doublings.value) as log:
-        half = k.local("int64", const(1) << log, "half")
-        with k.grid([_pairs(n, half.value)]) as (t,):
-            place = t & (half.value - 1)
-            middle = k.local("int64", 2 * t - 2 * place + half.value, "middle")
-            with k.when(middle.value + place < n):
-                exchange(middle.value - 1 - place, middle.value + place)
-        step = k.local("int64", half.value, "step")
-        with k.loop(log):
-            step.set(step.value >> 1)
-            with k.grid([_pairs(n, step.value)]) as (t,):
-                first = k.local("int64", 2 * t - (t & (step.value - 1)), "first")
-                with k.when(first.value + step.value < n):
-                    exchange(first.value, first.value + step.value)
-
-
-_MOST_DOUBLINGS = 48  # of 1 until it is more than any length
-
-
-def _pairs(n: Expr, half: Expr) -> Expr:
-    """How many pairs, ``half`` apart, there are in blocks of twice as many elements, the last one perhaps not full.
-
-    ``half`` is a power of 2.
-    """
-    return ((n + 2 * half - 1) & -(2 * half)) >> 1

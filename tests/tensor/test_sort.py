@@ -13,6 +13,7 @@ from core.errors import ArgumentError, AxisError, DTypeError
 from core.ir.check.run import Driver
 from core.ir.nodes import LoopKind, statements
 from core.ir.target import Target
+from core.tensor import sort_loops
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 
 SHAPES = [
@@ -98,11 +99,72 @@ def _sorts():
 _SORTS = _sorts()
 
 
-def test_on_a_device_lanes_share_each_round():
-    v = ct.dmatrix("v")
-    program = function([v], ct.sort(v), backend=Driver("devices", GROUPS)).program
+# --- long lines, by many groups ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piece, doubled", [(2, 2), (4, 1), (3, 0)], ids=["few", "longer pieces", "one piece"])
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 17, 40])
+def test_pieces_that_groups_sort_are_merged(monkeypatch, piece, doubled, n):
+    monkeypatch.setattr(sort_loops, "PIECE", piece)
+    monkeypatch.setattr(sort_loops, "MOST_DOUBLED", doubled)
+    x, v = with_ties((2, n), "float64"), ct.dmatrix("v")
+    x[:, ::5], x[:, 3::7] = np.nan, -np.inf
+    values, order = function([v], [ct.sort(v), ct.argsort(v)], backend=Driver("devices", GROUPS))(x)
+    assert_array_equal(values, np.sort(x))
+    assert_array_equal(order, np.argsort(x, stable=True))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float32"])
+def test_elements_that_are_equal_stay_in_order_when_they_are_merged(monkeypatch, dtype):
+    monkeypatch.setattr(sort_loops, "PIECE", 4)
+    x, v = np.random.default_rng(0).integers(0, 2, 61).astype(dtype), ct.tensor("v", dtype=dtype, shape=(61,))
+    order = function([v], ct.argsort(v), backend=Driver("devices", GROUPS))(x)
+    assert_array_equal(order, np.argsort(x, stable=True))
+
+
+def test_only_long_lines_on_devices_with_groups_are_sorted_in_pieces():
+    def launches(n, target):
+        return len(sorting(ct.tensor("v", dtype="float64", shape=(None, n)), target).body)
+
+    assert [launches(n, GROUPS) for n in (sort_loops.PIECE, sort_loops.PIECE + 1, None)] == [1, 3, 3]
+    assert [launches(n, PIECES) for n in (sort_loops.PIECE, sort_loops.PIECE + 1, None)] == [1, 1, 1]
+
+
+def test_a_kernel_without_perform_that_uses_memory_of_its_own_is_computed():
+    class Backwards(core.Op):
+        """A vector the other way round, by way of memory."""
+
+        __props__ = ()
+
+        def make_node(self, x):
+            x = ct.as_tensor(x)
+            return core.Apply(self, [x], [x.type()])
+
+        def infer_shape(self, fgraph, node, input_shapes):
+            return input_shapes
+
+        def kernel(self, k, x, y):
+            between = k.memory(x.dtype, x.shape)
+            with k.grid(x.shape) as (i,):
+                between[i] = x[i]
+            with k.grid(x.shape) as (i,):
+                y[i] = between[x.shape[0] - 1 - i]
+
+    v = ct.dvector("v")
+    for backend in ("interpreter", *available_backends(), Driver("devices", GROUPS)):
+        assert_array_equal(function([v], Backwards()(v), backend=backend)(np.arange(5.0)), np.arange(5.0)[::-1])
+
+
+def sorting(v, target):
+    """The kernel that sorts the lines of ``v``."""
+    program = function([v], ct.sort(v), backend=Driver("devices", target)).program
     (kernel,) = [step.kernel for step in program.steps if "sort" in str(step.kernel.comment).lower()]
-    (loop,) = kernel.body
+    return kernel
+
+
+def test_on_a_device_lanes_share_each_round():
+    v = ct.tensor("v", dtype="float64", shape=(None, 40))
+    (loop,) = sorting(v, GROUPS).body
     assert loop.kind is LoopKind.GROUPS
     kinds = [s.kind for s in statements(loop.body) if hasattr(s, "kind")]
     assert kinds.count(LoopKind.LANES) == 3 and LoopKind.GRID not in kinds

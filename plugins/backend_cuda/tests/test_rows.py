@@ -90,6 +90,17 @@ def gradients():
     return core.function(xs, norm_gradients(*xs), backend=DRIVER)
 
 
+@pytest.mark.parametrize("n", [1026, 5000])
+def test_long_lines_are_sorted_in_pieces_by_many_blocks(n):
+    x = ct.matrix("x", dtype="float32")
+    f = core.function([x], [ct.sort(x), ct.argsort(x)], backend=DRIVER)
+    a = np.random.default_rng(n).integers(0, 500, (2, n)).astype("float32")
+    a[:, ::7] = np.nan
+    values, order = f(a)
+    assert_array_equal(values, np.sort(a))
+    assert_array_equal(order, np.argsort(a, stable=True))
+
+
 @pytest.mark.parametrize("rows", [1, 37])
 @pytest.mark.parametrize("n", [4, 12, 31, 128, 512, 1000, 4 * 256 * KEPT_PIECES, 4 * 256 * KEPT_PIECES + 4])
 def test_rows_and_sums_of_their_columns_are_what_numpy_says(gradients, rows, n):

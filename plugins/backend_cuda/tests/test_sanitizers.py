@@ -112,6 +112,20 @@ def test_tiles_rows_and_linear_algebra_stay_inside_their_arrays():
     assert status == 0 and "all right" in said, said
 
 
+def test_long_lines_that_are_sorted_in_pieces_stay_inside_their_arrays():
+    status, said = sanitized("""
+        import core.tensor as ct
+        x = ct.matrix("x", dtype="float32")
+        f = core.function([x], [ct.sort(x), ct.argsort(x)], backend="cuda")
+        for n in (1023, 1025, 4099):
+            a = np.random.default_rng(n).integers(0, 500, (2, n)).astype("float32")
+            values, order = f(a)
+            assert (values == np.sort(a)).all() and (order == np.argsort(a, stable=True)).all(), n
+        print("all right")
+    """)
+    assert status == 0 and "all right" in said, said
+
+
 def test_rows_with_sums_of_their_columns_and_thin_products_stay_inside_their_arrays():
     status, said = sanitized("""
         import core.tensor as ct
