@@ -59,6 +59,11 @@ class Repeat:
         self._each_once = len(set(owner.program.outputs)) == len(self._results)
 
     @property
+    def waits(self) -> bool:
+        """Whether some call waits, for results or for checks."""
+        return self._fetches or self._passed is not None
+
+    @property
     def wants_recording(self) -> bool:
         """Whether the driver was not asked for a recording, or has one that serves no more."""
         return self.recording is None or (self.recording is not False and self.recording.is_broken)
