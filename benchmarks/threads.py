@@ -1,73 +1,49 @@
-"""One thread against several: ``python -m benchmarks.threads [--threads 1 2 4] [--occupied]``.
+"""Several threads: ``python -m benchmarks.threads``, in under five minutes.
 
-For some graphs and sizes, the median time of a call with each number of threads, taken in turns.  ``--occupied`` keeps
-one core busy with another program meanwhile: nothing should be much slower than on one thread.
+For a dozen workloads: how much faster ``core`` is with several threads than with one, and how that compares with other
+libraries that have as many.  Each workload is run as ``python -m benchmarks`` runs it, once with ``core`` alone and one
+thread, once with everybody and several.  ``--occupied`` keeps one core busy with another program meanwhile: nothing
+should be much slower than on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import statistics
+import json
+import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+from benchmarks import report, rounds, statistics, workloads
+from benchmarks.folders import cache_folder, cache_variables
+from benchmarks.machine import facts
+from benchmarks.peers import OURS
+from benchmarks.processes import ROOT, Worker, environment
 
-import core
-import core.tensor as ct
-
-SIZES = (10**4, 10**5, 10**6, 10**7)
-ROUNDS = 15
-
-
-def black_scholes(s: np.ndarray) -> tuple[Callable, tuple]:
-    price, strike, years = ct.vectors("price strike years")
-    root = 0.2 * ct.sqrt(years)
-    d1 = (ct.log(price / strike) + (0.05 + 0.02) * years) / root
-    below = [0.5 * (1 + ct.erf(d / np.sqrt(2.0))) for d in (d1, d1 - root)]
-    call = price * below[0] - strike * ct.exp(-0.05 * years) * below[1]
-    f = core.function([price, strike, years], [call, call - price + strike * ct.exp(-0.05 * years)], backend="c")
-    return f, (10 + s, 10 + s[::-1].copy(), 1 + s)
-
-
-def squares(s: np.ndarray) -> tuple[Callable, tuple]:
-    a, b = ct.vectors("a b")
-    return core.function([a, b], a * a + b * b + 2 * a * b, backend="c"), (s, s[::-1].copy())
-
-
-def of_matrix(make: Callable, columns: int) -> Callable:
-    def case(s: np.ndarray) -> tuple[Callable, tuple]:
-        x = ct.matrix("x")
-        return core.function([x], make(x), backend="c"), (s[: s.size // columns * columns].reshape(-1, columns).copy(),)
-
-    return case
-
-
-def mlp_step(s: np.ndarray) -> tuple[Callable, tuple]:
-    """One step of gradient descent of 100 inputs, 64 hidden units and 10 classes."""
-    rng = np.random.default_rng(0)
-    x, y = ct.matrix("x"), ct.lvector("y")
-    w, v = core.shared(rng.normal(size=(100, 64)) / 10), core.shared(rng.normal(size=(64, 10)) / 8)
-    loss = ct.softmax_crossentropy(ct.tanh(x @ w) @ v, y).mean()
-    updates = {p: p - 0.1 * g for p, g in zip((w, v), core.grad(loss, [w, v]), strict=True)}
-    rows = max(s.size // 100, 1)
-    given = (s[: rows * 100].reshape(rows, 100).copy(), rng.integers(0, 10, rows))
-    return core.function([x, y], loss, updates=updates, backend="c"), given
-
-
-CASES: dict[str, Callable[[np.ndarray], tuple[Callable, tuple]]] = {
-    "a*a + b*b + 2ab": squares,
-    "Black-Scholes": black_scholes,
-    "softmax of rows of 1000": of_matrix(lambda x: ct.softmax(x, axis=1), 1000),
-    "sum of columns, 1000 of them": of_matrix(lambda x: x.sum(axis=0), 1000),
-    "sum of columns, 64 of them": of_matrix(lambda x: x.sum(axis=0), 64),
-    "sum of rows of 1000": of_matrix(lambda x: x.sum(axis=1), 1000),
-    "sum of everything": of_matrix(lambda x: x.sum(), 1000),
-    "MLP step": mlp_step,
-}
+PEERS = (OURS, "numba", "jax", "torch-eager", "torch-compile")
+WORKLOADS = (
+    "square_of_sum forward float64 1e6",
+    "black_scholes forward float64 1e6",
+    "softmax_axis1 forward float64 1e5x64",
+    "logsumexp_axis0 forward float64 1000x1000",
+    "layer_norm gradient float64 20000x64",
+    "sum_axis0 forward float64 1e5x64",
+    "sum_axis1 forward float64 1000x1000",
+    "logistic_regression step float64 1e5x50",
+    "mlp step float64 20000x100x64x10",
+    "mlp step float64 500x784x500x10",
+    "lstm step float32 64x128x256",
+    "gaussian_mixture value+gradient float64 20000x8x4",
+)
+SETTINGS = rounds.Settings(rounds=9, fewest=3, budget_s=1.0, prepare_s=30.0, quota_s=45.0)
+MARKS = ("<!-- threads: written by python -m benchmarks.threads --docs -->", "<!-- end of threads -->")
+COLUMNS = ("workload", "core, 1 thread", "core", "times as fast", "best peer", "", "ours / best")
 
 
 @contextlib.contextmanager
@@ -82,37 +58,91 @@ def occupied(wanted: bool) -> Iterator[None]:
             process.wait()
 
 
-def times(f: Callable, arrays: tuple, threads: list[int]) -> dict[int, float]:
-    """The median seconds of a call with each number of threads, in rounds."""
-    found: dict[int, list[float]] = {n: [] for n in threads}
-    for _ in range(ROUNDS):
-        for n in threads:
-            with core.num_threads(n):
-                f(*arrays)
-                start = time.perf_counter()
-                f(*arrays)
-                found[n].append(time.perf_counter() - start)
-    return {n: statistics.median(all_of) for n, all_of in found.items()}
+def measure(threads: int, who: Sequence[str], names: str) -> dict[str, Any]:
+    """A row for each workload: what everybody needs with so many threads, and ``core`` with one."""
+    log = Path(tempfile.gettempdir()) / f"core-benchmarks-{os.getpid()}.log"
+    results: dict[str, Any] = {"machine": facts(), "threads": threads, "versions": {}, "rows": []}
+    results["started"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+    def workers(peers: Sequence[str], count: int) -> list[Worker]:
+        variables = environment(count, cache_variables(cache_folder()))
+        return [Worker(peer, count, variables, log, sys.executable, "wall") for peer in peers]
+
+    alone, together = workers([OURS], 1), workers(who, threads)
+    try:
+        for case in workloads.select(names):
+            row = rounds.run(case, together, SETTINGS, None, _say)
+            one = rounds.run(case, alone, SETTINGS, None, _say)
+            row["one_thread"] = one["peers"][OURS]
+            results["rows"].append(row)
+            print(" | ".join(cells(row)), flush=True)
+        for worker in together:
+            if worker.hello.get("status") == "ok":
+                results["versions"][worker.peer] = worker.hello["version"]
+    finally:
+        for worker in (*alone, *together):
+            worker.stop()
+    return results
+
+
+def _say(text: str) -> None:
+    """Progress is the rows."""
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A line of the table."""
+    made, one = report.verdict(row), row["one_thread"].get("rounds")
+    one_s = statistics.seconds(one) if one else None
+    gain = None if one_s is None or made.ours_s is None else one_s / made.ours_s
+    return (
+        row["name"],
+        report.time_text(one_s),
+        report.time_text(made.ours_s),
+        report.ratio_text(gain),
+        made.best or report.NOTHING,
+        report.time_text(made.best_s),
+        report.ratio_text(made.over_best),
+    )
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The machine, then the table."""
+    machine = results["machine"]
+    busy = [row["others_cores"] for row in results["rows"] if "others_cores" in row]
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores; {results['threads']} threads for everybody but where it "
+        f"says 1; {results['started']}.",
+        ", ".join(f"{name} {text}" for name, text in results["versions"].items()) + ".",
+    ]
+    if busy:
+        lines.append(f"Other programs kept {statistics.median(busy):.2f} cores busy (at most {max(busy):.2f}).")
+    head = [f"| {' | '.join(COLUMNS)} |", "|---|---:|---:|---:|---|---:|---:|"]
+    return "\n".join([*lines, "", *head, *(f"| {' | '.join(cells(row))} |" for row in results["rows"])]) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, core.get_num_threads()])
-    parser.add_argument("--occupied", action="store_true")
-    options = parser.parse_args()
-    print(
-        f"{'':30} {'elements':>9}  "
-        + "  ".join(f"{n:>3} threads" for n in options.threads)
-        + "   (us, and how much faster)"
-    )
-    rng = np.random.default_rng(0)
-    with occupied(options.occupied):
-        for name, case in CASES.items():
-            for size in SIZES:
-                took = times(*case(rng.uniform(0, 1, size)), options.threads)
-                first = took[options.threads[0]]
-                cells = "  ".join(f"{1e6 * took[n]:11.1f} {first / took[n]:5.2f}" for n in options.threads)
-                print(f"{name:30} {size:9}  {cells}", flush=True)
+    parser.add_argument("--threads", type=int, default=2, help="of every library (default: %(default)s)")
+    parser.add_argument("--peers", default=",".join(PEERS), help="who takes part (default: %(default)s)")
+    parser.add_argument("--only", metavar="PATTERNS", default=",".join(WORKLOADS), help="other workloads, by name")
+    parser.add_argument("--occupied", action="store_true", help="keep one core busy with another program")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md")
+    parser.add_argument("--render", type=Path, metavar="FILE", help="measure nothing: write from this JSON file")
+    asked = parser.parse_args()
+    if asked.render:
+        results = json.loads(asked.render.read_text())
+    else:
+        with occupied(asked.occupied):
+            results = measure(asked.threads, asked.peers.split(","), asked.only)
+    if asked.json:
+        asked.json.write_text(json.dumps(results, indent=1))
+    if asked.docs:
+        page = ROOT / "docs" / "benchmarks.md"
+        before, _, rest = page.read_text().partition(MARKS[0])
+        page.write_text(f"{before}{MARKS[0]}\n\n{markdown(results)}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+    else:
+        print(markdown(results))
 
 
 if __name__ == "__main__":

@@ -80,4 +80,5 @@ CASES = [
         for dtype in ("float64", "float32")
         for n in (60, 500)
     ),
+    Case(MLP, STEP, "float64", (20000, 100, 64, 10)),
 ]

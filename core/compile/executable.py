@@ -37,8 +37,8 @@ MOST_LAYOUTS = 8  # combinations of layouts that have programs
 MOST_AT_HAND = 4  # programs that a call tries before it looks for another one
 
 Layouts: TypeAlias = "tuple[Layout | None, ...]"  # one for each argument; none at all where all lie row by row
-Key: TypeAlias = "tuple[Layouts, frozenset[Expr]]"  # what a program is made for: layouts, and lengths that are 1
-_COMMON: Key = ((), frozenset())
+Key: TypeAlias = "tuple[Layouts, frozenset[Expr], bool]"  # what for: layouts, lengths that are 1, tall matrices
+_COMMON: Key = ((), frozenset(), False)
 
 
 class Dispatcher:
@@ -81,16 +81,16 @@ class Dispatcher:
             self.times["lower"] = self._making().times["lower"]
         return self._program
 
-    def _variant(self, layouts: Layouts, ones: frozenset[Expr]) -> Any:
+    def _variant(self, layouts: Layouts, ones: frozenset[Expr], tall: bool) -> Any:
         """The executable for some layouts and lengths; None while it is compiled beside calls, or where that failed."""
-        key = layouts, ones
+        key = layouts, ones, tall
         if key in self._variants:
             return self._variants[key]
         if key in self._compilations:
             self._look_at(self._compilations[key])
             return self._variants.get(key)
         with config.override(self._options):
-            program = self.program if key == _COMMON else self._making().program(self._driver, layouts, ones)
+            program = self.program if key == _COMMON else self._making().program(self._driver, *key)
             if self._prepare is None:
                 self._put(key, self._driver.compile(program, self._device))
             else:
@@ -231,10 +231,14 @@ class Dispatcher:
         return self._main.holds
 
     def _other(self, layouts: Layouts, arrays: Sequence[Any], start: Callable[[Any], list[Any]]) -> list[Any]:
-        """Start from the common case and take each length for 1 that a guard found to be 1.  Errors: ShapeError."""
+        """Start from the common case and take each length for 1, and matrices for tall, that a guard found to be so.
+
+        Errors: ShapeError.
+        """
         ones: frozenset[Expr] = frozenset()
+        tall = False
         while True:
-            run = self._variant(layouts, ones)
+            run = self._variant(layouts, ones, tall)
             if run is None:
                 return self._interpreted(arrays)
             try:
@@ -242,6 +246,9 @@ class Dispatcher:
             except Unserved:
                 self._make_anew()
             except GuardFailed as failed:
+                if failed.guard.kind in ("short", "tall"):
+                    tall = failed.guard.kind == "short"
+                    continue
                 one = _length_that_is_one(failed)
                 if one is None or one in ones:
                     making = self._making()

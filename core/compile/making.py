@@ -47,16 +47,24 @@ class Making:
 
     # --- programs ---------------------------------------------------------------------------------------------------
 
-    def program(self, driver: Any, layouts: tuple[Layout | None, ...] = (), ones: frozenset[Expr] = frozenset()) -> Any:
-        """The program for arguments that lie like that, and for lengths of which those in ``ones`` are 1."""
+    def program(
+        self,
+        driver: Any,
+        layouts: tuple[Layout | None, ...] = (),
+        ones: frozenset[Expr] = frozenset(),
+        tall: bool = False,
+    ) -> Any:
+        """The program for arguments that lie like that, for lengths of which those in ``ones`` are 1, or for ``tall``
+        matrices: see core/ir/passes/rows.py."""
         start = time.perf_counter()
         if layouts not in self._lowered:
             self._lowered[layouts] = lower(self.graph, driver.dialect_table, layouts=layouts)
         lowered = self._lowered[layouts]
-        program = build(lowered, ones, getattr(driver, "target", HOST), self._updates)
+        program = build(lowered, ones, getattr(driver, "target", HOST), self._updates, tall)
         program.host_calls = [self._host(node, driver) for node, _, _ in lowered.host_nodes]
-        program.routines = _routines(program, driver.dialect)
-        if not layouts and not ones:
+        for one in program.all:
+            one.routines = _routines(program, driver.dialect)
+        if not (layouts or ones or tall):
             self.times["lower"] = time.perf_counter() - start
         return program
 
@@ -121,7 +129,8 @@ class Making:
 def _routines(program: Program, dialect: str) -> dict[str, Any]:
     """What plugins gave to bind the routines that a program calls."""
     libraries = plugins.registries().libraries
-    names = dict.fromkeys(step.call.name for step in program.steps if isinstance(step, LibraryStep))
+    steps = [step for one in program.all for step in one.steps if isinstance(step, LibraryStep)]
+    names = dict.fromkeys(step.call.name for step in steps)
     return {name: libraries.routine(name, dialect) for name in names}
 
 

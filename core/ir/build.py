@@ -27,7 +27,9 @@ from core.ir.passes.in_place import work_in_place
 from core.ir.passes.lengths import computable, resolve
 from core.ir.passes.memory import last_uses, plan
 from core.ir.program import (
+    BlockStep,
     CheckStep,
+    FromBlocks,
     FromC,
     FromLibrary,
     FromLoops,
@@ -45,6 +47,7 @@ from core.ir.program import (
     with_rows_merged,
 )
 from core.ir.rebuild import loads_in
+from core.ir.row_blocks import Blocks
 from core.ir.target import HOST, Target
 
 VERIFY = False  # tests set it: every program is then checked against the rules of the IR
@@ -55,17 +58,28 @@ def build(
     ones: frozenset[Expr] = frozenset(),
     target: Target = HOST,
     updates: Mapping[int, int] = MappingProxyType({}),
+    tall: bool = False,
 ) -> Program:
     """The program of a graph for a target, for lengths of which those in ``ones`` are 1.  Errors: ShapeError.
 
     updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
+    tall     whether it is for matrices with so many rows that these go by blocks, where the target has blocks
     """
     resolved, guards = resolve(_in_plain_dtypes(lowered), ones)
     on_device = target.is_device  # where a launch costs what a million elements do
-    fused = fuse(resolved, guards, tiles=not on_device, scatters=not on_device, waits=not on_device, pulled=on_device)
+    fused = fuse(
+        resolved,
+        guards,
+        tiles=not on_device,
+        scatters=not on_device,
+        waits=not on_device,
+        pulled=on_device,
+        tall=tall if target.blocks else None,
+    )
     plain = computable(resolved.definitions)
     fused.extents = {variable: plain(extent) for variable, extent in fused.extents.items()}
-    shapes = {value: tuple(map(plain, definition.shape)) for value, definition in resolved.definitions.items()}
+    made = {**resolved.definitions, **fused.definitions}
+    shapes = {value: tuple(map(plain, definition.shape)) for value, definition in made.items()}
     hosts = {out: k for k, (_, _, outputs) in enumerate(resolved.host_nodes) for out in outputs}
     steps = _Steps(resolved, fused, shapes, hosts, target)
     for group in fused.groups:
@@ -136,6 +150,8 @@ class _Steps:
             shapes = [with_rows_merged(self.shapes[value], definition.merged) for value in definition.outputs]
             results = tuple(map(Operand.whole, definition.outputs, shapes))
             self.done.append(LibraryStep(definition.call, operands, results))
+        elif isinstance(definition, FromBlocks):
+            self.done.append(self._blocks(definition.write))
         elif isinstance(definition, FromC):
             node, n = first.value.node, len(first.value.node.inputs)
             params = definition.inputs[n] if len(definition.inputs) > n else None
@@ -151,6 +167,13 @@ class _Steps:
         for item in group.items:
             if item.value in self.lowered.checks:
                 self.done.append(CheckStep(item.value, self.lowered.checks[item.value], item.value.node))
+
+    def _blocks(self, blocks: Blocks) -> BlockStep:
+        """A step whose program is for one block, by one thread: others take other blocks."""
+        target = replace(self.target, threads=False, blocks=False)
+        body = build(replace(blocks.body, kernels=f"b{len(self.done)}_"), target=target)
+        body.guards = []  # they are those of the program around, of all rows
+        return BlockStep(blocks.map(computable(self.lowered.definitions)), body)
 
     def _launch(self, kernel: Kernel, group: Group) -> None:
         """Add a step for a kernel.  On a device, it asks the checks that must come before it itself."""
@@ -223,7 +246,7 @@ class _Steps:
     def _title(self, values: Iterable[Value]) -> tuple[str, str]:
         """A kernel's name, and a comment that says which ops of the user's program it computes."""
         values = list(values)
-        name = f"k{len(self.done)}_{values[-1].name}"
+        name = f"{self.lowered.kernels}{len(self.done)}_{values[-1].name}"
         lines = []
         for value in values:
             node = value.node

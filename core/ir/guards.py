@@ -7,6 +7,8 @@ from typing import Any
 
 from core.ir.expr import Expr, show
 
+_SIGNS = {"range": "indexes", "within": "<=", "positive": ">", "short": "<=", "tall": ">"}  # others say "=="
+
 
 @dataclass(frozen=True)
 class Guard:
@@ -14,7 +16,7 @@ class Guard:
 
     kind  "join": a == b, or else one of them is 1 and the function is specialised for that
           "same": a == b;  "one": a == 1 (this program was made for that);  "range": -b <= a < b;  "within": a <= b;
-          "positive": a > 0
+          "positive": a > 0;  "short": a <= b;  "tall": a > b - these two say which of two programs serves
     ``who`` says which op needs it, for the error's text; ``node`` leads to the user's line.  ``symbols`` are the two
     lengths as the graph has them, ``a`` and ``b`` as a backend computes them.
     """
@@ -27,8 +29,7 @@ class Guard:
     symbols: tuple[Expr, Expr] | None = None
 
     def __str__(self) -> str:
-        sign = {"join": "==", "same": "==", "one": "==", "range": "indexes", "within": "<=", "positive": ">"}[self.kind]
-        return f"{show(self.a)} {sign} {show(self.b)} for {self.who}"
+        return f"{show(self.a)} {_SIGNS.get(self.kind, '==')} {show(self.b)} for {self.who}"
 
 
 class GuardFailed(Exception):

@@ -16,6 +16,7 @@ from core.ir.layouts import Layout
 from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel
 from core.ir.rebuild import loads_in
+from core.ir.row_blocks import Blocks, Part
 
 # --- values --------------------------------------------------------------------------------------------------------
 
@@ -148,6 +149,13 @@ class FromC(FromLoops):
     """
 
 
+@dataclass(frozen=True, eq=False)
+class FromBlocks(FromLoops):
+    """One output of what is done with rows, block by block; ``write`` is the Blocks that say it."""
+
+    write: Any
+
+
 Definition: TypeAlias = Given | Pointwise | Reduction | Scattering | FromLibrary | FromLoops
 
 
@@ -275,7 +283,31 @@ class CheckStep:
         return []
 
 
-Step: TypeAlias = KernelStep | LibraryStep | OpCall | HostStep | CheckStep
+@dataclass
+class BlockStep:
+    """Run a program once for each block of rows; steps of it are kernels without pieces, and products."""
+
+    blocks: Blocks
+    body: Program
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (*self.blocks.inputs, *self.blocks.outputs)
+
+    @property
+    def reads(self) -> Sequence[Value]:
+        made = {part.value for part in self.blocks.outputs}
+        read = [part.value for part in self.blocks.inputs if part.value not in made]
+        read += [part.start for part in self.blocks.outputs if part.start is not None]
+        return list(dict.fromkeys([*read, *(e.payload for e in loads_in(self.blocks.sizes))]))
+
+    @property
+    def writes(self) -> Sequence[Value]:
+        pieces = [part.pieces for part in self.blocks.outputs if part.pieces is not None]
+        return list(dict.fromkeys([*(part.value for part in self.blocks.outputs), *pieces]))
+
+
+Step: TypeAlias = KernelStep | LibraryStep | OpCall | HostStep | CheckStep | BlockStep
 
 
 @dataclass
@@ -319,6 +351,11 @@ class Program:
         written = {value for step in self.steps if not isinstance(step, HostStep) for value in step.writes}
         return [value for value in dict.fromkeys(self.outputs) if value in written]
 
+    @cached_property
+    def all(self) -> list[Program]:
+        """This program, and those of its blocks."""
+        return [self, *(step.body for step in self.steps if isinstance(step, BlockStep))]
+
     def __str__(self) -> str:
         lines = [f"program {self.name}({', '.join(map(str, self.inputs))}) -> {', '.join(map(str, self.outputs))}"]
         lines += [f"  requires {guard}" for guard in self.guards]
@@ -338,6 +375,10 @@ def _shown(step: Step) -> list[str]:
         return [f"{', '.join(map(str, step.outputs))} = c_code of {step.node.op}({', '.join(map(str, step.inputs))})"]
     if isinstance(step, HostStep):
         return [f"{', '.join(map(str, step.outputs))} = host call {step.index}({', '.join(map(str, step.inputs))})"]
+    if isinstance(step, BlockStep):
+        outputs = ", ".join(f"{part.value} ({part.way.value})" for part in step.blocks.outputs)
+        head = f"{outputs} = {step.body.name}, for blocks of {show(step.blocks.rows)} of {show(step.blocks.count)} rows"
+        return [head, *(f"  {line}" for line in str(step.body).splitlines())]
     return [f"stop if {step.value}: {step.message}"]
 
 
@@ -358,6 +399,7 @@ class Lowered:
     requires: dict[Value, list[Value]] = field(default_factory=dict)  # which checks come before a value is computed
     provided: frozenset[str] = frozenset()  # routines that passes may call, because some library has them
     layouts: dict[Value, Layout] = field(default_factory=dict)  # of inputs that do not lie row by row
+    kernels: str = "k"  # what names of kernels begin with
 
 
 def expressions_of(definition: Definition) -> tuple[Expr, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import goals, memory, report, rounds, statistics, workloads
+from benchmarks import goals, memory, report, rounds, statistics, threads, workloads
 from benchmarks.folders import cache_variables
 from benchmarks.machine import Others, facts
 from benchmarks.peers.base import Run, Unsupported
@@ -271,6 +271,17 @@ def test_a_markdown_table_has_one_width():
 )
 def test_times_have_three_digits_and_a_unit(seconds, text):
     assert report.time_text(seconds) == text
+
+
+def test_a_line_of_threads_says_how_much_faster_several_are_and_who_is_best_of_others():
+    line = row(core=(1.0, 1.0), numba=(2.0, 2.0), jax=(4.0, 4.0)) | {"one_thread": {"rounds": [1.5, 1.5]}}
+    assert threads.cells(line) == ("a rows", "1.5 s", "1 s", "1.50", "numba", "2 s", "0.50")
+    line["one_thread"] = {"status": "too slow", "why": "it took long"}
+    assert threads.cells(line)[1:4] == ("-", "1 s", "-")
+
+
+def test_workloads_for_threads_are_there():
+    assert set(threads.WORKLOADS) <= set(workloads.BY_NAME)
 
 
 def test_notes_can_be_read_and_speak_of_rows():

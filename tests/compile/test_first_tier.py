@@ -156,7 +156,7 @@ def test_a_compiler_that_fails_is_reported_once_and_calls_go_on():
     driver = Slow(error=CompileError("no: line 3"))
     f = tiered([x], x + 1, backend=driver, name="step")
     driver.go.set()
-    while f._run._compilations[(), frozenset()].done_s is None:
+    while f._run._compilations[(), frozenset(), False].done_s is None:
         time.sleep(0.001)
     with pytest.warns(CoreWarning, match="stays with the interpreter: no: line 3") as seen:
         assert_array_equal(f(V), V + 1)

@@ -21,7 +21,8 @@ from core.ir.layouts import Layout, layout_of, passed, window
 from core.ir.library import PRODUCTS
 from core.ir.nodes import Kernel, Local, Split
 from core.ir.passes.memory import size_bytes
-from core.ir.program import HostStep, KernelStep, LibraryStep, OpCall, Operand, Program, Step, Value
+from core.ir.program import BlockStep, HostStep, KernelStep, LibraryStep, OpCall, Operand, Program, Step, Value
+from core.ir.row_blocks import Part, Way
 from core.ir.target import HOST, Target
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
@@ -70,6 +71,7 @@ class _Call:
         self.takes: dict[Local, int] = {}  # how loops are divided
         self.arrays: dict[Value, np.ndarray] = {}
         self._slots: dict[int, np.ndarray] = {}
+        self.places: dict[Value, np.ndarray] = {}  # outputs that lie where somebody else says
         self._homes: dict[Value, np.ndarray] = {}  # outputs that hold other values before they are made
         self._guards = list(program.guards)
         for value, array in [*zip(program.inputs, arrays, strict=True), *program.constants.items()]:
@@ -94,6 +96,8 @@ class _Call:
                     run_kernel(kernel, self.arrays, self.takes)
         elif isinstance(step, LibraryStep):
             self._library(step)
+        elif isinstance(step, BlockStep):
+            self._blocks(step)
         elif isinstance(step, OpCall):
             self._op_call(step)
         elif isinstance(step, HostStep):
@@ -133,6 +137,8 @@ class _Call:
             return self._homes[home]
         if value in self._homes:
             return self._homes[value]
+        if value in self.places:
+            return self.places[value]
         if value in self.program.donors:
             return self.arrays[self.program.donors[value]]
         if value in self.program.outputs:
@@ -172,6 +178,48 @@ class _Call:
             if result.shape != evaluate_lengths(placed.shape, self.arrays):
                 raise BackendError(f"{step.call.name} of {value} needs shape {shape}, got {result.shape}")
             self.arrays[value][...] = result.reshape(shape)
+
+    def _blocks(self, step: BlockStep) -> None:
+        """Run a program for each block, from the last piece to the first."""
+        for value in step.writes:
+            self.arrays[value] = self._memory(value)
+        for part in step.blocks.outputs:
+            if part.way is Way.GROWN:
+                self.arrays[part.value][...] = 0 if part.start is None else self.arrays[part.start]
+                self.arrays[part.pieces][...] = 0
+        blocks = step.blocks
+        count, rows, together = (self._bytes(n) for n in (blocks.count, blocks.rows, blocks.together))
+        for first in reversed(range(0, count, rows * together)):
+            for at in range(first, min(first + rows * together, count), rows):
+                self._block(step, at, min(rows, count - at), first // (rows * together), at // rows)
+        for part in step.blocks.outputs:
+            for more in self.arrays[part.pieces] if part.way is Way.GROWN else ():
+                self.arrays[part.value][...] += more.reshape(self.arrays[part.value].shape)
+
+    def _block(self, step: BlockStep, first: int, rows: int, piece: int, number: int) -> None:
+        """What is done with some rows: its arrays are windows of those that are here."""
+        limits, lengths = (list(map(self._bytes, all)) for all in (step.blocks.limits, step.blocks.lengths))
+        here = [max(min(limit - first, rows), 0) for limit in limits]
+        measures = np.broadcast_to(np.zeros((), "bool"), (rows, first, *here, *lengths))
+        body = step.body
+
+        def window(part: Part, value: Value) -> np.ndarray:
+            whole = self.arrays[part.value]
+            if part.way is Way.GROWN and piece:
+                return self.arrays[part.pieces][piece - 1].reshape(whole.shape)
+            if part.way is Way.ROWS:
+                n = evaluate_lengths(body.shapes[value], {body.inputs[0]: measures})[0]
+                return whole[first : first + n]
+            if part.way is Way.EACH:
+                return whole[number : number + 1].reshape(whole.shape[1:])
+            return whole
+
+        pairs = [*zip(step.blocks.inputs, body.inputs[1:], strict=True)]
+        call = _Call(body, [measures, *(window(*pair) for pair in pairs)], None)
+        for part, value in zip(step.blocks.outputs, body.outputs, strict=True):
+            call.places[value] = window(part, value)
+        for inner in body.steps:
+            call.step(inner)
 
     def _op_call(self, step: OpCall) -> None:
         """What an op's C computes: its ``perform`` says it."""
@@ -234,8 +282,10 @@ def holds(kind: str, a: int, b: int) -> bool:
     """Whether a guard is content with its two lengths."""
     if kind == "range":
         return -b <= a < b
-    if kind == "within":
+    if kind in ("within", "short"):
         return a <= b
+    if kind == "tall":
+        return a > b
     return a > 0 if kind == "positive" else a == b
 
 
@@ -255,7 +305,9 @@ def _placed(array: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
-    """A copy in row-major order that nobody may write to."""
+    """A copy in row-major order that nobody may write to; what only stands for lengths is not written out."""
+    if array.ndim and not any(array.strides):
+        return array
     array = np.array(array, order="C")
     array.flags.writeable = False
     return array

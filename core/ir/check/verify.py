@@ -13,16 +13,29 @@ from core.ir.axes import product
 from core.ir.check.verify_expr import check_types, fail
 from core.ir.check.verify_kernel import roots_of, verify_kernel
 from core.ir.expr import INDEX_DTYPE, Code, Expr, show, walk
+from core.ir.library import PRODUCTS
 from core.ir.nodes import (
     Local,
 )
 from core.ir.passes.donation import beginnings
 from core.ir.passes.in_place import Places
 from core.ir.passes.memory import size_bytes, taken_over
-from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, OpCall, Operand, Program, Step, Value
+from core.ir.program import (
+    BlockStep,
+    CheckStep,
+    HostStep,
+    KernelStep,
+    LibraryStep,
+    OpCall,
+    Operand,
+    Program,
+    Step,
+    Value,
+)
 from core.ir.rebuild import loads_in
+from core.ir.row_blocks import Part, Way
 
-_GUARDS = frozenset({"join", "same", "one", "range", "within", "positive"})
+_GUARDS = frozenset({"join", "same", "one", "range", "within", "positive", "short", "tall"})
 
 
 def verify(program: Program) -> None:
@@ -85,6 +98,8 @@ class _Steps:
             self._library(step, where)
         elif isinstance(step, OpCall):
             self._op_call(step, where)
+        elif isinstance(step, BlockStep):
+            self._blocks(step, where)
         elif isinstance(step, CheckStep) and (step.value.dtype != "bool" or self.program.shapes[step.value]):
             fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
         self.known.update(step.writes)
@@ -102,6 +117,45 @@ class _Steps:
         for output, operand in (*step.call.overwrites, *step.call.replaces):
             if step.operands[operand] != Operand.whole(step.operands[operand].value, step.results[output].shape):
                 fail(where, f"{step.outputs[output]} can only start as a whole value of its own shape")
+
+    def _blocks(self, step: BlockStep, where: str) -> None:
+        """A block's program is legal, cannot stop, and has as its arrays what lies where it is said to."""
+        blocks, body = step.blocks, step.body
+        self._lengths(blocks.sizes, where)
+        verify(body)
+        for inner in body.steps:
+            splits = isinstance(inner, KernelStep) and any(kernel.split for kernel in inner.kernels)
+            product = isinstance(inner, LibraryStep) and inner.call.name in (*PRODUCTS, "gemm_add")
+            if splits or not (product or isinstance(inner, KernelStep)):
+                fail(where, f"a block of {body.name} does more than loops and products by one thread")
+        if body.guards or body.constants or body.layouts or body.donors:
+            fail(where, f"{body.name} may need nothing but its arrays")
+        if len(body.shapes[body.inputs[0]]) != 2 + len(blocks.limits) + len(blocks.lengths):
+            fail(where, f"the first input of {body.name} has other lengths than its blocks")
+        inside = [*body.inputs[1:], *body.outputs]
+        if len(inside) != len(step.parts) or len(set(inside)) != len(inside):
+            fail(where, f"{body.name} needs a part for each of its arrays")
+        for part, value in zip(step.parts, inside, strict=True):
+            self._part(part, value, step, where)
+
+    def _part(self, part: Part, value: Value, step: BlockStep, where: str) -> None:
+        """A part has the axes that its way leaves of its value, and what grows has pieces to grow in."""
+        outer, inner = len(self.program.shapes[part.value]), len(step.body.shapes[value])
+        if part.value.dtype != value.dtype or outer - inner != (part.way is Way.EACH):
+            fail(where, f"{value} cannot be a part of {part.value}")
+        made = value in step.body.outputs
+        if part.way is Way.WHOLE and made:
+            fail(where, f"all blocks would write all of {part.value}")
+        if part.way is Way.EACH and not made:
+            fail(where, f"a block reads {part.value}, which other blocks write")
+        if part.way is not Way.GROWN and not made and part.value in step.writes:
+            fail(where, f"a block reads {part.value}, of which others write rows")
+        if part.way is Way.GROWN:
+            pieces = self.program.shapes.get(part.pieces, ())
+            if len(pieces) != 2 or pieces[1] is not product(self.program.shapes[part.value]):
+                fail(where, f"{part.value} needs pieces to grow in")
+            if part.start is not None and self.program.shapes[part.start] != self.program.shapes[part.value]:
+                fail(where, f"{part.value} can only start as a value of its shape")
 
     def _op_call(self, step: OpCall, where: str) -> None:
         """What it overwrites is of the type of the output that takes its place."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from core import dtypes
-from core.ir.clike import ccalls
+from core.ir.clike import cblocks, ccalls
 from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.clike.csections import LONG, Declared, constant, cut
@@ -37,7 +37,7 @@ from core.ir.guards import Guard
 from core.ir.nodes import Kernel, Split
 from core.ir.passes.donation import beginnings
 from core.ir.passes.memory import size_bytes
-from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
+from core.ir.program import BlockStep, CheckStep, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
 from core.ir.rebuild import lengths_in, loads_in
 
 
@@ -75,7 +75,7 @@ def kernels_of(program: Program) -> list[Kernel]:
 def functions_of(program: Program) -> dict[str, Routine]:
     """The C functions whose addresses the entry function takes in ``routines``, in that order, and whose each is."""
     found: dict[str, Routine] = {}
-    for step in program.steps:
+    for step in [step for one in program.all for step in one.steps]:
         if isinstance(step, LibraryStep):
             routine = program.routines[step.call.name]
             names = routine.functions if routine.asked is None else routine.asked(step)
@@ -103,18 +103,25 @@ class Entry:
 
     called        how each kernel is called, by its name
     op_functions  what a step calls that calls an op's own C: see ccalls.OpFunctions
+    around        the program of whose blocks this one is, whose ``routines`` it gets; what it makes has its place then
     """
 
     def __init__(
-        self, program: Program, dialect: Dialect, called: Mapping[str, Called], op_functions: Mapping[int, str]
+        self,
+        program: Program,
+        dialect: Dialect,
+        called: Mapping[str, Called],
+        op_functions: Mapping[int, str],
+        around: Program | None = None,
     ):
         self.program, self.dialect, self.called, self._op_functions = program, dialect, called, op_functions
+        self._around = around
         self.kernels = kernels_of(program)
         slots = [f"{name}{k}" for k in range(len(program.slot_sizes)) for name in ("at", "slot")]
         functions = [one.name for one in called.values()] + [
             f"{one.task.name}_task" for one in called.values() if one.task
         ]
-        functions += op_functions.values()
+        functions += [*op_functions.values(), *(one.name for one in program.all)]
         self.names = Names([program.name, *_OWN_NAMES, *functions, *slots])
         self.printer = Printer(dialect, self.names)
         self.lines: list[str] = []
@@ -131,7 +138,7 @@ class Entry:
         self._late_slots: dict[int, str] = {}
         self._chunks: dict[str, str] = {}  # how loops are divided: the names of their chunks
         self._taken = {local for kernel in self.kernels for local in kernel.takes}
-        self._functions = {name: k for k, name in enumerate(functions_of(program))}
+        self._functions = {name: k for k, name in enumerate(functions_of(around or program))}
         self._donors = dict(program.donors)
         self._announced = False  # whether all work that is left was said
         self._splits = {
@@ -160,6 +167,8 @@ class Entry:
             self._check_guards()
         self._paragraph("what was made")
         starts.append(len(self.lines))
+        if self._around is not None:
+            return "\n".join(self._framed("static ", self.lines))
         self._hand_over()
         if len(self.lines) <= LONG or self._late_slots or not self.dialect.long_entry:
             return "\n".join(self._framed(self.dialect.entry, self.lines))
@@ -176,11 +185,12 @@ class Entry:
         prologue = ["int32_t status = 0;", "char *arena = 0;", "int64_t arena_size = 0;", *late]
         prologue.append("if (!call->memory) call->memory = core_own_memory;")
         count = len(self.made)
+        owned = bool(self.made) and self._around is None
         each, k = (f"for (int k = 0; k < {count}; k++) ", "k") if count > 1 else ("", "0")
-        prologue += [f"{each}outputs[{k}] = 0;"] if self.made else []
+        prologue += [f"{each}outputs[{k}] = 0;"] if owned else []
         free_late = [f"free({name});" for name in self._late_slots.values()]
         own = f"if (!call->given || outputs[{k}] != call->given[{k}]) " if self._donors else ""
-        failed = [f"{each}{{ {own}free(outputs[{k}]); outputs[{k}] = 0; }}"] if self.made else []
+        failed = [f"{each}{{ {own}free(outputs[{k}]); outputs[{k}] = 0; }}"] if owned else []
         return [
             head,
             "{",
@@ -259,6 +269,7 @@ class Entry:
         roots += [e for called in self.called.values() for e in called.lengths]
         roots += [e for kernel in self.kernels for e in _said_of(kernel.split) or (total_work(kernel.body),)]
         roots += [e for step in self.program.steps if isinstance(step, LibraryStep) for e in step.lengths]
+        roots += [e for step in self.program.steps if isinstance(step, BlockStep) for e in step.blocks.sizes]
         return set(lengths_in(roots))
 
     def _text(self, n: Expr) -> str:
@@ -388,6 +399,9 @@ class Entry:
                 self._allocate(step, later)
 
     def _allocate_one(self, value: Value) -> None:
+        if value in self.made and self._around is not None:
+            self._pointer(value, f"outputs[{self.made[value]}]")
+            return
         self._check_fit(value)
         size = self._text(size_bytes(value, self.program))
         if value in self.made:
@@ -425,6 +439,8 @@ class Entry:
             self._op_call(position, step)
         elif isinstance(step, HostStep):
             self._host(step)
+        elif isinstance(step, BlockStep):
+            self._blocks(step)
         elif isinstance(step, CheckStep):
             self._say(f"if ({self._name(step.value)}[0]) {self._fail(Status.CHECK, str(position))}")
 
@@ -501,6 +517,17 @@ class Entry:
         for line in call_lines(step, self.program.routines[step.call.name], hooks):
             self._say(line)
 
+    def _blocks(self, step: BlockStep) -> None:
+        around = cblocks.Around(
+            pointer=self._name,
+            length=self._text,
+            shape=self.program.shapes.__getitem__,
+            failed=lambda size: self._fail(Status.MEMORY, "-1", size),
+            types=self.dialect.types,
+        )
+        for line in cblocks.call_lines(step, around):
+            self._say(line)
+
     def _op_call(self, position: int, step: OpCall) -> None:
         """Call an op's own C.  How long that takes nobody knows: other threads need not wait for it."""
         lengths = {v: list(map(self._text, self.program.shapes[v])) for v in (*step.inputs, *step.outputs)}
@@ -554,7 +581,7 @@ def _violated(guard: Guard, a: str, b: str) -> str:
     a, b = (f"({n})" if set(n) & _LOOSE else n for n in (a, b))
     if guard.kind == "range":
         return f"{a} < -({b}) || {a} >= {b}"
-    signs = {"positive": "<=", "within": ">"}
+    signs = {"positive": "<=", "within": ">", "short": ">", "tall": "<="}
     return f"{a} {signs.get(guard.kind, '!=')} {b}"
 
 

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from core.ir.clike import ccalls
+from core.ir.clike import cblocks, ccalls
 from core.ir.clike.centry import Called, Entry, kernels_of
 from core.ir.clike.cfamily import Dialect, Names, print_kernel
 from core.ir.clike.chelpers import HELPERS
@@ -53,11 +53,11 @@ class Functions:
         self.tasks = Tasks(dialect)
         self.called: dict[str, Called] = {}
         self._dialect = dialect
-        self._scalars = {value for value in program.inputs if not program.shapes[value]}
+        self._scalars = {value for one in program.all for value in one.inputs if not one.shapes[value]}
         self._first: dict[str, tuple[str, Function]] = {}  # by text, with numbers for names
         # by form: of most there is no need to print
         self._alike: dict[tuple[Hashable, ...], tuple[str, Function, Task | None]] = {}
-        for kernel in kernels_of(program):
+        for kernel in [kernel for one in program.all for kernel in kernels_of(one)]:
             self._add(kernel)
 
     def _add(self, kernel: Kernel) -> None:
@@ -119,6 +119,7 @@ def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTER
     entry = [
         *(task.text for task in functions.tasks.all.values()),
         *_of_ops(ops),
+        *(Entry(one, dialect, functions.called, {}, around=program).text() for one in program.all[1:]),
         Entry(program, dialect, functions.called, ops.called).text(),
     ]
     groups = _dealt(functions.all, most)
@@ -134,7 +135,7 @@ def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
     routines = program.routines.values()
     helpers = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
     calls = ccalls.calls_of(program)
-    head = f"{HEAD}\n{THREADS}\n{ccalls.HEAD}" if calls else f"{HEAD}\n{THREADS}"
+    head = "\n".join([HEAD, THREADS, *([ccalls.HEAD] if calls else []), *([cblocks.RUN] if program.all[1:] else [])])
     include = ccalls.needs_of([(step.node, step.code) for _, step in calls]).include
     return include + _unit(dialect, parts, helpers, library_types(routines), head)
 

@@ -7,6 +7,8 @@ pulled.py       scatters that are elementwise work
 loops.py        variables of different values that run over one axis become one
 storage.py      which values become buffers
 fuse.py         which values one nest of loops makes together
+rows.py         what is done with tall matrices from row to row, and when blocks of rows pay
+row_blocks.py   these as a program for a block of rows
 in_place.py     a value over one that is read for the last time
 donation.py     an output over an argument that the caller gives away
 memory.py       which values share a slot of the arena

@@ -13,9 +13,10 @@ from typing import Any
 
 from core.ir.expr import Code, Expr, walk
 from core.ir.guards import Guard
-from core.ir.passes import accumulate
+from core.ir.passes import accumulate, rows
 from core.ir.passes.loops import name_loops
 from core.ir.passes.pulled import pull
+from core.ir.passes.row_blocks import outlined
 from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
 from core.ir.program import (
     Definition,
@@ -308,12 +309,14 @@ def fuse(
     scatters: bool = True,
     waits: bool = True,
     pulled: bool = False,
+    tall: bool | None = None,
 ) -> Fused:
     """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``.
 
     tiles, scatters  whether tiles of columns may run together, and several scatters
     waits            whether a group may wait for the first that reads it, to share loops with that
     pulled           whether scatters that name each element at most once become elementwise work
+    tall             whether rows go by blocks (row_blocks.py) where lengths do not say it; None: they never do
     """
     definitions, extents = name_loops(pull(lowered.definitions) if pulled else lowered.definitions)
     lowered = replace(lowered, definitions=definitions)
@@ -325,6 +328,15 @@ def fuse(
         whole = {value for inputs in hosts_read.values() for value in inputs}
         written = {v: d for v, d in inlined.items() if v in stored or not isinstance(d, Pointwise)}
         inlined = accumulate.accumulate(written, {*lowered.outputs, *lowered.checks, *whole})
+        found = None if tall is None else rows.find(lowered, inlined, guards)
+        if found is not None:
+            size = rows.sizes(found, inlined)
+            decides = rows.guarded(size, bool(tall))
+            guards = guards if decides is None else [*guards, decides]
+            while found is not None and rows.pays(size, bool(tall)):
+                inlined = outlined(found, size, lowered, inlined, extents)
+                found = rows.sums_of_columns(lowered, inlined, guards, found.count)
+                size = size if found is None else rows.sizes(found, inlined)
     grouping = Grouping(lowered.requires, tiles, decided.became, lowered.checks if waits else None)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()

@@ -33,7 +33,7 @@ class Driver:
     def target(self) -> Target:
         from core.ir.target import Target
 
-        return Target(threads=True, layouts=True)
+        return Target(threads=True, layouts=True, blocks=True)
 
     @cached_property
     def dialect_table(self) -> Dialect:

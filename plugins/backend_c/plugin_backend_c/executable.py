@@ -65,7 +65,7 @@ class _Foreign:
         self.routines = ffi.cast("void **", ctypes.addressof(executable._routines))
         program = executable.program
         self.host = ffi.callback(_PYTHON, executable._call_python) if program.host_nodes else ffi.NULL
-        has_chunks = any(kernel.split for kernel in kernels_of(program))
+        has_chunks = any(kernel.split for kernel in kernels_of(program)) or len(program.all) > 1
         self.busy = ffi.callback("void(core_call *)", executable._find_threads) if has_chunks else ffi.NULL
         self._compiler = executable._compiler
         self.memory, self.give = ffi.NULL, None

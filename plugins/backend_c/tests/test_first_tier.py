@@ -78,7 +78,7 @@ def test_what_a_compiler_refuses_stays_with_the_interpreter(cache, fake, monkeyp
             f.wait_until_compiled()
         assert_array_equal(f(np.ones((1, 2))), [[2, 2]])
         g = tiered([x], x + 2)
-        while not g._run._compilations[(), frozenset()].wait():
+        while not g._run._compilations[(), frozenset(), False].wait():
             pass
         with pytest.warns(CoreWarning, match="stays with the interpreter: .* could not build"):
             assert_array_equal(g(np.ones((1, 2))), [[3, 3]])
