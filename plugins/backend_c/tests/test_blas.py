@@ -8,6 +8,7 @@ from plugin_backend_c import blas, products
 
 KINDS = ((ctypes.c_int,), (None, ctypes.c_int))
 USE = """
+from plugin_backend_c import blas
 import numpy as np, core, core.tensor as ct
 x = ct.dmatrix("x")
 a = np.arange(6.0).reshape(2, 3)
@@ -29,16 +30,27 @@ def test_threads_of_blas_can_be_counted_and_set():
     assert get() == before
 
 
+def test_a_program_imports_nothing_of_scipy_where_its_library_can_be_had(python):
+    assert python(USE + "import sys\nprint('scipy' in sys.modules, blas._openblas() is not None)") == "False True\n"
+
+
+ELSEWHERE = "from plugin_backend_c import blas\nblas._openblas = lambda: None\n"  # SciPy is built in another way
+
+
 def test_the_extension_is_loaded_without_its_package(python):
-    said = python(USE + "import sys\nprint('scipy.linalg' in sys.modules)")
+    said = python(ELSEWHERE + USE + "import sys\nprint('scipy.linalg' in sys.modules)")
     assert said == "False\n"
+
+
+def test_without_the_library_of_its_wheel_the_extension_gives_addresses(python):
+    assert python(ELSEWHERE + USE + "print(blas.threads(), blas.address('dgemm') > 0)") == "None True\n"
 
 
 def test_scipy_linalg_imported_later_shares_the_extension(python):
     python(
-        USE
+        ELSEWHERE
+        + USE
         + """
-from plugin_backend_c import blas
 import sys
 mine = blas._extension()
 import scipy.linalg.cython_blas, scipy.linalg.cython_lapack, scipy.optimize
@@ -63,7 +75,7 @@ assert blas._extension() is scipy.linalg.cython_blas
 def test_where_the_extension_cannot_be_had_alone_the_package_is_imported(python, spoil):
     python(
         f"""
-from plugin_backend_c import blas
+{ELSEWHERE}
 blas.{spoil} = None
 assert blas._extension().__name__ == "scipy.linalg.cython_blas"
 """
@@ -72,5 +84,5 @@ assert blas._extension().__name__ == "scipy.linalg.cython_blas"
 
 
 def test_both_ways_give_the_same_addresses(python):
-    addresses = "from plugin_backend_c.blas import address; print(address('sgemm') - address('dgemm'))"
+    addresses = ELSEWHERE + "print(blas.address('sgemm') - blas.address('dgemm'))"
     assert python(addresses) == python("import scipy.linalg\n" + addresses)

@@ -16,7 +16,6 @@ from core.op import Op
 from core.records import Library
 from core.tensor.type import TensorType
 from core.testing import random
-from plugin_backend_c import blas
 
 
 class Root(Op):
@@ -59,6 +58,8 @@ def lapack(name):
 
     capsule = module.__pyx_capi__[name]
     name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     return pointer_of(capsule, name_of(capsule))
 
 
@@ -68,7 +69,6 @@ def not_positive(node, failure):
 
 @pytest.fixture(params=[not_positive, None])
 def root(request):
-    blas.address("dgemm")  # declares what the functions of ctypes take
     routine = Routine(
         {"dpotrf": "void {}(const char *, const int *, double *, const int *, int *)"},
         lapack,
