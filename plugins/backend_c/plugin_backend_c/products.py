@@ -11,13 +11,17 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from core.errors import BackendError
-from core.ir.clike.clibrary import Call, Routine
-from core.ir.program import LibraryStep
+from core.ir.clike.routine import Routine
 from plugin_backend_c import blas, compiler
 from plugin_backend_c import cache as libraries
 from plugin_backend_c.ready import LETTERS, STRUCTURE, products, products_text
+
+if TYPE_CHECKING:
+    from core.ir.clike.clibrary import Call
+    from core.ir.program import LibraryStep
 
 _DTYPES = {letter: dtype for dtype, letter in LETTERS.items()}
 STRUCTURES = dict(zip(("core_product", "core_stack"), STRUCTURE.split("\n\n"), strict=True))
