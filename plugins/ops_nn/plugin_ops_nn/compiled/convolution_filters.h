@@ -24,10 +24,15 @@ static inline __attribute__((always_inline)) ELEMENT core_LETTERconv_total(const
     return total;
 }
 
+/* Where the products of a sum lie: ``runs`` of ``positions``, so far from each other. */
+typedef struct {
+    int64_t runs, positions, apart, pitch;
+} core_LETTERconv_way;
+
 /* sums[f][t] += sum of y[f][p] x[offsets[t] + p] over positions p, of ``rows`` filters and ``terms`` taps. */
-static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv_dots(const int rows, const int terms, int64_t positions,
-    const int64_t *restrict offsets, const ELEMENT *restrict y, int64_t pitch, const ELEMENT *restrict x, ELEMENT *restrict sums,
-    int64_t next)
+static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv_dots(const int rows, const int terms,
+    const core_LETTERconv_way *way, const int64_t *restrict offsets, const ELEMENT *restrict y, const ELEMENT *restrict x,
+    ELEMENT *restrict sums, int64_t next)
 {
     CORE_CONV_FUSED
     typedef core_LETTERconv_vector V;
@@ -36,25 +41,27 @@ static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv
     const ELEMENT *from[CORE_CONV_DOTS];
     CORE_CONV_EACH(t, terms) from[t] = x + offsets[t];
     CORE_CONV_EACH(f, rows) CORE_CONV_EACH(t, terms) sum[f][t] = (V){0};
-    for (int64_t p = 0; p < positions; p += lanes) {
-        V right[CORE_CONV_DOTS];
-        CORE_CONV_EACH(t, terms) right[t] = *(const V *)(from[t] + p);
-        CORE_CONV_EACH(f, rows) {
-            const V left = *(const V *)(y + f * pitch + p);
-            CORE_CONV_EACH(t, terms) sum[f][t] += left * right[t];
+    const int64_t pitch = way->pitch, apart = way->apart, end = way->runs * apart;
+    for (int64_t first = 0; first < end; first += apart)
+        for (int64_t p = first, stop = first + way->positions; p < stop; p += lanes) {
+            V right[CORE_CONV_DOTS];
+            CORE_CONV_EACH(t, terms) right[t] = *(const V *)(from[t] + p);
+            CORE_CONV_EACH(f, rows) {
+                const V left = *(const V *)(y + f * pitch + p);
+                CORE_CONV_EACH(t, terms) sum[f][t] += left * right[t];
+            }
         }
-    }
     CORE_CONV_EACH(f, rows) CORE_CONV_EACH(t, terms) sums[f * next + t] += core_LETTERconv_total(&sum[f][t]);
 }
 
 #define CORE_CONV_DOTS_OF(rows) \
-    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_dots_##rows(int64_t terms, int64_t positions, \
-        const int64_t *offsets, const ELEMENT *y, int64_t pitch, const ELEMENT *x, ELEMENT *sums, int64_t next) \
+    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_dots_##rows(int64_t terms, const core_LETTERconv_way *way, \
+        const int64_t *offsets, const ELEMENT *y, const ELEMENT *x, ELEMENT *sums, int64_t next) \
     { \
         int64_t t = 0; \
         for (; t + CORE_CONV_DOTS <= terms; t += CORE_CONV_DOTS) \
-            core_LETTERconv_dots(rows, CORE_CONV_DOTS, positions, offsets + t, y, pitch, x, sums + t, next); \
-        for (; t < terms; t++) core_LETTERconv_dots(rows, 1, positions, offsets + t, y, pitch, x, sums + t, next); \
+            core_LETTERconv_dots(rows, CORE_CONV_DOTS, way, offsets + t, y, x, sums + t, next); \
+        for (; t < terms; t++) core_LETTERconv_dots(rows, 1, way, offsets + t, y, x, sums + t, next); \
     }
 #if defined(__AVX512F__)
 CORE_CONV_DOTS_OF(8)
@@ -108,8 +115,9 @@ static void core_LETTERconv_sum(void *given, int64_t begin, int64_t end, int64_t
     for (int64_t item = begin; item < end; item++) {
         const int64_t first = item / p->tiles * p->images, top = item % p->tiles * p->rows;
         const int64_t images = core_conv_least(p->images, c->images - first), rows = core_conv_least(p->rows, p->count[0] - top);
-        const int64_t positions = core_conv_positions(p, images, rows);
-        const int64_t pitch = core_conv_upwards(positions, lanes) * lanes;
+        const int64_t pitch = core_conv_upwards(core_conv_positions(p, images, rows) + lanes, lanes) * lanes;
+        const int64_t runs = core_conv_runs(p, images, rows, lanes);
+        const core_LETTERconv_way way = {runs, core_conv_positions(p, images / runs, rows), p->plane, pitch};
         for (int64_t g = 0; g < c->groups; g++) {
             const ELEMENT *x = (const ELEMENT *)c->x + first * c->x_by[0] + g * c->channels * c->x_by[1];
             const ELEMENT *y = (const ELEMENT *)c->y + first * c->y_by[0] + g * c->filters * c->y_by[1];
@@ -125,12 +133,12 @@ static void core_LETTERconv_sum(void *given, int64_t begin, int64_t end, int64_t
             int64_t f = 0;
 #if defined(__AVX512F__)
             for (; f + 8 <= c->filters; f += 8)
-                core_LETTERconv_dots_8(all->terms, positions, all->offsets, windows + f * pitch, pitch, copy, to + f * all->terms, all->terms);
+                core_LETTERconv_dots_8(all->terms, &way, all->offsets, windows + f * pitch, copy, to + f * all->terms, all->terms);
 #endif
             for (; f + 4 <= c->filters; f += 4)
-                core_LETTERconv_dots_4(all->terms, positions, all->offsets, windows + f * pitch, pitch, copy, to + f * all->terms, all->terms);
+                core_LETTERconv_dots_4(all->terms, &way, all->offsets, windows + f * pitch, copy, to + f * all->terms, all->terms);
             for (; f < c->filters; f++)
-                core_LETTERconv_dots_1(all->terms, positions, all->offsets, windows + f * pitch, pitch, copy, to + f * all->terms, all->terms);
+                core_LETTERconv_dots_1(all->terms, &way, all->offsets, windows + f * pitch, copy, to + f * all->terms, all->terms);
         }
     }
 }
@@ -141,7 +149,7 @@ static __attribute__((noinline)) int core_LETTERconvolution_filters(core_call *c
     const int64_t terms = c->channels * c->k[0] * c->k[1] * c->k[2], size = c->groups * c->filters * terms;
     core_conv_part p = core_conv_forwards(c);
     core_conv_divide(&p, c->images, c->channels, sizeof(ELEMENT));
-    const int64_t items = p.blocks * p.tiles, most = core_conv_positions(&p, p.images, p.rows) + lanes;
+    const int64_t items = p.blocks * p.tiles, most = core_conv_positions(&p, p.images, p.rows) + 2 * lanes;
     const double work = (double)items * most * size;
     int64_t pieces = work < 1 << 22 ? 1 : core_conv_least(MOST_PIECES, ((int64_t)1 << 25) / (size * sizeof(ELEMENT) + 1) + 1);
     core_LETTERconv_sums all = {.c = c, .part = &p, .terms = terms, .piece = core_conv_upwards(items, pieces)};

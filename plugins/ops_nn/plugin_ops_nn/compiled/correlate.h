@@ -97,15 +97,19 @@ static void core_LETTERcorrelate(void *given, int64_t begin, int64_t end, int64_
     for (int64_t item = begin; item < end; item++) {
         const int64_t first = item / p->tiles * p->images, top = item % p->tiles * p->rows;
         const int64_t images = core_conv_least(p->images, c->images - first), rows = core_conv_least(p->rows, p->count[0] - top);
-        const int64_t positions = core_conv_positions(p, images, rows);
-        const int64_t pitch = core_conv_upwards(positions, core_LETTERconv_lanes) * core_LETTERconv_lanes + core_LETTERconv_lanes;
+        const int64_t runs = core_conv_runs(p, images, rows, core_LETTERconv_lanes);
+        const int64_t positions = core_conv_positions(p, images / runs, rows);
+        const int64_t all = core_conv_positions(p, images, rows) + core_LETTERconv_lanes;
+        const int64_t pitch = core_conv_upwards(all, core_LETTERconv_lanes) * core_LETTERconv_lanes;
         for (int64_t g = 0; g < c->groups; g++) {
             const ELEMENT *source = (const ELEMENT *)c->source + first * c->source_by[0] + g * c->channels * c->source_by[1];
             const ELEMENT *w = (const ELEMENT *)c->w + g * c->filters * c->terms;
             core_LETTERconv_copy(p, source, c->n, c->source_by, c->terms ? c->channels : 0, images, top, rows, copy);
             for (int64_t f = 0; f < c->filters;) {
                 const int together = core_LETTERconv_rows(c->filters - f);
-                core_LETTERconv_line(together, c->terms, c->offsets, w + f * c->terms, copy, positions, sums, pitch);
+                for (int64_t b = 0; b < runs; b++)
+                    core_LETTERconv_line(together, c->terms, c->offsets, w + f * c->terms, copy + b * p->plane, positions,
+                        sums + b * p->plane, pitch);
                 for (int i = 0; i < together; i++)
                     core_LETTERconv_deal(p, c->size, images, top, rows, sums + i * pitch,
                         (ELEMENT *)c->out + first * next_image + (g * c->filters + f + i) * whole, next_image);

@@ -90,6 +90,13 @@ static int64_t core_conv_positions(const core_conv_part *p, int64_t images, int6
     return (images - 1) * p->plane + last;
 }
 
+/* Into how many runs of positions a copy is divided: each image has its own where what lies between them is longer than
+ * what a run's last vector reads too much. */
+static int64_t core_conv_runs(const core_conv_part *p, int64_t images, int64_t rows, int64_t lanes)
+{
+    return core_conv_upwards(core_conv_positions(p, 1, rows), lanes) * lanes <= p->plane ? images : 1;
+}
+
 /* The plan of a convolution that reads x. */
 static core_conv_part core_conv_forwards(const core_convolution *c)
 {
