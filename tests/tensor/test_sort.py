@@ -14,6 +14,7 @@ from core.ir.check.run import Driver
 from core.ir.nodes import LoopKind, statements
 from core.ir.target import Target
 from core.tensor import sort_loops
+from core.tensor.sort import SortWithOrder
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 
 SHAPES = [
@@ -220,3 +221,24 @@ def test_lengths_that_are_known_to_be_0_or_1_need_no_loops(target, known):
         assert_array_equal(values, np.sort(x, axis))
         assert_array_equal(order, np.argsort(x, axis, stable=True))
         assert_array_equal(sums, np.cumsum(x, axis))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint32", "int64", "uint64", "float32", "float64"])
+@pytest.mark.parametrize("few", [False, True])
+def test_long_lines_are_sorted_as_numpy_sorts_them(dtype, few):
+    rng = np.random.default_rng(0)
+    if dtype.startswith("float"):
+        x = rng.standard_normal((3, 700)) * 10.0 ** rng.integers(-30, 30, (3, 700))
+        x = np.where(rng.random(x.shape) < 0.1, rng.choice([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0], x.shape), x)
+        x = (np.round(np.where(np.abs(x) > 4, 4, x)) if few else x).astype(dtype)
+    else:
+        ends = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        low, high = (max(ends[0], -2), min(ends[1], 3)) if few else ends
+        x = rng.integers(low, high, (3, 700), dtype, endpoint=True)
+    backend = "c" if "c" in available_backends() else "interpreter"
+    assert_array_equal(evaluate(ct.sort, x, backend=backend), np.sort(x, -1))
+    assert_array_equal(evaluate(ct.argsort, x, backend=backend), np.argsort(x, -1, kind="stable"))
+    got, order = evaluate(lambda a: SortWithOrder()(a), x, backend=backend)
+    assert_array_equal(got, np.take_along_axis(x, order, -1))
+    if x.dtype.kind == "f":  # elements that are moved with their index keep the sign of their zeros
+        assert_array_equal(np.signbit(got), np.signbit(np.take_along_axis(x, order, -1)))
