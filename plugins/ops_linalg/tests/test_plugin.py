@@ -49,6 +49,22 @@ def test_the_ops_import_scipy_when_a_matrix_is_computed():
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.skipif("c" not in available_backends(), reason="routines are called from C")
+@pytest.mark.parametrize("elsewhere", ["", "library._openblas = lambda: None"])
+def test_compiled_code_imports_scipy_for_lapack_only_where_its_wheel_has_none(elsewhere):
+    program = f"""
+import sys, numpy as np, core, core.tensor as ct, plugin_ops_linalg as la
+from plugin_ops_linalg.compiled import library
+{elsewhere}
+a = ct.dmatrix()
+f = core.function([a], [la.cholesky(a), la.solve(a, a)], backend="c")
+np.testing.assert_allclose(f(np.eye(3) * 4), [np.eye(3) * 2, np.eye(3)])
+print(("scipy.linalg" in sys.modules) == (library._openblas() is None))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 def test_the_option_says_what_a_matrix_that_fails_gives():
     with core.config.override(**{"linalg.on_error": "nan"}):
         assert np.isnan(evaluate(linalg.cholesky, -np.eye(2))).all()
