@@ -7,9 +7,10 @@ In this order: what a plugin attached (a lowering or C), a library routine, the 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import zip_longest
 from typing import Any
 
@@ -125,11 +126,21 @@ def _c_means(code: CCode | None, node: Apply, dialect: Dialect) -> str:
     return "c_code" if code.c_api == "c" and by_hand else "host"
 
 
+OFTEN = 3  # calls that read one matrix: from here on to write it once is less than to compute it each time
+
+
+def _viewed(variable: Variable) -> Variable:
+    """What a variable is a view of, in the end."""
+    while (node := variable.owner) is not None and (seen := node.op.view_map.get(node.outputs.index(variable))):
+        variable = node.inputs[seen[0]]
+    return variable
+
+
 class _Lowering:
     """One graph on its way: ``values`` says what each variable became, ``views`` how others read it."""
 
     def __init__(self, graph: FunctionGraph, dialect: Dialect, layouts: Sequence[Layout | None] = ()):
-        self.dialect = dialect
+        self.dialect, self._graph = dialect, graph
         self.layouts: dict[Value, Layout] = {}
         self.definitions: dict[Value, Definition] = {}
         self.constants: dict[Value, np.ndarray] = {}
@@ -312,11 +323,23 @@ class _Lowering:
         self._define(variable, definition, node)
 
     def _worthwhile(self, node: Apply, call: LibraryCall) -> bool:
-        """Whether no large operand would have to be written for the call alone."""
+        """Whether no large operand would have to be written for the call, or for one other, alone."""
         if not node.op.defines("lower"):
             return True
-        sources = (operand(self.value(node.inputs[k]), self.definitions).value for k in call.stored)
-        return not any(isinstance(self.definitions[source], Pointwise) for source in sources)
+        computed = [
+            node.inputs[k]
+            for k in call.stored
+            if isinstance(self.definitions[operand(self.value(node.inputs[k]), self.definitions).value], Pointwise)
+        ]
+        return all(self._read_by_calls[_viewed(variable)] >= OFTEN for variable in computed)
+
+    @cached_property
+    def _read_by_calls(self) -> Counter[Variable]:
+        """How many calls read each variable, or a view of it, that they would rather have in memory."""
+        calls = [
+            (node, node.op.library_call(node)) for node in self._graph.toposort() if node.op.defines("library_call")
+        ]
+        return Counter(_viewed(node.inputs[k]) for node, call in calls if call is not None for k in call.stored)
 
     def _library(self, node: Apply, call: LibraryCall) -> None:
         overwritten = {number for _, number in call.overwrites}

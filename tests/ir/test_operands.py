@@ -154,6 +154,17 @@ def test_a_matrix_that_would_be_written_for_a_vector_alone_is_computed_in_loops(
     assert_allclose(third, np.exp(X) @ X.T)
 
 
+@pytest.mark.parametrize("times, in_memory", [(1, False), (2, True)])
+def test_a_matrix_is_written_where_many_products_with_vectors_read_it(compiled, times, in_memory):
+    x, v = ct.matrix("x"), ct.vector("v")
+    centred, w, expected, rows = x - x.mean(axis=0), v, W[0], X - X.mean(axis=0)
+    for _ in range(times):
+        w, expected = centred.T @ (centred @ w), rows.T @ (rows @ expected)
+    f = compiled([x, v], w)
+    assert any(isinstance(step, LibraryStep) for step in f.program.steps) == in_memory
+    assert_allclose(f(X, W[0]), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("shape", [(5, 2, 3), (2, 2, 5, 3), (0, 2, 3), (2, 0, 3), (1, 2, 3)])
 def test_a_stack_times_one_matrix_is_one_tall_product(compiled, shape):
     x, w = ct.tensor("x", dtype="float64", ndim=len(shape)), ct.dmatrix("w")

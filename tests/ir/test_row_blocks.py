@@ -35,7 +35,16 @@ pytestmark = pytest.mark.usefixtures("gemm")
 
 @pytest.fixture(autouse=True)
 def short_blocks_pay(monkeypatch):
-    for name, value in {"LEAST": 2, "MULTIPLE": 1, "BLOCK": 1, "TALL": 0, "OVER": 0, "PIECES": 2, "FEWEST": 0}.items():
+    for name, value in {
+        "LEAST": 2,
+        "MULTIPLE": 1,
+        "BLOCK": 1,
+        "TALL": 0,
+        "OVER": 0,
+        "PIECES": 2,
+        "MOST_PIECES": 3,
+        "FEWEST": 0,
+    }.items():
         monkeypatch.setattr(rows, name, value)
 
 

@@ -36,7 +36,7 @@ KEPT = 1 << 19  # bytes of what is read, or grows, in each block: it has to stay
 OVER = 8  # times as many bytes have the rows, at least
 FEWEST = 4  # blocks
 NARROW = 512  # elements of a sum over all rows whose loop over columns cannot be divided
-PIECES = 16  # of the rows, which threads may take
+PIECES, MOST_PIECES = 16, 64  # of the rows, which threads may take: where something grows in each, and where not
 MOST_MEMBERS = 64  # definitions of one block
 _PRODUCTS = frozenset({"gemm", "gemv", ROUTINE})
 _DTYPES = frozenset({"float32", "float64", "bool", "int8", "int16", "int32", "int64", *("uint8 uint16 uint32".split())})
@@ -324,7 +324,9 @@ def sizes(found: Rows, definitions: Mapping[Value, Definition]) -> Sizes:
     fitting = const(BLOCK) // maximum(row, const(1)) // const(MULTIPLE) * const(MULTIPLE)
     rows = minimum(maximum(fitting, const(LEAST)), const(MOST))
     number = (found.count + (rows - 1)) // rows
-    together = (number + (PIECES - 1)) // const(PIECES)
+    grows = any(isinstance(definitions[value], FromLibrary) for value in found.sums)
+    pieces = PIECES if grows else MOST_PIECES
+    together = (number + (pieces - 1)) // const(pieces)
     fits = weight <= KEPT
     for value in found.narrow:
         fits = fits & (product(definitions[value].shape) <= NARROW)
