@@ -16,7 +16,7 @@ from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce, same_length
 from core.ir.expr import Combine, Expr, as_expr, cast, guarded
-from core.ir.program import LibraryCall
+from core.ir.library import LibraryCall
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor import TensorType, TensorVariable, as_tensor

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.ir.clike.clibrary import Array, Call, Failure, Routine
+from core.ir.clike.routine import Routine
 from plugin_ops_nn.geometry import SAME, Geometry
+
+if TYPE_CHECKING:  # who runs what is kept writes no calls
+    from core.ir.clike.clibrary import Array, Call, Failure
 
 LETTERS = {"float32": "s", "float64": "d"}
 _WORDS = {
