@@ -38,6 +38,7 @@ class Op(CCode):
     view_map: dict[int, list[int]] = {}  # output -> inputs that it may alias
     destroy_map: dict[int, list[int]] = {}  # output -> inputs that it overwrites
     default_output: int | None = None
+    explains_lengths: bool = False  # whether ``perform`` says of lengths that do not fit more than that they differ
 
     # --- identity ---------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ class _Bilinear(Op):
     Tensors     x (n, c, *spatial), w (f, c / groups, *taps), y (n, f, *windows)
     """
 
+    explains_lengths = True
     routine: ClassVar[str]  # what a library calls it
 
     def __init__(self, geometry: Geometry, groups: int = 1, lengths: Sequence[int | None] = ()):

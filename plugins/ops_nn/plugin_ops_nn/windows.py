@@ -34,6 +34,7 @@ class _Windows(Op):
     """What they have in common: the window, a tuple of lengths, and where it lies."""
 
     __props__: ClassVar[tuple[str, ...]] = ("window", "geometry")
+    explains_lengths = True
 
     def __init__(self, window: Sequence[int], geometry: Geometry):
         self.window, self.geometry = tuple(window), geometry
