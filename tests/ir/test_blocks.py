@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core.compile.function import function
@@ -96,14 +96,52 @@ def test_rows_whose_length_is_unknown_or_long_or_fills_vectors_stay(compiled, ke
         assert not any(map(is_blocked, kernels(f)))
 
 
-def test_rows_that_cost_little_stay(compiled, kernels):
-    f = compiled([short], [short.sum(axis=1), (short * short).max(axis=1)])
+def test_rows_of_which_nothing_is_reduced_stay_where_they_cost_little(compiled, kernels):
+    column = ct.vector("column")
+    f = compiled([short, column], [short * column[:, None], short + 2 * column[:, None]])
     assert not any(map(is_blocked, kernels(f)))
 
 
+def nearest(points, means):
+    between = ((points[:, None, :] - means[None, :, :]) ** 2).sum(axis=2)
+    return [between.argmin(axis=1), between.min(axis=1).sum()]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_nearest_of_a_few_points_is_found_for_a_block_at_a_time(compiled, kernels, number):
+    f = compiled([points, means], nearest(points, means))
+    assert any(map(is_blocked, kernels(f)))
+    where, centres = random((number, 3)), random((4, 3), seed=1)
+    if number > BLOCK:
+        where[BLOCK - 1, 0], where[3] = np.nan, where[2]
+    between = ((where[:, None, :] - centres) ** 2).sum(axis=2)
+    got = f(where, centres)
+    assert_array_equal(got[0], between.argmin(axis=1))
+    assert_allclose(got[1], between.min(axis=1).sum())
+
+
+@pytest.mark.parametrize("space", [1, 3, 8, 9])
+@pytest.mark.parametrize("number", [0, 1, BLOCK + 3])
+def test_forces_between_points_take_the_others_in_blocks(compiled, kernels, number, space):
+    masses = ct.vector("masses")
+    apart = points[None] - points[:, None]
+    cubes = ((apart**2).sum(axis=2) + 0.1) ** 1.5
+    f = compiled([points, masses], (apart * (masses[None] / cubes)[:, :, None]).sum(axis=1))
+    assert any(map(is_blocked, kernels(f)))
+    where, weights = random((number, space)), random(number, seed=1)
+    between = where[None] - where[:, None]
+    cubed = ((between**2).sum(axis=2) + 0.1) ** 1.5
+    assert_allclose(f(where, weights), (between * (weights[None] / cubed)[:, :, None]).sum(axis=1), rtol=1e-12)
+
+
+def test_sums_of_products_in_a_table_stay(compiled, kernels):
+    table = ct.square(points[:, None, :] - means[None, :, :]).sum(axis=2)
+    assert not any(map(is_blocked, kernels(compiled([points, means], table))))
+
+
 def test_a_table_of_unknown_size_that_each_iteration_adds_a_row_to_stays(compiled, kernels):
-    distances = ct.sqrt(ct.exp(points[:, None, :] - means[None, :, :]).sum(axis=2))
-    assert not any(map(is_blocked, kernels(compiled([points, means], distances))))
+    between = ct.square(points[:, None, :] - means[None, :, :]).sum(axis=2)
+    assert not any(map(is_blocked, kernels(compiled([points, means], ct.softmax(-between, axis=1)))))
 
 
 def test_fewer_iterations_than_a_block_has_stay(compiled, kernels):
@@ -116,7 +154,7 @@ def test_whatever_may_run_in_blocks_gives_the_same(monkeypatch, kinds):
     """With blocks of one, two or four, and wherever they are possible, not only where they gain."""
     fired = []
 
-    def gains(loop, kept):
+    def gains(loop, nested, kept):
         inside = any(isinstance(s, Loop) for s in statements(loop.body))
         fired.append(inside and not gains_by_lanes(loop) and loop.kind is not LoopKind.SIMD)
         return fired[-1]

@@ -21,28 +21,50 @@ from core.ir.cpu.parallel import Shared, shared_by
 from core.ir.expr import Code, Combine, Expr, cast, const, index, make, minimum, walk
 from core.ir.nests.accumulators import combined, narrow_sum, narrowed
 from core.ir.nests.copies import Copy, declared
-from core.ir.nests.strides import linear
-from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, expressions, statements
+from core.ir.nests.strides import linear, work
+from core.ir.nodes import (
+    Assign,
+    If,
+    Kernel,
+    Let,
+    Local,
+    Loop,
+    LoopKind,
+    Statement,
+    Store,
+    expressions,
+    own_expressions,
+    statements,
+)
 from core.ir.passes.storage import EXPENSIVE
 from core.ir.program import Value
 from core.ir.rebuild import guarded_loads, loads_in, rebuild
 
 BLOCK_BYTES = 256  # of a block of numbers: eight vectors of 32 bytes
 SHORT = 32  # elements of a row that fills few vectors by itself
+SHORT_AGAIN = 8  # where rows are set side by side anew in each iteration of a loop around
 
 
 def blocked(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -> Kernel:
-    """``kernel`` with its outermost loops in blocks, where those inside them are, or may be, short.
+    """``kernel`` with loops in blocks, outer ones first, where those inside them are, or may be, short.
 
     ``kept`` are the values that somebody reads after the kernel; ``shapes`` learns those of new local arrays.
     """
     arrays: list[Value] = []
-    body: list[Statement] = []
-    for s in kernel.body:
-        shared = shared_by(s, kernel.scratch) if isinstance(s, Loop) and s.kind is not LoopKind.SIMD else None
-        if isinstance(s, Loop) and shared is not None and _can(kernel, s, shared) and _gains(s, kept):
-            s = _Blocked(kernel, s, shared, shapes, arrays).loop()
-        body.append(s)
+
+    def visit(body: list[Statement], nested: bool) -> list[Statement]:
+        new: list[Statement] = []
+        for s in body:
+            if isinstance(s, Loop) and s.kind in (LoopKind.GRID, LoopKind.COMBINE):
+                shared = shared_by(s, kernel.scratch)
+                if shared is not None and _can(kernel, s, shared) and _gains(s, nested, kept):
+                    s = _Blocked(kernel, s, shared, SHORT_AGAIN if nested else SHORT, shapes, arrays).loop()
+                else:
+                    s = replace(s, body=visit(s.body, True))
+            new.append(s)
+        return new
+
+    body = visit(kernel.body, False)
     return replace(kernel, body=body, writes=[*kernel.writes, *arrays], scratch=[*kernel.scratch, *arrays])
 
 
@@ -60,8 +82,9 @@ def _can(kernel: Kernel, loop: Loop, shared: Shared) -> bool:
         if isinstance(s, (Assign, Store)) and _takes(s, shared) and combining(_so_far(s), s.value) is None:
             return False
     inside = {s.buffer for s in statements(loop.body) if isinstance(s, Store)}.intersection(kernel.scratch)
-    others = [s for s in kernel.body if s is not loop]
-    return inside.isdisjoint(e.payload for e in loads_in(expressions(others))) and not _reads_a_register(loop, shared)
+    mine = {id(s) for s in statements(loop.body)}
+    others = [root for s in statements(kernel.body) if id(s) not in mine for root in own_expressions(s)]
+    return inside.isdisjoint(e.payload for e in loads_in(others)) and not _reads_a_register(loop, shared)
 
 
 def _takes(s: Statement, shared: Shared) -> bool:
@@ -90,21 +113,28 @@ def _reads_a_register(loop: Loop, shared: Shared) -> bool:
     return False
 
 
-def _gains(loop: Loop, kept: set[Any]) -> bool:
-    """Whether there is much to do, and the loops inside are known to be short, or may be: those that hold others."""
+def _gains(loop: Loop, nested: bool, kept: set[Any]) -> bool:
+    """Whether the loops inside are known to be short, and reduce or call functions, or may be both.
+
+    Of three loops one in the other, the innermost tends to be short.  ``nested``: ``loop`` lies inside another one.
+    """
     inside = [s for s in statements(loop.body) if isinstance(s, Loop)]
     few = loop.extent.is_const and loop.extent.payload < _width(loop)
     if not inside or few or gains_by_lanes(loop):
         return False
-    if any(s.extent.is_const and s.extent.payload > SHORT for s in inside):
+    if any(s.extent.is_const and s.extent.payload > (SHORT_AGAIN if nested else SHORT) for s in inside):
         return False
     innermost = [s for s in inside if not any(isinstance(t, Loop) for t in s.body)]
-    calls = (e for e in walk(expressions(loop.body)) if e.code in (Code.CALL, Code.POW))
-    if all(e.cost < EXPENSIVE for e in calls):
-        return False
-    if all(s.extent.is_const for s in inside):
-        return not all(_fills_vectors(s, _width(loop)) for s in innermost)
-    return len(innermost) < len(inside) and not _makes_rows(loop, {s.variable for s in inside}, kept)
+    unknown = {s.variable for s in inside if not s.extent.is_const}
+    reductions = sum(bool(s.reductions) for s in inside)
+    calls = any(e.code in (Code.CALL, Code.POW) and e.cost >= EXPENSIVE for e in walk(expressions(loop.body)))
+    if not unknown:
+        return (calls or reductions > 0) and not all(_fills_vectors(s, _width(loop)) for s in innermost)
+    if nested:
+        deep, much = True, reductions > 0 and (len(inside) > 1 or work(loop.body) >= EXPENSIVE // 2)
+    else:
+        deep, much = len(innermost) < len(inside), reductions > 1
+    return deep and (calls or much) and not _makes_rows(loop, unknown, kept)
 
 
 def _fills_vectors(loop: Loop, width: int) -> bool:
@@ -113,7 +143,7 @@ def _fills_vectors(loop: Loop, width: int) -> bool:
 
 
 def _makes_rows(loop: Loop, inside: set[Expr], kept: set[Any]) -> bool:
-    """Whether each iteration makes a row of what somebody needs: then rows tend to be long."""
+    """Whether each iteration makes a row, over loops of unknown length, of what somebody needs: it may well be long."""
     stores = [s for s in statements(loop.body) if isinstance(s, Store) and s.buffer in kept]
     return any(loop.variable in s.offset.free and not inside.isdisjoint(s.offset.free) for s in stores)
 
@@ -131,9 +161,15 @@ class _Blocked(Laned):
     """Rewrites one loop."""
 
     def __init__(
-        self, kernel: Kernel, loop: Loop, shared: Shared, shapes: dict[Any, tuple[Expr, ...]], arrays: list[Value]
+        self,
+        kernel: Kernel,
+        loop: Loop,
+        shared: Shared,
+        most: int,
+        shapes: dict[Any, tuple[Expr, ...]],
+        arrays: list[Value],
     ):
-        self.original, self.shared, self.shapes = loop, shared, shapes
+        self.original, self.shared, self.most, self.shapes = loop, shared, most, shapes
         self._block = const(_width(loop))
         columns, body = _with_columns(loop, kernel.reads, shapes)
         self._columns = set(columns)
@@ -146,7 +182,7 @@ class _Blocked(Laned):
         """The loop over blocks; as it was where some row is known to be too long."""
         whole = self.tile * self.width + self.width <= self.original.extent
         for size in self._sizes():
-            whole = whole & (size <= SHORT)
+            whole = whole & (size <= self.most)
         if whole.is_const and not whole.payload:
             return self.original
         tree = self._split(self.source.body)
@@ -175,7 +211,7 @@ class _Blocked(Laned):
         for row in sorted(own.intersection([*self.kernel.scratch, *self._columns]), key=str):
             size = product(self.shapes[row])
             rows[row] = Value(f"{row}_of_lanes", row.dtype)
-            self.shapes[rows[row]] = (size if size.is_const else const(SHORT), self._block)
+            self.shapes[rows[row]] = (size if size.is_const else const(self.most), self._block)
         return rows
 
     def _inner(self, loop: Loop, inside: list[Any]) -> list[Statement]:
