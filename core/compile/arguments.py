@@ -24,9 +24,10 @@ class In:
     strict          only an array of the exact dtype will do
     allow_downcast  precision may be lost; None: only that of a Python float
     borrow          the function may keep no copy of the value; it never does, so this changes nothing
+    mutable         the function may overwrite what it is given; it never does, so this changes nothing either
     """
 
-    __slots__ = ("allow_downcast", "borrow", "name", "strict", "value", "variable")
+    __slots__ = ("allow_downcast", "borrow", "mutable", "name", "strict", "value", "variable")
 
     def __init__(
         self,
@@ -36,11 +37,13 @@ class In:
         strict: bool = False,
         allow_downcast: bool | None = None,
         borrow: bool = False,
+        mutable: bool = False,
     ):
         if not isinstance(variable, Variable):
             raise ArgumentError(f"In needs a variable, got {variable!r} of type {type(variable).__name__}")
         self.variable, self.name = variable, name if name is not None else variable.name
-        self.strict, self.allow_downcast, self.borrow = strict, allow_downcast, borrow
+        self.strict, self.allow_downcast = strict, allow_downcast
+        self.borrow, self.mutable = borrow, mutable
         self.value = None if value is None else self.accept(value, f"In({variable})")
 
     def accept(self, value: Any, who: str) -> Any:

@@ -21,6 +21,8 @@ from core.tensor.shape import input_gradient
 from core.tensor.type import TensorType, TensorVariable, as_tensor, constant, normalize_axis
 
 __all__ = [
+    "cumulative_prod",
+    "cumulative_sum",
     "CumProd",
     "CumSum",
     "Recurrence",
@@ -37,6 +39,9 @@ def cumsum(x: Any, axis: int | None = None, *, reverse: bool = False) -> TensorV
 def cumprod(x: Any, axis: int | None = None, *, reverse: bool = False) -> TensorVariable:
     """Running product of ``x`` along ``axis``, of x flattened if None; see CumProd for shapes, dtypes and errors."""
     return CumProd(0, reverse)(ravel(x)) if axis is None else CumProd(axis, reverse)(x)
+
+
+cumulative_sum, cumulative_prod = cumsum, cumprod  # the array API's names
 
 
 class CumSum(Op):

@@ -18,6 +18,7 @@ from core.tensor.shape import input_gradient
 from core.tensor.type import TensorType, TensorVariable, as_tensor, normalize_axes, normalize_axis
 
 __all__ = [
+    "permute_dims",
     "DimShuffle",
     "atleast_1d",
     "atleast_2d",
@@ -121,6 +122,9 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> TensorVariable:
     if sorted(order) != list(range(x.ndim)):
         raise AxisError(f"transpose needs each of the {x.ndim} axes of {x} once, got axes={tuple(axes)}", blame=x)
     return dimshuffle(x, order)
+
+
+permute_dims = transpose  # the array API's name
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> TensorVariable:

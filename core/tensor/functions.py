@@ -25,6 +25,7 @@ __all__ = [
     *("power", "pow", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p"),
     *("sin", "cos", "tan", "arcsin", "arccos", "arctan", "arctan2"),
     *("sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh"),
+    *("asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh"),
     *("hypot", "deg2rad", "rad2deg", "radians", "degrees", "sinc"),
     *("erf", "erfc", "gamma", "gammaln", "psi", "digamma", "tri_gamma"),
     *("sigmoid", "expit", "logit", "softplus", "log1pexp", "log1mexp", "logaddexp", "logaddexp2", "xlogy", "xlog1py"),
@@ -451,3 +452,9 @@ def gelu(x):
     need_reals("gelu", x)
     x = floated(x)
     return 0.5 * x * erfc(-x / math.sqrt(2))
+
+
+# --- names of the array API ----------------------------------------------------------------------------------------
+
+asin, acos, atan, atan2 = arcsin, arccos, arctan, arctan2
+asinh, acosh, atanh = arcsinh, arccosh, arctanh

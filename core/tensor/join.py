@@ -22,7 +22,7 @@ from core.tensor.reshape import ravel, reshape
 from core.tensor.shape import as_length, as_lengths, input_gradient, shape_i, shape_of, specify_shape, static_length
 from core.tensor.type import TensorType, TensorVariable, as_tensor, constant, normalize_axis
 
-__all__ = ["Join", "column_stack", "concatenate", "hstack", "roll", "split", "stack", "vstack"]
+__all__ = ["Join", "column_stack", "concat", "concatenate", "hstack", "roll", "split", "stack", "vstack"]
 
 
 class Join(Op):
@@ -145,6 +145,9 @@ def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> TensorVariable:
     if axis is None:
         return Join(0)(*(ravel(x) for x in tensors))
     return Join(axis)(*tensors)
+
+
+concat = concatenate  # the array API's name
 
 
 def stack(tensors: Sequence[Any], axis: int = 0) -> TensorVariable:

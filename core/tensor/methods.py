@@ -271,6 +271,14 @@ class Operators:
     def clip(self, lo: Any, hi: Any) -> Any:
         return arithmetic.clip(self, lo, hi)
 
+    def set(self, value: Any) -> Any:
+        """``x[key].set(value)``: a copy of x with ``value`` at these places; see set_subtensor."""
+        return indexing.set_subtensor(self, value)
+
+    def inc(self, value: Any) -> Any:
+        """``x[key].inc(value)``: a copy of x with ``value`` added at these places; see inc_subtensor."""
+        return indexing.inc_subtensor(self, value)
+
     def dot(self, other: Any) -> Any:
         return products.dot(self, other)
 

@@ -71,6 +71,13 @@ def test_out_marks_an_output(x):
     assert_array_equal(core.function([x], [core.Out(x + 1, borrow=True)], **INTERPRETER)([1])[0], [2])
 
 
+def test_an_input_that_may_be_overwritten_is_not(x):
+    given = np.ones(2)
+    f = core.function([core.In(x, borrow=True, mutable=True)], x + 1, **INTERPRETER)
+    assert_array_equal(f(given), [2, 2])
+    assert_array_equal(given, [1, 1])
+
+
 def test_an_output_may_be_a_number():
     assert_array_equal(core.function([], 3.5, **INTERPRETER)(), 3.5)
 

@@ -202,3 +202,22 @@ def test_an_assignment_to_an_element_says_what_does_it():
 def test_something_symbolic_is_no_number(kind):
     with pytest.raises(DTypeError, match=rf"x is symbolic and no number, so {kind.__name__}\(\) cannot take it"):
         kind(ct.scalar("x"))
+
+
+def test_elements_are_set_and_increased_by_methods_of_what_was_read():
+    x = random(4)
+    assert_array_equal(evaluate(lambda a: a[1:3].set(7.0), x), [x[0], 7, 7, x[3]])
+    assert_allclose(evaluate(lambda a: a[np.array([0, 0])].inc(1.0), x), [x[0] + 2, *x[1:]])
+
+
+@pytest.mark.parametrize("name", ["asin", "acos", "atan", "asinh", "atanh", "cumulative_sum", "cumulative_prod"])
+def test_names_of_the_array_api_are_numpys(name):
+    x = random(3, low=0.1, high=0.9)
+    assert_allclose(evaluate(getattr(ct, name), x), getattr(np, name)(x), rtol=1e-14)
+
+
+def test_more_names_of_the_array_api():
+    assert ct.acosh is ct.arccosh
+    assert ct.atan2 is ct.arctan2
+    assert ct.concat is ct.concatenate
+    assert ct.permute_dims is ct.transpose
