@@ -52,9 +52,15 @@ def test_a_short_length_has_no_loop_over_whole_vectors():
     assert "at += 16" not in printed(load, extent=const(10))
 
 
-def test_a_sum_of_float64_has_eight_lanes_where_each_element_costs_a_function():
+def test_a_sum_of_float64_has_lanes_for_two_calls_where_each_element_costs_a_function():
     text = printed(lambda x: make(Code.CALL, "float64", (load(x),), "exp"), "float64")
-    assert "double total_lanes[8];" in text and "exp(x_left_lanes[lane])" in text
+    assert "double total_lanes[16];" in text and "exp(x_left_lanes[lane])" in text
+
+
+def test_a_sum_of_what_is_stored_too_has_lanes_for_one_call():
+    called = make(Code.CALL, "float64", (load(Value("x", "float64")),), "exp")
+    text = printed(lambda x: called, "float64", more=[lambda x: Store(Value("row", "float64"), I, called)])
+    assert "double total_lanes[8];" in text
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def _folds(dtype: str) -> dict[str, str]:
     for combine, taken in COMBINED.items():
         if combine in (Combine.MIN, Combine.MAX) and dtype in dtypes.FLOATS:
             taken = f"core_{combine.value}_{dtype}({{a}}, {{b}})"
-        for width in (8, 16):
+        for width in (8, 16, 32):
             name, half = fold(combine, dtype, width), width // 2
             lines = [f"    {t} h[{half}];"]
             for n in [half >> k for k in range(half.bit_length() - 1)]:

@@ -23,6 +23,7 @@ from core.ir.passes.storage import EXPENSIVE
 from core.ir.rebuild import guarded_loads, loads_in
 
 VECTOR_BYTES = 64  # that lanes hold together: one register or, on smaller processors, several
+CALL_BYTES = 128  # where nothing but a function is waited for: two calls side by side
 FEW = 8  # elements with little work are quicker one by one than in lanes of which the others are switched off
 LITTLE_WORK = 8  # operations an element
 NOTHING: Mapping[Any, str] = MappingProxyType({})
@@ -62,7 +63,9 @@ class _Lanes:
     """Writes one loop."""
 
     def __init__(self, printer: Any, loop: Loop):
-        self.printer, self.loop, self.width = printer, loop, VECTOR_BYTES // _widest(loop)
+        self.printer, self.loop = printer, loop
+        waits = _calls(loop) and not any(isinstance(s, Store) for s in loop.body)
+        self.width = (CALL_BYTES if waits else VECTOR_BYTES) // _widest(loop)
         self.index = printer.type(INDEX_DTYPE)
         self.small = printer.type("int32" if _widest(loop) == 4 else "int64")  # lanes are counted as wide as they are
         self.i = printer.names.of(loop.variable, loop.variable.payload)
