@@ -125,6 +125,8 @@ static PyObject *run(const Call *self, Recording *recording, PyObject *const *ar
         && pick_stage(recording, from_host, &stage, &other_code_ran)
         && (!other_code_ran || gathered(self, recording, args, items, from_host)))
         queued = queue(recording, items, from_host, made, stage);
+    if (stage)
+        stage->is_taken = 0;
     unlock(recording);
     if (queued) {
         PyObject *results[recording->n_results + 1];

@@ -124,7 +124,7 @@ static int recording_traverse(Recording *self, visitproc visit, void *arg)
             Py_VISIT(self->outputs[k].ring[turn]);
     for (Py_ssize_t k = 0; k < self->n_stages; k++)
         for (Py_ssize_t input = 0; input < self->n_inputs; input++)
-            Py_VISIT(self->stages[k].memory[input]);
+            Py_VISIT(self->stages[k]->memory[input]);
     return 0;
 }
 
@@ -138,7 +138,7 @@ static void recording_dealloc(Recording *self)
 {
     PyObject_GC_UnTrack(self);
     for (Py_ssize_t k = 0; k < self->n_stages; k++)
-        clear_stage(self, &self->stages[k]);
+        free_stage(self, self->stages[k]);
     /* one more than was read whole may have something */
     for (Py_ssize_t k = 0; self->inputs && k < self->n_inputs + 1; k++) {
         clear_place(&self->inputs[k].place);

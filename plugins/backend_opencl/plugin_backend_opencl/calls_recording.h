@@ -49,6 +49,7 @@ typedef struct {
 /* Memory for the arguments of one call, and what says that the device is done with it. */
 typedef struct {
     Handle event;
+    int is_taken;      /* by a call that is not queued yet: it runs Python, which may call again */
     PyObject **memory; /* for each input, NULL for those that came from no host */
     PyObject **keep;   /* what keeps this */
     void **host;       /* the same memory as the host sees it, or where copies of it begin */
@@ -69,7 +70,7 @@ typedef struct {
     Input *inputs;
     Output *outputs;
     Py_ssize_t *results; /* for each result, the number of the output that it is */
-    Stage stages[MOST_STAGES];
+    Stage *stages[MOST_STAGES];
     int is_broken; /* a command was refused: it is never used again */
 } Recording;
 
@@ -166,7 +167,7 @@ static int are_travelling(PyObject *const *made, Py_ssize_t n)
     return 0;
 }
 
-static void clear_stage(const Recording *self, Stage *stage)
+static void free_stage(const Recording *self, Stage *stage)
 {
     if (stage->event) {
         if (self->copies) /* which read the memory that goes now */
@@ -180,7 +181,7 @@ static void clear_stage(const Recording *self, Stage *stage)
     PyMem_Free(stage->memory);
     PyMem_Free(stage->keep);
     PyMem_Free(stage->host);
-    *stage = (Stage){0};
+    PyMem_Free(stage);
 }
 
 /* Memory in a stage for the arguments that lie on the host.  0 with an exception. */
@@ -209,31 +210,34 @@ static int fill_stage(Recording *self, Stage *stage, const char *from_host)
 static Stage *new_stage(Recording *self)
 {
     const size_t size = sizeof(void *);
-    const Stage made = {NULL, room(self->n_inputs, size), room(self->n_inputs, size), room(self->n_inputs, size)};
-    if (!made.memory || !made.keep || !made.host) {
-        PyMem_Free(made.memory);
-        PyMem_Free(made.keep);
-        PyMem_Free(made.host);
+    Stage *made = room(0, sizeof *made);
+    if (!made)
+        return NULL;
+    *made = (Stage){NULL, 0, room(self->n_inputs, size), room(self->n_inputs, size), room(self->n_inputs, size)};
+    if (!made->memory || !made->keep || !made->host) {
+        PyMem_Free(made->memory);
+        PyMem_Free(made->keep);
+        PyMem_Free(made->host);
+        PyMem_Free(made);
         return NULL;
     }
-    Stage *stage = &self->stages[self->next_stage];
-    memmove(stage + 1, stage, (size_t)(self->n_stages - self->next_stage) * sizeof made);
+    Stage **at = &self->stages[self->next_stage];
+    memmove(at + 1, at, (size_t)(self->n_stages - self->next_stage) * sizeof *at);
     self->n_stages++;
-    *stage = made;
-    return stage;
+    return *at = made;
 }
 
 /* Wait until the device is done with half of the stages, so that the next calls need not. */
 static void wait_for_stages(const Recording *self)
 {
-    const Handle last = self->stages[(self->next_stage + self->n_stages / 2) % self->n_stages].event;
+    const Handle last = self->stages[(self->next_stage + self->n_stages / 2) % self->n_stages]->event;
     Py_BEGIN_ALLOW_THREADS
     if (last)
         self->driver.wait(1, &last);
     Py_END_ALLOW_THREADS
 }
 
-/* A stage that the device is done with, where any argument lies on the host.  0 with an exception. */
+/* A stage that the device is done with, where any argument lies on the host.  0, perhaps with an exception. */
 static int pick_stage(Recording *self, const char *from_host, Stage **picked, int *other_code_ran)
 {
     size_t size = 0;
@@ -245,18 +249,19 @@ static int pick_stage(Recording *self, const char *from_host, Stage **picked, in
         }
     if (!is_needed)
         return 1;
-    Stage *stage = self->n_stages ? &self->stages[self->next_stage] : NULL;
-    if (!stage || is_waiting(&self->driver, stage->event)) {
+    Stage *stage = self->n_stages ? self->stages[self->next_stage] : NULL;
+    if (!stage || stage->is_taken || is_waiting(&self->driver, stage->event)) {
         *other_code_ran = 1;
         const size_t staged = (size_t)(self->n_stages + 1) * size;
         if (self->n_stages < FEWEST_STAGES || (self->n_stages < MOST_STAGES && staged <= MOST_STAGED))
             stage = new_stage(self);
-        else
+        else if (!stage->is_taken)
             wait_for_stages(self);
     }
-    if (!stage)
+    if (!stage || stage->is_taken)
         return 0;
-    self->next_stage = (stage - self->stages + 1) % self->n_stages;
+    stage->is_taken = 1;
+    self->next_stage = (self->next_stage + 1) % self->n_stages;
     if (stage->event)
         self->driver.release(stage->event);
     stage->event = NULL;
@@ -274,7 +279,9 @@ static int put(const Recording *self, Place *place, PyObject *block)
     if (place->block == block)
         return 1;
     PyObject *number = *slot(block, classes.handle);
-    const Handle handle = number ? PyLong_AsVoidPtr(number) : NULL;
+    const Handle handle = number && PyLong_Check(number) ? PyLong_AsVoidPtr(number) : NULL;
+    if (!handle)
+        return 0;
     Py_XSETREF(place->block, NULL);
     for (Py_ssize_t k = 0; k < place->n_uses; k++) {
         const Use *use = &place->uses[k];

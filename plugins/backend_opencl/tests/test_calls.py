@@ -428,6 +428,30 @@ def test_a_program_that_is_called_while_memory_is_asked_for_is_right(own, monkey
     assert np.array_equal(w.get_value(), np.full(N, 30.0))
 
 
+def test_a_call_in_the_course_of_a_call_has_memory_of_its_own(own, monkeypatch):
+    """As where the collector of garbage runs code while memory is asked for."""
+    step, w = adding(own)
+    x = ct.vector("x")
+    f = core.function([x], core.Out(x * 2, borrow=True), backend=own)
+    f(np.ones(N)), f(np.ones(N))
+    inner, real = [], own.space.pool.fresh
+
+    def calling(size_bytes, who):
+        if len(inner) < 3:
+            inner.append(None)
+            number = len(inner) - 1
+            inner[number] = f(np.full(N, float(number)))
+            step(np.ones(N))
+        return real(size_bytes, who)
+
+    monkeypatch.setattr(own.space.pool, "fresh", calling)
+    outer = [f(np.full(N, 10.0 + k)) for k in range(8)]
+    assert len(inner) == 3
+    assert all(np.array_equal(found, np.full(N, 2.0 * k)) for k, found in enumerate(inner))
+    assert all(np.array_equal(found, np.full(N, 20.0 + 2 * k)) for k, found in enumerate(outer))
+    assert np.array_equal(w.get_value(), np.full(N, 3.0))
+
+
 def test_nothing_is_kept_of_what_a_call_was_given(own):
     step, _ = adding(own)
     argument = np.ones(N)
