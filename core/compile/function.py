@@ -90,10 +90,11 @@ class Function:
 
     backend        name of the backend that runs it
     sources        generated code: file name -> text (nothing for the interpreter)
-    graph          the graph after rewriting; ``original`` is the one before
+    graph          the graph after rewriting, made when it is asked for where an earlier process has compiled an equal
+                   one; ``original`` is the one before
     rewrites       which rules fired
     program        kernels and buffers (None for the interpreter)
-    compile_times  seconds for each of "rewrite", "lower", "compile"
+    compile_times  seconds for each of "rewrite", "lower", "compile"; no time for what an earlier process has done
     inputs         names of the arguments, None where there is none
     outputs        names of the results: dict keys, or the names of the variables
     shared         the shared variables that it reads or updates

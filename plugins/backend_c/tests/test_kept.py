@@ -307,3 +307,19 @@ def test_warnings_of_what_python_computes_are_not_lost():
     x = ct.dvector("x")
     with pytest.warns(CoreWarning, match="Python computes it"):
         core.function([x], type("Other", (Turned,), {})()(x), backend="c")
+
+
+LISTS = """
+import sys
+import numpy as np, core, core.tensor as ct
+x = ct.dvector("x")
+f = core.function([x], 2 * x, backend="c")
+print(f([1.0, 2.0]), f(x=np.float32([3])), f(np.arange(6.0)[::-2]), "cffi" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("recall", ["0", "1"])
+def test_values_that_must_be_converted_need_no_other_way_of_calling(python, recall):
+    for _ in range(2):
+        said = python(LISTS, CORE_RECALL=recall, CORE_C_LAUNCHER="1")
+        assert said == "[2. 4.] [6.] [10.  6.  2.] False\n"
