@@ -29,8 +29,8 @@ NAME = "core_opencl_calls"
 LAYOUTS = {"one": 0, "list": 1, "tuple": 2, "none": 3}
 DICT = 4
 FUNCTIONS = (
-    *("clSetKernelArg", "clEnqueueNDRangeKernel", "clEnqueueWriteBuffer", "clFinish"),
-    *("clGetEventInfo", "clWaitForEvents", "clReleaseEvent"),
+    *("clSetKernelArg", "clEnqueueNDRangeKernel", "clEnqueueWriteBuffer", "clFlush"),
+    *("clFinish", "clGetEventInfo", "clWaitForEvents", "clReleaseEvent"),
 )
 
 

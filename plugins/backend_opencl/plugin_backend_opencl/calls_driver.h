@@ -12,6 +12,7 @@ typedef struct {
         const size_t *local, uint32_t n_waits, const Handle *waits, Handle *event);
     int32_t (*write)(Handle queue, Handle memory, uint32_t blocks, size_t offset, size_t size, const void *host,
         uint32_t n_waits, const Handle *waits, Handle *event);
+    int32_t (*flush)(Handle queue);
     int32_t (*finish)(Handle queue);
     int32_t (*event_info)(Handle event, uint32_t what, size_t size, void *value, size_t *size_out);
     int32_t (*wait)(uint32_t n, const Handle *events);
@@ -29,6 +30,13 @@ static int read_driver(PyObject *addresses, Driver *driver)
     for (Py_ssize_t k = 0; k < n; k++)
         functions[k] = PyLong_AsVoidPtr(PyTuple_GET_ITEM(addresses, k));
     return !PyErr_Occurred();
+}
+
+/* Wait for a command of a queue, which may have held it back so far. */
+static void wait_for(const Driver *driver, Handle queue, Handle event)
+{
+    driver->flush(queue);
+    driver->wait(1, &event);
 }
 
 /* Whether a command has not run yet. */

@@ -171,7 +171,7 @@ static void free_stage(const Recording *self, Stage *stage)
 {
     if (stage->event) {
         if (self->copies) /* which read the memory that goes now */
-            self->driver.wait(1, &stage->event);
+            wait_for(&self->driver, self->queue, stage->event);
         self->driver.release(stage->event);
     }
     for (Py_ssize_t k = 0; k < self->n_inputs; k++) {
@@ -233,7 +233,7 @@ static void wait_for_stages(const Recording *self)
     const Handle last = self->stages[(self->next_stage + self->n_stages / 2) % self->n_stages]->event;
     Py_BEGIN_ALLOW_THREADS
     if (last)
-        self->driver.wait(1, &last);
+        wait_for(&self->driver, self->queue, last);
     Py_END_ALLOW_THREADS
 }
 
