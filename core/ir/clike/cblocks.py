@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from core import dtypes
 from core.ir.axes import product
 from core.ir.expr import Expr
-from core.ir.program import BlockStep, Value
+from core.ir.program import BlockStep, Program, Value
 from core.ir.row_blocks import Part, Way
 
-RUN = """\
+_RUN = """\
 /* Where an array of a block lies: so many bytes behind ``at`` for each row, and for each block before.  What ``pieces``
  * grow in lies there, ``size`` bytes for each piece but the first. */
 typedef struct {
@@ -66,10 +66,10 @@ static void core_piece(void *given, int64_t first, int64_t last, int64_t worker)
     core_blocks *all = given;
     const int64_t number = first / all->piece;
     core_body_call own = {.call = {.memory = core_body_memory, .threads = 1}};
-    void *arrays[all->inputs + all->outputs];
-    int64_t lengths[all->known], report[64];
+    void *arrays[MOST_ARRAYS];
+    int64_t lengths[MOST_LENGTHS], report[64];
     (void)worker;
-    __builtin_memcpy(lengths, all->lengths, sizeof lengths);
+    __builtin_memcpy(lengths, all->lengths, (size_t)all->known * sizeof *lengths);
     for (int64_t k = 0; k < all->inputs; k++) {
         const core_part *p = all->arrays + k;
         if (p->pieces && number) __builtin_memset(p->pieces + (number - 1) * p->size, 0, (size_t)p->size);
@@ -98,6 +98,15 @@ static void core_piece(void *given, int64_t first, int64_t last, int64_t worker)
 """
 
 
+def run(program: Program) -> str:
+    """The function that runs the steps of a program, if it has some."""
+    steps = [step for step in program.steps if isinstance(step, BlockStep)]
+    if not steps:
+        return ""
+    most = max(1 + len(step.parts) for step in steps), max(len(_lengths(step, str)) for step in steps)
+    return _RUN.replace("MOST_ARRAYS", str(most[0])).replace("MOST_LENGTHS", str(most[1]))
+
+
 @dataclass(frozen=True)
 class Around:
     """What writing a step needs of the entry function around it, as functions that give C text."""
@@ -114,9 +123,7 @@ def call_lines(step: BlockStep, around: Around) -> list[str]:
     blocks = step.blocks
     grown = [part for part in blocks.outputs if part.way is Way.GROWN]
     text = around.length
-    lengths = ["0", "0", *("0" for _ in blocks.limits), *map(text, blocks.lengths)]
-    unused = sum(len(step.body.shapes[value]) for value in step.body.inputs[1:])  # those of the other inputs
-    lengths += ["0"] * unused
+    lengths = _lengths(step, text)
     arrays = ["{0, 0, 0, 0, 0}", *(_part(part, around) for part in step.parts)]
     limits = ", ".join(map(text, blocks.limits)) or "0"
     inputs, outputs = 1 + len(blocks.inputs), len(blocks.outputs)
@@ -135,6 +142,13 @@ def call_lines(step: BlockStep, around: Around) -> list[str]:
         *(f"    {line}" for part in grown for line in _folded(part, around)),
         "}",
     ]
+
+
+def _lengths(step: BlockStep, text: Callable[[Expr], str]) -> list[str]:
+    """The lengths that a block's program takes: those that each block has of its own are open."""
+    known = [*("0" for _ in step.blocks.limits), *map(text, step.blocks.lengths)]
+    unused = sum(len(step.body.shapes[value]) for value in step.body.inputs[1:])  # those of the other inputs
+    return ["0", "0", *known, *("0" for _ in range(unused))]
 
 
 def _part(part: Part, around: Around) -> str:

@@ -199,7 +199,7 @@ class Entry:
             *(f"        {line}" if line else "" for line in lines),
             "    }",
             "    goto done;",
-            "failed:",
+            *(["failed:"] if any("goto failed" in line for line in lines) else []),
             *(f"    {line}" for line in failed),
             "done:",
             "    if (arena) call->memory(call, arena, arena_size);",

@@ -135,7 +135,7 @@ def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
     routines = program.routines.values()
     helpers = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
     calls = ccalls.calls_of(program)
-    head = "\n".join([HEAD, THREADS, *([ccalls.HEAD] if calls else []), *([cblocks.RUN] if program.all[1:] else [])])
+    head = "\n".join(filter(None, [HEAD, THREADS, ccalls.HEAD if calls else "", cblocks.run(program)]))
     include = ccalls.needs_of([(step.node, step.code) for _, step in calls]).include
     return include + _unit(dialect, parts, helpers, library_types(routines), head)
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import core
+import core.ir.passes.rows as rows
 import core.tensor as ct
 from core.ir.clike import centry, csections
 from core.ir.clike.centry import functions_of
@@ -139,6 +140,10 @@ def test_no_header_is_needed_least_of_all_those_of_python(case):
 
 
 def test_the_text_stands_alone_and_compilers_do_not_warn(case, real, tmp_path):
+    stands_alone(case, real, tmp_path)
+
+
+def stands_alone(case, real, tmp_path):
     strict = "-std=gnu11 -O1 -Wall -Wextra -Wvla -Wshadow -Werror -c -o unit.o".split()
     lenient = "-Wno-unknown-pragmas -Wno-unused-parameter -Wno-unused-variable".split()
     for name, text in case.function().sources.items():
@@ -149,8 +154,11 @@ def test_the_text_stands_alone_and_compilers_do_not_warn(case, real, tmp_path):
 
 
 def test_an_entry_function_in_sections_computes_the_same(case, monkeypatch):
-    if case.status:
-        return
+    if not case.status:
+        computes_the_same_in_sections(case, monkeypatch)
+
+
+def computes_the_same_in_sections(case, monkeypatch):
     expected = case.function()(*case.arrays)
     monkeypatch.setattr(centry, "LONG", 0)
     monkeypatch.setattr(csections, "SECTION", 1)
@@ -198,13 +206,12 @@ def driver(case, program):
     """A main() that calls the entry function twice, with memory of its own for every array, and reads every output."""
     lines = ["extern void *malloc(size_t);", "extern void *memcpy(void *, const void *, size_t);"]
     lines += ["extern int printf(const char *, ...);"]
-    if any(isinstance(step, LibraryStep) for step in program.steps):
+    calls = [step for one in program.all for step in one.steps if isinstance(step, LibraryStep)]
+    if calls:
         lines += [GEMM.format(letter=letter, type=kind) for letter, kind in (("d", "double"), ("s", "float"))]
         text = ready.products_text(*ready.LETTERS).replace("NAME(x) core_", "NAME(x) own_")
         for name, structure in products.STRUCTURES.items():  # the program has those that it uses
-            used = name == "core_product" or any(
-                getattr(step, "call", None) and step.call.batch for step in program.steps
-            )
+            used = name == "core_product" or any(step.call.batch for step in calls)
             text = text.replace(structure, "") if used else text
         lines.append(text)
         kinds = ("product", "product_plan", "product_end", "stack", "stack_plan")
@@ -260,6 +267,37 @@ def sanitizing(tmp_path_factory):
 
 
 def test_sanitizers_find_nothing(case, sanitizing, tmp_path):
+    find_nothing(case, sanitizing, tmp_path)
+
+
+@pytest.fixture
+def by_blocks(monkeypatch):
+    """A graph whose rows go by blocks."""
+    for name, value in {"LEAST": 2, "MULTIPLE": 1, "BLOCK": 1, "TALL": 0, "OVER": 0, "PIECES": 2, "FEWEST": 0}.items():
+        monkeypatch.setattr(rows, name, value)
+    a, b = ct.tensor("a", shape=(11, 7)), ct.tensor("b", shape=(7, 3))
+    labels = ct.tensor("labels", dtype="int64", shape=(11,))
+    loss = ct.softmax_crossentropy(ct.tanh(a @ b), labels).mean()
+    outputs = [loss, core.grad(loss, b), (a * 2).max(axis=0), ct.exp(a @ b)]
+    arrays = [rng.normal(size=(11, 7)), rng.normal(size=(7, 3)), np.arange(11) % 3]
+    case = Case("blocks of rows", [a, b, labels], outputs, arrays)
+    assert len(case.function().program.all) > 1
+    return case
+
+
+def test_sanitizers_find_nothing_in_blocks_of_rows(by_blocks, sanitizing, tmp_path):
+    find_nothing(by_blocks, sanitizing, tmp_path)
+
+
+def test_compilers_do_not_warn_of_blocks_of_rows(by_blocks, real, tmp_path):
+    stands_alone(by_blocks, real, tmp_path)
+
+
+def test_an_entry_function_in_sections_runs_blocks_of_rows(by_blocks, monkeypatch):
+    computes_the_same_in_sections(by_blocks, monkeypatch)
+
+
+def find_nothing(case, sanitizing, tmp_path):
     function = case.function()
     source, program = tmp_path / "unit.c", tmp_path / "unit"
     source.write_text(text_of(function) + driver(case, function.program))
