@@ -12,7 +12,7 @@ from core.ir.axes import product
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, walk
 from core.ir.nodes import Assign, If, Let, Local, Loop, LoopKind, Statement, Store, statements
 from core.ir.program import LibraryStep
-from core.ir.rebuild import rebuild
+from core.ir.rebuild import rebuild, substitute
 
 GRAIN = 240_000  # the least work of a chunk: 15 us, far more than it takes to hand one out
 BUSY = 320_000  # from 20 us on, a call lets others run, and asks for threads
@@ -107,6 +107,8 @@ def _cost(e: Expr, lanes: bool) -> int:
 
 def _extent(loop: Loop, lets: Mapping[Local, Expr]) -> Expr:
     n = resolved(loop.extent, lets)
+    if n.code is Code.MIN and any(arg.is_const for arg in n.args):  # a block of many: as long as the first
+        n = substitute(n, dict.fromkeys(n.free, const(0)))
     if n.free or any(part.code in (Code.LOAD, Code.LOCAL) for part in walk([n])):
         return const(_most(n))
     return n

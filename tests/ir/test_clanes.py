@@ -57,6 +57,12 @@ def test_a_sum_of_float64_has_lanes_for_two_calls_where_each_element_costs_a_fun
     assert "double total_lanes[16];" in text and "exp(x_left_lanes[lane])" in text
 
 
+def test_what_two_calls_leave_over_goes_through_the_lanes_of_one_at_a_time():
+    text = printed(lambda x: make(Code.CALL, "float32", (load(x),), "exp"))
+    assert "at + 32 <= end; at += 32" in text and "for (; at < end; at += 16) {" in text
+    assert "float x_left_lanes[16];" in text
+
+
 def test_a_sum_of_what_is_stored_too_has_lanes_for_one_call():
     called = make(Code.CALL, "float64", (load(Value("x", "float64")),), "exp")
     text = printed(lambda x: called, "float64", more=[lambda x: Store(Value("row", "float64"), I, called)])

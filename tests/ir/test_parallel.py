@@ -15,9 +15,11 @@ from core.gradient import grad
 from core.ir.check.run import Driver
 from core.ir.check.verify_kernel import verify_kernel
 from core.ir.cpu.parallel import chunk_length, shared_by, split
+from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Code, const, index, length, make
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import KernelStep, Value
+from core.ir.rebuild import lengths_in
 from core.ir.target import Target
 from core.testing import random
 from core.testing.graphs import graphs
@@ -114,6 +116,14 @@ def test_a_row_that_is_kept_is_private_to_each_worker():
     cube = ct.tensor3("cube")
     (division,) = splits_of(in_chunks([x, cube], (ct.softmax(x, axis=1)[:, :, None] * cube).sum(axis=2)))
     assert len(division.private) == 1 and not division.parts
+
+
+@pytest.mark.parametrize("n", [10, 100, 2048])
+def test_short_rows_in_blocks_are_as_much_work_as_they_are_long(n):
+    f32 = ct.fmatrix("f32")
+    (rows,) = splits_of(in_chunks([f32], ct.logsumexp(f32, axis=1)))
+    work = evaluate_scalar(rows.work, dict.fromkeys(lengths_in([rows.work]), n))
+    assert 16 * n < work < 2000 + 64 * n
 
 
 def test_columns_that_grow_row_by_row_have_parts_and_a_total_of_the_same_nest_has_a_register():

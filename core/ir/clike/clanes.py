@@ -64,8 +64,10 @@ class _Lanes:
 
     def __init__(self, printer: Any, loop: Loop):
         self.printer, self.loop = printer, loop
-        waits = _calls(loop) and not any(isinstance(s, Store) for s in loop.body)
+        stores = any(isinstance(s, Store) for s in loop.body)
+        waits = _calls(loop) and not stores and self._moving_loads() is not None
         self.width = (CALL_BYTES if waits else VECTOR_BYTES) // _widest(loop)
+        self.narrow = VECTOR_BYTES // _widest(loop)  # lanes that what is left over goes through at a time
         self.index = printer.type(INDEX_DTYPE)
         self.small = printer.type("int32" if _widest(loop) == 4 else "int64")  # lanes are counted as wide as they are
         self.i = printer.names.of(loop.variable, loop.variable.payload)
@@ -101,10 +103,10 @@ class _Lanes:
     def _array(self, thing: Any, wish: str, dtype: str) -> str:
         return str(self.printer.names.of(("lanes", self.loop.variable, thing), f"{wish}_lanes"))
 
-    def _each(self, body: Sequence[str]) -> list[str]:
-        """A loop over the lanes."""
+    def _each(self, body: Sequence[str], width: int | None = None) -> list[str]:
+        """A loop over the lanes, or over the first ones."""
         pragma = self.printer.dialect.simd.format(clauses="").rstrip()
-        head = f"for ({self.small} {self.lane} = 0; {self.lane} < {self.width}; {self.lane}++) {{"
+        head = f"for ({self.small} {self.lane} = 0; {self.lane} < {width or self.width}; {self.lane}++) {{"
         return [pragma, head, *_indented(body), "}"]
 
     def _body(
@@ -148,21 +150,25 @@ class _Lanes:
         arrays = [(e.dtype, name) for e, name in found.items()]
         arrays += [(s.buffer.dtype, kept[id(s)]) for s in stores]
         body = [f"const {self.small} {self.left} = ({self.small})({self.end} - {self.at});"]
-        body += [f"{self.printer.type(dtype)} {name}[{self.width}];" for dtype, name in arrays]
+        body += [f"{self.printer.type(dtype)} {name}[{self.narrow}];" for dtype, name in arrays]
         reads = [f"const {self.index} {self.i} = {self.at} + {self.lane};"] if found else []
         for e, name in found.items():
             first = self.printer.names.of(("first", self.loop.variable, e), f"{e.payload}_first")
             body.append(f"const {self.printer.type(e.dtype)} {first} = {self._at_first(e)};")
             reads.append(f"{name}[{self.lane}] = {self.lane} < {self.left} ? {self.printer.expr(e)} : {first};")
-        body += self._each(reads) if reads else []
-        body += self._each(self._body(found, kept, last=True))
+        body += self._each(reads, self.narrow) if reads else []
+        body += self._each(self._body(found, kept, last=True), self.narrow)
         for s in stores:
             place = self.printer.element(s)
             inside = [f"const {self.index} {self.i} = {self.at} + {self.lane};"]
-            body += self._each([*inside, f"if ({self.lane} < {self.left}) {place} = {kept[id(s)]}[{self.lane}];"])
+            line = f"if ({self.lane} < {self.left}) {place} = {kept[id(s)]}[{self.lane}];"
+            body += self._each([*inside, line], self.narrow)
         if self.light:
             body.append(f"{self.at} = {self.end};")
-        return [f"if ({self.at}{f' + {FEW}' if self.light else ''} < {self.end}) {{", *_indented(body), "}"]
+        head = f"if ({self.at}{f' + {FEW}' if self.light else ''} < {self.end})"
+        if self.narrow < self.width:
+            head = f"for (; {self.at} < {self.end}; {self.at} += {self.narrow})"
+        return [f"{head} {{", *_indented(body), "}"]
 
     def _moving_loads(self) -> list[Expr] | None:
         """The loads whose position is computed of the loop's variable; None where lanes beyond the end cannot do them.
