@@ -19,6 +19,7 @@ from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import flattened
 
 _ROWS_OF_A_PART = 16  # where neighbouring results are reduced side by side
+_ALONE = 16  # elements for each lane of one group: a second launch would take longer than these
 _TURNS = 32  # in which a group takes parts together, at most
 
 
@@ -111,6 +112,7 @@ class _Reduction:
     def by_group(self) -> list[Loop]:
         lanes = self.target.lanes
         wanted = const(self.target.units * self.target.waves) // maximum(self.results, 1)
+        wanted = select(self.elements <= _ALONE * lanes, const(1), wanted)
         parts, size = self._parts(self.elements, wanted, max(lanes, self.target.piece), lanes)
 
         def several() -> list[Loop]:
