@@ -30,6 +30,9 @@ sys.path.insert(0, str(HERE.parent))
 
 import gpu_cases as cases  # noqa: E402 - beside this file
 import gpu_libraries  # noqa: E402
+import gpu_training  # noqa: E402
+
+CASES = {**cases.CASES, **gpu_training.CASES}
 
 SLOW_TO_START = ("compile", "jax")  # with --fast, only the cases that matter most are compiled by these
 SUITE = ["tests/tensor", "tests/test_backends_agree.py", "tests/compile/test_function.py", "plugins/backend_cuda/tests"]
@@ -162,9 +165,9 @@ def timings(only: str, peers: list[str], fast: bool) -> list[dict[str, Any]]:
     rows = []
     ceiling = cases.copy_bandwidth()
     print(f"copy within the device: {ceiling / 1e9:.0f} GB/s, bytes read and written")
-    head = f"{'case':34} {'core us':>9} {'GB/s':>6} {'of copy':>8}" + "".join(f" {peer:>10}" for peer in peers)
+    head = f"{'case':46} {'core us':>9} {'GB/s':>6} {'of copy':>8}" + "".join(f" {peer:>10}" for peer in peers)
     print(head + "\n" + "-" * len(head))
-    for name, case in cases.CASES.items():
+    for name, case in CASES.items():
         if only not in name:
             continue
         row: dict[str, Any] = {"case": name, "bytes": case.moved}
@@ -180,7 +183,7 @@ def timings(only: str, peers: list[str], fast: bool) -> list[dict[str, Any]]:
 def profile(only: str) -> dict[str, list[tuple[str, float]]]:
     """For each case the microseconds of every launch and library call, in order: the median of several runs."""
     found = {}
-    for name, case in cases.CASES.items():
+    for name, case in CASES.items():
         if only in name:
             run, _ = case.core()
             for _ in range(3):
@@ -202,7 +205,7 @@ def _tried(what: str, act: Callable[[], float]) -> float | None:
 
 def _line(row: dict[str, Any], ceiling: float, peers: list[str]) -> str:
     mine = row["core"]
-    text = f"{row['case']:34} {1e6 * mine:9.1f}" if mine else f"{row['case']:34} {'-':>9}"
+    text = f"{row['case']:46} {1e6 * mine:9.1f}" if mine else f"{row['case']:46} {'-':>9}"
     if mine and row["bytes"]:
         speed = row["bytes"] / mine
         text += f" {speed / 1e9:6.0f} {100 * speed / ceiling:7.0f}%"

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -333,91 +332,6 @@ def _linalg(
     )
 
 
-BATCH, WIDTHS = 4096, (784, 1024, 1024, 10)
-
-
-def _weights() -> list[np.ndarray]:
-    rng = np.random.default_rng(1)
-    return [(rng.standard_normal(p) / np.sqrt(p[0])).astype("float32") for p in pairwise(WIDTHS)]
-
-
-def _mlp_data() -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(2)
-    return rng.standard_normal((BATCH, WIDTHS[0])).astype("float32"), rng.integers(0, WIDTHS[-1], BATCH)
-
-
-def _mlp_core() -> Timed:
-    import core
-    import core.tensor as ct
-
-    x, y = _mlp_data()
-    xs, ys = core.shared(x, "x", shape=x.shape), core.shared(y, "y", shape=y.shape)
-    ws = [core.shared(w, f"w{k}", shape=w.shape) for k, w in enumerate(_weights())]
-    bs = [core.shared(np.zeros(w.shape[1], "float32"), shape=(w.shape[1],)) for w in _weights()]
-    h = xs
-    for k, (w, b) in enumerate(zip(ws, bs, strict=True)):
-        h = h @ w + b
-        if k < len(ws) - 1:
-            h = ct.tanh(h)
-    loss = -ct.log_softmax(h, axis=1)[ct.arange(BATCH), ys].mean()
-    grads = core.grad(loss, [*ws, *bs])
-    updates = [(p, p - np.float32(0.01) * g) for p, g in zip([*ws, *bs], grads, strict=True)]
-    return core.function([], [], updates=updates, backend="cuda"), core_watch
-
-
-def _mlp_torch(compiled: bool) -> Timed:
-    import torch
-
-    x, y = (torch.from_numpy(a).cuda() for a in _mlp_data())
-    ws = [torch.from_numpy(w).cuda().requires_grad_() for w in _weights()]
-    bs = [torch.zeros(w.shape[1], device="cuda", requires_grad=True) for w in ws]
-
-    def loss(ws: Any, bs: Any) -> Any:
-        h = x
-        for k, (w, b) in enumerate(zip(ws, bs, strict=True)):
-            h = torch.addmm(b, h, w)
-            if k < len(ws) - 1:
-                h = torch.tanh(h)
-        return torch.nn.functional.cross_entropy(h, y)
-
-    f = torch.compile(loss) if compiled else loss
-
-    def step() -> None:
-        grads = torch.autograd.grad(f(ws, bs), [*ws, *bs])
-        with torch.no_grad():
-            torch._foreach_add_([*ws, *bs], grads, alpha=-0.01)
-
-    return step, torch_watch
-
-
-def _mlp_jax() -> Timed:
-    import jax
-    import jax.numpy as jnp
-
-    x, y = (jax.device_put(a) for a in _mlp_data())
-    params = [(jax.device_put(w), jnp.zeros(w.shape[1], "float32")) for w in _weights()]
-
-    def loss(params: Any) -> Any:
-        h = x
-        for k, (w, b) in enumerate(params):
-            h = jnp.dot(h, w, precision="highest") + b
-            if k < len(params) - 1:
-                h = jnp.tanh(h)
-        return -jax.nn.log_softmax(h)[jnp.arange(BATCH), y].mean()
-
-    @jax.jit
-    def step(params: Any) -> Any:
-        return jax.tree.map(lambda p, g: p - 0.01 * g, params, jax.grad(loss)(params))
-
-    state = [params]
-
-    def run() -> Any:
-        state[0] = step(state[0])
-        return state[0]
-
-    return run, jax_watch
-
-
 N = 1 << 26  # elements of a flat case: 256 MiB each, well past the cache
 ROWS, COLUMNS = 16384, 4096
 M = ROWS * COLUMNS
@@ -458,9 +372,6 @@ CASES: dict[str, Case] = {
         important=True,
     ),
     "product float32, 4096": everywhere(0, lambda m, x, y: x @ y, lambda: arrays((4096, 4096), (4096, 4096))),
-    "MLP training step, 4096 x 784": Case(
-        0, _mlp_core, torch=lambda: _mlp_torch(False), compile=lambda: _mlp_torch(True), jax=_mlp_jax, important=True
-    ),
     "attention, 64 x 1024 x 64": Case(
         0,
         lambda: on_core(attention, _heads(3)()),

@@ -1,5 +1,7 @@
 """A classifier's training step: how many launches it is, and that nobody waits for it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def step(calls, monkeypatch):
     rng = np.random.default_rng(0)
     x = core.shared(rng.standard_normal((BATCH, WIDTHS[0])).astype("float32"), "x", shape=(BATCH, WIDTHS[0]))
     labels = core.shared(rng.integers(0, WIDTHS[-1], BATCH), "labels", shape=(BATCH,))
-    pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+    pairs = list(pairwise(WIDTHS))
     ws = [core.shared(0.1 * rng.standard_normal(p).astype("float32"), f"w{k}", shape=p) for k, p in enumerate(pairs)]
     bs = [core.shared(np.zeros(n, "float32"), f"b{k}", shape=(n,)) for k, (_, n) in enumerate(pairs)]
     h = x
