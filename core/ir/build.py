@@ -74,6 +74,7 @@ def build(
         scatters=not on_device,
         waits=not on_device,
         pulled=on_device,
+        crowd=target.units if target.has_groups else 0,
         tall=tall if target.blocks else None,
     )
     plain = computable(resolved.definitions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +35,7 @@ from core.ir.rebuild import lengths_in, loads_in
 
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function
 MOST_REDUCTIONS = 12  # registers that the loops of one kernel fill side by side
+LONG = 1 << 18  # iterations of the loops in a row, for one group
 NEAR_GROUPS = 6  # how far back an item looks for a group to join, besides those that share a load
 
 
@@ -95,6 +97,7 @@ class Grouping:
     tiles  whether the schedule lets tiles of columns run down the rows together
     checks  checks of indices: these run as soon as they can, but a group without one may wait for the first that reads
             it.  None: no group waits
+    crowd  how many iterations of shared loops keep a device busy, of the ``extents`` of all loops; 0: no device
     """
 
     def __init__(
@@ -103,8 +106,11 @@ class Grouping:
         tiles: bool = True,
         became: Mapping[Expr, Value] = MappingProxyType({}),
         checks: Collection[Value] | None = None,
+        crowd: int = 0,
+        extents: Mapping[Expr, Expr] = MappingProxyType({}),
     ):
         self._became, self._checks = became, checks
+        self._crowd, self._extents = crowd, extents
         self.groups: list[Group] = []
         self._place: dict[Value, int] = {}
         self._by_load: dict[Expr, list[int]] = {}
@@ -222,6 +228,8 @@ class Grouping:
             outer &= frozenset(axis for i, axis in zip(e.args, source.definition.axes, strict=True) if i is axis)
         if not outer and (own or any(other.free or other.bound for other in group.items)):
             return None
+        if self._crowd and not own == outer == group.outer and self._is_lonely(outer, (*group.items, item)):
+            return None
         if any(group.values[e.payload].bound & outer for e in within):
             return None
         shared = [e for e in item.loads if e in group.loads]
@@ -231,6 +239,20 @@ class Grouping:
             if not self._tiles or across or all(e.free <= outer for e in shared):
                 return None
         return outer if within or not own or shared else None
+
+    def _is_lonely(self, outer: frozenset[Expr], items: Sequence[Item]) -> bool:
+        """Whether few rows of a device would have so much to do each that most of it had nothing to do."""
+        rows = outer.difference(*(item.bound for item in items))
+        count = self._size(rows)
+        if not rows or count is None or count * 2 > self._crowd:
+            return False
+        inside = [self._size((item.free | item.bound) - rows) for item in items]
+        return None not in inside and max(n for n in inside if n is not None) >= LONG
+
+    def _size(self, variables: Iterable[Expr]) -> int | None:
+        """How many iterations loops over ``variables`` have, where that is known."""
+        lengths = [self._extents[v] for v in variables]
+        return prod(n.payload for n in lengths) if all(n.is_const for n in lengths) else None
 
     @staticmethod
     def _level(item: Item, group: Group) -> None:
@@ -309,12 +331,14 @@ def fuse(
     scatters: bool = True,
     waits: bool = True,
     pulled: bool = False,
+    crowd: int = 0,
     tall: bool | None = None,
 ) -> Fused:
     """Decide loops, storage and groups for a lowered graph whose lengths are decided, under ``guards``.
 
     tiles, scatters  whether tiles of columns may run together, and several scatters
     waits            whether a group may wait for the first that reads it, to share loops with that
+    crowd            how many iterations of shared loops keep a device busy; 0: these are not spread out
     pulled           whether scatters that name each element at most once become elementwise work
     tall             whether rows go by blocks (row_blocks.py) where lengths do not say it; None: they never do
     """
@@ -337,7 +361,7 @@ def fuse(
                 inlined = outlined(found, size, lowered, inlined, extents)
                 found = rows.sums_of_columns(lowered, inlined, guards, found.count)
                 size = size if found is None else rows.sizes(found, inlined)
-    grouping = Grouping(lowered.requires, tiles, decided.became, lowered.checks if waits else None)
+    grouping = Grouping(lowered.requires, tiles, decided.became, lowered.checks if waits else None, crowd, extents)
     hosts = {out: outputs for _, _, outputs in lowered.host_nodes for out in outputs}
     placed: set[Value] = set()
     for value, definition in _arguments_checked_first(inlined, lowered).items():

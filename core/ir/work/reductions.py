@@ -20,6 +20,7 @@ from core.ir.work.place import flattened
 
 _ROWS_OF_A_PART = 16  # where neighbouring results are reduced side by side
 _ALONE = 16  # elements for each lane of one group: a second launch would take longer than these
+_MOST_TAPS = 1024  # that one work-item takes
 _TURNS = 32  # in which a group takes parts together, at most
 
 
@@ -36,9 +37,24 @@ def reduction_loops(
     order = ordered(first.free | first.bound, [*items, *beside])
     free, bound = [v for v in order if v in first.free], [v for v in order if v in first.bound]
     reduction = _Reduction(work, items, free, bound, beside, after)
-    if not free or order[-1] in first.bound:
+    if not free or (order[-1] in first.bound and not _has_small_windows(work, items)):
         return reduction.by_group() if work.target.has_groups else reduction.by_piece()
     return reduction.by_column() if work.target.has_groups else reduction.by_tile()
+
+
+def _has_small_windows(work: Work, items: Sequence[Item]) -> bool:
+    """Whether each result reads few elements, beside and among those of its neighbours: a convolution, pooling.
+
+    Lanes of a group would mostly be idle, and read nothing side by side that neighbouring results do not.
+    """
+    first = items[0]
+    taps = product(work.lengths(first.bound))
+    if not (work.target.has_groups and taps.is_const and taps.payload <= _MOST_TAPS):
+        return False
+    return any(
+        e.args and not (e.args[-1].free.isdisjoint(first.bound) or e.args[-1].free.isdisjoint(first.free))
+        for e in first.loads
+    )
 
 
 def finish_parts(
@@ -81,7 +97,10 @@ class _Reduction:
 
         The length is a multiple of ``multiple``, so that each part starts on as good a boundary as the first.
         """
-        count = maximum(minimum(wanted, ceil_div(along, least)), 1)
+        most = ceil_div(along, least)
+        if most is const(1):
+            return most, along
+        count = maximum(minimum(wanted, most), 1)
         size = ceil_div(ceil_div(along, count), multiple) * multiple
         return maximum(ceil_div(along, maximum(size, 1)), 1), size
 
