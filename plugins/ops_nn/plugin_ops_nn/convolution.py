@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import core.tensor as ct
 from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
@@ -20,7 +21,7 @@ from core.ir.library import LibraryCall
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor import TensorType, TensorVariable, as_tensor
-from core.tensor.shape import as_length, input_gradient, shape_i
+from core.tensor.shape import as_length, input_gradient, shape_i, shape_of
 from plugin_ops_nn.geometry import Geometry, require_windows, too_short
 
 BLOCK_BYTES = 1 << 22  # of windows that NumPy copies at once
@@ -34,6 +35,7 @@ class _Bilinear(Op):
 
     explains_lengths = True
     routine: ClassVar[str]  # what a library calls it
+    merged: ClassVar[tuple[tuple[int, int], ...]]  # for each operand an axis, and that of the output which it makes
 
     def __init__(self, geometry: Geometry, groups: int = 1, lengths: Sequence[int | None] = ()):
         self.geometry, self.groups, self.lengths = geometry, groups, tuple(lengths)
@@ -75,6 +77,24 @@ class _Bilinear(Op):
         terms = [self(*pair, *rest) for pair, d in (((da, b), da), ((a, db), db)) if d is not None]
         return [terms[0] + terms[1] if len(terms) == 2 else terms[0] if terms else None]  # type: ignore[operator]
 
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        """One stack only: its axis is merged with an axis of that operand which is one of the output's, too."""
+        stacked = [k for k, (x, old) in enumerate(zip(inputs, node.inputs, strict=True)) if x.ndim != old.ndim]
+        if len(stacked) != 1 or stacked[0] > 1:
+            return None
+        (number,) = stacked
+        theirs, ours = self.merged[number]
+        if self.groups != 1 and (theirs, ours) != (0, 0):
+            return None
+        lengths = shape_of(inputs[number])
+        moved = ct.moveaxis(inputs[number], 0, theirs)
+        length = lengths[0] * lengths[theirs + 1]
+        wide = ct.reshape(moved, (*lengths[1 : theirs + 1], length, *lengths[theirs + 2 :]))
+        out = self(*(wide if k == number else x for k, x in enumerate(inputs)))
+        found = shape_of(out)
+        apart = (*found[:ours], lengths[0], lengths[theirs + 1], *found[ours + 1 :])
+        return [ct.moveaxis(ct.reshape(out, apart), ours, 0)]
+
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[True], [True], *([False] for _ in node.inputs[2:])]
 
@@ -111,6 +131,7 @@ class Convolution(_Bilinear):
 
     __props__ = ("geometry", "groups")
     routine = "convolution"
+    merged = ((0, 0), (0, 1))
 
     def __init__(self, geometry: Geometry, groups: int = 1):
         super().__init__(geometry, groups)
@@ -181,6 +202,7 @@ class ConvolutionTransposed(_Bilinear):
 
     __props__ = ("geometry", "groups", "lengths")
     routine = "convolution_transposed"
+    merged = ((0, 0), (1, 1))
 
     def make_node(self, y: Any, w: Any, *unknown: Any) -> Apply:
         (y, w), dtype = self.operands(y, w)
@@ -263,6 +285,7 @@ class ConvolutionFilters(_Bilinear):
 
     __props__ = ("geometry", "groups", "lengths")
     routine = "convolution_filters"
+    merged = ((1, 1), (1, 0))
 
     def make_node(self, x: Any, y: Any, *unknown: Any) -> Apply:
         (x, y), dtype = self.operands(x, y)

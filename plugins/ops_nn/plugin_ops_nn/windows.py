@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import core.tensor as ct
 from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
@@ -69,6 +70,19 @@ class _Windows(Op):
         x, first = input_shapes[0], self._first(node.inputs[0])
         found = (*x[:first], *self.geometry.counts(x[first:], self.window))
         return [tuple(n if known is None else known for known, n in zip(node.out.type.shape, found, strict=True))]
+
+    def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+        """Axes in front are left alone: a stack has one more.  What is no stack is the same for all of it."""
+        pairs = list(zip(inputs, node.inputs, strict=True))
+        stack = next(x for x, old in pairs if x.ndim != old.ndim)
+        if stack.ndim == 1:  # of lengths
+            return None
+        first = shape_i(stack, 0)
+        return [
+            self(
+                *(x if x.ndim != old.ndim or not x.ndim else ct.broadcast_to(x, (first, *x.shape)) for x, old in pairs)
+            )
+        ]
 
     def _lowered(self, dtype: str, x: View, element: Any) -> View:
         """A view whose element is ``element(lead, window)``."""

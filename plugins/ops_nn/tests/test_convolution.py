@@ -290,3 +290,40 @@ def test_a_bias_that_does_not_fit_is_refused():
         nn.conv2d(x, w, np.ones((4, 1)))
     with pytest.raises(ShapeError, match="conv2d needs a bias for each of 4 filters, got 3"):
         nn.conv2d(x, w, np.ones(3))
+
+
+# --- stacks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("wrt", [0, 1])
+def test_a_jacobian_has_a_row_for_each_element_of_the_result(wrt, groups, by_loops):
+    x, w = random((2, 2, 4, 3), seed=1), random((2, 2 // groups, 2, 2), seed=2)
+    tx, tw = images(None, None, None, None), filters(None, None, None, None)
+    y = nn.conv2d(tx, tw, groups=groups, padding=(1, 0), stride=(2, 1))
+    jacobian = core.function([tx, tw], core.jacobian(ct.flatten(y), [tx, tw][wrt]))(x, w)
+    options = {"groups": groups, "padding": (1, 0), "stride": (2, 1)}
+    for place in np.ndindex(*(x, w)[wrt].shape):
+        unit = np.zeros_like((x, w)[wrt])
+        unit[place] = 1
+        column = by_loops.convolution(*((unit, w) if wrt == 0 else (x, unit)), **options)
+        assert_allclose(jacobian[(slice(None), *place)], column.ravel(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("position", [0, 1])
+@pytest.mark.parametrize("name", ["images", "transposed", "filters"])
+def test_a_stack_of_operands_gives_a_stack_of_results(name, position):
+    x, w, options = of_case("strides")
+    found, _ = op_of(options)
+    y = random(evaluate(lambda x, w: nn.conv2d(x, w, **options), x, w).shape, seed=3)
+    op, a, b = {
+        "images": (Convolution(found), x, w),
+        "transposed": (ConvolutionTransposed(found, 1, x.shape[2:]), y, w),
+        "filters": (ConvolutionFilters(found, 1, w.shape[2:]), x, y),
+    }[name]
+    arrays = [a, b]
+    arrays[position] = np.stack([arrays[position], 2 * arrays[position], -arrays[position]])
+    node = op.make_node(*(ct.tensor("t", dtype="float64", ndim=4) for _ in range(2)))
+    (got,) = [evaluate(lambda *given: op.batch(node, given)[0], *arrays)]
+    one = evaluate(op, a, b)
+    assert_allclose(got, np.stack([one, 2 * one, -one]), rtol=1e-12, atol=1e-12)

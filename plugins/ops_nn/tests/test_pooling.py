@@ -190,3 +190,13 @@ def test_an_axis_too_short_for_a_window_is_refused_when_it_runs(backend):
         ShapeError, match="needs an axis that holds its window of 3, got 2 elements along spatial axis 1"
     ):
         f(np.ones((1, 1, 5, 2)))
+
+
+@pytest.mark.parametrize("pool", [nn.max_pool2d, nn.avg_pool2d])
+def test_a_jacobian_has_a_row_for_each_window(pool):
+    x = ct.tensor("x", dtype="float64", ndim=4)
+    y = ct.flatten(pool(x, 2))
+    values = apart((1, 2, 4, 4))
+    jacobian = core.function([x], core.jacobian(y, x))(values)
+    rows = [core.function([x], core.grad(y[k], x), backend="interpreter")(values) for k in range(8)]
+    assert_allclose(jacobian, np.stack(rows), rtol=1e-12)
