@@ -18,7 +18,7 @@ import core.tensor as ct
 from core.errors import ArgumentError, ShapeError
 from core.graph import Variable
 from core.ir.axes import same_length
-from core.ir.expr import Expr, as_expr, const, equal
+from core.ir.expr import Expr, const, equal
 from core.ir.expr import maximum as larger
 
 SAME = "same"
@@ -265,7 +265,3 @@ def require_windows(
         known = [(n, k) if count is not None else (1, 1) for n, k, count in zip(lengths, taps, counts, strict=True)]
         raise too_short(op, [n for n, _ in known], [k for _, k in known], geometry, blame)
     return counts
-
-
-def as_exprs(lengths: Sequence[Any]) -> tuple[Expr, ...]:
-    return tuple(as_expr(n) for n in lengths)

@@ -17,12 +17,14 @@ static __attribute__((noinline)) int core_LETTERconvolution(core_call *call, con
                 for (int64_t channel = 0; channel < c->channels; channel++)
                     for (int64_t t = 0; t < taps; t++) {
                         const int64_t last = t % c->k[2], middle = t / c->k[2] % c->k[1], first = t / c->k[2] / c->k[1];
-                        const ELEMENT *tap = from + channel * c->w_by[1] + first * c->w_by[2] + middle * c->w_by[3] + last * c->w_by[4];
+                        const ELEMENT *tap = from + channel * c->w_by[1] + first * c->w_by[2]
+                            + middle * c->w_by[3] + last * c->w_by[4];
                         for (int i = 0; i < together; i++) *to++ = tap[i * c->w_by[0]];
                     }
                 f += together;
             }
-        core_correlation all = {.source = c->x, .w = w, .out = c->y, .offsets = offsets, .n = c->n, .source_by = c->x_by,
+        core_correlation all = {.source = c->x, .w = w, .out = c->y, .offsets = offsets, .n = c->n,
+            .source_by = c->x_by,
             .size = {c->o[0], c->o[1], c->o[2]}, .terms = terms, .groups = c->groups, .channels = c->channels,
             .filters = c->filters, .images = c->images};
         failed = !core_LETTERconv_run(call, &all, &p);

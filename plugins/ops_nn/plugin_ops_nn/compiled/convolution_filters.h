@@ -31,8 +31,8 @@ typedef struct {
 
 /* sums[f][t] += sum of y[f][p] x[offsets[t] + p] over positions p, of ``rows`` filters and ``terms`` taps. */
 static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv_dots(const int rows, const int terms,
-    const core_LETTERconv_way *way, const int64_t *restrict offsets, const ELEMENT *restrict y, const ELEMENT *restrict x,
-    ELEMENT *restrict sums, int64_t next)
+    const core_LETTERconv_way *way, const int64_t *restrict offsets, const ELEMENT *restrict y,
+    const ELEMENT *restrict x, ELEMENT *restrict sums, int64_t next)
 {
     CORE_CONV_FUSED
     typedef core_LETTERconv_vector V;
@@ -55,7 +55,8 @@ static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv
 }
 
 #define CORE_CONV_DOTS_OF(rows) \
-    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_dots_##rows(int64_t terms, const core_LETTERconv_way *way, \
+    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_dots_##rows(int64_t terms, \
+        const core_LETTERconv_way *way, \
         const int64_t *offsets, const ELEMENT *y, const ELEMENT *x, ELEMENT *sums, int64_t next) \
     { \
         int64_t t = 0; \
@@ -71,8 +72,8 @@ CORE_CONV_DOTS_OF(1)
 #undef CORE_CONV_DOTS_OF
 
 /* Images that are not finite must not meet the zeros between windows: row by row. */
-static void core_LETTERconv_rows_of_dots(const core_LETTERconv_sums *all, int64_t images, int64_t rows, const ELEMENT *y,
-    int64_t pitch, const ELEMENT *x, ELEMENT *sums)
+static void core_LETTERconv_rows_of_dots(const core_LETTERconv_sums *all, int64_t images, int64_t rows,
+    const ELEMENT *y, int64_t pitch, const ELEMENT *x, ELEMENT *sums)
 {
     const core_conv_part *const p = all->part;
     for (int64_t f = 0; f < all->c->filters; f++)
@@ -88,8 +89,8 @@ static void core_LETTERconv_rows_of_dots(const core_LETTERconv_sums *all, int64_
 }
 
 /* Windows of y, so that they lie as their positions do: 0 where there is none. */
-static void core_LETTERconv_spread(const core_LETTERconv_sums *all, const ELEMENT *y, int64_t images, int64_t top, int64_t rows,
-    int64_t pitch, ELEMENT *out)
+static void core_LETTERconv_spread(const core_LETTERconv_sums *all, const ELEMENT *y, int64_t images, int64_t top,
+    int64_t rows, int64_t pitch, ELEMENT *out)
 {
     const core_convolution *const c = all->c;
     const core_conv_part *const p = all->part;
@@ -97,9 +98,11 @@ static void core_LETTERconv_spread(const core_LETTERconv_sums *all, const ELEMEN
     for (int64_t f = 0; f < c->filters; f++)
         for (int64_t b = 0; b < images; b++)
             for (int64_t u = 0; u < rows; u++)
-                for (int64_t v = 0; v < c->o[1]; v++)
-                    core_LETTERconv_row(y + b * c->y_by[0] + f * c->y_by[1] + (top + u) * c->y_by[2] + v * c->y_by[3], c->o[2],
-                        c->y_by[4], 0, 1, c->o[2], out + f * pitch + b * p->plane + (u * p->width[1] + v) * p->width[2]);
+                for (int64_t v = 0; v < c->o[1]; v++) {
+                    const ELEMENT *row = y + b * c->y_by[0] + f * c->y_by[1] + (top + u) * c->y_by[2] + v * c->y_by[3];
+                    ELEMENT *to = out + f * pitch + b * p->plane + (u * p->width[1] + v) * p->width[2];
+                    core_LETTERconv_row(row, c->o[2], c->y_by[4], 0, 1, c->o[2], to);
+                }
 }
 
 static void core_LETTERconv_sum(void *given, int64_t begin, int64_t end, int64_t worker)
@@ -109,12 +112,14 @@ static void core_LETTERconv_sum(void *given, int64_t begin, int64_t end, int64_t
     const core_convolution *const c = all->c;
     const core_conv_part *const p = all->part;
     const int64_t size = c->groups * c->filters * all->terms, filled = c->channels * p->channel;
-    ELEMENT *const copy = (ELEMENT *)((char *)all->scratch + worker * all->scratch_size), *const windows = copy + all->windows;
+    ELEMENT *const copy = (ELEMENT *)((char *)all->scratch + worker * all->scratch_size),
+        *const windows = copy + all->windows;
     ELEMENT *const sums = begin ? (ELEMENT *)all->parts + (begin / all->piece - 1) * size : (ELEMENT *)c->w;
     __builtin_memset(sums, 0, (size_t)size * sizeof(ELEMENT));
     for (int64_t item = begin; item < end; item++) {
         const int64_t first = item / p->tiles * p->images, top = item % p->tiles * p->rows;
-        const int64_t images = core_conv_least(p->images, c->images - first), rows = core_conv_least(p->rows, p->count[0] - top);
+        const int64_t images = core_conv_least(p->images, c->images - first);
+        const int64_t rows = core_conv_least(p->rows, p->count[0] - top);
         const int64_t pitch = core_conv_upwards(core_conv_positions(p, images, rows) + lanes, lanes) * lanes;
         const int64_t runs = core_conv_runs(p, images, rows, lanes);
         const core_LETTERconv_way way = {runs, core_conv_positions(p, images / runs, rows), p->plane, pitch};
@@ -133,12 +138,15 @@ static void core_LETTERconv_sum(void *given, int64_t begin, int64_t end, int64_t
             int64_t f = 0;
 #if defined(__AVX512F__)
             for (; f + 8 <= c->filters; f += 8)
-                core_LETTERconv_dots_8(all->terms, &way, all->offsets, windows + f * pitch, copy, to + f * all->terms, all->terms);
+                core_LETTERconv_dots_8(all->terms, &way, all->offsets, windows + f * pitch, copy,
+                    to + f * all->terms, all->terms);
 #endif
             for (; f + 4 <= c->filters; f += 4)
-                core_LETTERconv_dots_4(all->terms, &way, all->offsets, windows + f * pitch, copy, to + f * all->terms, all->terms);
+                core_LETTERconv_dots_4(all->terms, &way, all->offsets, windows + f * pitch, copy,
+                    to + f * all->terms, all->terms);
             for (; f < c->filters; f++)
-                core_LETTERconv_dots_1(all->terms, &way, all->offsets, windows + f * pitch, copy, to + f * all->terms, all->terms);
+                core_LETTERconv_dots_1(all->terms, &way, all->offsets, windows + f * pitch, copy,
+                    to + f * all->terms, all->terms);
         }
     }
 }
@@ -151,7 +159,8 @@ static __attribute__((noinline)) int core_LETTERconvolution_filters(core_call *c
     core_conv_divide(&p, c->images, c->channels, sizeof(ELEMENT));
     const int64_t items = p.blocks * p.tiles, most = core_conv_positions(&p, p.images, p.rows) + 2 * lanes;
     const double work = (double)items * most * size;
-    int64_t pieces = work < 1 << 22 ? 1 : core_conv_least(MOST_PIECES, ((int64_t)1 << 25) / (size * sizeof(ELEMENT) + 1) + 1);
+    int64_t pieces = work < 1 << 22 ? 1 : core_conv_least(MOST_PIECES,
+        ((int64_t)1 << 25) / (size * sizeof(ELEMENT) + 1) + 1);
     core_LETTERconv_sums all = {.c = c, .part = &p, .terms = terms, .piece = core_conv_upwards(items, pieces)};
     if (all.piece < 1) all.piece = 1;
     pieces = core_conv_upwards(items, all.piece);

@@ -1,5 +1,5 @@
-/* x = y * w transposed: for each remainder of an element's place by the steps, a convolution of y with the taps that reach
- * such elements.  Returns 0, or 1 where there is no memory. */
+/* x = y * w transposed: for each remainder of an element's place by the steps, a convolution of y with the taps that
+ * reach such elements.  Returns 0, or 1 where there is no memory. */
 
 /* Element by element: filters that are not finite must not meet zeros around y. */
 static void core_LETTERconv_exactly(const core_convolution *c)
@@ -27,8 +27,8 @@ static void core_LETTERconv_exactly(const core_convolution *c)
     }
 }
 
-/* Which taps of an axis reach places with remainder r: ``tap`` holds their numbers, ``back`` how many windows before the
- * place's own each lies.  Returns how many. */
+/* Which taps of an axis reach places with remainder r: ``tap`` holds their numbers, ``back`` how many windows before
+ * the place's own each lies.  Returns how many. */
 static int64_t core_LETTERconv_reaching(const core_convolution *c, int a, int64_t r, int64_t *tap, int64_t *back)
 {
     int64_t found = 0;
@@ -60,7 +60,8 @@ static core_conv_part core_LETTERconv_backwards(const core_convolution *c, const
 static __attribute__((noinline)) int core_LETTERconvolution_transposed(core_call *call, const core_convolution *c)
 {
     const int64_t taps = c->k[0] * c->k[1] * c->k[2], most = c->k[0] + c->k[1] + c->k[2];
-    ELEMENT *w = aligned_alloc(64, (size_t)core_padded((c->groups * c->filters * taps + 1) * (c->channels + 1) * sizeof(ELEMENT)));
+    ELEMENT *w = aligned_alloc(64,
+        (size_t)core_padded((c->groups * c->filters * taps + 1) * (c->channels + 1) * sizeof(ELEMENT)));
     int64_t *offsets = aligned_alloc(64, (size_t)core_padded((c->filters * taps + 2 * most + 1) * sizeof(int64_t)));
     int failed = !w || !offsets;
     int64_t *const tap = offsets ? offsets + c->filters * taps : 0, *const back = tap ? tap + most : 0;
@@ -84,7 +85,8 @@ static __attribute__((noinline)) int core_LETTERconvolution_transposed(core_call
                 for (int64_t f = 0; f < c->filters; f++)
                     for (int64_t t = 0; t < reaching; t++) {
                         const int64_t at[3] = {t / count[2] / count[1], t / count[2] % count[1], t % count[2]};
-                        const ELEMENT *from = (const ELEMENT *)c->w + (g * c->filters + f) * c->w_by[0] + channel * c->w_by[1];
+                        const ELEMENT *from = (const ELEMENT *)c->w + (g * c->filters + f) * c->w_by[0]
+                            + channel * c->w_by[1];
                         int64_t distance[3];
                         const int64_t none[3] = {0, 0, 0};
                         for (int a = 0; a < 3; a++) {
@@ -97,7 +99,8 @@ static __attribute__((noinline)) int core_LETTERconvolution_transposed(core_call
                 channel += together;
             }
         finite = core_LETTERconv_finite(w, to - w);
-        core_correlation all = {.source = c->y, .w = w, .out = c->x, .offsets = offsets, .n = c->o, .source_by = c->y_by,
+        core_correlation all = {.source = c->y, .w = w, .out = c->x, .offsets = offsets, .n = c->o,
+            .source_by = c->y_by,
             .size = {c->n[0], c->n[1], c->n[2]}, .terms = terms, .groups = c->groups, .channels = c->filters,
             .filters = c->channels, .images = c->images};
         if (finite) failed = !core_LETTERconv_run(call, &all, &p);

@@ -16,8 +16,9 @@ typedef struct {
 #define CORE_CORRELATION_LETTER
 
 /* out[i][p] = sum of w[t][i] source[offsets[t] + p], of ``rows`` filters and the positions of ``vectors`` vectors. */
-static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv_block(const int rows, const int vectors, int64_t terms,
-    const int64_t *restrict offsets, const ELEMENT *restrict w, const ELEMENT *restrict source, ELEMENT *restrict out, int64_t pitch)
+static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv_block(const int rows,
+    const int vectors, int64_t terms, const int64_t *restrict offsets, const ELEMENT *restrict w,
+    const ELEMENT *restrict source, ELEMENT *restrict out, int64_t pitch)
 {
     CORE_CONV_FUSED
     typedef core_LETTERconv_vector V;
@@ -33,7 +34,8 @@ static inline __attribute__((always_inline CORE_CONV_FAST)) void core_LETTERconv
 }
 
 #define CORE_CONV_LINE(rows) \
-    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_line_##rows(int64_t terms, const int64_t *offsets, \
+    static __attribute__((noinline CORE_CONV_FAST)) void core_LETTERconv_line_##rows(int64_t terms, \
+        const int64_t *offsets, \
         const ELEMENT *w, const ELEMENT *source, int64_t positions, ELEMENT *out, int64_t pitch) \
     { \
         enum { lanes = core_LETTERconv_lanes }; \
@@ -58,8 +60,8 @@ static inline int core_LETTERconv_rows(int64_t left)
     return left >= CORE_CONV_ROWS ? CORE_CONV_ROWS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-static void core_LETTERconv_line(int rows, int64_t terms, const int64_t *offsets, const ELEMENT *w, const ELEMENT *source,
-    int64_t positions, ELEMENT *out, int64_t pitch)
+static void core_LETTERconv_line(int rows, int64_t terms, const int64_t *offsets, const ELEMENT *w,
+    const ELEMENT *source, int64_t positions, ELEMENT *out, int64_t pitch)
 {
     if (rows == 4) core_LETTERconv_line_4(terms, offsets, w, source, positions, out, pitch);
     else if (rows == 2) core_LETTERconv_line_2(terms, offsets, w, source, positions, out, pitch);
@@ -72,8 +74,8 @@ static void core_LETTERconv_line(int rows, int64_t terms, const int64_t *offsets
 }
 
 /* The sums of one filter go where they belong. */
-static void core_LETTERconv_deal(const core_conv_part *p, const int64_t *size, int64_t images, int64_t top, int64_t rows,
-    const ELEMENT *sums, ELEMENT *out, int64_t next_image)
+static void core_LETTERconv_deal(const core_conv_part *p, const int64_t *size, int64_t images, int64_t top,
+    int64_t rows, const ELEMENT *sums, ELEMENT *out, int64_t next_image)
 {
     for (int64_t b = 0; b < images; b++)
         for (int64_t u = 0; u < rows; u++)
@@ -96,19 +98,22 @@ static void core_LETTERcorrelate(void *given, int64_t begin, int64_t end, int64_
     const int64_t whole = c->size[0] * c->size[1] * c->size[2], next_image = c->groups * c->filters * whole;
     for (int64_t item = begin; item < end; item++) {
         const int64_t first = item / p->tiles * p->images, top = item % p->tiles * p->rows;
-        const int64_t images = core_conv_least(p->images, c->images - first), rows = core_conv_least(p->rows, p->count[0] - top);
+        const int64_t images = core_conv_least(p->images, c->images - first);
+        const int64_t rows = core_conv_least(p->rows, p->count[0] - top);
         const int64_t runs = core_conv_runs(p, images, rows, core_LETTERconv_lanes);
         const int64_t positions = core_conv_positions(p, images / runs, rows);
         const int64_t all = core_conv_positions(p, images, rows) + core_LETTERconv_lanes;
         const int64_t pitch = core_conv_upwards(all, core_LETTERconv_lanes) * core_LETTERconv_lanes;
         for (int64_t g = 0; g < c->groups; g++) {
-            const ELEMENT *source = (const ELEMENT *)c->source + first * c->source_by[0] + g * c->channels * c->source_by[1];
+            const ELEMENT *source = (const ELEMENT *)c->source + first * c->source_by[0]
+                + g * c->channels * c->source_by[1];
             const ELEMENT *w = (const ELEMENT *)c->w + g * c->filters * c->terms;
             core_LETTERconv_copy(p, source, c->n, c->source_by, c->terms ? c->channels : 0, images, top, rows, copy);
             for (int64_t f = 0; f < c->filters;) {
                 const int together = core_LETTERconv_rows(c->filters - f);
                 for (int64_t b = 0; b < runs; b++)
-                    core_LETTERconv_line(together, c->terms, c->offsets, w + f * c->terms, copy + b * p->plane, positions,
+                    core_LETTERconv_line(together, c->terms, c->offsets, w + f * c->terms, copy + b * p->plane,
+                        positions,
                         sums + b * p->plane, pitch);
                 for (int i = 0; i < together; i++)
                     core_LETTERconv_deal(p, c->size, images, top, rows, sums + i * pitch,

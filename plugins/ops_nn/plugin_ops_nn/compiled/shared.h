@@ -1,10 +1,10 @@
 /* What the three share, of elements of type ELEMENT, named with LETTER: s for float, d for double.
  *
- * A source (images, or the windows of a transposed convolution) is copied, with zeros around it, a few images or rows at
- * a time, so that all elements that one tap meets lie one behind the other: element p of it, and that of each other tap
- * at a distance that only the tap decides.  Where windows are ``step`` apart there is a plane for each remainder.  A row
- * of the copy is as long as it must be for all taps, so there are positions at its end that are no windows: what is
- * computed there is dropped.
+ * A source (images, or the windows of a transposed convolution) is copied, with zeros around it, a few images or rows
+ * at a time, so that all elements that one tap meets lie one behind the other, and those of other taps at a distance
+ * that the tap alone decides.  Where windows are ``step`` apart there is a plane for each remainder.  A row of the copy
+ * is as long as it must be for all taps, so there are positions at its end that are no windows: what is computed there
+ * is dropped.
  */
 #ifndef CORE_CONVOLUTION
 #define CORE_CONVOLUTION
@@ -69,7 +69,8 @@ static void core_conv_divide(core_conv_part *p, int64_t images, int64_t channels
     p->plane = p->width[0] * line;
     p->images = 1;
     if (p->tiles == 1) {
-        const int64_t few = core_conv_least(CORE_CONV_SOURCE / (all * p->width[0] + 1), CORE_CONV_POSITIONS / (p->plane + 1));
+        const int64_t few = core_conv_least(CORE_CONV_SOURCE / (all * p->width[0] + 1),
+            CORE_CONV_POSITIONS / (p->plane + 1));
         p->images = few < 1 ? 1 : core_conv_least(few, images > 0 ? images : 1);
     }
     p->blocks = core_conv_upwards(images, p->images);
@@ -134,17 +135,20 @@ static void core_conv_tap_offsets(const core_convolution *c, const core_conv_par
 #define CORE_CONVOLUTION_LETTER
 
 enum { core_LETTERconv_lanes = CORE_CONV_BYTES / sizeof(ELEMENT) };
-typedef ELEMENT core_LETTERconv_vector __attribute__((vector_size(CORE_CONV_BYTES), aligned(sizeof(ELEMENT)), may_alias));
+typedef ELEMENT core_LETTERconv_vector __attribute__((vector_size(CORE_CONV_BYTES), aligned(sizeof(ELEMENT)),
+    may_alias));
 
 typedef ELEMENT core_LETTERconv_quarter __attribute__((vector_size(16), aligned(sizeof(ELEMENT)), may_alias));
 
-/* A few elements, which need not lie apart from nothing else: a short row is a call of memcpy too many. */
+/* What memcpy does, without a call: most rows are short. */
 static inline __attribute__((always_inline)) void core_LETTERconv_move(const ELEMENT *from, int64_t n, ELEMENT *to)
 {
     enum { lanes = core_LETTERconv_lanes, few = 16 / sizeof(ELEMENT) };
     int64_t q = 0;
-    for (; q + lanes <= n; q += lanes) *(core_LETTERconv_vector *)(to + q) = *(const core_LETTERconv_vector *)(from + q);
-    for (; q + few <= n; q += few) *(core_LETTERconv_quarter *)(to + q) = *(const core_LETTERconv_quarter *)(from + q);
+    for (; q + lanes <= n; q += lanes)
+        *(core_LETTERconv_vector *)(to + q) = *(const core_LETTERconv_vector *)(from + q);
+    for (; q + few <= n; q += few)
+        *(core_LETTERconv_quarter *)(to + q) = *(const core_LETTERconv_quarter *)(from + q);
     if (q < n && n >= few)
         *(core_LETTERconv_quarter *)(to + n - few) = *(const core_LETTERconv_quarter *)(from + n - few);
     else
@@ -163,7 +167,8 @@ static int core_LETTERconv_finite(const ELEMENT *x, int64_t n)
 }
 
 /* out[j] = x[first + j step], or 0 where that is outside. */
-static void core_LETTERconv_row(const ELEMENT *x, int64_t n, int64_t by, int64_t first, int64_t step, int64_t width, ELEMENT *out)
+static void core_LETTERconv_row(const ELEMENT *x, int64_t n, int64_t by, int64_t first, int64_t step,
+    int64_t width, ELEMENT *out)
 {
     int64_t low = first < 0 ? core_conv_upwards(-first, step) : 0;
     int64_t high = first < n ? core_conv_upwards(n - first, step) : 0;
@@ -187,7 +192,8 @@ static void core_LETTERconv_copy(const core_conv_part *p, const ELEMENT *x, cons
         for (int64_t i = 0; i < p->planes[0]; i++)
             for (int64_t j = 0; j < p->planes[1]; j++)
                 for (int64_t l = 0; l < p->planes[2]; l++) {
-                    ELEMENT *plane = out + c * p->channel + ((i * p->planes[1] + j) * p->planes[2] + l) * p->images * p->plane;
+                    const int64_t number = (i * p->planes[1] + j) * p->planes[2] + l;
+                    ELEMENT *plane = out + c * p->channel + number * p->images * p->plane;
                     for (int64_t b = 0; b < images; b++, plane += p->plane)
                         for (int64_t u = 0; u < rows + p->more[0]; u++) {
                             const int64_t at0 = p->first[0] + i + (top + u) * p->step[0];
@@ -197,7 +203,8 @@ static void core_LETTERconv_copy(const core_conv_part *p, const ELEMENT *x, cons
                                 if (at0 < 0 || at0 >= n[0] || at1 < 0 || at1 >= n[1])
                                     for (int64_t q = 0; q < p->width[2]; q++) row[q] = 0;
                                 else
-                                    core_LETTERconv_row(x + b * by[0] + c * by[1] + at0 * by[2] + at1 * by[3], n[2], by[4],
+                                    core_LETTERconv_row(x + b * by[0] + c * by[1] + at0 * by[2] + at1 * by[3],
+                                        n[2], by[4],
                                         p->first[2] + l, p->step[2], p->width[2], row);
                             }
                         }
