@@ -161,10 +161,12 @@ def power_of_halves_is_root(graph: FunctionGraph, node: Apply) -> TensorVariable
     0 or inf where the power is not far from the smallest or largest number.
     """
     x, exponent = node.inputs
-    if not isinstance(exponent, Constant) or exponent.type.ndim or x.type.dtype != node.out.dtype:
+    if not isinstance(exponent, Constant) or exponent.type.ndim:
+        return None
+    if node.out.dtype not in dtypes.FLOATS or x.type.dtype != node.out.dtype:
         return None
     n = math.fabs(exponent.data.item()) - 0.5
-    if x.type.dtype not in dtypes.FLOATS or not n.is_integer() or not 0 <= n <= 7:
+    if not n.is_integer() or not 0 <= n <= 7:
         return None
     out = sqrt(x) if n == 0 else whole_power(x, int(n)) * sqrt(x)
     if not is_not_below_zero(x):

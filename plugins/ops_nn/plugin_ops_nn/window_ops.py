@@ -69,9 +69,9 @@ class Windows(Op):
     def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
         """Axes in front are left alone: a stack has one more.  What is no stack is the same for all of it."""
         pairs = list(zip(inputs, node.inputs, strict=True))
-        stack = next(x for x, old in pairs if x.ndim != old.ndim)
-        if stack.ndim == 1:  # of lengths
+        if any(x.ndim != old.ndim and not old.ndim for x, old in pairs):  # a stack of lengths
             return None
+        stack = next(x for x, old in pairs if x.ndim != old.ndim)
         first = shape_i(stack, 0)
         return [
             self(
