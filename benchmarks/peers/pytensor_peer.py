@@ -48,8 +48,16 @@ class Functions:
         return pt.eye(x.shape[0], dtype=x.dtype)
 
     @staticmethod
+    def relu(x: Any) -> Any:
+        return pt.maximum(x, 0)
+
+    @staticmethod
     def conv2d(x: Any, w: Any) -> Any:
         raise Unsupported("it has no convolution of images with channels")
+
+    @staticmethod
+    def max_pool(x: Any) -> Any:
+        raise Unsupported("it has no pooling")
 
     @staticmethod
     def pick(x: Any, column: Any) -> Any:
