@@ -20,8 +20,10 @@ PLUGINS = REPOSITORY / "plugins"
 FLOORS = [
     ["errors", "dtypes", "codebase"],
     ["graph"],
+    ["pickling"],
     ["ccode"],
     ["op", "external"],
+    ["inner"],
     ["ir"],
     ["device"],
     ["rewriting"],
@@ -62,7 +64,7 @@ EXTRAS = {
 
 # What a plugin may import of core.
 PUBLIC = {"", "errors", "dtypes", "markers", "lazy", "records", "options", "threads", "cells", "cachedir"}
-OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
+OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "inner", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 
 

@@ -17,6 +17,7 @@ from core.compile.interpreter import Interpreted, Step
 from core.compile.reference import performer
 from core.errors import BackendError, CompileError, ContractError
 from core.graph import Apply
+from core.inner import InnerOp
 
 _TOLERANCES = {"float16": 4e-3, "float32": 2e-5, "complex64": 2e-5}  # all others: 1e-7
 
@@ -102,6 +103,8 @@ class CheckedStep(Step):
 def _ways(node: Apply) -> dict[str, Perform]:
     """The ways to compute a node: ``perform`` (``debug_perform``), its C, or else whatever the interpreter would do."""
     ways: dict[str, Perform] = {}
+    if isinstance(node.op, InnerOp):  # node by node inside, too
+        return {"perform": node.op.performer(node, Checked)}
     if node.op.defines("perform"):
         ways["perform"] = node.op.debug_perform
     try:

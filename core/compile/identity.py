@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from core.graph import Constant, FunctionGraph, Variable
+from core.inner import InnerGraph
 from core.op import Op
 from core.tensor.type import TensorType
 
@@ -52,7 +53,7 @@ class _Words:
         self._ops: dict[int, str] = {}  # by identity: each is asked once
         self._types: dict[TensorType, str] = {}
 
-    def graph(self, graph: FunctionGraph) -> None:
+    def graph(self, graph: FunctionGraph | InnerGraph) -> None:
         for variable in graph.inputs:
             self._new(variable)
             self.lines.append(f"input {self._type(variable)}")
@@ -115,7 +116,12 @@ class _Words:
             return self._class(value)
         if isinstance(value, Op) and hasattr(value, "__props__"):
             self._vouched(value.__module__)  # of an op made of a function: that one's
-            return f"{self._class(kind)} {', '.join(self.value(getattr(value, name)) for name in value.__props__)}"
+            names = getattr(value, "computed_from", value.__props__)
+            return f"{self._class(kind)} {', '.join(self.value(getattr(value, name)) for name in names)}"
+        if isinstance(value, InnerGraph):
+            inside = _Words(self._packages)
+            inside.graph(value)
+            return f"graph {sha256(chr(10).join(inside.lines).encode()).hexdigest()}"
         if is_dataclass(value):
             return f"{self._class(kind)} {', '.join(self.value(getattr(value, one.name)) for one in fields(value))}"
         raise _Unknown

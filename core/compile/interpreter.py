@@ -15,6 +15,7 @@ import numpy as np
 from core.compile.instrument import watched
 from core.errors import ComputeError, CoreError, DTypeError, IndexOutOfBounds, ShapeError, compute_error
 from core.graph import Apply, Constant, FunctionGraph, Variable
+from core.inner import InnerGraph, InnerOp
 from core.op import Op
 from core.records import Probe
 from core.tensor.type import TensorType
@@ -174,7 +175,7 @@ def described(value: Any) -> str:
 class Interpreted:
     """A graph that runs node by node.  Keeps nothing between calls, so threads may call it at once."""
 
-    def __init__(self, graph: FunctionGraph):
+    def __init__(self, graph: FunctionGraph | InnerGraph):
         nodes = graph.toposort()
         slots: dict[Variable, int] = {variable: k for k, variable in enumerate(graph.inputs)}
         constants: dict[int, Any] = {}
@@ -245,6 +246,8 @@ def _fresh(value: Any, seen: set[int]) -> Any:
 
 def _performer(node: Apply) -> Perform:
     """What computes a node: its op's own ``perform``, or what stands for that.  Errors: as of reference.performer."""
+    if isinstance(node.op, InnerOp):
+        return node.op.performer(node, Interpreted)
     if getattr(node.op.perform, "__func__", None) is not Op.perform:
         return node.op.perform
     from core.compile.reference import performer  # for few ops, and much to import

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.compile.arguments import In, Out, as_constant, as_inputs, as_pairs
-from core.compile.pickling import flatten, rebuild
 from core.compile.shared import SharedVariable, as_update
 from core.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
 from core.graph import FunctionGraph, Variable, clone_replace, graph_inputs, toposort
+from core.pickling import flatten, rebuild
 
 
 @dataclass

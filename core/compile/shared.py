@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from core.cells import value_in
-from core.compile.pickling import flatten, restore
 from core.device.array import DeviceArray, on_host
 from core.errors import ArgumentError, BackendError, DTypeError, ShapeError
 from core.graph import Type, Variable
+from core.pickling import flatten, restore
 from core.tensor.type import TensorType, TensorVariable
 
 

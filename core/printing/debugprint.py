@@ -10,6 +10,7 @@ from typing import IO, Any
 from core.compile.function import Function
 from core.errors import ArgumentError
 from core.graph import Apply, FunctionGraph, Variable
+from core.inner import InnerGraph, inner_ops
 
 _WIDEST = 60  # levels drawn in full; deeper ones are told by their number
 
@@ -27,6 +28,7 @@ def debugprint(
     """Print ``what``: a variable, a node, a FunctionGraph, a compiled function, or a list of these.
 
     Each line shows an op or a leaf and, as ``[id A]``, which one it is; what was printed before is not opened again.
+    Graphs inside of ops follow, each once, below the name of its op.
 
     depth         how many levels to print; None for all
     print_type    with the type of each variable
@@ -41,6 +43,7 @@ def debugprint(
     tree = _Tree(depth, print_type, print_source, ids, stop_on_name)
     for label, variable in _roots(what):
         tree.add(label, variable)
+    tree.add_inner_graphs()
     text = "\n".join(tree.lines)
     if file == "str":
         return text
@@ -54,7 +57,7 @@ def _roots(what: Any) -> list[tuple[str, Variable]]:
         return [("", what)]
     if isinstance(what, Apply):
         return [("", out) for out in what.outputs]
-    if isinstance(what, FunctionGraph):
+    if isinstance(what, (FunctionGraph, InnerGraph)):
         return [("", out) for out in what.outputs]
     if isinstance(what, Function):
         count = len(what.graph.outputs) - len(what.updated)
@@ -75,10 +78,29 @@ class _Tree:
         self.lines: list[str] = []
         self.depth, self.types, self.sources, self.ids, self.stop_on_name = depth, types, sources, ids, stop_on_name
         self.names: dict[Any, str] = {}
-        self.opened: set[Apply] = set()
+        self.opened: dict[Apply, None] = {}
 
-    def add(self, label: str, root: Variable) -> None:
-        stack: list[tuple[Variable, str, str, int]] = [(root, label, "", 0)]
+    def add_inner_graphs(self) -> None:
+        """The graphs inside of ops that were opened, and those inside of these, each once."""
+        pending, shown = inner_ops(list(self.opened)), set[InnerGraph]()
+        while True:
+            before = len(self.opened)
+            for node, op in pending:
+                for name, graph in op.inner_graphs().items():
+                    if graph in shown:
+                        continue
+                    shown.add(graph)
+                    whose = f"{op} [id {self.id_of(node)}]" if self.ids else f"{op}"
+                    given = ", ".join(map(self.line, graph.inputs)) or "nothing"
+                    self.lines += ["", f"{name} of {whose}, from {given}:"]
+                    for out in graph.outputs:
+                        self.add("  ", out, "  ")
+            pending = inner_ops(list(self.opened)[before:])
+            if len(self.opened) == before:
+                return
+
+    def add(self, label: str, root: Variable, indent: str = "") -> None:
+        stack: list[tuple[Variable, str, str, int]] = [(root, label, indent, 0)]
         while stack:
             variable, before, indent, level = stack.pop()
             inputs: Sequence[Variable] = variable.owner.inputs if variable.owner is not None else ()
@@ -88,7 +110,7 @@ class _Tree:
                 continue
             self.lines.append(f"{before}{self.line(variable)}")
             if variable.owner is not None:
-                self.opened.add(variable.owner)
+                self.opened[variable.owner] = None
             for position in reversed(range(len(inputs))):
                 last = position == len(inputs) - 1
                 branch, below = (" └─ ", "    ") if last else (" ├─ ", " │  ")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from core.errors import ArgumentError
 from core.graph import Apply, Variable, toposort
+from core.inner import InnerGraph, InnerOp, inner_ops
 
 _ATOM, _POWER, _MINUS = 20, 12, 11
 _INFIX = {
@@ -65,7 +66,7 @@ def pprint(what: Any, *, width: int = 400) -> str:
     """``what``, a variable or a list of them, as NumPy-like text, one line each.
 
     A part that is longer than ``width``, or longer than a quarter of that and read more than once, gets a line of its
-    own before: ``t1 = ...``.  Errors: ArgumentError for what is no variable.
+    own before: ``t1 = ...``; so does each graph inside of an op.  Errors: ArgumentError for what is no variable.
     """
     outputs = list(what) if isinstance(what, (list, tuple)) else [what]
     for variable in outputs:
@@ -76,17 +77,30 @@ def pprint(what: Any, *, width: int = 400) -> str:
     texts: dict[Variable, Text] = {}
     lines: list[str] = []
     final = set(outputs)
+    for op in dict.fromkeys(op for _, op in inner_ops(nodes)):
+        lines += _inner_graphs(op, width)
+    named = len(lines)
     for node in nodes:
         found = _written(node, [texts.get(x) or Text(_leaf(x)) for x in node.inputs])
         for index, out in enumerate(node.outputs):
             text = found if len(node.outputs) == 1 else Text(f"{found.inside(_ATOM)}[{index}]")
             long = len(text.text) > width or (readers[out] > 1 and len(text.text) > width // 4)
             if long and out not in final:
-                name = f"t{len(lines) + 1}"
+                name = f"t{len(lines) - named + 1}"
                 lines.append(f"{name} = {text.text}")
                 text = Text(name)
             texts[out] = text
     return "\n".join([*lines, *((texts.get(out) or Text(_leaf(out))).text for out in outputs)])
+
+
+def _inner_graphs(op: InnerOp, width: int) -> list[str]:
+    """What an op computes inside: ``name(x, y) = x + y``, or several lines, indented."""
+    lines = []
+    for name, graph in op.inner_graphs().items():
+        text = pprint(list(graph.outputs), width=width).splitlines()
+        head = f"{name} of {op}({', '.join(map(str, graph.inputs))}) ="
+        lines += [f"{head} {text[0]}"] if len(text) == 1 else [head, *(f"    {line}" for line in text)]
+    return lines
 
 
 def _leaf(variable: Variable) -> str:
@@ -112,7 +126,10 @@ def _infix(sign: str, level: int, left: Text, right: Text) -> Text:
 
 
 def _props(op: Any) -> dict[str, Any]:
-    return {} if hasattr(op, "name") else {prop: getattr(op, prop) for prop in getattr(op, "__props__", ())}
+    if hasattr(op, "name"):
+        return {}
+    props = {prop: getattr(op, prop) for prop in getattr(op, "__props__", ())}
+    return {prop: value for prop, value in props.items() if not isinstance(value, InnerGraph)}
 
 
 def call(name: str, inputs: Sequence[Text], props: dict[str, Any] | None = None) -> Text:

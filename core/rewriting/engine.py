@@ -6,12 +6,14 @@ Which rules there are is in stages.py and in the files of the families; the engi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from core.errors import CoreError, RewriteError, SourceLine, attributed_to
 from core.graph import Apply, Constant, FunctionGraph, Variable, toposort
+from core.inner import InnerGraph
+from core.rewriting.inside import rewrite_inside
 from core.rewriting.merge import merge
 from core.rewriting.pattern import Pattern, maker, same_value
 from core.rewriting.stages import Rule, RuleSet
@@ -70,7 +72,8 @@ class RewriteLog:
 def rewrite(graph: FunctionGraph, rule_sets: RuleSet | Iterable[RuleSet], *, strict: bool = True) -> RewriteLog:
     """Apply each rule set in turn, to a fixpoint; equal nodes are merged before, between and after.
 
-    The first set is applied again after what each later one did, so that its form of the graph is kept.
+    The first set is applied again after what each later one did, so that its form of the graph is kept.  Graphs inside
+    of ops are rewritten likewise, each by all sets, as soon as the first one has been applied around them.
 
     strict   a rule that raises stops the rewriting; else it is left out from there on, with a warning
     Errors   RewriteError, naming rule and plugin, when a rule raises, changes a type or reads what it replaces, or when
@@ -79,14 +82,32 @@ def rewrite(graph: FunctionGraph, rule_sets: RuleSet | Iterable[RuleSet], *, str
     A pattern says nothing of dtypes, so where a pattern's rule would change a type it does not apply.
     """
     log = RewriteLog()
+    sets = [rule_sets] if isinstance(rule_sets, RuleSet) else list(rule_sets)
+    _rewrite(graph, sets, log, strict, {})
+    return log
+
+
+Settled: TypeAlias = dict[InnerGraph, InnerGraph]  # graphs inside of ops -> what they are when no rule applies
+
+
+def _rewrite(graph: FunctionGraph, sets: Sequence[RuleSet], log: RewriteLog, strict: bool, settled: Settled) -> None:
     ages: dict[Apply, int] = {}  # how many rules led to a node, one from another
     _note_merged(log, merge(graph))
-    sets = [rule_sets] if isinstance(rule_sets, RuleSet) else rule_sets
     stages = [_Stage(graph, rules, log, ages, strict) for rules in sets]
+
+    def settle(inner: InnerGraph) -> InnerGraph:
+        if inner not in settled:
+            copy = inner.unfrozen()
+            _rewrite(copy, sets, log, strict, settled)
+            settled[inner] = new = InnerGraph(copy.inputs, copy.outputs, clone=False)
+            settled[new] = new
+        return settled[inner]
+
     for stage in stages:
-        while stage.run() and stage is not stages[0] and stages[0].run():
-            pass
-    return log
+        again = True
+        while again:
+            again = bool(stage.run()) and stage is not stages[0] and bool(stages[0].run())
+            again = rewrite_inside(graph, settle) > 0 or again
 
 
 def _note_merged(log: RewriteLog, count: int) -> int:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 import core
 import core.tensor as ct
-from core.compile import pickling
+from core import pickling
 from core.compile.identity import identity
 from core.graph import FunctionGraph, Type
 from core.testing.graphs import graphs
