@@ -110,6 +110,11 @@ class Signature:
         kinds = [spec.variable.type for spec in self.inputs]
         return [kind.shape for kind in kinds] if all(isinstance(kind, TensorType) for kind in kinds) else None
 
+    @property
+    def takes_numbers(self) -> bool:
+        """Whether Python's numbers may stand for any argument without axes, floats in any float dtype."""
+        return not any(spec.strict or spec.allow_downcast is False for spec in self.inputs)
+
     def fits(self, args: Sequence[Any]) -> bool:
         """Whether ``args`` can be used as they are: plain arrays of the exact dtype and static shape."""
         if len(args) != len(self._known):

@@ -39,7 +39,7 @@ class Caller:
         guests: Sequence[SharedVariable] = (),
     ):
         self._who, self._fits, self._bind = signature.who, signature.fits, signature.bind
-        self._lengths = signature.lengths
+        self._lengths, self.takes_numbers = signature.lengths, signature.takes_numbers
         self._run = run
         self._reads, self._writes = [v.cell for v in reads], [v.cell for v in writes]
         self._checked, self._count, self._layout = list(checked), count, layout
@@ -98,7 +98,8 @@ class Caller:
         or a callable that does the same as ``slow_path``, this object, and leaves to it what is not worth its while: it
         takes arrays by position, runs the program, and writes new values.  ``reads`` and ``writes`` are the cells of
         shared variables, ``lengths`` the static lengths of each argument, with None for those that may change;
-        ``fetched`` says of each result whether it goes to the host.
+        ``fetched`` says of each result whether it goes to the host, ``takes_numbers`` of this object whether Python's
+        numbers are taken for arguments without axes.
         """
         bind = getattr(self._run, "bind", None)
         if bind is None or self._checked or self._lengths is None:

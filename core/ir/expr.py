@@ -450,6 +450,8 @@ def _simplify_index(code: Code, a: Expr, b: Expr) -> Expr | None:
             return const(0)
         if left == 1 or right == 1:
             return b if left == 1 else a
+    elif code in (Code.FLOORDIV, Code.MOD) and left == 0:
+        return const(0)
     elif code is Code.FLOORDIV and right == 1:
         return a
     elif code is Code.MOD and right == 1:

@@ -27,6 +27,7 @@ from core.tensor.losses import *
 from core.tensor.products import *
 from core.tensor.reduce import *
 from core.tensor.reshape import *
+from core.tensor.roll import *
 from core.tensor.search import *
 from core.tensor.shape import *
 from core.tensor.sort import *

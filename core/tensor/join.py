@@ -18,11 +18,11 @@ from core.op import Op
 from core.tensor.broadcast import stacked
 from core.tensor.dimshuffle import atleast_1d, atleast_2d, expand_dims, transpose
 from core.tensor.elementwise import second
-from core.tensor.reshape import ravel, reshape
-from core.tensor.shape import as_length, as_lengths, input_gradient, shape_i, shape_of, specify_shape, static_length
+from core.tensor.reshape import ravel
+from core.tensor.shape import as_length, as_lengths, input_gradient, shape_i, specify_shape, static_length
 from core.tensor.type import TensorType, TensorVariable, as_tensor, constant, normalize_axis
 
-__all__ = ["Join", "column_stack", "concat", "concatenate", "hstack", "roll", "split", "stack", "vstack"]
+__all__ = ["Join", "column_stack", "concat", "concatenate", "hstack", "split", "stack", "vstack"]
 
 
 class Join(Op):
@@ -203,21 +203,3 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[TensorVariabl
     if n is None:
         x = specify_shape(x, [each * sections if a == axis else None for a in range(x.ndim)])
     return _pieces(x, [each] * sections, axis)
-
-
-def roll(x: Any, shift: Any, axis: int | None = None) -> TensorVariable:
-    """``x`` moved by ``shift`` (an int or a symbolic integer) along ``axis``; what falls off comes in at the other end.
-
-    Of ravelled ``x``, in its own shape, if ``axis`` is None.  Errors: AxisError.
-    """
-    x = as_tensor(x)
-    if axis is None:
-        return reshape(roll(ravel(x), shift, 0), shape_of(x))
-    axis = normalize_axis(axis, x, op="roll")
-    n = shape_i(x, axis)
-    if static_length(n) == 0:
-        return x
-    cut = (n - as_length(shift)) % n
-    known = static_length(cut)
-    cut = cut if known is None else as_length(known)
-    return Join(axis)(_slice(x, axis, cut, n), _slice(x, axis, 0, cut))

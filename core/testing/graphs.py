@@ -283,6 +283,13 @@ def _concatenate(pool: _Pool, smooth: bool) -> None:
     )
 
 
+def _roll(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(lambda item: item.value.ndim > 0)
+    if x is not None:
+        axis, shift = pool.rng.randrange(x.value.ndim), pool.rng.randint(-6, 6)
+        pool.apply(f"roll({{}}, {shift}, {axis})", lambda m, a: m.roll(a, shift, axis), x, exact=True)
+
+
 def _gather(pool: _Pool, smooth: bool) -> None:
     """Rows by an array of indices: a constant one, or a computed one brought into range."""
     x = pool.pick(lambda item: item.value.ndim > 0 and item.value.shape[0] > 0)
@@ -372,6 +379,7 @@ STEPS = {
     "transpose": _transpose,
     "slice": _slice,
     "concatenate": _concatenate,
+    "roll": _roll,
     "gather": _gather,
     "matmul": _matmul,
     "reshape": _reshape,

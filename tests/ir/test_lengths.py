@@ -214,7 +214,7 @@ def test_a_vector_cut_and_joined_again_and_again_keeps_its_length(compiled, time
     f = compiled([x, m], y)
     (output,), given = f.program.outputs, f.program.inputs[0]
     assert f.program.shapes[output] == (length(given, 0),)
-    assert len({f.program.shapes[value] for step in f.program.steps for value in step.writes}) == 2  # whole, and rest
+    assert len({f.program.shapes[value] for step in f.program.steps for value in step.writes}) <= 3  # whole, two parts
     for place in (-7, -2, 0, 3, 9):
         a = want = np.linspace(-1, 1, 5)
         for _ in range(times):

@@ -6,8 +6,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core.gradient import grad
-from core.ir.expr import Code, walk
-from core.ir.nodes import expressions
+from core.ir.cpu.ranges import cut
+from core.ir.expr import Code, const, guarded, index, length, load, walk
+from core.ir.nodes import Kernel, Let, Local, Loop, Store, expressions
+from core.ir.program import Value
 from core.testing import random
 
 x, y = ct.matrix("x"), ct.matrix("y")
@@ -87,3 +89,59 @@ def test_a_body_that_is_long_is_not_written_several_times(compiled, kernels, loo
         out = ct.sin(out) * out + ct.cos(out)
     kernel = kernels(compiled([a, b], out))[0]
     assert len(loops(kernel)) == 1 or not guards(kernel)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+@pytest.mark.parametrize("shift", [0, 1, -1, 3, -8])
+def test_a_roll_is_two_copies(compiled, kernels, loops, n, shift):
+    f = compiled([a], ct.roll(a, shift))
+    (kernel,) = kernels(f)
+    assert not guards(kernel) and len(loops(kernel)) == (2 if shift else 1)
+    A = random((n,))
+    assert_array_equal(f(A), np.roll(A, shift))
+
+
+def test_neighbours_on_a_ring_are_four_ranges_of_a_matrix_and_their_gradient_too(compiled, kernels):
+    energy = (x * (ct.roll(x, 1, 0) + ct.roll(x, 1, 1))).sum()
+    f = compiled([x], [energy, grad(energy, x)])
+    assert not any(guards(kernel) for kernel in kernels(f))
+    for shape in [(1, 1), (2, 3), (5, 4)]:
+        X = random(shape)
+        got = f(X)
+        assert_allclose(got[0], (X * (np.roll(X, 1, 0) + np.roll(X, 1, 1))).sum())
+        assert_allclose(got[1], sum(np.roll(X, by, axis) for by in (1, -1) for axis in (0, 1)))
+
+
+@pytest.mark.parametrize("m", [-9, -2, 0, 1, 3, 9])
+def test_a_place_that_is_an_argument_cuts_too_and_no_piece_is_stored(compiled, kernels, m):
+    place = ct.lscalar("place")
+    f = compiled([a, b, place], ct.concatenate([a[:place], b[place:]]) * 2)
+    (kernel,) = kernels(f)
+    assert not guards(kernel)
+    A, B = random((4,)), random((4,), seed=1)
+    assert_array_equal(f(A, B, m), np.concatenate([A[:m], B[m:]]) * 2)
+
+
+def joined_at(place):
+    """A row of a matrix out of two vectors, joined at ``place``."""
+    j, n = index("j"), const(8)
+    row = Value("row", "float64")
+    read = guarded(j < place, load(Value("a", "float64"), [j], "float64"), load(Value("b", "float64"), [j], "float64"))
+    return Loop(j, n, [Store(row, j, read)]), row
+
+
+def test_a_place_that_was_read_before_the_loop_cuts_it():
+    i, t = index("i"), Local("t", "int64")
+    inner, row = joined_at(t.expr)
+    places = Value("places", "int64")
+    rows = Loop(i, length(places, 0), [Let(t, load(places, [i], "int64")), inner])
+    kernel = cut(Kernel("k", [places], [row], [rows]))
+    assert not guards(kernel)
+    assert [str(loop.extent) for loop in kernel.body[0].body[1:]] == ["min(max(t, 0), 8)", "(8 - min(max(t, 0), 8))"]
+
+
+def test_a_place_that_changes_cuts_nothing():
+    t = Local("t", "int64")
+    inner, row = joined_at(t.expr)
+    kernel = cut(Kernel("k", [], [row], [Let(t, const(3), constant=False), inner]))
+    assert guards(kernel)

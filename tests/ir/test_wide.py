@@ -44,6 +44,25 @@ def test_a_float32_sum_grows_in_float32_within_a_block_and_in_float64_over_block
     assert {local.dtype for loop in loops(kernel, "simd") for _, local in loop.reductions} == {"float32"}
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16"])
+def test_a_sum_of_small_integers_grows_in_int32_within_a_block_and_never_overflows(compiled, kernels, loops, dtype):
+    small = ct.tensor("small", dtype=dtype, shape=(None,))
+    f = compiled([small], small.sum())
+    (kernel,) = kernels(f)
+    assert {local.dtype for loop in loops(kernel, "simd") for _, local in loop.reductions} == {"int32"}
+    largest = True if dtype == "bool" else np.iinfo(dtype).max
+    for n in (0, 1, SHORT + 33, 2 * BLOCK + 1):
+        values = np.full(n, largest, dtype)
+        assert f(values) == values.sum() and f(values).dtype == values.sum().dtype
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64"])
+def test_a_sum_of_integers_of_which_few_overflow_an_int32_has_none(compiled, kernels, loops, dtype):
+    wide = ct.tensor("wide", dtype=dtype, shape=(None,))
+    (kernel,) = kernels(compiled([wide], wide.sum()))
+    assert {local.dtype for loop in loops(kernel) for _, local in loop.reductions} <= {"int64", "uint64"}
+
+
 def test_a_float32_product_runs_in_float64(compiled):
     values = np.array([1e30, 1e30, 1e-30, 1e-30], "float32")
     assert_allclose(compiled([f32], f32.prod())(values), 1, rtol=1e-5)

@@ -43,7 +43,7 @@ def lane_loop(printer: Any, loop: Loop, indent: str) -> list[str] | None:
     sums = {local.dtype for combine, local in loop.reductions if combine in (Combine.ADD, Combine.MUL)}
     if not sums or loop.reverse:
         return None
-    gains = "float32" in sums if _widest(loop) == 4 else "float64" in sums and _calls(loop)
+    gains = not sums.isdisjoint(("float32", "int32")) if _widest(loop) == 4 else "float64" in sums and _calls(loop)
     return _Lanes(printer, loop).lines(indent) if gains else None
 
 

@@ -6,12 +6,16 @@ else b[i - m]`` becomes one up to m and one from there on; the condition is know
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from core.ir.expr import HOLDS_GUARD, Code, Expr, const, index, maximum, minimum, walk
 from core.ir.nests.copies import Copy
 from core.ir.nests.strides import linear
 from core.ir.nodes import Kernel, Let, Loop, Statement, expressions
+
+Scope: TypeAlias = Mapping[Expr, Expr]  # what reads a constant -> its value
 
 MOST_PIECES = 5  # that one loop becomes
 LARGEST = 300  # nodes of a loop's body: it is written once for every piece
@@ -19,39 +23,42 @@ LARGEST = 300  # nodes of a loop's body: it is written once for every piece
 
 def cut(kernel: Kernel) -> Kernel:
     """``kernel`` with its loops in ranges, outer ones first."""
-    return replace(kernel, body=_visit(kernel.body))
+    return replace(kernel, body=_visit(kernel.body, {}))
 
 
-def _visit(body: list[Statement]) -> list[Statement]:
+def _visit(body: list[Statement], around: Scope) -> list[Statement]:
     new: list[Statement] = []
+    known = dict(around)
     for s in body:
         if isinstance(s, Loop):
-            new += [replace(piece, body=_visit(piece.body)) for piece in _pieces(s, MOST_PIECES)]
-        else:
-            new.append(s)
+            new += [replace(piece, body=_visit(piece.body, known)) for piece in _pieces(s, MOST_PIECES, known)]
+            continue
+        if isinstance(s, Let) and s.constant:
+            known[s.local.expr] = s.value
+        new.append(s)
     return new
 
 
-def _pieces(loop: Loop, most: int) -> list[Loop]:
-    """``loop`` as loops one after the other, at most so many."""
-    found = None if loop.reverse or most < 2 else _condition(loop)
+def _pieces(loop: Loop, most: int, known: Scope) -> list[Loop]:
+    """``loop`` as loops one after the other, at most so many.  ``known`` are the constants that are declared before."""
+    found = None if loop.reverse or most < 2 else _condition(loop, known)
     if found is None:
         return [loop]
     condition, place, holds_before = found
-    border, start, left = _within(place, loop.extent)
+    border, start, left = _within(place, loop.extent, known)
     later = index(loop.variable.payload)
     before = Copy({condition: const(holds_before, "bool")}).body(loop.body)
     after = Copy({condition: const(not holds_before, "bool"), loop.variable: start + later}).body(loop.body)
     rest = replace(loop, variable=later, extent=left, body=after)
     if border is const(0):
-        return _pieces(rest, most)
+        return _pieces(rest, most, known)
     if left is const(0):
-        return _pieces(replace(loop, body=before), most)
-    last = _pieces(rest, most - 1)  # mostly the longer one
-    return [*_pieces(replace(loop, extent=border, body=before), most - len(last)), *last]
+        return _pieces(replace(loop, body=before), most, known)
+    last = _pieces(rest, most - 1, known)  # mostly the longer one
+    return [*_pieces(replace(loop, extent=border, body=before), most - len(last), known), *last]
 
 
-def _within(place: Expr, extent: Expr) -> tuple[Expr, Expr, Expr]:
+def _within(place: Expr, extent: Expr, known: Scope) -> tuple[Expr, Expr, Expr]:
     """How many values lie before ``place``, where the others start, and how many those are."""
     if place.is_const and place.payload < 0:
         place = const(0)
@@ -67,18 +74,39 @@ def _within(place: Expr, extent: Expr) -> tuple[Expr, Expr, Expr]:
             for part in left:
                 total = total + part
             return place, place, total
-    if _never_negative(place):
+    if _never_negative(place, known):
+        if _at_most(place, extent, known):
+            return place, place, extent - place
         return minimum(place, extent), place, maximum(extent - place, const(0))
     border = minimum(maximum(place, const(0)), extent)
     return border, border, extent - border
 
 
-def _never_negative(e: Expr) -> bool:
+def _never_negative(e: Expr, known: Scope) -> bool:
+    e = known.get(e, e)
     if e.code in (Code.ADD, Code.MIN):
-        return all(map(_never_negative, e.args))
+        return all(_never_negative(arg, known) for arg in e.args)
     if e.code is Code.MAX:
-        return any(map(_never_negative, e.args))
+        return any(_never_negative(arg, known) for arg in e.args)
+    if e.code is Code.SUB:
+        return e.args[0].code is Code.LENGTH and _at_most(e.args[1], e.args[0], known)
+    if e.code is Code.MOD:
+        return e.args[1].code is Code.LENGTH
     return e.code is Code.LENGTH or (e.is_const and e.payload >= 0)
+
+
+def _at_most(e: Expr, n: Expr, known: Scope) -> bool:
+    """Whether ``e`` is a place in an axis of length ``n``, or its end."""
+    e = known.get(e, e)
+    if e.code is Code.MIN:
+        return any(_at_most(arg, n, known) for arg in e.args)
+    if e.code is Code.MAX:
+        return all(_at_most(arg, n, known) for arg in e.args)
+    if e.code is Code.SUB:
+        return e.args[0] is n and _never_negative(e.args[1], known)
+    if e.code is Code.MOD:
+        return e.args[1] is n and n.code is Code.LENGTH
+    return e is n or e is const(0)
 
 
 def _terms(e: Expr) -> list[Expr] | None:
@@ -95,7 +123,7 @@ def _terms(e: Expr) -> list[Expr] | None:
     return terms
 
 
-def _condition(loop: Loop) -> tuple[Expr, Expr, bool] | None:
+def _condition(loop: Loop, known: Scope) -> tuple[Expr, Expr, bool] | None:
     """A comparison that guards memory, the first value of the variable at which it changes, whether it holds before."""
     roots = [root for root in expressions(loop.body) if root.marks & HOLDS_GUARD]
     if not roots or len(walk(expressions(loop.body))) > LARGEST:
@@ -104,7 +132,7 @@ def _condition(loop: Loop) -> tuple[Expr, Expr, bool] | None:
     named = {s.local.expr: s.value for s in loop.body if isinstance(s, Let) and s.constant}
     for guard in reversed(walk(roots)):
         for e in _compared(guard.args[0], named) if guard.code is Code.GUARDED else ():
-            change = _change(e, loop.variable) if loop.variable in e.free and not inside & e.free else None
+            change = _change(e, loop.variable, known) if loop.variable in e.free and not inside & e.free else None
             if change is not None:
                 return e, *change
     return None
@@ -123,11 +151,11 @@ def _compared(condition: Expr, named: dict[Expr, Expr]) -> list[Expr]:
     return found
 
 
-def _change(comparison: Expr, variable: Expr) -> tuple[Expr, bool] | None:
+def _change(comparison: Expr, variable: Expr, known: Scope) -> tuple[Expr, bool] | None:
     """Where ``a < b`` or ``a <= b`` changes as ``variable`` grows by one, and whether it holds before."""
     a, b = comparison.args
     form = linear(a - b, (variable,)) if a.dtype == variable.dtype else None
-    if form is None or any(e.code in (Code.LOAD, Code.LOCAL) for e in walk([form.rest])):
+    if form is None or any(e.code is Code.LOAD or _is_changing(e, known) for e in walk([form.rest])):
         return None
     equal = 1 if comparison.code is Code.LE else 0
     if form.stride(variable) == (1, ()):  # v + rest < 0
@@ -135,6 +163,10 @@ def _change(comparison: Expr, variable: Expr) -> tuple[Expr, bool] | None:
     if form.stride(variable) == (-1, ()):  # rest - v < 0
         return form.rest + (1 - equal), False
     return None
+
+
+def _is_changing(e: Expr, known: Scope) -> bool:
+    return e.code is Code.LOCAL and e not in known
 
 
 def _loops(body: list[Statement]) -> list[Loop]:

@@ -77,8 +77,15 @@ def combined(combine: Combine, a: Expr, b: Expr) -> Expr:
     return a | b if combine is Combine.OR else a & b
 
 
+# dtypes of terms and sum -> the dtype in which a part of the sum may grow.  Of integers so small, an int32 holds the
+# sum of 2**15 at least, and a vector holds twice as many of it
+_NARROW = {("float32", "float64"): "float32"}
+_NARROW |= {(small, "int64"): "int32" for small in ("bool", "int8", "uint8", "int16", "uint16")}
+_NARROW |= {(small, "uint64"): "int32" for small in ("uint8", "uint16")}
+
+
 def narrow_sum(combine: Combine, local: Local, body: list[Statement]) -> Local | None:
-    """A register for part of a sum, in the dtype of its terms, where ``local`` is wider than they are."""
+    """A register for part of a sum, no longer than 2**15 terms, where ``local`` is wider than these need."""
     updates = [s for s in statements(body) if isinstance(s, Assign) and s.local is local]
     if combine is not Combine.ADD or len(updates) != 1:
         return None
@@ -86,7 +93,8 @@ def narrow_sum(combine: Combine, local: Local, body: list[Statement]) -> Local |
     if value.code is not Code.ADD or value.args[0] is not local.expr or value.args[1].code is not Code.CAST:
         return None
     term = value.args[1].args[0]
-    return Local(f"{local.name}_part", term.dtype) if (term.dtype, local.dtype) == ("float32", "float64") else None
+    narrow = _NARROW.get((term.dtype, local.dtype))
+    return Local(f"{local.name}_part", narrow) if narrow else None
 
 
 def narrowed(body: list[Statement], sums: dict[Local, Local]) -> list[Statement]:
@@ -95,6 +103,6 @@ def narrowed(body: list[Statement], sums: dict[Local, Local]) -> list[Statement]
     for s in body:
         if isinstance(s, Assign) and s.local in sums:
             part = sums[s.local]
-            s = Assign(part, part.expr + s.value.args[1].args[0])
+            s = Assign(part, part.expr + cast(s.value.args[1].args[0], part.dtype))
         new.append(s)
     return new

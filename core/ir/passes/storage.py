@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core.ir.expr import Code, Expr, make, walk
+from core.ir.expr import HOLDS_REDUCE, INDEX_DTYPE, Code, Expr, make, walk
 from core.ir.guards import Guard
 from core.ir.passes.loops import variables_of
 from core.ir.program import (
@@ -254,13 +254,28 @@ def _worth_storing(
     value: Value, definition: Pointwise, size: int, uses: Uses, definitions: dict[Value, Definition]
 ) -> bool:
     """Whether a pointwise value is better stored than computed by each of its readers."""
-    cost = definition.expr.cost
+    cost = _cost_of_an_element(definition.expr)
     if size > LARGEST_EXPRESSION or (value in uses.guarded and cost > LARGEST_UNDER_A_GUARD):
         return True
     reads = uses.readers.get(value, ())
     if cost < EXPENSIVE:
         return False
     return len({at for _, at in reads}) > 1 or any(_repeats(at, definitions[reader]) for reader, at in reads)
+
+
+def _cost_of_an_element(root: Expr) -> int:
+    """What an expression costs in a loop: where a slice starts is computed before."""
+    if root.cost <= LARGEST_UNDER_A_GUARD:
+        return root.cost
+    costs: dict[Expr, int] = {}
+    for e in walk([root], into=lambda e: not _is_of_lengths(e)):
+        costs[e] = 0 if _is_of_lengths(e) else e.cost - sum(arg.cost - costs[arg] for arg in e.args)
+    return costs[root]
+
+
+def _is_of_lengths(e: Expr) -> bool:
+    """Whether ``e`` is index arithmetic that is the same for all elements."""
+    return e.dtype == INDEX_DTYPE and not e.free and not e.marks & HOLDS_REDUCE
 
 
 def _repeats(at: tuple[Expr, ...], reader: Definition) -> bool:

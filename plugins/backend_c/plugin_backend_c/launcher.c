@@ -1,6 +1,6 @@
 /* Calls compiled programs from Python without Python in between: arguments that are plain arrays, and the cells of
  * shared variables, go to a program's entry function; its outputs come back as arrays.  Whatever is unusual (keywords,
- * other types, a layout or a guard that no program fits, ...) is left to the slow path, a Python callable that gets the
+ * other types of arrays, a layout or a guard that no program fits, ...) is left to the slow path, a Python callable that gets the
  * same arguments: a program changes nothing but its own outputs, so it can be run again.
  */
 
@@ -9,6 +9,8 @@
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #define NPY_TARGET_VERSION NPY_2_0_API_VERSION
 #include <numpy/arrayobject.h>
+#include <numpy/arrayscalars.h>
+#include <float.h>
 
 #ifdef Py_GIL_DISABLED
 #error "the cell of a shared variable is read and written under the lock that this Python lacks"
@@ -19,6 +21,7 @@ _Static_assert(sizeof(npy_intp) == sizeof(int64_t), "the entry function's length
 #include "launcher_memory.h"
 #include "pool.h"
 #include "launcher_layout.h"
+#include "launcher_numbers.h"
 #include "launcher_program.h"
 #include "launcher_threads.h"
 #include "launcher_callable.h"
@@ -44,6 +47,7 @@ typedef struct {
     Layout layout;
     Py_ssize_t n_args, n_results;
     npy_intp *lengths; /* of the arguments, one after the other, -1: any; NULL: any at all */
+    int numbers;       /* whether numbers may stand for arguments without axes */
     Known known[MOST_AT_HAND]; /* of ``current`` */
 } Call;
 
@@ -266,10 +270,14 @@ static PyObject *finished(const Call *self, const Program *program, PyObject **i
 
 /* The argument as a program takes it, with its pointer and the integers that it passes: a new reference, perhaps to a
  * copy.  NULL: it is another kind of array. */
-static inline PyObject *accepted(PyObject *item, const Kind *kind, void **pointer, int64_t **at)
+static inline PyObject *accepted(PyObject *item, const Kind *kind, int numbers, void **pointer, int64_t **at)
 {
-    if (!PyArray_CheckExact(item))
-        return NULL;
+    if (!PyArray_CheckExact(item)) {
+        item = numbers && kind->ndim == 0 && !kind->layout ? number_as_array(item, kind->dtype) : NULL;
+        if (item)
+            *pointer = PyArray_DATA((PyArrayObject *)item);
+        return item;
+    }
     PyArrayObject *array = (PyArrayObject *)item;
     if (PyArray_DESCR(array) != kind->dtype || PyArray_NDIM(array) != kind->ndim)
         return NULL;
@@ -310,7 +318,7 @@ static PyObject *launch(const Call *self, const Program *program, PyObject *cons
             item = PyList_GET_ITEM(cell, 0);
         }
         int64_t *const dims = at;
-        if (!(inputs[held] = accepted(item, &program->inputs[k], &pointers[k], &at)))
+        if (!(inputs[held] = accepted(item, &program->inputs[k], self->numbers, &pointers[k], &at)))
             goto done;
         held++; /* another thread may replace a cell's value meanwhile */
         if (known && k < self->n_args)
@@ -419,9 +427,9 @@ static PyObject *call_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
     PyObject *current, *slow_path, *reads, *writes, *keys, *lengths;
     Py_ssize_t n_args, n_results;
-    int layout;
-    if (!PyArg_ParseTuple(args, "O!OO!O!iO!nnO", &PyList_Type, &current, &slow_path, &PyTuple_Type, &reads,
-            &PyTuple_Type, &writes, &layout, &PyTuple_Type, &keys, &n_args, &n_results, &lengths)
+    int layout, numbers;
+    if (!PyArg_ParseTuple(args, "O!OO!O!iO!nnOp", &PyList_Type, &current, &slow_path, &PyTuple_Type, &reads,
+            &PyTuple_Type, &writes, &layout, &PyTuple_Type, &keys, &n_args, &n_results, &lengths, &numbers)
         || !are_cells(reads) || !are_cells(writes))
         return NULL;
     const Py_ssize_t needed[] = {1, n_results, n_results, 0, PyTuple_GET_SIZE(keys)};
@@ -439,6 +447,7 @@ static PyObject *call_new(PyTypeObject *type, PyObject *args, PyObject *named)
     self->layout = (Layout)layout;
     self->n_args = n_args;
     self->n_results = n_results;
+    self->numbers = numbers;
     if (!read_lengths(lengths, self)) {
         Py_DECREF(self);
         return NULL;

@@ -162,6 +162,8 @@ def bound(
     """A callable that runs the program of the first of the executables ``current`` that fits; see Executable.bind.
 
     counts  how many inputs and outputs these have
+
+    Where ``slow_path.takes_numbers``, a Python or NumPy number that fits is taken for an argument without axes.
     """
     keys = layout if isinstance(layout, tuple) else ()
     known = tuple(-1 if n is None else n for shape in lengths for n in shape)
@@ -175,6 +177,7 @@ def bound(
         counts[0] - len(reads),
         counts[1] - len(writes),
         None if all(n < 0 for n in known) else known,
+        getattr(slow_path, "takes_numbers", False),
     )
 
 

@@ -142,6 +142,46 @@ def test_a_read_only_array_needs_no_slow_path(slow):
     assert not slow
 
 
+NUMBERS = [0.1, -0.0, float("inf"), float("nan"), 3, -(2**40), np.float64(0.1), np.int64(5), np.bool_(True)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("number", [*NUMBERS, True, 2**63, 1e300, 1j, np.float32(0.1), np.float16(0.5)], ids=repr)
+def test_numbers_are_the_same_to_the_launcher_as_to_python(dtype, number):
+    a = ct.tensor("a", dtype=dtype, shape=())
+    found = []
+    for make in (launched, through_cffi):
+        with np.errstate(over="ignore"):
+            try:
+                found.append(make([a], a)(number))
+            except DTypeError as error:
+                found.append(str(error))
+    assert type(found[0]) is type(found[1])
+    assert_array_equal(*found)
+
+
+@pytest.mark.parametrize(
+    "dtype, number",
+    [
+        *(("float64", number) for number in (0.5, 3, np.float64(0.5))),
+        *(("float32", number) for number in (0.5, -7, np.float32(0.5))),
+        *(("int8", number) for number in (-128, np.int8(5))),
+        ("bool", np.bool_(True)),
+    ],
+)
+def test_a_number_that_fits_needs_no_slow_path(dtype, number, slow):
+    a = ct.tensor("a", dtype=dtype, shape=())
+    got = launched([a, v], [a, v + 1])(number, V)[0]
+    assert got == number and got.dtype == dtype and not slow
+
+
+@pytest.mark.parametrize("spec", [{"strict": True}, {"allow_downcast": False}])
+def test_an_argument_that_takes_no_numbers_is_left_to_python(spec):
+    a = ct.fscalar("a")
+    with pytest.raises(DTypeError):
+        launched([core.In(a, **spec)], a + 1)(0.5)
+
+
 def test_names_and_defaults_are_taken(slow):
     f = launched([v, core.In(w, value=np.ones(7))], v - w)
     for got in (f(V), f(v=V), f(w=np.ones(7), v=V), f(V, w=np.ones(7)), f(V, np.ones(7))):
@@ -595,7 +635,7 @@ def extension():
     ],
 )
 def test_a_call_that_makes_no_sense_is_refused(extension, changes, error):
-    arguments = [[None], print, (), (), 0, (), 1, 1, None]
+    arguments = [[None], print, (), (), 0, (), 1, 1, None, False]
     with pytest.raises(error):
         extension.Call(*[changes.get(k, one) for k, one in enumerate(arguments)])
 
@@ -621,7 +661,7 @@ def test_a_program_with_a_layout_of_other_axes_is_refused(extension, layout):
 
 @pytest.mark.parametrize("current", [[], [None], [object()]])
 def test_without_a_program_the_slow_path_is_taken(extension, current):
-    call = extension.Call(current, lambda *args, **named: (args, named), (), (), 0, (), 1, 1, None)
+    call = extension.Call(current, lambda *args, **named: (args, named), (), (), 0, (), 1, 1, None, False)
     assert call(1) == ((1,), {}) and call(1, 2, a=3) == ((1, 2), {"a": 3})
 
 
