@@ -45,6 +45,7 @@ from core.ir.rebuild import loads_in, rebuild, reductions_in
 from core.ir.scatter import Scatter
 from core.ir.view import View
 from core.options import config
+from core.tensor.shape import checked_length
 from core.tensor.type import TensorType
 
 _warned: set[tuple[str, str]] = set()  # ops of which it was said that Python computes them
@@ -407,9 +408,14 @@ class _Lowering:
         return value
 
     def _inferred(self, node: Apply) -> list[tuple[Expr, ...]]:
-        """The shapes of a node's outputs as its ``infer_shape`` has them."""
+        """The shapes of a node's outputs as its ``infer_shape`` has them; an input may be a length."""
         shapes = node.op.shapes(None, node, [self.definitions[self.value(x)].shape for x in node.inputs])
-        return [tuple(n if isinstance(n, Expr) else const(int(n)) for n in shape) for shape in shapes]
+        return [tuple(map(self._length, shape)) for shape in shapes]
+
+    def _length(self, n: Any) -> Expr:
+        if isinstance(n, Variable):
+            return checked_length(self.view(n).at())
+        return n if isinstance(n, Expr) else const(int(n))
 
     def _outputs(self, node: Apply) -> tuple[Value, ...]:
         """New values for the outputs of a node."""

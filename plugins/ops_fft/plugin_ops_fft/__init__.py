@@ -1,0 +1,17 @@
+"""Fourier transforms for core: of any length, along any axes, differentiated, on every backend.
+
+Only what plugins must say is here.  The functions, ``plugin_ops_fft.fft`` or ``core.ops.fft.fft``, are those of
+plugin_ops_fft/names.py, imported when the first of them is used.
+"""
+
+from core.lazy import lazy_names
+from core.markers import hookimpl
+from core.records import OpPack
+
+
+@hookimpl
+def ops() -> list[OpPack]:
+    return [OpPack("fft", "plugin_ops_fft.names", help="Fourier, cosine and sine transforms; convolution by them")]
+
+
+__getattr__, __dir__ = lazy_names(__name__)
