@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from core.printing.debugprint import debugprint as debugprint
     from core.printing.explain import explain as explain
     from core.printing.pprint import pprint as pprint
+    from core.scanning import foldl as foldl
+    from core.scanning import foldr as foldr
+    from core.scanning import map as map
+    from core.scanning import reduce as reduce
+    from core.scanning import scan as scan
+    from core.scanning import until as until
     from core.tensor import TensorType as TensorType
     from core.testing import verify_grad as verify_grad
     from core.threads import get_num_threads as get_num_threads
@@ -63,6 +69,7 @@ _HOMES = {
     "core.printing.debugprint": ("debugprint",),
     "core.printing.explain": ("explain",),
     "core.printing.pprint": ("pprint",),
+    "core.scanning": ("foldl", "foldr", "map", "reduce", "scan", "until"),
     "core.tensor": ("TensorType",),
     "core.testing": ("verify_grad",),
     "core.threads": ("get_num_threads", "num_threads"),

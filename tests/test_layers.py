@@ -29,6 +29,7 @@ FLOORS = [
     ["rewriting"],
     ["tensor"],
     ["gradient"],
+    ["scanning"],
     [
         "markers",
         "lazy",

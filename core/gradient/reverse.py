@@ -81,6 +81,7 @@ def Lop(
     consider_constant: Iterable[Variable] | None = None,
     disconnected_inputs: OnDisconnected = "raise",
     return_disconnected: ReturnDisconnected = "zero",
+    null_gradients: Literal["raise", "return"] = "raise",
 ) -> Any:
     """Row vector times Jacobian: for each variable of ``wrt``, the sum over outputs of ``eval_point^T (df / dwrt)``.
 
@@ -98,7 +99,7 @@ def Lop(
         if point is not None and is_differentiable(out):
             seeds.setdefault(out, []).append(as_derivative(point, out, "an eval_point of Lop"))
     pull = _Pull(seeds, as_variables("wrt of Lop", wrt), set(consider_constant or ()), fixed=set())
-    return shaped_like(wrt, pull.results(disconnected_inputs, return_disconnected, "raise"))
+    return shaped_like(wrt, pull.results(disconnected_inputs, return_disconnected, null_gradients))
 
 
 def _check_cost(cost: Any) -> None:
