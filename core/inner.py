@@ -35,13 +35,15 @@ class InnerGraph:
 
         These are the last inputs of the graph; whatever they are computed from stays outside.
         """
-        inside, captured = set(inputs), dict[Variable, None]()
+        inside, known, captured = set(inputs), set[Variable](), dict[Variable, None]()
         for node in toposort(outputs, stop_at=inside):
             if any(x in inside for x in node.inputs):
                 inside.update(node.outputs)
                 captured.update((x, None) for x in node.inputs)
+            elif all(x in known or isinstance(x, Constant) for x in node.inputs):
+                known.update(node.outputs)  # as good as constants
         captured.update((out, None) for out in outputs)
-        read = [x for x in captured if x not in inside and not isinstance(x, Constant)]
+        read = [x for x in captured if x not in inside and x not in known and not isinstance(x, Constant)]
         return cls([*inputs, *read], outputs), read
 
     def toposort(self) -> list[Apply]:
@@ -138,13 +140,31 @@ class InnerOp(Op):
     def performer(self, node: Apply, compiled: Callable[[InnerGraph], Runs]) -> Callable[..., None]:
         """What does as ``perform`` for ``node``; ``compiled`` makes a function of a graph, and is called but here.
 
-        It is asked for once for each node of a function.
+        It is asked for once for each node of a function.  What a function of a graph returns may share memory with what
+        it was given, with constants and with itself; ``owned`` makes copies where it does.
         """
         raise NotImplementedError(f"{type(self).__name__} needs performer")
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[list]) -> None:
         """For whoever has no function: each call goes through the nodes anew.  Errors: see ``node_by_node``."""
         self.performer(node, node_by_node)(node, inputs, output_storage)
+
+
+def owned(value: Any, seen: set[int]) -> Any:
+    """``value``, copied if its memory may belong to something else, such as one whose ``id`` is in ``seen``.
+
+    The result is added to that.
+    """
+    copy: Callable[[], Any] | None = getattr(value, "copy", None)
+    if copy is not None and (id(value) in seen or getattr(value, "base", None) is not None or not _is_ours(value)):
+        value = copy()
+    seen.add(id(value))
+    return value
+
+
+def _is_ours(value: Any) -> bool:
+    flags = getattr(value, "flags", None)
+    return getattr(flags, "writeable", True)  # constants are not
 
 
 def node_by_node(graph: InnerGraph) -> Runs:

@@ -104,7 +104,7 @@ def _ways(node: Apply) -> dict[str, Perform]:
     """The ways to compute a node: ``perform`` (``debug_perform``), its C, or else whatever the interpreter would do."""
     ways: dict[str, Perform] = {}
     if isinstance(node.op, InnerOp):  # node by node inside, too
-        return {"perform": node.op.performer(node, Checked)}
+        return {"perform": node.op.performer(node, lambda graph: Checked(graph).raw)}
     if node.op.defines("perform"):
         ways["perform"] = node.op.debug_perform
     try:

@@ -15,7 +15,7 @@ import numpy as np
 from core.compile.instrument import watched
 from core.errors import ComputeError, CoreError, DTypeError, IndexOutOfBounds, ShapeError, compute_error
 from core.graph import Apply, Constant, FunctionGraph, Variable
-from core.inner import InnerGraph, InnerOp
+from core.inner import InnerGraph, InnerOp, owned
 from core.op import Op
 from core.records import Probe
 from core.tensor.type import TensorType
@@ -208,22 +208,27 @@ class Interpreted:
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
         """Fresh outputs: none shares memory with an input, a constant or another output."""
+        with np.errstate(all="ignore"):
+            results = self.raw(arrays)
+        seen = {id(array) for array in arrays}.union(self._constants)
+        return [owned(value, seen) for value in results]
+
+    def raw(self, arrays: Sequence[Any]) -> list[Any]:
+        """Outputs that may share memory with inputs, constants and each other; for who has told NumPy not to warn."""
         values = list(self._start)
         values[: self._inputs] = arrays
-        with np.errstate(all="ignore"):
-            for step in self._steps:
-                inputs = [values[k] for k in step.reads]
-                if self._watchers:
-                    with watched(self._watchers, step.node):
-                        outputs = step.run(inputs)
-                else:
+        for step in self._steps:
+            inputs = [values[k] for k in step.reads]
+            if self._watchers:
+                with watched(self._watchers, step.node):
                     outputs = step.run(inputs)
-                for k, value in zip(step.writes, outputs, strict=True):
-                    values[k] = value
-                for k in step.dead:
-                    values[k] = None
-        seen = {id(array) for array in arrays}.union(self._constants)
-        return [_fresh(values[k], seen) for k in self._outputs]
+            else:
+                outputs = step.run(inputs)
+            for k, value in zip(step.writes, outputs, strict=True):
+                values[k] = value
+            for k in step.dead:
+                values[k] = None
+        return [values[k] for k in self._outputs]
 
 
 def _mark_dead(steps: Sequence[Step], kept: set[int]) -> None:
@@ -235,19 +240,10 @@ def _mark_dead(steps: Sequence[Step], kept: set[int]) -> None:
         read.update(last)
 
 
-def _fresh(value: Any, seen: set[int]) -> Any:
-    """``value``, copied if its memory may belong to something in ``seen``, to which the result is added."""
-    copy: Callable[[], Any] | None = getattr(value, "copy", None)
-    if copy is not None and (id(value) in seen or getattr(value, "base", None) is not None):
-        value = copy()
-    seen.add(id(value))
-    return value
-
-
 def _performer(node: Apply) -> Perform:
     """What computes a node: its op's own ``perform``, or what stands for that.  Errors: as of reference.performer."""
     if isinstance(node.op, InnerOp):
-        return node.op.performer(node, Interpreted)
+        return node.op.performer(node, lambda graph: Interpreted(graph).raw)
     if getattr(node.op.perform, "__func__", None) is not Op.perform:
         return node.op.perform
     from core.compile.reference import performer  # for few ops, and much to import
