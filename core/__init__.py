@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from core import ops as ops
     from core import plugins as plugins
     from core.backend import backends as backends
+    from core.checkpointing import checkpoint as checkpoint
     from core.compile.arguments import In as In
     from core.compile.arguments import Out as Out
     from core.compile.function import Function as Function
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from core.compile.modes import Mode as Mode
     from core.compile.shared import SharedVariable as SharedVariable
     from core.compile.shared import shared as shared
+    from core.composed import OpFromGraph as OpFromGraph
     from core.external import ExternalCOp as ExternalCOp
     from core.gradient import Lop as Lop
     from core.gradient import Rop as Rop
@@ -50,15 +52,18 @@ if TYPE_CHECKING:
     from core.testing import verify_grad as verify_grad
     from core.threads import get_num_threads as get_num_threads
     from core.threads import num_threads as num_threads
+    from core.traced import op_from_graph as op_from_graph
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "core.backend": ("backends",),
+    "core.checkpointing": ("checkpoint",),
     "core.compile.arguments": ("In", "Out"),
     "core.compile.function": ("Function", "function"),
     "core.compile.modes": ("Mode",),
     "core.compile.shared": ("SharedVariable", "shared"),
+    "core.composed": ("OpFromGraph",),
     "core.external": ("ExternalCOp",),
     "core.gradient": ("Lop", "Rop", "grad"),
     "core.gradient.jacobian": ("hessian", "jacobian"),
@@ -73,6 +78,7 @@ _HOMES = {
     "core.tensor": ("TensorType",),
     "core.testing": ("verify_grad",),
     "core.threads": ("get_num_threads", "num_threads"),
+    "core.traced": ("op_from_graph",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("backend", "errors", "gradient", "graph", "ops", "options", "plugins", "printing", "tensor", "testing")

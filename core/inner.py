@@ -137,6 +137,10 @@ class InnerOp(Op):
         """The same op of graphs that compute the same from inputs of the same types."""
         raise NotImplementedError(f"{type(self).__name__} needs with_inner_graphs")
 
+    def opened(self, node: Apply) -> list[Variable] | None:
+        """The outputs of ``node`` by nodes around it: what is lowered in its place.  None where that cannot be."""
+        return None
+
     def performer(self, node: Apply, compiled: Callable[[InnerGraph], Runs]) -> Callable[..., None]:
         """What does as ``perform`` for ``node``; ``compiled`` makes a function of a graph, and is called but here.
 

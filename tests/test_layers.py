@@ -30,6 +30,7 @@ FLOORS = [
     ["tensor"],
     ["gradient"],
     ["scanning"],
+    ["composed", "traced", "checkpointing"],
     [
         "markers",
         "lazy",
@@ -65,7 +66,8 @@ EXTRAS = {
 
 # What a plugin may import of core.
 PUBLIC = {"", "errors", "dtypes", "markers", "lazy", "records", "options", "threads", "cells", "cachedir"}
-OP_PACK = PUBLIC | {"graph", "ccode", "op", "external", "inner", "tensor", "ir", "rewriting", "gradient"}
+OF_GRAPHS = {"inner", "composed", "traced", "checkpointing"}
+OP_PACK = PUBLIC | OF_GRAPHS | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from core import dtypes, plugins
 from core.ccode import CCode
+from core.compile.opened import Opened
 from core.errors import BackendError, CoreError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.ir.axes import same_length
@@ -51,7 +52,9 @@ from core.tensor.type import TensorType
 _warned: set[tuple[str, str]] = set()  # ops of which it was said that Python computes them
 
 
-def lower(graph: FunctionGraph, dialect: Dialect, name: str = "run", layouts: Sequence[Layout | None] = ()) -> Lowered:
+def lower(
+    graph: FunctionGraph | Opened, dialect: Dialect, name: str = "run", layouts: Sequence[Layout | None] = ()
+) -> Lowered:
     """The graph as values with definitions; ``layouts`` of its inputs, where not all lie row by row.
 
     Errors: BackendError for a variable that is no tensor.
@@ -140,7 +143,7 @@ def _viewed(variable: Variable) -> Variable:
 class _Lowering:
     """One graph on its way: ``values`` says what each variable became, ``views`` how others read it."""
 
-    def __init__(self, graph: FunctionGraph, dialect: Dialect, layouts: Sequence[Layout | None] = ()):
+    def __init__(self, graph: FunctionGraph | Opened, dialect: Dialect, layouts: Sequence[Layout | None] = ()):
         self.dialect, self._graph = dialect, graph
         self.layouts: dict[Value, Layout] = {}
         self.definitions: dict[Value, Definition] = {}

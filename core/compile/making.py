@@ -14,6 +14,7 @@ import numpy as np
 from core import plugins
 from core.compile.interpreter import Interpreted, host_call
 from core.compile.lower import c_for_python_of, lower
+from core.compile.opened import opened
 from core.compile.stages import stages_for
 from core.device.array import on_host
 from core.errors import CoreError, IndexOutOfBounds, ShapeError
@@ -41,6 +42,7 @@ class Making:
         self.graph = original.clone()
         self.rewrites = rewrite(self.graph, stages_for(mode, record))
         self.times = {"rewrite": time.perf_counter() - start, "lower": 0.0}
+        self._opened = opened(self.graph)
         self._updates = updates
         self._lowered: dict[tuple[Layout | None, ...], Lowered] = {}
         self._hosts: dict[Apply, Callable[[Sequence[Any]], list[Any]]] = {}
@@ -58,7 +60,7 @@ class Making:
         matrices: see core/ir/passes/rows.py."""
         start = time.perf_counter()
         if layouts not in self._lowered:
-            self._lowered[layouts] = lower(self.graph, driver.dialect_table, layouts=layouts)
+            self._lowered[layouts] = lower(self._opened, driver.dialect_table, layouts=layouts)
         lowered = self._lowered[layouts]
         program = build(lowered, ones, getattr(driver, "target", HOST), self._updates, tall)
         program.host_calls = [self._host(node, driver) for node, _, _ in lowered.host_nodes]
