@@ -5,6 +5,7 @@ They are those of repeat.py that nobody waits for.  Where a driver cannot, or le
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,25 +27,30 @@ Uses = tuple[tuple[int, int], ...]  # arguments that are the same value: number 
 
 @dataclass(frozen=True)
 class Bindable:
-    """A call of certain lengths, in terms of launchers.
+    """A call of certain lengths, in terms of its commands.
 
-    launchers   in the order in which they are queued, each with the blocks that stay, by their position
-    inputs      of each input of the program: dtype, shape, and which arguments it is
+    launchers   in the order in which they are queued, each with the blocks that stay, by their position; None where
+                there are other commands too
+    inputs      of each input of the program: dtype, shape, whether a command reads it, which arguments of launchers it
+                is, and a reference to the memory where it must lie, for which alone checks have passed; None: anywhere
     outputs     of each value that is given away: which arguments it is
     results     for each output of the program, which of ``outputs`` it is
     space       where arrays must lie
     new_output  ``new_output(k)``: an array for one of ``outputs``
     new_stage   ``new_stage(k)``: memory for one of ``inputs`` that no queued command uses
-    keep        memory that launchers use besides
+    queue       ``queue(places)``: queue the commands by Python, with the inputs that are read, and then ``outputs``, in
+                these memories; returns what queues them there again at once, a recording of the device, or None
+    keep        memory that commands use besides
     """
 
-    launchers: tuple[tuple[Launcher, dict[int, Block]], ...]
-    inputs: tuple[tuple[np.dtype, tuple[int, ...], Uses], ...]
+    launchers: tuple[tuple[Launcher, dict[int, Block]], ...] | None
+    inputs: tuple[tuple[np.dtype, tuple[int, ...], bool, Uses, weakref.ref[Memory] | None], ...]
     outputs: tuple[Uses, ...]
     results: tuple[int, ...]
     space: Any
     new_output: Callable[[int], DeviceArray]
     new_stage: Callable[[int], Memory]
+    queue: Callable[[Sequence[Memory]], Any]
     keep: Any
 
 
@@ -56,16 +62,14 @@ def moving(repeat: Repeat) -> set[Any]:
 
 
 def bindable(repeat: Repeat, shapes: Sequence[tuple[int, ...]]) -> Bindable | None:
-    """What a driver must know of a call; None where it waits, or queues more than launchers.
+    """What a driver must know of a call; None where it waits, or has arguments that are converted on their way.
 
     shapes  of the program's inputs
     """
     prepared, program, space = repeat.prepared, repeat.owner.program, repeat.space
-    if repeat.waits or any(isinstance(command, LibraryCommand) for command in prepared.commands):
+    if repeat.waits or any(value.dtype in space.facts.stored for value in program.inputs):
         return None
-    if any(value.dtype in space.facts.stored for value in program.inputs):  # they are converted on their way
-        return None
-    launchers: tuple[Any, ...] = tuple(prepared.commands)
+    launchers: tuple[Any, ...] = tuple(c for c in prepared.commands if not isinstance(c, LibraryCommand))
     number = {launcher: k for k, launcher in enumerate(launchers)}
 
     def uses(*values: Any) -> Uses:
@@ -88,13 +92,27 @@ def bindable(repeat: Repeat, shapes: Sequence[tuple[int, ...]]) -> Bindable | No
     for value in prepared.uses.keys() - moving(repeat):
         for k, position in uses(value):
             staying[k][position] = prepared.memory[value].block
+    asked, only = repeat.owner.asked, repeat.only
     return Bindable(
-        tuple(zip(launchers, staying, strict=True)),
-        tuple((np.dtype(v.dtype), shape, uses(v)) for v, shape in zip(program.inputs, shapes, strict=True)),
+        None if len(launchers) < len(prepared.commands) else tuple(zip(launchers, staying, strict=True)),
+        tuple(
+            (np.dtype(value.dtype), shape, value in asked, uses(value), only.get(k))
+            for k, (value, shape) in enumerate(zip(program.inputs, shapes, strict=True))
+        ),
         tuple(uses(value, *guests[value]) for value in made),
         tuple(made.index(value) for value in program.outputs),
         space,
         new_output,
         new_stage,
+        partial(prepared.queue_at, (*(value for value in program.inputs if value in asked), *made)),
         (list(prepared.slots.values()), repeat.owner.constants),
     )
+
+
+LAYOUTS = {"one": 0, "list": 1, "tuple": 2, "none": 3}
+DICT = 4
+
+
+def laid(layout: str | tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    """A layout of results as calls/calling.h has it: its number, and the keys of a dict."""
+    return (DICT, layout) if isinstance(layout, tuple) else (LAYOUTS[layout], ())

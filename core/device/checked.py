@@ -62,5 +62,10 @@ class Passed:
             return False
         return all(last() is memory for last, memory in zip(self._last, asked, strict=True))
 
+    @property
+    def last(self) -> dict[int, weakref.ref[Memory]]:
+        """Where those arguments lay, by their positions; empty where none passed."""
+        return {} if self._last is None else dict(zip(self._positions or (), self._last, strict=True))
+
     def note(self, asked: tuple[Memory, ...] | None) -> None:
         self._last = None if asked is None else tuple(map(weakref.ref, asked))

@@ -247,4 +247,7 @@ class Binder(Protocol):
         """What to call in the place of ``slow_path``; None where that is as good.  See Caller for the cells."""
 
     def record(self, call: Any) -> Any:
-        """A recording of a ``core.device.bound.Bindable``; where its ``is_broken`` is true it wants to be replaced."""
+        """A recording of a ``core.device.bound.Bindable``, or None where it leaves such calls to Python.
+
+        Where its ``is_broken`` is true it wants to be replaced.
+        """

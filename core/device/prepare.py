@@ -70,13 +70,28 @@ class Prepared:
         for value in values:
             self.memory.pop(value, None)
 
-    def queue(self) -> None:
-        """Errors: DeviceError."""
+    def queue_at(self, values: Sequence[Value], places: Sequence[Memory]) -> Callable[[], None] | None:
+        """Queue everything with these values in these places, and others where their homes are: see ``queue``."""
+        for value, memory in zip(values, places, strict=True):
+            self.put(value, memory)
+        for value, home in self.homes:
+            self.put(value, self.memory[home])
+        try:
+            return self.queue()
+        finally:
+            self.let_go((*values, *(value for value, _ in self.homes)))
+
+    def queue(self) -> Callable[[], None] | None:
+        """Queue everything; what queues it again with all in the same places, if it was recorded.
+
+        Errors  DeviceError
+        """
         if self._replays is not None and len(self.commands) > 1 and not self.failing:
-            self._replays.queue(tuple(self.memory[value].block.pointer for value in self.moving), self.commands)
-            return
+            where = tuple(self.memory[value].block.pointer for value in self.moving)
+            return self._replays.queue(where, self.commands)
         for command in self.commands:
             command()
+        return None
 
 
 def grid_of(kernel: Kernel, target: Target, warp: int, lengths: Lengths) -> Grid | None:

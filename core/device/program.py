@@ -124,7 +124,7 @@ class DeviceProgram:
     ) -> Callable[..., Any] | None:
         """Calls that go round Python, of functions that wait for nothing: see core's Caller.fastest."""
         bind = getattr(self.device, "bind", None)
-        if bind is None or not self._can_repeat or self.checks or True in fetched:
+        if bind is None or not self._can_repeat or self.may_fail or True in fetched:
             return None
         found = bind(current, slow_path, reads, writes, layout, len(lengths), len(fetched) - len(writes))
         self._is_bound = self._is_bound or found is not None
@@ -136,8 +136,9 @@ class DeviceProgram:
             if repeat.recording in self.recordings:
                 self.recordings.remove(repeat.recording)
             call = bindable(repeat, [array.shape for array in arrays])
-            repeat.recording = False if call is None else self.device.record(call)
+            repeat.recording = (call is not None and self.device.record(call)) or False
             if repeat.recording:
+                repeat.is_recorded()
                 while len(self.recordings) >= PREPARED:
                     del self.recordings[0]
                 self.recordings.append(repeat.recording)

@@ -6,6 +6,7 @@ the first call, and every call of the others, is in call.py.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,24 +56,37 @@ class Repeat:
         ]
         self._homes = [(value, self.edges.homes(value, shape, fetched)) for value, shape in prepared.outputs]
         self.recording: Any = None  # of the driver; False where there can be none
+        self._is_old = False  # whether checks have passed for other arguments since it was made
+        self._waited = self._passed is not None  # whether the last call waited for checks
         self._borrows = False  # whether the call uses memory that is not the device's own
         self._each_once = len(set(owner.program.outputs)) == len(self._results)
 
     @property
     def waits(self) -> bool:
-        """Whether some call waits, for results or for checks."""
-        return self._fetches or self._passed is not None
+        """Whether calls with these arguments wait, for results or for checks."""
+        return self._fetches or self._waited
+
+    @property
+    def only(self) -> dict[int, weakref.ref[Memory]]:
+        """The arguments for which checks have passed: by their number, where they lie."""
+        return {} if self._passed is None else self._passed.last
 
     @property
     def wants_recording(self) -> bool:
         """Whether the driver was not asked for a recording, or has one that serves no more."""
-        return self.recording is None or (self.recording is not False and self.recording.is_broken)
+        if self._waited or self.recording is False:
+            return False
+        return self.recording is None or self._is_old or self.recording.is_broken
+
+    def is_recorded(self) -> None:
+        """The driver has a recording for the arguments of the last call."""
+        self._is_old = False
 
     def queue(self, arrays: Sequence[Any]) -> tuple[_Asked | None, list[Any]]:
         """Queue everything: what ``results`` takes.  Errors: DeviceError."""
         prepared, edges, passed = self.prepared, self.edges, self._passed
         about = None if passed is None else passed.asked(arrays)
-        asks = passed is not None and not passed.holds(about)
+        self._waited = asks = passed is not None and not passed.holds(about)
         waits = asks or self._fetches
         for k, value in self.owner.staged:
             memory = edges.arrived(value, arrays[k], waits)
@@ -124,6 +138,7 @@ class Repeat:
                 raise IndexOutOfBounds(step.message, blame=step.node)
         assert self._passed is not None
         self._passed.note(asked.about)
+        self._is_old = True
 
     def close(self) -> None:
         """Forget the arrays of the call."""

@@ -18,19 +18,23 @@ class Replays:
         self._device = device
         self._found: dict[Hashable, Callable[[], None] | None] = {}  # None: met once
 
-    def queue(self, where: Hashable, commands: Sequence[Callable[[], None]]) -> None:
-        """Queue the commands.  Errors: those of the commands; what was recorded until then is given up."""
+    def queue(self, where: Hashable, commands: Sequence[Callable[[], None]]) -> Callable[[], None] | None:
+        """Queue the commands; what queues them there again, if that was recorded.
+
+        Errors  those of the commands; what was recorded until then is given up
+        """
         replay = self._found.get(where)
         if replay is None and where in self._found:
             replay = self._found[where] = self._recorded(commands)
         if replay is not None:
             replay()
-            return
+            return replay
         for command in commands:
             command()
         while len(self._found) >= _RECORDINGS:
             del self._found[next(iter(self._found))]
         self._found[where] = None
+        return None
 
     def _recorded(self, commands: Sequence[Callable[[], None]]) -> Callable[[], None]:
         self._device.begin_recording()

@@ -1,6 +1,7 @@
 """What the installer does besides copying files: it builds the module of plugin_backend_opencl/ready.py, where it can.
 
-A wheel with it serves one Python on one kind of processor; without a compiler it is one that serves all.
+A wheel with it serves one Python on one kind of processor; without a compiler it is one that serves all.  Archives of
+sources and wheels get a copy of the files that several plugins have.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+PACKAGE = "plugin_backend_opencl"
+
 
 class BuildReady(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Builds into the source tree, from where an editable installation runs."""
-        place = Path(self.root, "plugin_backend_opencl", "ready.py")
-        spec = importlib.util.spec_from_file_location("ready", place)
+        spec = importlib.util.spec_from_file_location("ready", Path(self.root, PACKAGE, "ready.py"))
         ready = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(ready)
+        if not ready.COPY.is_dir():
+            build_data["force_include"][str(ready.shared())] = f"{PACKAGE}/shared"
+        if self.target_name == "wheel":
+            self._build(ready, build_data)
+
+    def _build(self, ready: Any, build_data: dict[str, Any]) -> None:
         try:
             made, problem = ready.build(numpy_headers=_numpy_headers())
         except OSError as error:  # a source tree that cannot be written

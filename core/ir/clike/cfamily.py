@@ -273,7 +273,7 @@ class Printer:
                 if statement.orelse:
                     out += [f"{indent}}} else {{", *self.lines(statement.orelse, indent + "    ")]
                 out.append(f"{indent}}}")
-            else:
+            elif not (isinstance(statement, Barrier) and self.lanes == "1"):  # one lane waits for nobody
                 out.append(indent + self._together(statement))
         return out
 

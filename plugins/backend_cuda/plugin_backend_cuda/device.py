@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from threading import RLock
 from typing import Any
 
 import numpy as np
 
+from core.device.bound import Bindable
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError
 from core.ir.expr import Combine
 from core.ir.target import Target
 from core.options import config
-from plugin_backend_cuda import cache, cublas, exchange
+from plugin_backend_cuda import cache, calls, cublas, exchange
 from plugin_backend_cuda.compiler import Usage, usage
 from plugin_backend_cuda.dialect import CUDA, LARGEST_BLOCK
 from plugin_backend_cuda.libcuda import CudaError, Packed
@@ -119,12 +121,36 @@ class CudaDevice:
         self._enter()
         return Launcher(self, code, name, self._driver.function(code.module, name), arguments, grid)
 
+    def bind(self, *how: Any) -> Callable[..., Any] | None:
+        """See core.device.contract.Binder."""
+        return calls.bound(self, *how)
+
+    def record(self, call: Bindable) -> Any:
+        return calls.recorded(self, call)
+
+    @cached_property
+    def addresses(self) -> tuple[int, ...] | None:
+        """Where the driver's functions are that C calls."""
+        found: tuple[int, ...] | None = self._driver.addresses(calls.FUNCTIONS)
+        return found
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """The driver's of the context and of the stream."""
+        return self._driver.number(self._context), self._driver.number(self._stream)
+
     # --- memory -----------------------------------------------------------------------------------------------------
 
     def allocate(self, size_bytes: int) -> Block:
         """Errors: OutOfDeviceMemory."""
         self._enter()
-        return Block(self._driver.allocate(size_bytes), size_bytes)
+        address = self._driver.allocate(size_bytes)
+        return Block(address, size_bytes, handle=address)
+
+    def pinned(self, size_bytes: int) -> Pinned:
+        """Memory of the host that is copied from without the driver's help."""
+        self._enter()
+        return Pinned(self, size_bytes)
 
     def release(self, block: Block) -> None:
         """The driver waits for what is queued before it takes the memory back."""
@@ -151,8 +177,9 @@ class CudaDevice:
 
     def synchronize(self) -> None:
         self._enter()
-        self._staging.finish()
-        self._driver.finish(self._stream)
+        self._driver.finish(self._stream)  # other threads may queue meanwhile
+        with self.lock:
+            self._staging.finish()
 
     # --- library routines -------------------------------------------------------------------------------------------
 
@@ -309,6 +336,11 @@ class Launcher:
     def set(self, position: int, block: Block) -> None:
         self._packed.set(position, block.pointer)
 
+    def numbers(self, blocks: Mapping[int, Block]) -> tuple[Any, ...]:
+        """The driver's number of the kernel, its grid and its arguments, some of which are these."""
+        values = [blocks[k].pointer if k in blocks else one.value for k, one in enumerate(self._packed.values)]
+        return self._device._driver.number(self._function), self._grid, self._block, tuple(values)
+
     def __call__(self) -> None:
         device = self._device
         try:
@@ -320,15 +352,29 @@ class Launcher:
 
 
 class Replay:
-    """Commands that were recorded, queued as one."""
+    """Commands that were recorded, queued as one.  ``number``: the driver's of the graph."""
 
     def __init__(self, device: CudaDevice, graph: Any):
         self._device, self._graph = device, graph
+        self.number = device._driver.number(graph)
         weakref.finalize(self, device._driver.free_graph, graph).atexit = False
 
     def __call__(self) -> None:
         self._device._enter()
         self._device._driver.replay(self._graph, self._device._stream)
+
+
+class Pinned:
+    """Memory of the host at ``address``, as long as this object lives."""
+
+    def __init__(self, device: CudaDevice, size_bytes: int):
+        self.address = device._driver.allocate_pinned(size_bytes)
+        weakref.finalize(self, self._free, device, self.address).atexit = False
+
+    @staticmethod
+    def _free(device: CudaDevice, address: int) -> None:
+        device._enter()
+        device._driver.free_pinned(address)
 
 
 class Staging:

@@ -178,6 +178,20 @@ class Driver:
         """The stream as other libraries take it."""
         return int(stream)
 
+    def number(self, thing: Any) -> int:
+        """A context, a function or a graph as C takes it."""
+        return int(thing)
+
+    def addresses(self, names: Sequence[str]) -> tuple[int, ...] | None:
+        """Where functions of the driver are, in their versions of ``OLDEST``; None where it does not say."""
+        found = []
+        for name in names:
+            code, address, *_ = self._api.cuGetProcAddress(name.encode(), OLDEST, 0)
+            if code or not address:
+                return None
+            found.append(int(address))
+        return tuple(found)
+
     def new_event(self) -> Any:
         return self._call("cuEventCreate", 0)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from plugin_backend_cuda import calls
+
 # what the stand-in defines; the bindings ask for each by name
 TYPES = """
 typedef int CUresult;
@@ -58,6 +60,7 @@ CUresult cuGraphDestroy(CUgraph graph);
 CUresult cuGraphExecDestroy(CUgraphExec executable);
 CUresult cuEventCreate(CUevent *event, unsigned int flags);
 CUresult cuEventRecord(CUevent event, CUstream stream);
+CUresult cuEventQuery(CUevent event);
 CUresult cuEventSynchronize(CUevent event);
 CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end);
 CUresult cuEventDestroy_v2(CUevent event);
@@ -87,6 +90,7 @@ int cuGetProcAddress_v2(const char *name, void **function, int version, uint64_t
     snprintf(versioned, 200, "%s_v2", name);
     *function = dlsym(RTLD_DEFAULT, versioned);
     if (!*function) *function = dlsym(RTLD_DEFAULT, name);
+    if (found) *found = *function ? 0 : 1;
     return 0;
 }
 
@@ -258,3 +262,51 @@ def test_no_memory_says_how_much_was_asked_for(noted, name, text):
     _, said = noted(f"try: {text}\nexcept MemoryError as error: print(type(error).__name__, error)", fail=name, code=2)
     asked = f"{name.removesuffix('_v2')} of 12345 bytes failed: CUDA_ERROR_OUT_OF_MEMORY (the text)"
     assert said == [f"OutOfDeviceMemory {asked}"]
+
+
+def test_functions_are_shown_to_c_and_none_is_missing(noted):
+    _, said = noted("""
+        from plugin_backend_cuda.calls import FUNCTIONS
+        found = d.addresses(FUNCTIONS)
+        here = [getattr(raw, f"{n}_v2", None) if hasattr(raw, f"{n}_v2") else getattr(raw, n) for n in FUNCTIONS]
+        print([ctypes.cast(one, ctypes.c_void_p).value for one in here] == list(found))
+        print(d.addresses(["cuNoSuchFunction"]), d.number(d.new_stream()))
+    """)
+    assert said == ["True", "None 41"]
+
+
+@pytest.mark.skipif(calls.module() is None, reason="the installer could not build calls.c")
+def test_c_passes_what_the_driver_needs(noted):
+    """A kernel alone, and an argument that is copied from memory of the host."""
+    lines, said = noted("""
+        import numpy as np
+        from core.device.array import DeviceArray
+        from core.device.contract import Block
+        from core.device.pool import Memory
+        from plugin_backend_cuda import calls
+
+        class Space:
+            take_back = staticmethod(lambda block: None)
+
+        space, host = Space(), np.zeros(3)
+        memory = lambda: Memory(Block(64, 24, handle=64), space)
+        recording = calls.module().Recording(
+            d.addresses(calls.FUNCTIONS), (41, 41, ((41, (1, 2, 3), (4, 5, 6), (0, 0, -1)),), None), True,
+            ((np.dtype("float64"), (3,), True, ((0, 1),), None),), (((0, 0),),), (0,), space, (lambda wait: True, int),
+            lambda k: DeviceArray(space, memory(), (3,), np.dtype("float64")),
+            lambda k: (memory(), host.ctypes.data, host), None,
+        )
+
+        class Executable:
+            recordings = [recording]
+
+        call = calls.module().Call([Executable], None, (), (), 0, (), 1, 1)
+        print(type(call(np.arange(3.0))).__name__, host, recording.is_broken)
+    """)
+    assert said == ["DeviceArray [0. 1. 2.] 0"]
+    grid = "grid_x=1 grid_y=2 grid_z=3 block_x=4 block_y=5 block_z=6 shared_bytes=0"
+    queued = lines[lines.index("cuMemcpyHtoDAsync_v2 to=64 size=24") - 1 :]
+    assert queued == [
+        *("cuCtxSetCurrent", "cuMemcpyHtoDAsync_v2 to=64 size=24", f"cuLaunchKernel {grid}"),
+        *("cuEventCreate flags=2", "cuEventRecord"),
+    ]

@@ -123,3 +123,15 @@ def test_several_rows_of_a_warp_each_are_one_group(compiled, n):
     x = np.random.default_rng(n).standard_normal((8 * 256 + 3, n)).astype(dtype)
     expected = softmax(np, x.astype("float64"))
     assert_allclose(functions[softmax](x), expected, rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
+def test_rows_of_one_lane_wait_for_nobody():
+    """Several of them are one block, and threads that have no row must not be waited for."""
+    x = ct.tensor("x", shape=(2, 2), dtype="float64")
+    column = x.reshape((2, 2, 1))
+    f = core.function([x], [ct.concatenate([column, column], axis=2), column], backend=DRIVER)
+    assert "__syncthreads" not in "".join(f.sources.values())
+    a = np.arange(4.0).reshape(2, 2)
+    both, alone = f(a)
+    assert_array_equal(both, np.stack([a, a], axis=2))
+    assert_array_equal(alone, a[..., None])

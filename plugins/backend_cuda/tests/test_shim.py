@@ -148,3 +148,12 @@ extern "C" __global__ void b(int *x)
 }
 """
     assert waiting(text) == {"inner", "outer", "a"}
+
+
+def test_memory_that_nobody_freed_goes_with_the_driver():
+    driver = HostDriver()
+    heap, left = driver._heap, driver.allocate(1 << 20)
+    assert driver.memory()[0] == driver.limit - (1 << 20)
+    del driver
+    assert heap.used == 0
+    heap.free(left)  # too late, and harmless: nothing uses the driver any more

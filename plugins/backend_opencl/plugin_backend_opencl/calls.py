@@ -18,7 +18,7 @@ import numpy as np
 import pyopencl as cl
 
 from core.device.array import DeviceArray
-from core.device.bound import Bindable
+from core.device.bound import Bindable, laid
 from core.device.contract import Block
 from core.device.pool import Memory
 from core.options import config
@@ -26,8 +26,6 @@ from plugin_backend_opencl import ready
 from plugin_backend_opencl.transfers import ClBlock
 
 NAME = "core_opencl_calls"
-LAYOUTS = {"one": 0, "list": 1, "tuple": 2, "none": 3}
-DICT = 4
 FUNCTIONS = (
     *("clSetKernelArg", "clEnqueueNDRangeKernel", "clEnqueueWriteBuffer", "clFlush"),
     *("clFinish", "clGetEventInfo", "clWaitForEvents", "clReleaseEvent"),
@@ -74,15 +72,15 @@ def bound(
     made = module() if config["opencl.launcher"] else None
     if made is None:
         return None
-    is_dict = isinstance(layout, tuple)
-    how = (DICT, layout) if is_dict else (LAYOUTS[layout], ())
-    return made.Call(current, slow_path, tuple(reads), tuple(writes), *how, n_args, n_results)
+    return made.Call(current, slow_path, tuple(reads), tuple(writes), *laid(layout), n_args, n_results)
 
 
 def recorded(device: Any, call: Bindable) -> Any:
-    """A recording of a call, with kernels of its own."""
+    """A recording of a call, with kernels of its own; None where there are other commands."""
     made = module()
     assert made is not None
+    if call.launchers is None:
+        return None
     launchers = [launcher.again(blocks) for launcher, blocks in call.launchers]
 
     transfers = device.transfers
@@ -95,14 +93,16 @@ def recorded(device: Any, call: Bindable) -> Any:
 
     return made.Recording(
         addresses(),
-        device.queue.int_ptr,
+        (
+            device.queue.int_ptr,
+            device if transfers is None else transfers,
+            tuple(launcher.numbers for launcher in launchers),
+        ),
         transfers is not None,
-        tuple(launcher.numbers for launcher in launchers),
         call.inputs,
         call.outputs,
         call.results,
         call.space,
-        device if transfers is None else transfers,
         (device.lock.acquire, device.lock.release),
         call.new_output,
         new_stage,

@@ -7,7 +7,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -17,6 +18,7 @@ from typing import Any
 import cffi
 
 from plugin_backend_cuda.libcuda import OUT_OF_MEMORY, Packed, failed
+from plugin_backend_cuda.shim.pointers import Pointers
 
 FLAGS = (
     *("-std=c++17", "-shared", "-fPIC", "-x", "c++", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing", "-w"),
@@ -109,18 +111,54 @@ class _Function:
     library: Any
 
 
+class _Heap:
+    """Memory of the "device", and what is pinned; what is left of it goes with the driver."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None)
+        self._sizes: dict[int, int] = {}
+        self._is_closed = False
+
+    @property
+    def used(self) -> int:
+        return sum(self._sizes.values())
+
+    def allocate(self, size: int, boundary: int) -> int:
+        """Memory of exactly this size at its end, so that a sanitizer sees what goes past it; full of garbage."""
+        out = ctypes.c_void_p()
+        if self._libc.posix_memalign(ctypes.byref(out), ctypes.c_size_t(boundary), ctypes.c_size_t(size)):
+            raise failed(f"cuMemAlloc of {size} bytes", "CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
+        assert out.value is not None
+        ctypes.memset(out.value, 0xA5, size)
+        self._sizes[out.value] = size
+        return out.value
+
+    def free(self, address: int) -> None:
+        if self._is_closed:  # by the collector of garbage, which takes a driver before what used it
+            return
+        if self._sizes.pop(address, None) is None:
+            raise failed("cuMemFree", "CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
+        self._libc.free(ctypes.c_void_p(address))
+
+    def close(self) -> None:
+        self._is_closed = True
+        while self._sizes:
+            self._libc.free(ctypes.c_void_p(self._sizes.popitem()[0]))
+
+
 @dataclass
 class HostDriver:
     """Has the methods of libcuda.Driver.  ``limit`` is the memory of a device, ``devices`` how many it plays."""
 
     limit: int = 1 << 32
     devices: int = 1
-    _blocks: dict[int, Any] = field(default_factory=dict)
-    _sizes: dict[int, int] = field(default_factory=dict)
+    _heap: _Heap = field(default_factory=lambda: _Heap())
+    _numbered: dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._ffi = cffi.FFI()
         self._ffi.cdef(_DECLARATIONS)
+        weakref.finalize(self, self._heap.close).atexit = False
 
     # --- devices ----------------------------------------------------------------------------------------------------
 
@@ -143,7 +181,7 @@ class HostDriver:
         pass
 
     def memory(self) -> tuple[int, int]:
-        return self.limit - sum(self._sizes.values()), self.limit
+        return self.limit - self._heap.used, self.limit
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
@@ -152,25 +190,13 @@ class HostDriver:
             raise failed(f"cuMemAlloc of {size} bytes", "CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
         if size > self.memory()[0]:
             raise failed(f"cuMemAlloc of {size} bytes", "CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
-        return self._block(size, 256)
-
-    def _block(self, size: int, boundary: int) -> int:
-        """Memory of exactly this size at its end, so that a sanitizer sees what goes past it; full of garbage."""
-        libc = ctypes.CDLL(None)
-        out = ctypes.c_void_p()
-        if libc.posix_memalign(ctypes.byref(out), ctypes.c_size_t(boundary), ctypes.c_size_t(size)):
-            raise failed(f"cuMemAlloc of {size} bytes", "CUDA_ERROR_OUT_OF_MEMORY", OUT_OF_MEMORY)
-        ctypes.memset(out.value, 0xA5, size)
-        self._sizes[out.value] = size
-        return out.value
+        return self._heap.allocate(size, 256)
 
     def free(self, address: int) -> None:
-        if self._sizes.pop(address, None) is None:
-            raise failed("cuMemFree", "CUDA_ERROR_INVALID_VALUE", _INVALID_VALUE)
-        ctypes.CDLL(None).free(ctypes.c_void_p(address))
+        self._heap.free(address)
 
     def allocate_pinned(self, size: int) -> int:
-        return self._block(size, 64)
+        return self._heap.allocate(size, 64)
 
     def free_pinned(self, address: int) -> None:
         self.free(address)
@@ -207,11 +233,30 @@ class HostDriver:
     def stream_number(self, stream: Any) -> int:
         return 1
 
+    def number(self, thing: Any) -> int:
+        """A number that stands for a thing from now on: an address where nothing else lies."""
+        if isinstance(thing, int):
+            return thing
+        self._numbered[id(thing)] = thing
+        return id(thing)
+
+    def addresses(self, names: Sequence[str]) -> tuple[int, ...]:
+        return self.pointers_to(self)
+
+    def pointers_to(self, driver: Any) -> tuple[int, ...]:
+        """The functions of ``driver``, which knows things by the numbers that this one gave."""
+        self._pointers = Pointers(driver, self.number, self._numbered.__getitem__)
+        return self._pointers.addresses
+
+    def status(self, event: Any) -> int:
+        """0, or 600 while what came before an event has not run."""
+        return 0
+
     def new_event(self) -> Any:
         return object()
 
     def free_event(self, event: Any) -> None:
-        pass
+        self._numbered.pop(id(event), None)
 
     def record(self, event: Any, stream: Any) -> None:
         pass
@@ -282,4 +327,4 @@ class HostDriver:
             act()
 
     def free_graph(self, graph: Any) -> None:
-        pass
+        self._numbered.pop(id(graph), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from plugin_backend_cuda.libcuda import failed
@@ -37,6 +37,11 @@ class Recorder:
     def names(self) -> list[str]:
         """The names of the calls, in order."""
         return [name for name, _ in self.calls]
+
+    def addresses(self, names: Sequence[str]) -> tuple[int, ...]:
+        """The functions as C calls them: what it calls is noted too."""
+        found: tuple[int, ...] = self._driver.pointers_to(self)
+        return found
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         act = getattr(self._driver, name)

@@ -1,14 +1,14 @@
 /* Objects as C sees them: arrays of a device, their memory and its block, whose slots are read in place. */
 
 static struct {
-    PyTypeObject *array, *memory, *block, *travelling; /* the last: a block with copies on a queue of their own */
+    PyTypeObject *array, *memory, *block, *travelling; /* the last: a block with copies on a queue of their own, or NULL */
     Py_ssize_t space, shape, dtype, memory_of, host, copied; /* of an array */
     Py_ssize_t block_of;                                     /* of memory */
     Py_ssize_t handle;                                       /* of a block: the driver's own number of it */
     Py_ssize_t arrived, leaves;                              /* of a travelling one: None, or what is waited for */
 } classes;
 
-static PyObject *name_of_recordings, *name_of_queued;
+static PyObject *name_of_recordings;
 
 /* Where objects of a class have a slot; -1 with an exception where that is no slot. */
 static Py_ssize_t slot_at(PyTypeObject *type, const char *name)
@@ -33,21 +33,22 @@ static inline PyObject **slot(PyObject *object, Py_ssize_t at)
 
 static PyObject *know_classes(PyObject *module, PyObject *args)
 {
-    PyTypeObject *array, *memory, *block, *travelling;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyType_Type, &array, &PyType_Type, &memory, &PyType_Type, &block,
+    PyTypeObject *array, *memory, *block, *travelling = NULL;
+    if (!PyArg_ParseTuple(args, "O!O!O!|O!", &PyType_Type, &array, &PyType_Type, &memory, &PyType_Type, &block,
             &PyType_Type, &travelling))
         return NULL;
     if ((classes.space = slot_at(array, "space")) < 0 || (classes.shape = slot_at(array, "shape")) < 0
         || (classes.dtype = slot_at(array, "dtype")) < 0 || (classes.memory_of = slot_at(array, "memory")) < 0
         || (classes.host = slot_at(array, "_host")) < 0 || (classes.copied = slot_at(array, "_copied")) < 0
         || (classes.block_of = slot_at(memory, "block")) < 0 || (classes.handle = slot_at(block, "handle")) < 0
-        || (classes.arrived = slot_at(travelling, "arrived")) < 0
-        || (classes.leaves = slot_at(travelling, "leaves")) < 0)
+        || (travelling
+            && ((classes.arrived = slot_at(travelling, "arrived")) < 0
+                || (classes.leaves = slot_at(travelling, "leaves")) < 0)))
         return NULL;
     classes.array = (PyTypeObject *)Py_NewRef(array);
     classes.memory = (PyTypeObject *)Py_NewRef(memory);
     classes.block = (PyTypeObject *)Py_NewRef(block);
-    classes.travelling = (PyTypeObject *)Py_NewRef(travelling);
+    classes.travelling = (PyTypeObject *)Py_XNewRef(travelling);
     Py_RETURN_NONE;
 }
 
@@ -61,7 +62,7 @@ static inline PyObject *block_of(PyObject *memory)
 /* Whether a copy from the host or to it is on its way, which a kernel would have to wait for. */
 static inline int is_travelling(PyObject *block)
 {
-    return Py_IS_TYPE(block, classes.travelling)
+    return classes.travelling && Py_IS_TYPE(block, classes.travelling)
         && (*slot(block, classes.arrived) != Py_None || *slot(block, classes.leaves) != Py_None);
 }
 

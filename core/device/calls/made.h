@@ -1,7 +1,7 @@
 /* How recordings are made of what Python says, and what becomes of them. */
 
 /* Uses: a tuple of pairs, the number of a launch and the position of an argument. */
-static int read_place(PyObject *uses, Py_ssize_t n_launches, Place *place)
+static int read_place(PyObject *uses, const Commands *commands, Place *place)
 {
     if (!(place->uses = room(PyTuple_GET_SIZE(uses), sizeof(Use))))
         return 0;
@@ -10,32 +10,16 @@ static int read_place(PyObject *uses, Py_ssize_t n_launches, Place *place)
         Use *use = &place->uses[k];
         if (!PyArg_ParseTuple(PyTuple_GET_ITEM(uses, k), "nI", &use->launch, &use->position))
             return 0;
-        if (use->launch < 0 || use->launch >= n_launches) {
+        if (use->launch < 0 || use->launch >= commands->n_launches) {
             PyErr_SetString(PyExc_ValueError, "there is no such launch");
+            return 0;
+        }
+        if (!has_argument(&commands->launches[use->launch], use->position)) {
+            PyErr_SetString(PyExc_ValueError, "there is no such argument");
             return 0;
         }
     }
     return 1;
-}
-
-static int read_launches(PyObject *given, Recording *self)
-{
-    self->n_launches = PyTuple_GET_SIZE(given);
-    if (!(self->launches = room(self->n_launches, sizeof(Launch))))
-        return 0;
-    for (Py_ssize_t k = 0; k < self->n_launches; k++) {
-        Launch *launch = &self->launches[k];
-        Py_ssize_t n[4];
-        PyObject *kernel;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, k), "Onnnn", &kernel, &n[0], &n[1], &n[2], &n[3]))
-            return 0;
-        launch->kernel = PyLong_AsVoidPtr(kernel);
-        for (int axis = 0; axis < 2; axis++) {
-            launch->global[axis] = (size_t)n[axis];
-            launch->local[axis] = (size_t)n[2 + axis];
-        }
-    }
-    return !PyErr_Occurred();
 }
 
 static int read_inputs(PyObject *given, Recording *self)
@@ -44,17 +28,17 @@ static int read_inputs(PyObject *given, Recording *self)
         return 0;
     for (; self->n_inputs < PyTuple_GET_SIZE(given); self->n_inputs++) {
         Input *input = &self->inputs[self->n_inputs];
-        PyObject *dtype, *shape, *uses;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, self->n_inputs), "O!O!O!", &PyArrayDescr_Type, &dtype,
-                &PyTuple_Type, &shape, &PyTuple_Type, &uses)
+        PyObject *dtype, *shape, *uses, *only;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, self->n_inputs), "O!O!pO!O", &PyArrayDescr_Type, &dtype,
+                &PyTuple_Type, &shape, &input->is_read, &PyTuple_Type, &uses, &only)
             || !(input->lengths = room(PyTuple_GET_SIZE(shape), sizeof(npy_intp)))
-            || !read_place(uses, self->n_launches, &input->place))
+            || !read_place(uses, &self->commands, &input->place))
             return 0;
         input->ndim = (int)PyTuple_GET_SIZE(shape);
         input->size = (size_t)PyDataType_ELSIZE((PyArray_Descr *)dtype);
         for (int axis = 0; axis < input->ndim; axis++)
             input->size *= (size_t)(input->lengths[axis] = PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, axis)));
-        input->is_read = input->place.n_uses > 0;
+        input->only = only == Py_None ? NULL : Py_NewRef(only);
         input->dtype = Py_NewRef(dtype);
         input->shape = Py_NewRef(shape);
     }
@@ -69,7 +53,7 @@ static int read_outputs(PyObject *given, PyObject *results, Recording *self)
     for (; self->n_outputs < PyTuple_GET_SIZE(given); self->n_outputs++)
         if (!PyTuple_CheckExact(PyTuple_GET_ITEM(given, self->n_outputs))
             || !read_place(
-                PyTuple_GET_ITEM(given, self->n_outputs), self->n_launches, &self->outputs[self->n_outputs].place))
+                PyTuple_GET_ITEM(given, self->n_outputs), &self->commands, &self->outputs[self->n_outputs].place))
             return 0;
     for (; self->n_results < PyTuple_GET_SIZE(results); self->n_results++) {
         const Py_ssize_t number = PyLong_AsSsize_t(PyTuple_GET_ITEM(results, self->n_results));
@@ -82,26 +66,24 @@ static int read_outputs(PyObject *given, PyObject *results, Recording *self)
 
 static PyObject *recording_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
-    PyObject *addresses, *queue, *launches, *inputs, *outputs, *results, *space, *counter, *acquire, *release;
+    PyObject *addresses, *commands, *inputs, *outputs, *results, *space, *acquire, *release;
     PyObject *new_output, *new_stage, *keep;
     int copies;
-    if (!PyArg_ParseTuple(args, "O!OpO!O!O!O!OO(OO)OOO", &PyTuple_Type, &addresses, &queue, &copies, &PyTuple_Type,
-            &launches, &PyTuple_Type, &inputs, &PyTuple_Type, &outputs, &PyTuple_Type, &results, &space, &counter,
-            &acquire, &release, &new_output, &new_stage, &keep))
+    if (!PyArg_ParseTuple(args, "O!O!pO!O!O!O(OO)OOO", &PyTuple_Type, &addresses, &PyTuple_Type, &commands, &copies,
+            &PyTuple_Type, &inputs, &PyTuple_Type, &outputs, &PyTuple_Type, &results, &space, &acquire, &release,
+            &new_output, &new_stage, &keep))
         return NULL;
     Recording *self = (Recording *)type->tp_alloc(type, 0);
     if (!self)
         return NULL;
     self->space = Py_NewRef(space);
-    self->counter = Py_NewRef(counter);
     self->acquire = Py_NewRef(acquire);
     self->release = Py_NewRef(release);
     self->new_output = Py_NewRef(new_output);
     self->new_stage = Py_NewRef(new_stage);
     self->keep = Py_NewRef(keep);
-    self->queue = PyLong_AsVoidPtr(queue);
     self->copies = copies;
-    if (PyErr_Occurred() || !read_driver(addresses, &self->driver) || !read_launches(launches, self)
+    if (PyErr_Occurred() || !read_driver(addresses, &self->driver) || !read_commands(commands, &self->commands)
         || !read_inputs(inputs, self) || !read_outputs(outputs, results, self)) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_ValueError, "no such recording can be made");
@@ -112,8 +94,10 @@ static PyObject *recording_new(PyTypeObject *type, PyObject *args, PyObject *nam
 
 static int recording_traverse(Recording *self, visitproc visit, void *arg)
 {
+    const int found = visit_commands(&self->commands, visit, arg);
+    if (found)
+        return found;
     Py_VISIT(self->space);
-    Py_VISIT(self->counter);
     Py_VISIT(self->acquire);
     Py_VISIT(self->release);
     Py_VISIT(self->new_output);
@@ -145,18 +129,18 @@ static void recording_dealloc(Recording *self)
         PyMem_Free(self->inputs[k].lengths);
         Py_XDECREF(self->inputs[k].dtype);
         Py_XDECREF(self->inputs[k].shape);
+        Py_XDECREF(self->inputs[k].only);
     }
     for (Py_ssize_t k = 0; self->outputs && k < self->n_outputs + 1; k++) {
         clear_place(&self->outputs[k].place);
         for (int turn = 0; turn < RING; turn++)
             Py_XDECREF(self->outputs[k].ring[turn]);
     }
-    PyMem_Free(self->launches);
+    clear_commands(&self->commands);
     PyMem_Free(self->inputs);
     PyMem_Free(self->outputs);
     PyMem_Free(self->results);
     Py_XDECREF(self->space);
-    Py_XDECREF(self->counter);
     Py_XDECREF(self->acquire);
     Py_XDECREF(self->release);
     Py_XDECREF(self->new_output);
@@ -173,8 +157,8 @@ static PyMemberDef recording_members[] = {
 
 static PyTypeObject RecordingType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "core_opencl_calls.Recording",
-    .tp_doc = "The kernels of one call, for inputs of certain lengths.",
+    .tp_name = AS_TEXT(MODULE) ".Recording",
+    .tp_doc = "The commands of one call, for inputs of certain lengths.",
     .tp_basicsize = sizeof(Recording),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .tp_new = recording_new,

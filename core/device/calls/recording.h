@@ -1,17 +1,18 @@
-/* A recording: the kernels of one call, for inputs of certain lengths, and the memory that calls use by turns.
+/* A recording: the commands of one call, for inputs of certain lengths, and the memory that calls use by turns.
  *
  * Kernels have their arguments from when they were recorded, but for places: inputs and outputs, which may lie
  * elsewhere in each call.  Outputs go to arrays of a ring, one that nobody can look at any more: the queue runs in
  * order, so commands that still read it come first.  Arguments of the host go to a stage, memory that the device is
  * done with.
+ *
+ * A driver's own are, before this: Handle, Driver, Commands with its launches, has_argument, is_waiting, wait_for,
+ * drop_event; after it: what is declared here.
  */
-
-#include "calls_driver.h"
 
 enum { RING = 4, FEWEST_STAGES = 2, MOST_STAGES = 256 };
 enum { /* bytes */
     MOST_STAGED = 1 << 22, /* of more than the fewest stages */
-    SMALL_COPY = 1 << 16   /* takes its turn among the kernels; larger ones run beside them, see transfers.py */
+    SMALL_COPY = 1 << 16   /* takes its turn among the kernels; larger ones are left to the slow path */
 };
 
 typedef struct {
@@ -27,16 +28,12 @@ typedef struct {
 } Place;
 
 typedef struct {
-    Handle kernel;
-    size_t global[2], local[2];
-} Launch;
-
-typedef struct {
     PyObject *dtype, *shape; /* a numpy.dtype, a tuple */
     int ndim;
     npy_intp *lengths;
     size_t size; /* in bytes */
-    int is_read; /* by some kernel */
+    int is_read; /* by some command */
+    PyObject *only; /* a reference to the memory in which it must lie, for which checks have passed; NULL: anywhere */
     Place place;
 } Input;
 
@@ -58,15 +55,13 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Driver driver;
-    Handle queue;
+    Commands commands;
     int copies; /* whether arguments of the host are copied by a command; else the host writes to that memory */
     PyObject *space, *acquire, *release;
-    PyObject *counter; /* its ``queued`` is how many calls there were */
     PyObject *new_output; /* (number of the output) -> an array of the device */
     PyObject *new_stage;  /* (number of the input) -> (memory, address, what keeps it) that no queued command uses */
     PyObject *keep;       /* what must outlive the handles */
-    Py_ssize_t n_launches, n_inputs, n_outputs, n_results, n_stages, next_stage;
-    Launch *launches;
+    Py_ssize_t n_inputs, n_outputs, n_results, n_stages, next_stage;
     Input *inputs;
     Output *outputs;
     Py_ssize_t *results; /* for each result, the number of the output that it is */
@@ -76,16 +71,40 @@ typedef struct {
 
 static PyTypeObject RecordingType;
 
+/* Give a kernel another argument: 0 where the driver refuses. */
+static int set_argument(const Recording *self, const Use *use, Handle argument);
+
+/* Queue a copy of what lies on the host: 0 where the driver refuses. */
+static int write_to(const Recording *self, Handle target, const void *host, size_t size);
+
+/* Queue everything; other code runs only where it is said of the driver.  0, perhaps with an exception: something was
+ * refused. */
+static int queue(
+    Recording *self, PyObject *const *items, const char *from_host, PyObject *const *made, Stage *stage);
+
 /* --- inputs ------------------------------------------------------------------------------------------------------- */
 
 static inline int is_host_array(const Input *input, int copies, PyObject *item)
 {
-    if (!PyArray_CheckExact(item) || (copies && input->size > SMALL_COPY))
+    if (!PyArray_CheckExact(item) || input->only || (copies && input->size > SMALL_COPY))
         return 0;
     PyArrayObject *array = (PyArrayObject *)item;
     return (PyObject *)PyArray_DESCR(array) == input->dtype && PyArray_NDIM(array) == input->ndim
         && (!input->ndim || !memcmp(PyArray_DIMS(array), input->lengths, (size_t)input->ndim * sizeof(npy_intp)))
         && PyArray_CHKFLAGS(array, NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED);
+}
+
+/* Whether memory is that which a weak reference is of. */
+static inline int is_that(PyObject *reference, PyObject *memory)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *found = NULL;
+    PyWeakref_GetRef(reference, &found);
+    Py_XDECREF(found); /* ``memory`` has a reference besides */
+    return found == memory;
+#else
+    return PyWeakref_GetObject(reference) == memory;
+#endif
 }
 
 static inline int is_device_array(const Input *input, PyObject *space, PyObject *item)
@@ -94,6 +113,7 @@ static inline int is_device_array(const Input *input, PyObject *space, PyObject 
         return 0;
     PyObject *block = block_of(*slot(item, classes.memory_of));
     return block && !is_travelling(block) && *slot(item, classes.dtype) == input->dtype
+        && (!input->only || is_that(input->only, *slot(item, classes.memory_of)))
         && PyObject_RichCompareBool(*slot(item, classes.shape), input->shape, Py_EQ) == 1;
 }
 
@@ -169,11 +189,9 @@ static int are_travelling(PyObject *const *made, Py_ssize_t n)
 
 static void free_stage(const Recording *self, Stage *stage)
 {
-    if (stage->event) {
-        if (self->copies) /* which read the memory that goes now */
-            wait_for(&self->driver, self->queue, stage->event);
-        self->driver.release(stage->event);
-    }
+    if (stage->event && self->copies) /* which read the memory that goes now */
+        wait_for(&self->driver, &self->commands, stage->event);
+    drop_event(&self->driver, &stage->event);
     for (Py_ssize_t k = 0; k < self->n_inputs; k++) {
         Py_CLEAR(stage->memory[k]);
         Py_CLEAR(stage->keep[k]);
@@ -233,7 +251,7 @@ static void wait_for_stages(const Recording *self)
     const Handle last = self->stages[(self->next_stage + self->n_stages / 2) % self->n_stages]->event;
     Py_BEGIN_ALLOW_THREADS
     if (last)
-        wait_for(&self->driver, self->queue, last);
+        wait_for(&self->driver, &self->commands, last);
     Py_END_ALLOW_THREADS
 }
 
@@ -250,7 +268,7 @@ static int pick_stage(Recording *self, const char *from_host, Stage **picked, in
     if (!is_needed)
         return 1;
     Stage *stage = self->n_stages ? self->stages[self->next_stage] : NULL;
-    if (!stage || stage->is_taken || is_waiting(&self->driver, stage->event)) {
+    if (!stage || stage->is_taken || is_waiting(&self->driver, &self->commands, stage->event)) {
         *other_code_ran = 1;
         const size_t staged = (size_t)(self->n_stages + 1) * size;
         if (self->n_stages < FEWEST_STAGES || (self->n_stages < MOST_STAGES && staged <= MOST_STAGED))
@@ -262,9 +280,7 @@ static int pick_stage(Recording *self, const char *from_host, Stage **picked, in
         return 0;
     stage->is_taken = 1;
     self->next_stage = (self->next_stage + 1) % self->n_stages;
-    if (stage->event)
-        self->driver.release(stage->event);
-    stage->event = NULL;
+    drop_event(&self->driver, &stage->event);
     for (Py_ssize_t k = 0; k < self->n_inputs; k++)
         is_lacking |= from_host[k] && !stage->memory[k];
     *other_code_ran |= is_lacking;
@@ -283,24 +299,11 @@ static int put(const Recording *self, Place *place, PyObject *block)
     if (!handle)
         return 0;
     Py_XSETREF(place->block, NULL);
-    for (Py_ssize_t k = 0; k < place->n_uses; k++) {
-        const Use *use = &place->uses[k];
-        if (self->driver.set_argument(self->launches[use->launch].kernel, use->position, sizeof handle, &handle))
+    for (Py_ssize_t k = 0; k < place->n_uses; k++)
+        if (!set_argument(self, &place->uses[k], handle))
             return 0;
-    }
     place->block = Py_NewRef(block);
     return 1;
-}
-
-static int has_counted(const Recording *self)
-{
-    PyObject *before = PyObject_GetAttr(self->counter, name_of_queued), *one = PyLong_FromLong(1);
-    PyObject *after = before && one ? PyNumber_Add(before, one) : NULL;
-    const int counted = after && PyObject_SetAttr(self->counter, name_of_queued, after) == 0;
-    Py_XDECREF(before);
-    Py_XDECREF(one);
-    Py_XDECREF(after);
-    return counted;
 }
 
 /* Bring an argument of the host to where kernels read it. */
@@ -311,7 +314,7 @@ static int is_brought(const Recording *self, const Stage *stage, Py_ssize_t k, P
     if (!self->copies || !size)
         return 1;
     const Handle target = PyLong_AsVoidPtr(*slot(block_of(stage->memory[k]), classes.handle));
-    return self->driver.write(self->queue, target, 0, 0, size, stage->host[k], 0, NULL, NULL) == 0;
+    return write_to(self, target, stage->host[k], size);
 }
 
 /* Put everything in its place. */
@@ -331,21 +334,4 @@ static int is_placed(
         if (!put(self, &self->outputs[k].place, block_of(*slot(made[k], classes.memory_of))))
             return 0;
     return 1;
-}
-
-/* Queue everything; no other code runs meanwhile.  0, perhaps with an exception: something was refused. */
-static int queue(
-    Recording *self, PyObject *const *items, const char *from_host, PyObject *const *made, Stage *stage)
-{
-    int done = has_counted(self) && is_placed(self, items, from_host, made, stage);
-    for (Py_ssize_t k = 0; done && k < self->n_launches; k++) {
-        const Launch *launch = &self->launches[k];
-        Handle *const event = stage && k == self->n_launches - 1 ? &stage->event : NULL;
-        done = self->driver.launch(
-                   self->queue, launch->kernel, 2, NULL, launch->global, launch->local, 0, NULL, event) == 0;
-    }
-    if (!done && stage) /* no event says when its copies are done */
-        self->driver.finish(self->queue);
-    self->is_broken = !done;
-    return done;
 }
