@@ -1,7 +1,7 @@
 """Calls that C queues, on any backend that binds them: they give what Python gives, and nobody's elements change.
 
-A test file of a backend has ``from core.testing.bound_calls import *``, a fixture ``own``, an opened backend on a device
-of its own that a test may break, and a fixture ``launcher``, the name of the option that leaves calls to Python.
+A test file of a backend has ``from core.testing.bound_calls import *``, a fixture ``own``, an opened backend on a
+device of its own that a test may break, and a fixture ``launcher``, the name of the option that leaves calls to Python.
 """
 
 import gc
@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-import core
 import core.tensor as ct
+from core.compile.arguments import Out
+from core.compile.function import function
+from core.compile.shared import shared
 from core.device.array import DeviceArray
 from core.device.program import DeviceProgram
 from core.errors import ArgumentError, DeviceMemoryError, DTypeError, ShapeError
+from core.options import config
 from core.testing.graphs import graphs
 
 N = 1000
@@ -37,8 +40,8 @@ def by_python(monkeypatch):
 
 def adding(own, n=N):
     """A step that adds its argument to a shared variable, called until C has it."""
-    w, x = core.shared(np.zeros(n), name="w"), ct.vector("x")
-    step = core.function([x], updates={w: w + x}, backend=own)
+    w, x = shared(np.zeros(n), name="w"), ct.vector("x")
+    step = function([x], updates={w: w + x}, backend=own)
     step(np.zeros(n)), step(np.zeros(n))
     return step, w
 
@@ -59,13 +62,13 @@ def test_calls_of_lengths_that_were_met_twice_are_queued_by_c(own, by_python):
 
 
 @pytest.mark.parametrize(
-    "how", [lambda y, z: core.Out(y, borrow=True), list, tuple, dict], ids="one list tuple dict".split()
+    "how", [lambda y, z: Out(y, borrow=True), list, tuple, dict], ids="one list tuple dict".split()
 )
 def test_results_that_stay_are_laid_out_as_python_does(own, by_python, how):
-    x, w = ct.vector("x"), core.shared(np.arange(3.0))
-    y, z = core.Out(x + w, borrow=True), core.Out(x * w, borrow=True)
+    x, w = ct.vector("x"), shared(np.arange(3.0))
+    y, z = Out(x + w, borrow=True), Out(x * w, borrow=True)
     outputs = {list: [y, z, y], tuple: (y, z), dict: {"y": y, "z": z}}.get(how, y)
-    f = core.function([x], outputs, updates={w: w + 1}, backend=own)
+    f = function([x], outputs, updates={w: w + 1}, backend=own)
 
     def values(found):
         parts = found.values() if isinstance(found, dict) else found if isinstance(found, (list, tuple)) else [found]
@@ -96,7 +99,7 @@ def test_an_argument_may_change_as_soon_as_the_call_is_over_however_many_calls_w
 
 def test_arrays_that_somebody_holds_never_change(own):
     x = ct.vector("x")
-    f = core.function([x], core.Out(x * 2, borrow=True), backend=own)
+    f = function([x], Out(x * 2, borrow=True), backend=own)
     held = [f(np.full(N, float(k))) for k in range(20)]
     for _ in range(3):
         f(np.full(N, -1.0))
@@ -113,7 +116,7 @@ def test_arrays_that_somebody_holds_never_change(own):
 
 def test_results_of_a_call_can_be_arguments_of_the_next(own, by_python):
     x = ct.vector("x")
-    f = core.function([x], core.Out(x + 1, borrow=True), backend=own)
+    f = function([x], Out(x + 1, borrow=True), backend=own)
     y = np.zeros(N)
     for _ in range(3):
         y = f(y)
@@ -187,9 +190,9 @@ def test_arguments_of_other_kinds_are_converted_as_ever(own, given):
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (0, 3), (2, 3)])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "bool", "float16", "complex64"])
 def test_all_shapes_and_dtypes_are_what_python_gives(own, shape, dtype):
-    x, w = ct.tensor("x", dtype=dtype, shape=(None,) * len(shape)), core.shared(np.ones(shape, dtype))
+    x, w = ct.tensor("x", dtype=dtype, shape=(None,) * len(shape)), shared(np.ones(shape, dtype))
     new = w | x if dtype == "bool" else w + x
-    step = core.function([x], core.Out(new, borrow=True), updates={w: new}, backend=own)
+    step = function([x], Out(new, borrow=True), updates={w: new}, backend=own)
     expected = np.ones(shape, dtype)
     for k in range(5):
         argument = np.full(shape, k, dtype)
@@ -201,7 +204,7 @@ def test_all_shapes_and_dtypes_are_what_python_gives(own, shape, dtype):
 
 def test_several_shapes_each_have_a_recording(own, by_python):
     x = ct.matrix("x")
-    f = core.function([x], core.Out(ct.softmax(x, axis=1), borrow=True), backend=own)
+    f = function([x], Out(ct.softmax(x, axis=1), borrow=True), backend=own)
     shapes = [(n, m) for n in (1, 2, 5) for m in (1, 3, 40)]
     values = {shape: np.random.default_rng(0).normal(size=shape) for shape in shapes}
     for _ in range(2):
@@ -213,7 +216,7 @@ def test_several_shapes_each_have_a_recording(own, by_python):
 
 def test_copies_of_a_function_write_to_variables_of_their_own(own):
     step, w = adding(own)
-    v = core.shared(np.ones(N), name="v")
+    v = shared(np.ones(N), name="v")
     other = step.copy(swap={w: v})
     for _ in range(4):
         step(np.ones(N)), other(np.ones(N))
@@ -222,7 +225,7 @@ def test_copies_of_a_function_write_to_variables_of_their_own(own):
 
 def test_threads_that_call_one_function_get_results_of_their_own(own):
     x = ct.vector("x")
-    f = core.function([x], core.Out(x * 2, borrow=True), backend=own)
+    f = function([x], Out(x * 2, borrow=True), backend=own)
 
     def call(k):
         return np.array_equal(f(np.full(N, float(k))), np.full(N, 2.0 * k))
@@ -244,7 +247,7 @@ def test_a_call_waits_for_the_thread_that_uses_the_device(own, by_python):
 
 
 def test_without_the_module_python_queues_and_numbers_are_the_same(own, by_python, launcher):
-    with core.config.override({launcher: False}):
+    with config.override({launcher: False}):
         step, w = adding(own)
     by_python.clear()
     step(np.ones(N))
@@ -255,14 +258,14 @@ def test_without_the_module_python_queues_and_numbers_are_the_same(own, by_pytho
 def test_any_order_of_calls_keeps_every_value_that_somebody_holds(own, seed):
     """Functions that share variables, arrays that are kept, dropped, looked at and passed on, new values in between."""
     rng = np.random.default_rng(seed)
-    v, w, x = core.shared(np.zeros(7), name="v"), core.shared(np.ones(7), name="w"), ct.vector("x")
-    y = core.Out(x * 2 + v, borrow=True)
+    v, w, x = shared(np.zeros(7), name="v"), shared(np.ones(7), name="w"), ct.vector("x")
+    y = Out(x * 2 + v, borrow=True)
     functions = [
-        (core.function([x], updates={v: w + x, w: v - x}, backend=own), lambda v, w, x: (None, w + x, v - x)),
-        (core.function([x], y, updates={v: v + 1}, backend=own), lambda v, w, x: (x * 2 + v, v + 1, w)),
-        (core.function([x], [y, y], updates={w: v}, backend=own), lambda v, w, x: (x * 2 + v, v, v)),
-        (core.function([], updates={v: w, w: v}, backend=own), lambda v, w, x: (None, w, v)),
-        (core.function([x], x.sum() + v.sum(), backend=own), lambda v, w, x: (x.sum() + v.sum(), v, w)),
+        (function([x], updates={v: w + x, w: v - x}, backend=own), lambda v, w, x: (None, w + x, v - x)),
+        (function([x], y, updates={v: v + 1}, backend=own), lambda v, w, x: (x * 2 + v, v + 1, w)),
+        (function([x], [y, y], updates={w: v}, backend=own), lambda v, w, x: (x * 2 + v, v, v)),
+        (function([], updates={v: w, w: v}, backend=own), lambda v, w, x: (None, w, v)),
+        (function([x], x.sum() + v.sum(), backend=own), lambda v, w, x: (x.sum() + v.sum(), v, w)),
     ]
     now, held = [v.get_value(), w.get_value()], []
     for _ in range(300):
@@ -302,9 +305,9 @@ def test_random_graphs_whose_results_stay_have_the_bits_of_those_that_are_fetche
     @settings(max_examples=8, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(graph=graphs())
     def check(graph):
-        plain = core.function(graph.inputs, graph.outputs, backend=own, on_unused_input="ignore")
-        stays = [core.Out(output, borrow=True) for output in graph.outputs]
-        f = core.function(graph.inputs, stays, backend=own, on_unused_input="ignore")
+        plain = function(graph.inputs, graph.outputs, backend=own, on_unused_input="ignore")
+        stays = [Out(output, borrow=True) for output in graph.outputs]
+        f = function(graph.inputs, stays, backend=own, on_unused_input="ignore")
         want = plain(*graph.arrays)
         for _ in range(4):
             found = f(*graph.arrays)
@@ -321,8 +324,8 @@ def test_random_graphs_whose_results_stay_have_the_bits_of_those_that_are_fetche
 
 def test_memory_that_runs_out_names_the_op_and_values_stay(own, monkeypatch):
     x = ct.vector("x")
-    w = core.shared(np.zeros(N), name="w")
-    f = core.function([x], core.Out(ct.exp(x), borrow=True), updates={w: w + 1}, backend=own)
+    w = shared(np.zeros(N), name="w")
+    f = function([x], Out(ct.exp(x), borrow=True), updates={w: w + 1}, backend=own)
     held = [f(np.ones(N)) for _ in range(3)]
 
     def none(size_bytes):
@@ -359,7 +362,7 @@ def test_a_call_in_the_course_of_a_call_has_memory_of_its_own(own, monkeypatch):
     """As where the collector of garbage runs code while memory is asked for."""
     step, w = adding(own)
     x = ct.vector("x")
-    f = core.function([x], core.Out(x * 2, borrow=True), backend=own)
+    f = function([x], Out(x * 2, borrow=True), backend=own)
     f(np.ones(N)), f(np.ones(N))
     inner, real = [], own.space.pool.fresh
 

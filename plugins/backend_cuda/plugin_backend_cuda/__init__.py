@@ -32,8 +32,6 @@ def options() -> list[Option]:
             "cuda.products", str, "float32", choices=("float32", "tf32", "bf16"), help="how products of float32 round"
         ),
         Option("cuda.deterministic", bool, False, affects_code=True, help="scatter adds in order, not with atomics"),
-        Option(
-            "cuda.launcher", bool, True, help="queue calls whose results stay on the GPU by C, where it was built"
-        ),
+        Option("cuda.launcher", bool, True, help="queue calls whose results stay on the GPU by C, where it was built"),
         Option("cuda.graphs", bool, True, help="repeated calls with the same shapes replay a CUDA graph"),
     ]
