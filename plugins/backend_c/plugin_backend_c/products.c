@@ -28,8 +28,8 @@ enum { ROWS = 6 };
 #define EACH(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 enum { NARROW = 8 }; /* vectors of a row that fits into registers */
-enum { DEPTH = 256 }; /* of one pass over k: so many rows of two vectors of B stay in the first cache */
-enum { PACKED = 1 << 17 }; /* bytes of A, of one pass over k, that stay in the second */
+enum { DEPTH = 384 }; /* of one pass over k, at most: so many rows of two vectors of B are quickly read again */
+enum { PACKED = 3 << 17 }; /* bytes of A, of one pass over k, that stay in the second */
 
 #include "product.h"
 
@@ -79,11 +79,6 @@ static int at_least(int a, int b)
     return more > 1 ? more : 1;
 }
 
-static double bytes_of(double m, double n, double k, double size)
-{
-    return (m * n + k * n + m * k) * size;
-}
-
 /* Whether blocks of registers beat BLAS, as measured against OpenBLAS 0.3.30 on Zen 4.  ``a_turned``, ``b_turned``: columns
  * lie side by side, not rows. */
 static int is_ours(double m, double n, double k, int a_turned, int b_turned, double size)
@@ -91,14 +86,12 @@ static int is_ours(double m, double n, double k, int a_turned, int b_turned, dou
     const double work = m * n * k;
     if (m == 1 || n == 1 || work <= 1 << 12) return 1;
 #ifdef WIDE
-    if (n <= 32 && work > 1e6) return 1;
-    if (work < 1 << 20) return b_turned && !a_turned;
-    return m <= 96 || bytes_of(m, n, k, size) <= 3 << 19;
+    if (work <= 1e6) return b_turned && !a_turned; /* up to here it has blocks of registers, too, for such processors */
 #else
-    (void)a_turned, (void)size;
-    if (n <= 32 && work > 1 << 18) return 1;
-    return work <= 1 << 20 && !(b_turned && m > 4 && m < 8);
+    (void)a_turned, (void)b_turned;
+    if (work <= 1e6) return 1;
 #endif
+    return m <= 16 || n <= 192 || n * k * size <= (m <= 96 ? 1 << 22 : 3 << 19);
 }
 
 /* The same for complex elements, which own blocks of registers would gain little for. */

@@ -344,18 +344,20 @@ static void NAME(panels)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_
 }
 
 /* C by passes over k.  Where the rows of A lie side by side, and are read often, a part of them is packed: columns of A
- * are far apart, and each would be looked for anew for each panel of B.  That is so of panels of B, too, where these and
- * the rest are too much for the second cache. */
+ * are far apart, and each would be looked for anew for each panel of B.  A few rows of A at a time meet all panels of B,
+ * which are read as they lie where what a pass needs of B stays in the second cache, or nearly; else they are copied, and
+ * as many rows as there are meet each copy. */
 static void NAME(blocks)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_row, int64_t a_column, const T *b,
                          int64_t b_row, int64_t b_column, const T *start, T *c, int64_t c_row, T alpha)
 {
-    enum { most = PACKED / sizeof(T) / DEPTH / ROWS * ROWS };
+    enum { most = PACKED / sizeof(T) / DEPTH / ROWS * ROWS, few = 12 * ROWS };
     static _Thread_local T packed[PACKED / sizeof(T)] __attribute__((aligned(64)));
     const int packs = a_row == 1 && a_column != 1 && m >= ROWS && n >= 8 * NAME(lanes);
-    const int copies = b_column != 1 || (m >= 4 * ROWS && bytes_of(m, n, k, sizeof(T)) > 1 << 20);
-    const int64_t height = packs ? most : m;
-    for (int64_t l = 0; l == 0 || l < k; l += DEPTH) {
-        const int64_t depth = k - l < DEPTH ? k - l : DEPTH;
+    const int copies = b_column != 1 || (m > few && (k < DEPTH ? k : DEPTH) * n > (1 << 20) / (int64_t)sizeof(T));
+    const int64_t height = packs ? most : copies ? m : few;
+    const int64_t passes = (k + DEPTH - 1) / DEPTH, deep = passes > 1 ? (k + passes - 1) / passes : DEPTH;
+    for (int64_t l = 0; l == 0 || l < k; l += deep) {
+        const int64_t depth = k - l < deep ? k - l : deep;
         for (int64_t i = 0; i < m; i += height) {
             const int64_t rows = m - i < height ? m - i : height, at = i * c_row;
             const T *left = a + i * a_row + l * a_column;

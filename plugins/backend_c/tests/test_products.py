@@ -97,7 +97,9 @@ def test_products_of_every_layout_and_length(own, dtype, turned):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("turned", list(itertools.product([False, True], repeat=2)))
 def test_blocks_of_every_layout_are_right_where_factors_are_packed_and_copied(without_blas, dtype, turned):
-    for m, n, k in [(8, 64, 9), (70, 300, 300), (130, 140, 520), (300, 67, 257), (33, 129, 64), (257, 400, 300)]:
+    packed = [(8, 64, 9), (70, 300, 300), (130, 140, 520), (300, 67, 385), (33, 129, 64), (400, 330, 770)]
+    copied = [(97, 800, 400), (64, 800, 400)]  # more of B than the second cache has, for many rows and for few
+    for m, n, k in packed + copied:
         a, b, c = random((m, k), dtype), random((k, n), dtype, seed=1), random((m, n), dtype, seed=2)
         near = {"rtol": DTYPES[dtype], "atol": DTYPES[dtype] * k**0.5, "err_msg": f"{m} {n} {k}"}
         assert_allclose(multiply(without_blas, a, b, turned), a @ b, **near)
