@@ -6,10 +6,10 @@ What a backend must offer is core.records.Backend; none is known here by name bu
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 from core import plugins
+from core.dataclass import dataclass
 from core.discovery import Plugin
 from core.errors import BackendError, CoreWarning, PluginConflict, did_you_mean
 from core.options import config

@@ -14,12 +14,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from core import backend, cachedir, ops, plugins
+from core.dataclass import dataclass
 from core.discovery import API_GROUP, Plugin, State
 from core.errors import ArgumentError, CoreError, PluginError, did_you_mean
 from core.markers import PROJECT

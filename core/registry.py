@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from core.dataclass import dataclass, field
 from core.errors import PluginConflict, PluginError
 from core.records import Probe, load
 

@@ -18,7 +18,7 @@ PLUGINS = REPOSITORY / "plugins"
 
 # A floor imports itself and what is below it (above it in this list).
 FLOORS = [
-    ["errors", "dtypes", "codebase"],
+    ["dataclass", "errors", "dtypes", "codebase"],
     ["graph"],
     ["pickling"],
     ["ccode"],
@@ -65,7 +65,7 @@ EXTRAS = {
 }
 
 # What a plugin may import of core.
-PUBLIC = {"", "errors", "dtypes", "markers", "lazy", "records", "options", "threads", "cells", "cachedir"}
+PUBLIC = {"", "dataclass", "errors", "dtypes", "markers", "lazy", "records", "options", "threads", "cells", "cachedir"}
 OF_GRAPHS = {"inner", "composed", "traced", "checkpointing"}
 OP_PACK = PUBLIC | OF_GRAPHS | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}

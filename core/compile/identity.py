@@ -8,13 +8,13 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from core.dataclass import fields_of
 from core.graph import Constant, FunctionGraph, Variable
 from core.inner import InnerGraph
 from core.op import Op
@@ -122,9 +122,10 @@ class _Words:
             inside = _Words(self._packages)
             inside.graph(value)
             return f"graph {sha256(chr(10).join(inside.lines).encode()).hexdigest()}"
-        if is_dataclass(value):
-            return f"{self._class(kind)} {', '.join(self.value(getattr(value, one.name)) for one in fields(value))}"
-        raise _Unknown
+        fields = fields_of(kind)
+        if fields is None:
+            raise _Unknown
+        return f"{self._class(kind)} {', '.join(self.value(getattr(value, name)) for name in fields)}"
 
     def _class(self, kind: Any) -> str:
         """A class or function, which is what its name stands for: not a local one, a lambda, or one that wraps it."""

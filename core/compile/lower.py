@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from itertools import zip_longest
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from core import dtypes, plugins
 from core.ccode import CCode
 from core.compile.opened import Opened
+from core.dataclass import replace
 from core.errors import BackendError, CoreError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.ir.axes import same_length

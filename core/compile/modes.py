@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from core.dataclass import dataclass, replace
 from core.errors import ArgumentError, did_you_mean
 
 STAGES = ("canonicalize", "stabilize", "specialize", "fuse")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from core.compile.arguments import In, Out, as_constant, as_inputs, as_pairs
 from core.compile.shared import SharedVariable, as_update
+from core.dataclass import dataclass, field
 from core.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
 from core.graph import FunctionGraph, Variable, clone_replace, graph_inputs, toposort
 from core.pickling import flatten, rebuild

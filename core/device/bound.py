@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.dataclass import dataclass
 from core.device.array import DeviceArray
 from core.device.contract import Block, Launcher
 from core.device.pool import Memory

@@ -7,12 +7,12 @@ One thread at a time uses a device: the runner holds ``lock`` while it queues wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from core.dataclass import dataclass, field
 from core.ir.clike.cfamily import Dialect
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel

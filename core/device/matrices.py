@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
+from core.dataclass import replace
 from core.device.contract import Strided
 
 

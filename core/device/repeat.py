@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from core.dataclass import dataclass
 from core.device.array import DeviceArray
 from core.device.checked import Passed
 from core.device.edges import Wrapped

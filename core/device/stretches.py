@@ -7,9 +7,9 @@ without either is one stretch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from core.dataclass import dataclass, field
 from core.device.prepare import Prepared
 from core.ir.expr import Code, Expr, walk
 from core.ir.guards import Guard

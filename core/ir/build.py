@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.builder import Buffer, KernelBuilder
 from core.ir.cpu.alike import Schedules
 from core.ir.cpu.arrays import with_arrays

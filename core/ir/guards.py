@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from core.dataclass import dataclass
 from core.ir.expr import Expr, show
 
 _SIGNS = {"range": "indexes", "within": "<=", "positive": ">", "short": "<=", "tall": ">"}  # others say "=="

@@ -7,9 +7,9 @@ needs a type that holds it, and two conversions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, cast, compare, conditional, const, load, make, walk
 from core.ir.nodes import Assign, Atomic, If, Let, Loop, Statement, Store
 from core.ir.program import Definition, Lowered, Pointwise, Reduction, Scattering, Value

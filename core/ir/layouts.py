@@ -7,11 +7,11 @@ aligned, and arrays of which an inner axis has gaps that an outer one does not s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from core.dataclass import dataclass
 from core.ir.expr import Expr
 
 

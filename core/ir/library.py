@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from core.dataclass import dataclass
 
 PRODUCTS = frozenset({"gemm", "gemv", "complex_gemm", "complex_gemv"})
 

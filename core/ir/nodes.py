@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from core.dataclass import dataclass, field, replace
 from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, const, register, show, walk
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from core.dataclass import dataclass, field
 from core.ir.axes import product
 from core.ir.expr import Combine, Expr, const, show
 from core.ir.guards import Guard

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
+from core.dataclass import dataclass, replace
 from core.ir.expr import Expr
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from core.compile.function import Function
+from core.dataclass import dataclass
 from core.errors import ArgumentError
 from core.printing.debugprint import debugprint
 from core.rewriting import RewriteLog

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from core.dataclass import dataclass
 from core.errors import CoreError, RewriteError, SourceLine, attributed_to
 from core.graph import Apply, Constant, FunctionGraph, Variable, toposort
 from core.inner import InnerGraph

@@ -7,10 +7,10 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+from core.dataclass import dataclass, replace
 from core.errors import ArgumentError, PluginConflict, RewriteError, did_you_mean
 from core.graph import Apply, FunctionGraph
 from core.op import Op

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from core import dtypes
+from core.dataclass import dataclass
 from core.errors import ArgumentError, DTypeError, ShapeError, attributed_to, did_you_mean, user_line
 from core.graph import Constant, Variable, ancestors
 from core.tensor.logic import not_equal

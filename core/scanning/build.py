@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from core import dtypes
+from core.dataclass import dataclass, replace
 from core.errors import ArgumentError, ShapeError, attributed_to, user_line
 from core.graph import Variable, clone_nodes, toposort
 from core.inner import InnerGraph

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
+
+from core.dataclass import dataclass, replace
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ Source  Baydin et al. (2018), "Automatic differentiation in machine learning: a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+from core.dataclass import replace
 from core.gradient import Lop
 from core.gradient.common import is_differentiable, is_missing, is_null
 from core.graph import FunctionGraph, Variable, ancestors, clone_replace

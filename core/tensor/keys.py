@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from core.dataclass import dataclass
 from core.errors import IndexOutOfBounds, ShapeError
 from core.ir.expr import Expr
 from core.ir.view import View

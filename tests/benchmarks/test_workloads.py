@@ -1,6 +1,5 @@
 """Every workload means what its reference says: in core on both backends, and in C by hand."""
 
-from dataclasses import replace
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from benchmarks import cold, graphs, workloads
 from benchmarks.peers import c_peer, core_peer, numpy_peer
 from benchmarks.peers.base import Unsupported
 from core import backends
+from core.dataclass import replace
 
 TINY = {(case.kernel, case.dtype): replace(case, size=case.family.tiny) for case in workloads.CASES}
 CASES = [pytest.param(case, id=f"{case.kernel}-{case.dtype}") for case in TINY.values()]

@@ -1,13 +1,12 @@
 """What a driver is told of calls that it may queue by itself; here it queues them in Python, on a device of NumPy."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import core
 import core.tensor as ct
 from core.compile.function import function
+from core.dataclass import replace
 from core.device.array import DeviceArray
 from core.device.opened import Opened
 from core.device.space import Space

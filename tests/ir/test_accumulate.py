@@ -1,13 +1,12 @@
 """Sums of products: which are accumulated, in whose memory, and that the numbers stay."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
+from core.dataclass import replace
 from core.errors import VerifyError
 from core.gradient import grad
 from core.ir.check.verify import verify

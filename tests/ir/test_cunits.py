@@ -1,9 +1,9 @@
 """Programs as translation units: equal kernels are one function, many loops are several units."""
 
 import re
-from dataclasses import replace
 
 import core.tensor as ct
+from core.dataclass import replace
 from core.ir.clike.centry import kernels_of
 from core.ir.clike.cfamily import Dialect, Names
 from core.ir.clike.csections import LONG, SECTION

@@ -1,7 +1,5 @@
 """Donation: which new values of shared variables may lie where the old ones do, and which may not."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +7,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
+from core.dataclass import replace
 from core.errors import VerifyError
 from core.ir.check.run import Driver
 from core.ir.check.verify import verify

@@ -1,9 +1,8 @@
 """Forms: equal where only the things that are named differ, and different where anything else does."""
 
-from dataclasses import fields, replace
-
 import pytest
 
+from core.dataclass import fields_of, replace
 from core.ir.expr import Call, Code, Combine, const, index, length, load
 from core.ir.form import Form
 from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Local, Loop, LoopKind, Store
@@ -100,7 +99,7 @@ def form_of_body(body):
 
 @pytest.mark.parametrize(
     "statement, field",
-    [(statement, one.name) for statement in STATEMENTS for one in fields(statement)],
+    [(statement, name) for statement in STATEMENTS for name in fields_of(type(statement))],
     ids=lambda one: one if isinstance(one, str) else type(one).__name__,
 )
 def test_every_field_of_a_statement_is_part_of_its_form(statement, field):

@@ -1,7 +1,5 @@
 """Loops for threads: which are divided, what their chunks have for themselves, and that nothing else changes."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +8,7 @@ from numpy.testing import assert_allclose
 import core.ir.cpu.parallel
 import core.tensor as ct
 from core.compile.function import function
+from core.dataclass import replace
 from core.errors import VerifyError
 from core.gradient import grad
 from core.ir.check.run import Driver

@@ -1,7 +1,5 @@
 """Rows by blocks: what goes together, what must not, which program serves, and that the numbers stay."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +8,7 @@ from numpy.testing import assert_allclose
 import core.ir.passes.rows as rows
 import core.tensor as ct
 from core.compile.function import function
+from core.dataclass import replace
 from core.errors import IndexOutOfBounds, ShapeError, VerifyError
 from core.gradient import grad
 from core.ir.check.run import Driver

@@ -1,12 +1,11 @@
 """Elementwise work tile by tile: what is read across, what is not, and that numbers are those of NumPy."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import core
 import core.tensor as ct
+from core.dataclass import replace
 from core.errors import VerifyError
 from core.ir.check.verify_kernel import verify_kernel
 from core.ir.nodes import Barrier, statements

@@ -1,13 +1,12 @@
 """Schedules for devices, run by the slow evaluator: each program is legal and gives what NumPy gives."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.compile.function import function
+from core.dataclass import replace
 from core.gradient import grad
 from core.ir.check.run import Driver
 from core.ir.expr import Combine

@@ -6,12 +6,12 @@ Stricter than a backend: a read outside an array is an error unless a guard keep
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from core import dtypes
+from core.dataclass import dataclass, field
 from core.errors import BackendError, IndexOutOfBounds, ShapeError, VerifyError
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Code, Combine, Expr, index, walk

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.check.verify_expr import check_types, fail, meets_another_lane, not_same_lane
 from core.ir.check.verify_work import verify_work
 from core.ir.combining import combining

@@ -6,9 +6,9 @@ That is written by centry.py as any other, but for its outputs: whoever calls it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from core import dtypes
+from core.dataclass import dataclass
 from core.ir.axes import product
 from core.ir.expr import Expr
 from core.ir.program import BlockStep, Program, Value

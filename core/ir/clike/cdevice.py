@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from core.dataclass import dataclass
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.csimd import packed_types

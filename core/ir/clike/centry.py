@@ -22,10 +22,10 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from core import dtypes
+from core.dataclass import dataclass
 from core.ir.clike import cblocks, ccalls
 from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length

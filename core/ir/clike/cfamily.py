@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from core import dtypes
+from core.dataclass import dataclass, field
 from core.errors import BackendError
 from core.ir.clike.clanes import lane_loop
 from core.ir.clike.cparens import is_bare

@@ -8,10 +8,10 @@ matrices and errors are dealt with here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from core import dtypes
+from core.dataclass import dataclass
 from core.ir.clike.routine import Routine
 from core.ir.expr import Expr
 from core.ir.program import LibraryStep, Operand

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from core.dataclass import dataclass
 
 LONG = 400  # lines of a function that is left whole
 SECTION = 200  # lines of a section, and what is left of the paragraph in which it gets so long

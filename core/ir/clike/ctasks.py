@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from core.dataclass import dataclass, replace
 from core.ir.clike.cfamily import Dialect, Names
 from core.ir.expr import Code, Expr
 from core.ir.nodes import Kernel, Split

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from core.dataclass import dataclass, field, replace
 from core.ir.clike import cblocks, ccalls
 from core.ir.clike.centry import Called, Entry, kernels_of
 from core.ir.clike.cfamily import Dialect, Names, print_kernel

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
+from core.dataclass import dataclass, field
 from core.ir.expr import Combine
 from core.ir.nodes import Loop, LoopKind, Statement, statements
 

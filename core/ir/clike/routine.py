@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from core.dataclass import dataclass, field
 
 Call: TypeAlias = Any  # of core.ir.clike.clibrary, as Failure is
 Failure: TypeAlias = Any

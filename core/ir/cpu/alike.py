@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
+from core.dataclass import replace
 from core.ir.expr import HOLDS_LOAD, Code, Expr, make
 from core.ir.form import Form
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, Split, Statement, Store

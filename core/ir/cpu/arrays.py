@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.axes import product
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel

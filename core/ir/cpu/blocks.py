@@ -10,10 +10,10 @@ where they are long, or no whole block is left, the loop runs as it was.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.axes import product, ravel
 from core.ir.combining import combining
 from core.ir.cpu.lanes import Laned, gains_by_lanes, holds_loop, varies, varying_in

@@ -7,8 +7,7 @@ keep the loops over those apart.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from core.dataclass import replace
 from core.ir.expr import Code, Expr, index, make
 from core.ir.nests.strides import linear
 from core.ir.nodes import Assign, If, Kernel, Let, Loop, LoopKind, Statement, Store, statements

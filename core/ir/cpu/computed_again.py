@@ -7,10 +7,10 @@ Softmax sums the exponentials of a row, then stores each of them scaled: where t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from core import dtypes
+from core.dataclass import dataclass
 from core.ir.expr import Code, Expr, walk
 from core.ir.nests.vector_access import KEPT_BYTES, KEPT_PIECES, accesses, kept
 from core.ir.nodes import Assign, Atomic, Let, Loop, Store, expressions, statements

@@ -8,10 +8,10 @@ what was a register of column ``j`` becomes an array with an element a lane, whi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core import dtypes
+from core.dataclass import dataclass, field, replace
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum, select, walk
 from core.ir.nests.accumulators import narrow_sum, narrowed
 from core.ir.nests.copies import Copy, assigned

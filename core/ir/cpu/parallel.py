@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
 from core import dtypes
+from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
 from core.ir.combining import combining
 from core.ir.effort import GRAIN, PART, resolved, work_of

@@ -7,9 +7,9 @@ else b[i - m]`` becomes one up to m and one from there on; the condition is know
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
+from core.dataclass import replace
 from core.ir.expr import HOLDS_GUARD, Code, Expr, const, index, maximum, minimum, walk
 from core.ir.nests.copies import Copy
 from core.ir.nests.strides import linear

@@ -6,8 +6,8 @@ The shared loops are opened once; inside, items run in stages, one loop nest for
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from core.dataclass import dataclass
 from core.ir.axes import ravel
 from core.ir.cpu.scatters import begin, taken
 from core.ir.expr import Code, Combine, Expr, cast, const, make, walk

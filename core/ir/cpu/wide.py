@@ -8,10 +8,10 @@ Products are left alone: in more registers they overflow sooner.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 from core import dtypes
+from core.dataclass import dataclass, replace
 from core.ir.expr import (
     COMPARISONS,
     Code,

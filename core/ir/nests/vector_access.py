@@ -8,10 +8,10 @@ is then one access.  Iterations are independent anyway, so this changes no meani
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from core import dtypes
+from core.dataclass import dataclass
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, walk
 from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Loop, LoopKind, Statement, Store, statements
 from core.ir.rebuild import unconditional

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.expr import Code, Combine, load, pair
 from core.ir.parts.split import Parts, is_complex
 from core.ir.program import Definition, FromLoops, Lowered, Pointwise, Reduction, Scattering, Value

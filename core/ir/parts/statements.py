@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.expr import INDEX_DTYPE, Code, Expr, walk
 from core.ir.nodes import Assign, Atomic, If, Let, Local, Loop, Statement, Store, statements
 from core.ir.parts.arithmetic import Pair

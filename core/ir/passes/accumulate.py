@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from core import dtypes
+from core.dataclass import dataclass, replace
 from core.ir.axes import ravel
 from core.ir.expr import Code, Expr, walk
 from core.ir.library import LibraryCall

@@ -7,8 +7,8 @@ caller decides at each call; where it keeps the argument, the output has memory 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from core.dataclass import replace
 from core.ir.library import PRODUCTS
 from core.ir.passes.in_place import Places
 from core.ir.passes.memory import last_uses

@@ -7,11 +7,11 @@ Three steps, each linear in the graph: name the loops (loops.py), decide what is
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
 from typing import Any
 
+from core.dataclass import dataclass, field, replace
 from core.ir.expr import Code, Expr, walk
 from core.ir.guards import Guard
 from core.ir.passes import accumulate, rows

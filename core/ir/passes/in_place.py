@@ -6,9 +6,9 @@ That is safe where each of its elements is read at the place where the new one i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.expr import Code, Expr, make
 from core.ir.nodes import Atomic, If, Kernel, Loop, Statement, Store, own_expressions, rewritten
 from core.ir.program import HostStep, KernelStep, Program, Value

@@ -9,9 +9,9 @@ in any loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
+from core.dataclass import replace
 from core.errors import ShapeError
 from core.ir.axes import ravel
 from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk

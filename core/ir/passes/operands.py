@@ -7,8 +7,8 @@ along an axis of its own of the stored array, by a constant step.  Stacked matri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from core.dataclass import replace
 from core.errors import BackendError
 from core.ir.axes import product, same_length, stretch
 from core.ir.expr import Code, Expr, const

@@ -8,9 +8,9 @@ by element, so that it need not be in memory at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.expr import Code, Combine, Expr, const, equal, guarded, select
 from core.ir.nests.accumulators import combined
 from core.ir.program import Definition, Pointwise, Reduction, Scattering, Value, expressions_of

@@ -10,8 +10,8 @@ In: definitions of what is written, after products are accumulated.  Out: the sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from core.dataclass import replace
 from core.ir.axes import product
 from core.ir.expr import Code, Expr, index, length, make
 from core.ir.passes.accumulate import ROUTINE

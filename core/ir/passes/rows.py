@@ -8,9 +8,9 @@ for it.  For a block of rows it is still there.  row_blocks.py makes a program f
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from core import dtypes
+from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
 from core.ir.expr import Code, Expr, const, maximum, minimum, select
 from core.ir.passes.accumulate import ROUTINE

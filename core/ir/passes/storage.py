@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
+from core.dataclass import dataclass, field, replace
 from core.ir.expr import HOLDS_REDUCE, INDEX_DTYPE, Code, Expr, make, walk
 from core.ir.guards import Guard
 from core.ir.passes.loops import variables_of

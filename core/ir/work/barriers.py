@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypeAlias
 
+from core.dataclass import replace
 from core.ir.expr import Code, Expr, walk
 from core.ir.nodes import Barrier, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.rebuild import substitute

@@ -9,8 +9,8 @@ parts, in their order, and a row is read once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
+from core.dataclass import dataclass, replace
 from core.ir.axes import product
 from core.ir.expr import Combine, Expr, const, equal, maximum, minimum, select
 from core.ir.nests.items import ordered

@@ -7,9 +7,9 @@ that each take a contiguous piece (a CPU).  Which launches a group becomes is in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from core.dataclass import replace
 from core.ir.axes import product
 from core.ir.expr import Expr, const, index, maximum, minimum
 from core.ir.nests.accumulators import Accumulator

@@ -8,8 +8,8 @@ lanes share the inner ones.  What has no grid around it runs in one work-item.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from core.dataclass import replace
 from core.ir.axes import product
 from core.ir.expr import Expr, const, index
 from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Loop, LoopKind, Statement, Store, rewritten, statements

@@ -6,8 +6,8 @@ The order in which elements are combined depends on lengths alone, so every run 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
+from core.dataclass import replace
 from core.ir.axes import product, unravel
 from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum, select
 from core.ir.nests.accumulators import Accumulator, combined

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from core.dataclass import dataclass
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, Statement
 from core.ir.passes.fuse import Group

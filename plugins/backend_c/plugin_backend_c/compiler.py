@@ -10,13 +10,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import cachedir
+from core.dataclass import dataclass, replace
 from core.errors import CompileError
 from plugin_backend_c.folder import folders
 

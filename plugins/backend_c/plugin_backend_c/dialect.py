@@ -1,7 +1,6 @@
 """C11 as GCC and Clang take it: a table.  No header is needed, which halves the time that a small unit compiles."""
 
-from dataclasses import replace
-
+from core.dataclass import replace
 from core.ir.clike.cfamily import Dialect
 from plugin_backend_c import halfmath, vectormath
 

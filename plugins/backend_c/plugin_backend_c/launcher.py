@@ -14,7 +14,6 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from core.cells import Taken
+from core.dataclass import replace
 from core.errors import CompileError
 from core.options import config
 from core.threads import DEPENDS_ON, get_num_threads

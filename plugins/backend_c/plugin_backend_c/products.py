@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from core.dataclass import replace
 from core.errors import BackendError
 from core.ir.clike.routine import Routine
 from plugin_backend_c import blas, compiler

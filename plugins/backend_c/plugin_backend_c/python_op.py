@@ -15,7 +15,6 @@ import sysconfig
 import tempfile
 import weakref
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +24,7 @@ import numpy as np
 
 from core import dtypes
 from core.ccode import CCode
+from core.dataclass import replace
 from core.errors import BackendError, CompileError
 from core.ir.clike import ccalls
 from core.ir.clike.cfamily import identifier

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from dataclasses import replace
 from functools import cache
 
+from core.dataclass import replace
 from core.errors import CompileError
 from plugin_backend_c import cache as libraries
 from plugin_backend_c import ready

@@ -2,7 +2,6 @@
 
 import itertools
 import platform
-from dataclasses import replace
 
 import cffi
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
+from core.dataclass import replace
 from core.ir.clike.centry import functions_of
 from core.ir.program import LibraryStep
 from core.testing import random

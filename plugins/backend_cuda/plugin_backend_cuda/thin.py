@@ -7,12 +7,12 @@ The last layer of a classifier has three: (4096, 1024) by (1024, 10), (4096, 10)
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.device.contract import Source, Strided
 from core.ir.nodes import Kernel
 from plugin_backend_cuda.dialect import CUDA

@@ -6,12 +6,12 @@ import atexit
 import ctypes
 import ctypes.util
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pyopencl as cl
 
+from core.dataclass import replace
 from core.device.contract import Strided
 from core.device.matrices import leading, transposed
 from core.errors import DeviceError

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.device.contract import Routine, Strided
 from core.device.matrices import as_matrices, stacks
 from core.errors import BackendError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from core import dtypes
+from core.dataclass import replace
 from core.ir.clike.clibrary import Array, Call, Failure, Routine
 from core.ir.program import LibraryStep
 from plugin_ops_linalg.compiled.library import BASES, LETTERS, PARTNERS, address
