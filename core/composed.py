@@ -61,6 +61,7 @@ class OpFromGraph(InnerOp):
     """
 
     __props__ = ("graph", "inline", "name", "_lop", "_rop", "_pattern")
+    is_transparent = True
     computed_from: ClassVar[tuple[str, ...]] = ("graph", "inline")
 
     def __init__(

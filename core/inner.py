@@ -116,9 +116,11 @@ class InnerOp(Op):
     A subclass says which they are, makes the same op of other graphs, and says how a node is computed by means of
     functions of them.  The rest follows: rewriting reaches into them, printers show them, programs are recalled.
 
+    is_transparent  whether the error of a node inside is passed on as it is
     computed_from  the props that say what is computed, where others say something else: a derivative, a name
     """
 
+    is_transparent: ClassVar[bool] = False
     computed_from: ClassVar[tuple[str, ...]]
 
     def __str__(self) -> str:

@@ -38,6 +38,7 @@ class Op(CCode):
     view_map: dict[int, list[int]] = {}  # output -> inputs that it may alias
     destroy_map: dict[int, list[int]] = {}  # output -> inputs that it overwrites
     default_output: int | None = None
+    chooses: bool = False  # whether a node needs only some of its inputs: see core/tensor/ifelse.py
     explains_lengths: bool = False  # whether ``perform`` says of lengths that do not fit more than that they differ
 
     # --- identity ---------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 from core import dtypes
 from core.compile.alone import Perform, in_c
 from core.compile.interpreter import Interpreted, Step
+from core.compile.lazy import with_branches
 from core.compile.reference import performer
 from core.errors import BackendError, CompileError, ContractError
 from core.graph import Apply
@@ -104,7 +105,7 @@ def _ways(node: Apply) -> dict[str, Perform]:
     """The ways to compute a node: ``perform`` (``debug_perform``), its C, or else whatever the interpreter would do."""
     ways: dict[str, Perform] = {}
     if isinstance(node.op, InnerOp):  # node by node inside, too
-        return {"perform": node.op.performer(node, lambda graph: Checked(graph).raw)}
+        return {"perform": node.op.performer(node, lambda graph: Checked(with_branches(graph)).raw)}
     if node.op.defines("perform"):
         ways["perform"] = node.op.debug_perform
     try:

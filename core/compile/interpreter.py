@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.compile.instrument import watched
+from core.compile.lazy import with_branches
 from core.errors import ComputeError, CoreError, DTypeError, IndexOutOfBounds, ShapeError, compute_error
 from core.graph import Apply, Constant, FunctionGraph, Variable
 from core.inner import InnerGraph, InnerOp, owned
@@ -144,6 +145,8 @@ def explained(node: Apply, inputs: Sequence[Any], error: Exception) -> CoreError
     """
     if isinstance(error, CoreError) and str(error).startswith(f"{node.op} failed: "):
         return error  # C has said it
+    if isinstance(error, CoreError) and isinstance(node.op, InnerOp) and node.op.is_transparent:
+        return error  # the node inside has said it
     kind: type[CoreError] | None = None
     if isinstance(error, IndexError) and not isinstance(error, CoreError):
         kind = IndexOutOfBounds
@@ -243,7 +246,7 @@ def _mark_dead(steps: Sequence[Step], kept: set[int]) -> None:
 def _performer(node: Apply) -> Perform:
     """What computes a node: its op's own ``perform``, or what stands for that.  Errors: as of reference.performer."""
     if isinstance(node.op, InnerOp):
-        return node.op.performer(node, lambda graph: Interpreted(graph).raw)
+        return node.op.performer(node, lambda graph: Interpreted(with_branches(graph)).raw)
     if getattr(node.op.perform, "__func__", None) is not Op.perform:
         return node.op.perform
     from core.compile.reference import performer  # for few ops, and much to import

@@ -13,6 +13,7 @@ import numpy as np
 
 from core import plugins
 from core.compile.interpreter import Interpreted, host_call
+from core.compile.lazy import with_branches
 from core.compile.lower import c_for_python_of, lower
 from core.compile.opened import opened
 from core.compile.stages import stages_for
@@ -41,6 +42,7 @@ class Making:
         start = time.perf_counter()
         self.graph = original.clone()
         self.rewrites = rewrite(self.graph, stages_for(mode, record))
+        self.graph = with_branches(self.graph)
         self.times = {"rewrite": time.perf_counter() - start, "lower": 0.0}
         self._opened = opened(self.graph)
         self._updates = updates

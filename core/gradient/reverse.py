@@ -23,8 +23,10 @@ from core.gradient.common import (
     shaped_like,
     without,
 )
+from core.gradient.gates import Gates, Term, behind, common, total
 from core.graph import Apply, NullType, Variable, toposort
 from core.op import disconnected
+from core.tensor.ifelse import IfElse
 from core.tensor.type import TensorType, constant
 
 
@@ -126,6 +128,7 @@ class _Pull:
     """One walk against the direction of the graph.
 
     ``terms[v]`` are the gradients that reach ``v`` on its several ways; they are added when its node's turn comes.
+    Those that came through a branch of an ``ifelse`` count only when that is taken: see gates.py.
     """
 
     def __init__(
@@ -136,14 +139,14 @@ class _Pull:
         fixed: set[Variable],
     ):
         self.wrt, self.blocked, self.fixed = list(wrt), blocked, fixed
-        self.terms: dict[Variable, list[Variable]] = {x: list(terms) for x, terms in seeds.items()}
+        self.terms: dict[Variable, list[Term]] = {x: [Term((), g) for g in terms] for x, terms in seeds.items()}
         nodes = toposort(seeds)
         self.given = {x for terms in seeds.values() for x in terms} | {out for node in nodes for out in node.outputs}
         self.active = self._depending_on_wrt(nodes)
         for node in reversed(nodes):
             if any(x in self.active for x in node.inputs) and any(out in self.terms for out in node.outputs):
                 self._through(node)
-        self.gradients = {x: self._total(x) for x in self.wrt if x in self.active and x in self.terms}
+        self.gradients = {x: self._total(x, ()) for x in self.wrt if x in self.active and x in self.terms}
 
     def _depending_on_wrt(self, nodes: Sequence[Apply]) -> set[Variable]:
         """The variables through which a change of ``wrt`` can reach the seeds, as the ops' connection patterns say."""
@@ -164,20 +167,19 @@ class _Pull:
     def _through(self, node: Apply) -> None:
         """Ask the node's op for the gradients of its inputs, and add them to their terms."""
         with attributed_to(node.source):
-            above = [
-                self._total(out) if out in self.terms and self._may_vary(out) else disconnected()
-                for out in node.outputs
-            ]
+            reaching = [out for out in node.outputs if out in self.terms and self._may_vary(out)]
+            if not reaching:
+                return
+            gates = common([term.gates for out in reaching for term in self.terms[out]])
+            above = [self._total(out, gates) if out in reaching else disconnected() for out in node.outputs]
             pattern = connections(node)
             reached = [
                 [connected and not is_missing(g) for connected, g in zip(row, above, strict=True)] for row in pattern
             ]
             usable = [disconnected() if is_null(g) else g for g in above]
             asked = any(not is_missing(g) for g in usable)
-            below = (
-                _checked(node, node.op.grad(node.inputs, usable)) if asked else [disconnected() for _ in node.inputs]
-            )
-            for x, connected, g in zip(node.inputs, reached, below, strict=True):
+            below = _checked(node, _asked(node, usable)) if asked else [disconnected() for _ in node.inputs]
+            for position, (x, connected, g) in enumerate(zip(node.inputs, reached, below, strict=True)):
                 if x not in self.active or x in self.fixed or not any(connected):
                     continue
                 null = next((a for a, c in zip(above, connected, strict=True) if c and is_null(a)), None)
@@ -186,20 +188,14 @@ class _Pull:
                     continue
                 if not is_null(found):
                     _check_fits(node, x, found)
-                self.terms.setdefault(x, []).append(found)
+                self.terms.setdefault(x, []).append(Term(behind(node, gates, position), found))
 
-    def _total(self, x: Variable) -> Variable:
-        """The sum of the terms of ``x``; undefined as soon as one of them is."""
-        terms = self.terms[x]
-        if len(terms) > 1:
-            total = next((term for term in terms if is_null(term)), None)
-            if total is None:
-                with attributed_to(x.source):
-                    total = terms[0]
-                    for term in terms[1:]:
-                        total = total + term
-            self.terms[x] = terms = [total]
-        return terms[0]
+    def _total(self, x: Variable, gates: Gates) -> Variable:
+        """The sum of the terms of ``x``, as far as it counts behind ``gates``, which all of them have."""
+        with attributed_to(x.source):
+            found = total(x, self.terms[x], len(gates))
+        self.terms[x] = [Term(gates, found)]
+        return found
 
     def results(self, on: OnDisconnected, give: ReturnDisconnected, null: Literal["raise", "return"]) -> list[Any]:
         """One gradient for each variable of ``wrt``, or what the caller wants where there is none."""
@@ -228,6 +224,13 @@ class _Pull:
             f"the cost does not depend on {x}, or only through ops that are not differentiable; "
             'if that is meant, pass disconnected_inputs="ignore"'
         )
+
+
+def _asked(node: Apply, above: Sequence[Variable]) -> list[Variable]:
+    """What an op's ``grad`` says; of an ``ifelse``, the gradients of each branch, as if it were taken."""
+    if isinstance(node.op, IfElse):
+        return [disconnected(), *above, *above]
+    return node.op.grad(node.inputs, above)
 
 
 def connections(node: Apply) -> list[list[bool]]:
