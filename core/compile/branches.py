@@ -28,11 +28,11 @@ class Branch(InnerOp):
     An output is an ``undefined`` of a graph where nobody reads it when that one is taken.
     """
 
-    __props__ = ("then", "otherwise", "otypes")
+    __props__ = ("then", "otherwise", "kinds")
     is_transparent = True
 
-    def __init__(self, then: InnerGraph, otherwise: InnerGraph, otypes: tuple[Type, ...]):
-        self.then, self.otherwise, self.otypes = then, otherwise, otypes
+    def __init__(self, then: InnerGraph, otherwise: InnerGraph, kinds: tuple[Type, ...]):
+        self.then, self.otherwise, self.kinds = then, otherwise, kinds
 
     def __str__(self) -> str:
         return "Branch"
@@ -40,13 +40,13 @@ class Branch(InnerOp):
     __repr__ = __str__
 
     def make_node(self, *inputs: Any) -> Apply:
-        return Apply(self, inputs, self.otypes)
+        return Apply(self, inputs, self.kinds)
 
     def inner_graphs(self) -> Mapping[str, InnerGraph]:
         return {"then": self.then, "else": self.otherwise}
 
     def with_inner_graphs(self, graphs: Mapping[str, InnerGraph]) -> Branch:
-        return Branch(graphs["then"], graphs["else"], self.otypes)
+        return Branch(graphs["then"], graphs["else"], self.kinds)
 
     def performer(self, node: Apply, compiled: Callable[[InnerGraph], Runs]) -> Callable[..., None]:
         then, otherwise = compiled(self.then), compiled(self.otherwise)
