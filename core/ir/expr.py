@@ -38,7 +38,7 @@ class Code(enum.Enum):
     CAST = "cast"
     SELECT = "select"  # condition, a, b - both are evaluated
     GUARDED = "guarded"  # condition, a, b - ``a`` is touched only where the condition holds, ``b`` only elsewhere
-    CALL = "call"  # operands; payload: a C99 function name
+    CALL = "call"  # operands; payload: a C99 function name, or a ScalarFunction
     REDUCE = "reduce"  # body, extent...; payload (Combine, bound variables)
     PAIR = "pair"  # real part, imaginary part: see core.ir.parts
 
@@ -100,7 +100,7 @@ _PARTS = ("creal", "cimag")  # of an element in memory, each is read by itself
 _FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL, Code.PAIR})
 _COST_CAP = 1 << 20
 # what lies below an expression, as bits, so that searches can turn back
-HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD, HOLDS_REDUCE, HOLDS_LOCAL = 1, 2, 4, 8, 16, 32
+HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD, HOLDS_REDUCE, HOLDS_LOCAL, HOLDS_FUNCTION = 1, 2, 4, 8, 16, 32, 64
 RULES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
 _MARKS = {
     Code.LOAD: HOLDS_LOAD,
@@ -275,6 +275,8 @@ def _new(code: Code, dtype: str, args: tuple[Expr, ...], payload: Any) -> Expr:
     elif code is Code.CALL and payload in _PARTS:
         cost = 0
     marks = _MARKS.get(code, 0)
+    if code is Code.CALL and not isinstance(payload, str):
+        cost, marks = payload.cost, HOLDS_FUNCTION
     for arg in args:
         if arg.free is not free and not arg.free <= free:
             free = free | arg.free if free else arg.free

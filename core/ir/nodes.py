@@ -2,7 +2,7 @@
 
 kernel     = name, what it reads, what it writes, body
 statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e: body | If e: body else: body
-           | Atomic buffer[e] op= e | Barrier
+           | Atomic buffer[e] op= e | Barrier; in functions, Break e
 
 On a device, a kernel is a list of loops; each is launched by itself, when the one before it has ended.
 """
@@ -112,6 +112,16 @@ class If:
 
 
 @dataclass
+class Break:
+    """Leave the loop in whose body this stands, where the condition holds.
+
+    Only in functions, whose statements no pass meets: see function.py.  So it is none of ``Statement``.
+    """
+
+    condition: Expr
+
+
+@dataclass
 class Atomic:
     """Combine ``buffer[offset]`` with a value; other work-items may do the same at the same time, in any order."""
 
@@ -212,7 +222,7 @@ def own_expressions(statement: Statement) -> tuple[Expr, ...]:
         return (statement.offset, statement.value)
     if isinstance(statement, Loop):
         return (statement.extent,) if statement.start is NOTHING else (statement.extent, statement.start)
-    return (statement.condition,) if isinstance(statement, If) else ()
+    return (statement.condition,) if isinstance(statement, (If, Break)) else ()
 
 
 def expressions(body: list[Statement]) -> Iterator[Expr]:
@@ -233,6 +243,8 @@ def rewritten(statement: Statement, new: Callable[[Expr], Expr]) -> Statement:
     if isinstance(statement, If):
         body, orelse = ([rewritten(inner, new) for inner in inside] for inside in (statement.body, statement.orelse))
         return If(new(statement.condition), body, orelse)
+    if isinstance(statement, Break):
+        return Break(new(statement.condition))  # type: ignore[return-value]
     assert isinstance(statement, Barrier)
     return statement
 
@@ -293,6 +305,8 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
             lines.append(f"{indent}atomic {place} {statement.combine.value}= {show(statement.value)}")
         elif isinstance(statement, Barrier):
             lines.append(f"{indent}barrier")
+        elif isinstance(statement, Break):
+            lines.append(f"{indent}break if {show(statement.condition)}")
         else:
             lines.append(f"{indent}if {show(statement.condition)}:")
             lines += _lines(statement.body, indent + "  ")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from core.ir.axes import join_length, same_length, spread, unravel, wrap_index
 from core.ir.expr import (
     COMPARISONS,
+    HOLDS_FUNCTION,
     HOLDS_GUARD,
     HOLDS_LENGTH,
     HOLDS_LOAD,
@@ -46,6 +48,12 @@ def rules_in(roots: Iterable[Expr]) -> list[Expr]:
 def reductions_in(roots: Iterable[Expr]) -> list[Expr]:
     """Every REDUCE below ``roots``, once, inner ones first."""
     return [e for e in marked(roots, HOLDS_REDUCE) if e.code is Code.REDUCE]
+
+
+def functions_in(roots: Iterable[Expr]) -> list[Any]:
+    """The functions of scalars, see function.py, that are called below ``roots``, each once."""
+    calls = (e for e in marked(roots, HOLDS_FUNCTION) if e.code is Code.CALL and not isinstance(e.payload, str))
+    return list(dict.fromkeys(e.payload for e in calls))
 
 
 def unconditional(roots: Iterable[Expr]) -> set[Expr]:

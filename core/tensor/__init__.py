@@ -5,7 +5,9 @@ a function may have the name of its file: ``ct.reshape`` is the function.
 """
 # ruff: noqa: F401, F403 - what is imported here is given on; a family says in its __all__ what it gives
 
+from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
+from typing import Any as _Any
 
 from core.tensor import methods
 from core.tensor.arithmetic import *
@@ -47,4 +49,27 @@ from core.tensor.vectorize import *
 
 fill, as_tensor_variable = second, as_tensor  # Theano's names
 
+# what few programs use, by the file that is imported when one of its names is
+_LATER = {
+    "specials.bessel": "i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e y0 y1",
+    "specials.beta": "beta betainc betaln",
+    "specials.entropy": "entr kl_div rel_entr xlogx",
+    "specials.gamma": "chi2sf gammainc gammaincc gammainc_by_shape gammal gammau",
+    "specials.normal": "erfcinv erfcx erfinv log_ndtr ndtr ndtri",
+    "specials.zeta": "factorial multigammaln poch polygamma zeta",
+}
+_HOME_OF = {name: home for home, names in _LATER.items() for name in names.split()}
+
 __all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _ModuleType))]
+__all__ += _HOME_OF
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'core.tensor' has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(f"core.tensor.{_HOME_OF[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

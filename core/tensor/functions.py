@@ -6,6 +6,7 @@ Integers are computed in the float that NumPy chooses (int8 in float16, int16 in
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from typing import Any
 
 from core import dtypes
@@ -14,7 +15,6 @@ from core.graph import Apply
 from core.ir.expr import Call, Code, Expr, arith, select
 from core.ir.expr import equal as is_equal
 from core.ir.expr import maximum as larger
-from core.op import grad_not_implemented
 from core.tensor.arithmetic import sqrt, square
 from core.tensor.elementwise import Elementwise, elementwise, second
 from core.tensor.kinds import floated, need_reals, widened
@@ -327,7 +327,7 @@ def psi(x):
     return select(reflected, select(pole, math.nan, value - cotangent), value)
 
 
-@elementwise(differential=lambda d, x: [grad_not_implemented(tri_gamma, 0, x, "it is the second polygamma function")])
+@elementwise(derivative=lambda x: [import_module("core.tensor.specials.zeta").polygamma(2, x)])
 def tri_gamma(x):
     """The trigamma function, derivative of psi; inf at 0 and at negative integers.
 

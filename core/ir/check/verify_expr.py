@@ -77,6 +77,9 @@ def _problem(e: Expr) -> str:
         return f"a choice of {e.dtype} cannot be made of {', '.join(kinds)}"
     if e.code in (Code.INDEX, Code.LENGTH, Code.UNRAVEL) and {e.dtype, *kinds} != {INDEX_DTYPE}:
         return f"it must be of {INDEX_DTYPE}"
+    if e.code is Code.CALL and not isinstance(e.payload, str):
+        wanted = [local.dtype for local in e.payload.parameters]
+        return "" if [*wanted, e.payload.dtype] == [*kinds, e.dtype] else f"{e.payload} takes {', '.join(wanted)}"
     if e.code is Code.CALL and any(kind in dtypes.DISCRETE for kind in kinds):
         return "functions take floats"
     return ""

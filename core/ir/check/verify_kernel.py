@@ -8,6 +8,7 @@ from typing import Any
 from core import dtypes
 from core.dataclass import replace
 from core.ir.check.verify_expr import check_types, fail, meets_another_lane, not_same_lane
+from core.ir.check.verify_function import verify_function
 from core.ir.check.verify_work import verify_work
 from core.ir.combining import combining
 from core.ir.cpu.parallel import shared_by
@@ -17,6 +18,7 @@ from core.ir.nodes import (
     Assign,
     Atomic,
     Barrier,
+    Break,
     If,
     Kernel,
     Let,
@@ -135,6 +137,8 @@ class _Statements:
             self.body(statement.orelse)
         elif isinstance(statement, Loop):
             self._loop(statement, where)
+        elif isinstance(statement, Break):
+            fail(where, "only functions leave their loops")
 
     def _assign(self, statement: Assign, where: str) -> None:
         local = statement.local
@@ -227,6 +231,8 @@ class _Statements:
             if not any(frame.loop.variable is variable for frame in self.frames):
                 fail(where, f"{variable} is used outside its loop")
         for e in walk([root]):
+            if e.code is Code.CALL and not isinstance(e.payload, str):
+                verify_function(e.payload)
             if e.code is Code.LOCAL:
                 self._read_local(e.payload, target, where)
             elif e.code is Code.LOAD:

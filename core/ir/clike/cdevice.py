@@ -6,6 +6,7 @@ import re
 
 from core.dataclass import dataclass
 from core.ir.clike.cfamily import Dialect, print_kernel
+from core.ir.clike.cfunctions import functions_of
 from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.csimd import packed_types
 from core.ir.clike.cvector import declared
@@ -56,7 +57,7 @@ def _helpers(body: str, kernels: list[Kernel], dialect: Dialect) -> list[str]:
         for combine, dtype in dict.fromkeys(pair for kernel in kernels for pair in lane_reductions(kernel.body))
     ]
     own = {name: text.replace("static inline", dialect.function) for name, text in HELPERS.items()}
-    known = {**dialect.declarations, **own, **dialect.work.helpers}
+    known = {**dialect.declarations, **own, **functions_of(kernels, dialect), **dialect.work.helpers}
     used = set(re.findall(r"\w+", "\n".join([body, *groups])))
     found: dict[str, str] = {}
     for name in reversed(known):

@@ -22,7 +22,7 @@ from core.ir.clike.cvector import keep_rows, wide_loop
 from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
 from core.ir.nests.vector_access import own_arrays
-from core.ir.nodes import Assign, Atomic, Barrier, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
+from core.ir.nodes import Assign, Atomic, Barrier, Break, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
 from core.ir.work.barriers import holds_lanes
 from core.ir.work.launches import fixed_lanes
 
@@ -228,6 +228,8 @@ class Printer:
         return self.names.of(e, f"{value}_n{axis}")
 
     def call(self, e: Expr, args: list[str]) -> str:
+        if not isinstance(e.payload, str):
+            return f"{e.payload.c_name}({', '.join(args)})"
         dtype = e.args[0].dtype
         x = args[0]
         if e.payload == "isnan":
@@ -273,6 +275,8 @@ class Printer:
                 if statement.orelse:
                     out += [f"{indent}}} else {{", *self.lines(statement.orelse, indent + "    ")]
                 out.append(f"{indent}}}")
+            elif isinstance(statement, Break):
+                out.append(f"{indent}if ({self.expr(statement.condition)}) break;")
             elif not (isinstance(statement, Barrier) and self.lanes == "1"):  # one lane waits for nobody
                 out.append(indent + self._together(statement))
         return out

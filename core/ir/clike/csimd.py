@@ -15,7 +15,7 @@ from typing import Any
 from core import dtypes
 from core.ir.axes import stride_of
 from core.ir.clike.cwork import COMBINED
-from core.ir.expr import COMPARISONS, INDEX_DTYPE, Code, Combine, Expr, const, walk
+from core.ir.expr import COMPARISONS, HOLDS_FUNCTION, INDEX_DTYPE, Code, Combine, Expr, const, walk
 from core.ir.nodes import Assign, Let, Local, Loop, LoopKind, Statement, Store, statements
 
 _INTEGER_OF_SIZE = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
@@ -349,6 +349,8 @@ class _Vectors:
         if e.code in (Code.NEG, Code.NOT):
             return f"({'-' if e.code is Code.NEG else '~'}{texts[0]})"
         if e.code is Code.CALL or (e.code is Code.POW and e.dtype in dtypes.FLOATS):
+            if e.marks & HOLDS_FUNCTION and not isinstance(e.payload, str):
+                raise _Scalar
             function = self.printer.function("pow" if e.code is Code.POW else e.payload, e.args[0].dtype)
             return f"{function}({', '.join(texts)})"
         if e.code in (Code.MIN, Code.MAX):

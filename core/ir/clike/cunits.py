@@ -15,6 +15,7 @@ from core.dataclass import dataclass, field, replace
 from core.ir.clike import cblocks, ccalls
 from core.ir.clike.centry import Called, Entry, kernels_of
 from core.ir.clike.cfamily import Dialect, Names, print_kernel
+from core.ir.clike.cfunctions import functions_of
 from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.clibrary import declarations as library_types
 from core.ir.clike.cruntime import HEAD, THREADS
@@ -122,18 +123,20 @@ def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTER
         *(Entry(one, dialect, functions.called, {}, around=program).text() for one in program.all[1:]),
         Entry(program, dialect, functions.called, ops.called).text(),
     ]
+    helpers = {**HELPERS, **functions_of((kernel for one in program.all for kernel in kernels_of(one)), dialect)}
     groups = _dealt(functions.all, most)
     if len(groups) < 2 or not dialect.shared_kernel:
-        return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), *entry])]
+        return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), *entry], helpers)]
     prototypes = "\n".join(f"{dialect.shared_kernel} {one.head};" for one in functions.all)
     kernels = [[one.printed(dialect.shared_kernel) for one in group] for group in groups]
-    return [_main(program, dialect, [prototypes, *entry]), *(_unit(dialect, texts, HELPERS) for texts in kernels)]
+    main = _main(program, dialect, [prototypes, *entry], helpers)
+    return [main, *(_unit(dialect, texts, helpers) for texts in kernels)]
 
 
-def _main(program: Program, dialect: Dialect, parts: Sequence[str]) -> str:
+def _main(program: Program, dialect: Dialect, parts: Sequence[str], own: Mapping[str, str]) -> str:
     """The unit with the entry function, which may call library routines and their helpers."""
     routines = program.routines.values()
-    helpers = {**HELPERS, **{name: text for routine in routines for name, text in routine.helpers.items()}}
+    helpers = {**own, **{name: text for routine in routines for name, text in routine.helpers.items()}}
     calls = ccalls.calls_of(program)
     head = "\n".join(filter(None, [HEAD, THREADS, ccalls.HEAD if calls else "", cblocks.run(program)]))
     include = ccalls.needs_of([(step.node, step.code) for _, step in calls]).include
