@@ -1,6 +1,7 @@
 """The loop IR: scalar expressions, views, loops and kernels, the passes over them, and the printer of C-like text.
 
 expr.py, axes.py, rebuild.py, evaluate.py   scalar expressions
+function.py, elements.py                    functions of scalars with loops of their own
 view.py, scatter.py, builder.py             what an op's ``lower`` and ``kernel`` are written with
 nodes.py, program.py, layouts.py, target.py what passes hand on: kernels, programs, and facts of the hardware
 row_blocks.py                               what is done with some rows of tall matrices at a time

@@ -2,7 +2,7 @@
 
 One is written once, with a builder, as an op's ``kernel`` is.  A call of it is an expression like a call of ``exp``: it
 fuses, and no pass looks inside.  Printers write it as a function of their language (clike/cfunctions.py), and
-core.ir.evaluate computes it for many elements at once.
+elements.py computes it for many elements at once.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, update_wrapper
 from typing import Any
 
+import numpy as np
+
 from core import dtypes
 from core.errors import DTypeError
 from core.ir.builder import KernelBuilder, scalar
+from core.ir.elements import evaluate_function
 from core.ir.expr import Code, Expr, as_expr, cast, make, walk
 from core.ir.nodes import Break, If, Let, Local, Loop, Statement, expressions, own_expressions, rewritten
 from core.ir.rebuild import functions_in, rebuild
@@ -63,6 +66,10 @@ class ScalarFunction:
     def calls(self) -> list[ScalarFunction]:
         """The functions that it calls itself."""
         return functions_in([*expressions(self.body), self.result])
+
+    def evaluate(self, args: Sequence[Any]) -> np.ndarray:
+        """Its values for arrays that broadcast together."""
+        return evaluate_function(self, args)
 
     def __str__(self) -> str:
         return self.name
