@@ -1,4 +1,4 @@
-"""Functions of scalars computed with NumPy, many elements at once: each has its own way through loops and conditions."""
+"""Functions of scalars by NumPy, many elements at once: each has its own way through loops and conditions."""
 
 from __future__ import annotations
 
