@@ -42,9 +42,15 @@ def test_what_two_stages_compute_is_found_once_in_the_words_of_each():
     assert again.later == ((second, exponential(second.variable)),)
 
 
-def test_what_is_cheap_is_computed_again():
-    loop, _ = rows(*[summed(lambda k: load(X, [row * n + k], "float32") + SHIFT.expr)] * 2)
+def test_what_is_cheap_is_computed_again_where_registers_are_not_free():
+    def shifted(k):
+        return load(X, [row * n + k], "float32") + SHIFT.expr
+
+    loop, _ = rows(summed(shifted), summed(lambda k: shifted(k) * load(X, [row * n + k], "float32")))
     assert computed_again(loop) == []
+    loop, (first, _) = rows(summed(shifted), summed(shifted))
+    (again,) = computed_again(loop)
+    assert again.place == (X, row * n) and again.node is shifted(first.variable)
 
 
 def test_what_depends_on_a_register_that_changes_is_computed_again():
@@ -72,3 +78,24 @@ def test_registers_that_are_asked_later_keep_the_row():
     loop, loops = rows(summed(exponential), summed(both))
     (again,) = computed_again(loop)
     assert not again.replaces(X, loops) and not again.replaces(Value("z", "float64"), loops)
+
+
+def quotient(k):
+    return load(X, [row * n + k], "float32") * const(3.0, "float32") / SHIFT.expr
+
+
+def test_a_division_is_held_where_registers_are_free_for_it():
+    loop, loops = rows(summed(quotient), summed(quotient))
+    (again,) = computed_again(loop)
+    assert again.first is loops[0] and again.place == (X, row * n)
+
+
+def test_a_division_is_done_again_where_registers_are_not_free():
+    loop, _ = rows(summed(quotient), summed(lambda k: quotient(k) + load(X, [row * n + k], "float32")))
+    assert computed_again(loop) == []
+
+
+def test_the_first_loop_may_ask_for_what_registers_held_before():
+    loop, loops = rows(summed(lambda k: quotient(k) + load(X, [row * n + k], "float32")), summed(quotient))
+    (again,) = computed_again(loop)
+    assert again.first is loops[0] and again.place == (X, row * n)

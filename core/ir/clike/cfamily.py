@@ -161,6 +161,7 @@ class Printer:
         self.kept: dict[tuple, tuple[str, bool]] = {}  # registers that hold loads between loops, see cvector.keep_rows
         self.computed: dict[int, dict[Expr, tuple[str, bool]]] = {}  # and values, by the loop: likewise
         self.early: dict[int, list[tuple[Any, Expr, str]]] = {}  # by the loop: what it loads for later ones
+        self.ahead: dict[int, tuple[Expr, list[tuple[Any, Expr]]]] = {}  # what the next turn reads: see cvector
         self.own: dict[Any, str] = {}  # arrays of which each lane has elements of its own, and the registers for them
         self.lanes = "" if dialect.work is None else dialect.work.lanes  # how many a group has
 

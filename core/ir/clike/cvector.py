@@ -18,6 +18,7 @@ from core.ir.nests.vector_access import (
     same_for_all,
 )
 from core.ir.nodes import Assign, Let, Loop, LoopKind, Store, expressions
+from core.ir.rebuild import substitute
 from core.ir.work.barriers import holds_lanes
 
 
@@ -54,12 +55,12 @@ def keep_rows(printer: Any, loop: Loop, indent: str) -> list[str]:
         for lanes in loops:
             printer.kept[id(lanes), buffer, start] = (name, lanes is loops[0])
     _load_early(printer, loop, holding)
+    if loop.kind is LoopKind.ORDER and printer.dialect.work.ahead:
+        _look_ahead(printer, loop, holding)
     for again in computed_again(loop):
-        reused = [place for place, loops in holding.items() if again.replaces(place[0], loops)]
-        if reused:
-            buffer, start = reused[0]
+        if again.place is not None:
+            buffer, start = again.place
             name = printer.names.of((loop.variable, buffer, start), f"{buffer}_kept")
-            del holding[reused[0]]
         else:
             name = printer.names.of(again, "computed")
             lines.append(f"{indent}{piece_type(again.node.dtype, again.first.width)} {name}[{KEPT_PIECES}];")
@@ -107,6 +108,21 @@ def _load_early(printer: Any, loop: Loop, holding: dict[tuple[Any, Expr], list[L
             name, _ = printer.kept[id(loops[0]), buffer, start]
             printer.kept[id(loops[0]), buffer, start] = (name, False)
             printer.early.setdefault(id(earliest), []).append((buffer, start, name))
+
+
+def _look_ahead(printer: Any, turns: Loop, holding: dict[tuple[Any, Expr], list[Loop]]) -> None:
+    """While a group is at one row, the next that it takes comes nearer: else it would only wait for memory then.
+
+    A group that holds much shares its part of the hardware with few others, whose work does not fill that time.
+    """
+    settled = {s.local.expr: s.value for s in turns.body if isinstance(s, Let) and s.constant}
+    next_turn = turns.variable + 1
+    for (buffer, start), loops in holding.items():
+        here = substitute(start, settled)
+        if turns.variable in here.free and loops[0].fits and not any(e in settled for e in walk([here])):
+            earliest = next(loop for loop in turns.body if isinstance(loop, Loop) and loop.fits)
+            _, places = printer.ahead.setdefault(id(earliest), (next_turn < turns.extent, []))
+            places.append((buffer, substitute(here, {turns.variable: next_turn})))
 
 
 def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
@@ -165,7 +181,22 @@ def _fitting_loop(printer: Any, loop: Loop, pieces: list[_Piece], indent: str) -
     lines = [f"{indent}{{"]
     if loaded:  # all are on their way before the first is waited for
         lines += [*head, *loaded, *end]
+    lines += _next_pieces(printer, loop, head, deep, piece, end)
     return [*lines, *head, *_one_piece(printer, loop, pieces, registers, values, deep), *end, f"{indent}}}"]
+
+
+def _next_pieces(printer: Any, loop: Loop, head: list[str], deep: str, piece: str, end: list[str]) -> list[str]:
+    """Bring the pieces nearer that the next turn reads."""
+    if id(loop) not in printer.ahead:
+        return []
+    there, places = printer.ahead[id(loop)]
+    others = (_Piece(printer, Access(buffer, start, loop.variable), loop.width) for buffer, start in places)
+    fetched = [f"{deep}{printer.dialect.work.ahead.format(at='&' + one.at(piece, 'const '))}" for one in others]
+    return [
+        f"{deep[:-8]}if ({printer.expr(there)}) {{",
+        *(f"    {line}" for line in [*head, *fetched, *end]),
+        f"{deep[:-8]}}}",
+    ]
 
 
 def _one_piece(
@@ -185,6 +216,7 @@ def _one_piece(
     piece, k, r = (printer.names.of((word, loop.variable), word) for word in ("piece", "k", "r"))
     i = printer.names.of(loop.variable, loop.variable.payload)
     known, places, lines = dict(printer.known), dict(printer.places), []
+    loaded: dict[str, str] = {}
     for one in pieces:
         own = registers.get(one, one.own)
         if isinstance(one.node, Store):
@@ -193,7 +225,7 @@ def _one_piece(
             continue
         printer.known[one.node] = f"{own}.at[{k}]"
         if one not in registers:
-            lines.append(f"{indent}const {one.kind} {own} = {one.at(piece, 'const ')};")
+            loaded[own] = f"{indent}const {one.kind} {own} = {one.at(piece, 'const ')};"
     for e in walk(list(expressions(loop.body))):
         if e.code is Code.LOAD and e.payload in printer.own:
             printer.known[e] = f"{printer.own[e.payload]}[{r}].at[{k}]"
@@ -204,15 +236,25 @@ def _one_piece(
     lines += printer.lines([Let(part, const(0.0, part.dtype), constant=False) for part in sums.values()], indent)
     lines += [f"{indent}#pragma unroll", f"{indent}for (int {k} = 0; {k} < {width}; {k}++) {{"]
     lines.append(f"{indent}    const {index} {i} = {piece} * {width} + {k};")
+    left = []  # for later loops, when this one has asked what the registers held before
     for e, (own, is_first) in values.items():
+        name = f"{own}.at[{k}]"
         if is_first:
-            lines.append(f"{indent}    {own}.at[{k}] = {printer.expr(e)};")
-        printer.known[e] = f"{own}.at[{k}]"
-    lines += [*printer.lines(narrowed(loop.body, sums), indent + "    "), f"{indent}}}"]
+            name = printer.names.of((loop.variable, e), "value")
+            lines.append(f"{indent}    const {printer.type(e.dtype)} {name} = {printer.expr(e)};")
+            left.append(f"{indent}    {own}.at[{k}] = {name};")
+        printer.known[e] = name
+    lines += [*printer.lines(narrowed(loop.body, sums), indent + "    "), *left, f"{indent}}}"]
     totals = [Assign(total, total.expr + cast(part.expr, total.dtype)) for total, part in sums.items()]
     lines += printer.lines(totals, indent)
     printer.known, printer.places = known, places
-    return [*lines, *(f"{indent}{one.at(piece)} = {one.own};" for one in pieces if isinstance(one.node, Store))]
+    text = "\n".join(lines)  # registers may hold what some loads were for
+    needed = [line for name, line in loaded.items() if f"{name}." in text]
+    return [
+        *needed,
+        *lines,
+        *(f"{indent}{one.at(piece)} = {one.own};" for one in pieces if isinstance(one.node, Store)),
+    ]
 
 
 def _closed(text: str) -> str:

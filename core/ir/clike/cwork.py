@@ -29,6 +29,8 @@ class WorkItems:
     atomics         (combine, dtype) -> a function of a pointer and a value; what is missing is done in order
     keeps_nan       float dtypes whose maximum and minimum keep NaN by functions core_max_DTYPE, core_min_DTYPE of
                     ``helpers``, in one instruction
+    ahead           a statement that brings what lies at the address ``{at}`` nearer, for somebody who reads it soon;
+                    "" where there is none
     helpers         functions that these spellings use, by name; a text may only use helpers that stand before it
     """
 
@@ -50,6 +52,7 @@ class WorkItems:
     function: str | None = None
     atomics: Mapping[tuple[Combine, str], str] = field(default_factory=dict)
     keeps_nan: frozenset[str] = frozenset()
+    ahead: str = ""
     helpers: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, kind: LoopKind, index: str, i: str, n: str, lanes: str = "") -> str:

@@ -10,29 +10,33 @@ from collections.abc import Sequence
 from typing import Any
 
 from core import dtypes
-from core.dataclass import dataclass
+from core.dataclass import dataclass, replace
 from core.ir.expr import Code, Expr, walk
 from core.ir.nests.vector_access import KEPT_BYTES, KEPT_PIECES, accesses, kept
 from core.ir.nodes import Assign, Atomic, Let, Loop, Store, expressions, statements
 from core.ir.rebuild import substitute, unconditional
 
-WORTH_KEEPING = 12  # operations: what costs less is computed again in the time that a register costs
+WORTH_KEEPING = 12  # operations: what costs less is computed again in the time that a register costs, if none is free
 
 
 @dataclass(frozen=True, eq=False)
 class Again:
-    """A value for each element: how the first loop says it, and how the later ones do."""
+    """A value for each element: how the first loop says it, and how the later ones do.
+
+    place  what registers held until then, that now hold the value; None: it has some of its own
+    """
 
     first: Loop
     node: Expr
     later: tuple[tuple[Loop, Expr], ...]
+    place: tuple[Any, Expr] | None = None
 
     def replaces(self, buffer: Any, loops: Sequence[Loop]) -> bool:
-        """Whether registers that hold ``buffer`` for ``loops`` can take the value: nobody asks for loads after it."""
+        """Whether registers that hold ``buffer`` for ``loops`` can take the value: later loops do not ask for loads."""
         if self.node.dtype != buffer.dtype or not any(loop is self.first for loop in loops):
             return False
-        nodes = {id(self.first): self.node, **{id(loop): e for loop, e in self.later}}
-        for loop in loops[next(k for k, loop in enumerate(loops) if loop is self.first) :]:
+        nodes = {id(loop): e for loop, e in self.later}
+        for loop in loops[next(k for k, loop in enumerate(loops) if loop is self.first) + 1 :]:
             stop = nodes.get(id(loop))
             if any(e.code is Code.LOAD and e.payload is buffer for e in _besides(loop, stop)):
                 return False
@@ -48,10 +52,12 @@ def computed_again(rows: Loop) -> list[Again]:
     """What loops over lanes in ``rows`` compute again, in an order in which it can be declared.
 
     Only loops that hold their loads in registers are looked at: they go the same way over a row.  A value depends on
-    such loads and on what does not change in a row after the first loop.
+    such loads and on what does not change in a row after the first loop.  It takes registers that are free, because
+    later loops do not ask any more for what they held; where there are none, only what costs much gets some of its own.
     """
     holders: list[Loop] = []
-    for loops in kept(rows).values():
+    holding = kept(rows)
+    for loops in holding.values():
         holders += [loop for loop in loops if not any(loop is one for one in holders)]
     holders.sort(key=lambda loop: next(k for k, one in enumerate(rows.body) if one is loop))
     unchanged = _Unchanged(rows)
@@ -66,12 +72,18 @@ def computed_again(rows: Loop) -> list[Again]:
             new = {e for e, node in same.items() if node in known and (id(loop), e) not in taken}
             for e in _outermost(loop, new):
                 later.setdefault(same[e], []).append((loop, e))
-        for node, places in later.items():
+        for node, uses in later.items():
+            again = Again(first, node, tuple(uses))
+            place = next((place for place, loops in holding.items() if again.replaces(place[0], loops)), None)
             size = KEPT_PIECES * first.width * dtypes.size_bytes(node.dtype)
-            if size <= room:
+            if place is None and (node.cost < WORTH_KEEPING or size > room):
+                continue
+            if place is None:
                 room -= size
-                found.append(Again(first, node, tuple(places)))
-                taken.update((id(loop), e) for loop, e in places)
+            else:
+                del holding[place]
+            found.append(replace(again, place=place))
+            taken.update((id(loop), e) for loop, e in uses)
     return found
 
 
@@ -85,12 +97,12 @@ class _Unchanged:
         self._settled = declared - {s.local.expr for s in inside if isinstance(s, Assign)}
 
     def values(self, loop: Loop) -> set[Expr]:
-        """What is computed for every element of a loop, depends on the element, and is worth a register."""
+        """What is computed of every element of a loop."""
         taken = {access.node for access in accesses(loop) if isinstance(access.node, Expr)}
         return {e for e in unconditional(expressions(loop.body)) if self._holds(e, loop, taken)}
 
     def _holds(self, e: Expr, loop: Loop, taken: set[Expr]) -> bool:
-        if e.cost < WORTH_KEEPING or loop.variable not in e.free or e.dtype not in dtypes.FLOATS:
+        if e.code is Code.LOAD or loop.variable not in e.free or e.dtype not in dtypes.FLOATS:
             return False
         parts = walk([e])
         loads = [part for part in parts if part.code is Code.LOAD]

@@ -122,15 +122,23 @@ class Rows:
         keys = sorted(found, key=lambda key: (key[0], len(key[1]) + len(key[2])))
         stages = [Stage(ordered(key[1], found[key]), ordered(key[2], found[key]), found[key]) for key in keys]
         if self.columns is not None:
-            free, level = frozenset(self.columns.free), self.columns.level
-            places = [
-                stage
-                for stage, key in zip(stages, keys, strict=True)
-                if not stage.bound and frozenset(stage.free) == free and key[0] >= level
-            ]
-            self._growing = places[-1] if places else Stage(self.columns.free, [], [])
+            places = [stage for stage, key in zip(stages, keys, strict=True) if self._may_grow(stage, key[0], stages)]
+            self._growing = places[0] if places else Stage(self.columns.free, [], [])
             stages += [] if places else [self._growing]
         return stages
+
+    def _may_grow(self, stage: Stage, level: int, stages: Sequence[Stage]) -> bool:
+        """Whether a stage goes over the columns when all that their sums read is there.
+
+        The first such stage is the best: what they alone read need not be held any longer.
+        """
+        assert self.columns is not None
+        free, over = frozenset(self.columns.free), frozenset([*stage.free, *stage.bound])
+        if over != free or (stage.free and stage.bound) or level < self.columns.level:
+            return False
+        read = {e.payload for item in self.columns.items for e in item.loads}
+        done = stages.index(stage) + (1 if stage.free else 0)
+        return not any(item.value in read for later in stages[done:] for item in later.items)
 
     def _stage(self, stage: Stage) -> None:
         if stage.free:
@@ -166,6 +174,8 @@ class Rows:
         accumulators = launch.start(stage.items)
         opened = self._open_lanes(stage.bound, stage.items)
         launch.update(accumulators)
+        if self.columns is not None and stage is self._growing:
+            self._grow(self.columns)
         self._close_lanes(opened, [pair for a in accumulators.values() for pair in a.reductions()])
         places = launch.places()
         for item, accumulator in accumulators.items():

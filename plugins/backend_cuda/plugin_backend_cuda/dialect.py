@@ -74,7 +74,15 @@ _HALVES = {
     "core_to_half_float32": _half("core_to_half_float32", "float", "uint16_t", "cvt.rn.f16.f32", "h", "f"),
     "core_to_half_float64": _half("core_to_half_float64", "double", "uint16_t", "cvt.rn.f16.f64", "h", "d"),
 }
+_FETCH = """\
+static __device__ __forceinline__ void core_fetch(const void *at)
+{
+#ifdef __CUDA_ARCH__
+    asm volatile("prefetch.L2 [%0];" :: "l"(at));
+#endif
+}"""
 _HELPERS = {
+    "core_fetch": _FETCH,
     "core_atomicMax_int64": _LARGEST,
     **{f"core_atomicAdd_{dtype}": _atomic("atomicAdd", dtype) for dtype in ("int64", "uint64")},
     "core_max_float32": _extreme("max", ">"),
@@ -114,6 +122,7 @@ CUDA = Dialect(
             (Combine.MAX, "int64"): "core_atomicMax_int64",
         },
         keeps_nan=frozenset({"float32"}),
+        ahead="core_fetch({at});",
         helpers=_HELPERS,
     ),
 )
