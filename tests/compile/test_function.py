@@ -487,3 +487,18 @@ def test_the_collector_is_as_it_was_after_compiling_and_after_an_error(was_on, x
         assert gc.isenabled() is was_on
     finally:
         gc.enable()
+
+
+def test_what_compiling_leaves_is_old_for_the_collector(x):
+    f = core.function([x], x + 1, **INTERPRETER)
+    assert any(one is f for one in gc.get_objects(generation=2))
+
+
+def test_what_a_user_has_frozen_stays_so(x):
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        core.function([x], x + 1, **INTERPRETER)
+        assert gc.get_freeze_count() >= frozen
+    finally:
+        gc.unfreeze()
