@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from core.errors import CompileError
 from plugin_backend_c.compiler import Compiler
@@ -127,3 +128,11 @@ def _refused(compiler: Compiler, log: str, text: str, source: Path) -> CompileEr
         source_code=text,
         log=log,
     )
+
+
+def with_line(error: CompileError, nodes: Sequence[Any]) -> CompileError:
+    """``error`` with the line that made the node whose C was refused, if it is one of ``nodes``."""
+    guilty = next((node for node in nodes if f"in c_code of {type(node.op).__name__}" in str(error)), None)
+    if guilty is None:
+        return error
+    return CompileError(str(error), source_code=error.source_code, log=error.log, blame=guilty)

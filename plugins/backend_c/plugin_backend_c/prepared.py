@@ -14,7 +14,6 @@ from plugin_backend_c.aside import Aside
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.dialect import C_PRECISE, C_WITHOUT_LIBMVEC, C
 from plugin_backend_c.executable import Executable
-from plugin_backend_c.python_op import with_line
 
 
 class Prepared:
@@ -39,7 +38,7 @@ class Prepared:
             try:
                 library, sources = cache.load(self._units, self._builder, self._needs.kept)
             except CompileError as error:
-                raise with_line(error, self._nodes) from None
+                raise cache.with_line(error, self._nodes) from None
             if self._nodes:
                 getattr(library, INITIALIZE)()
             return Executable(program, library, sources, routines.result(), found, extension.result())

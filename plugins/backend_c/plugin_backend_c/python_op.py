@@ -100,7 +100,7 @@ def _module(node: Any, code: CCode, compiler: Compiler) -> ModuleType:
                 cache.build({f"{key}.c": text}, binary, builder)
             return _loaded(_own_copy(binary) if _has_state(node, code) else binary)
         except CompileError as error:
-            raise with_line(error, [node]) from None
+            raise cache.with_line(error, [node]) from None
         except (OSError, ImportError) as error:  # a folder that cannot be written, a library that is not there
             problem = error
     raise CompileError(f"the C of {node.op} could not be loaded: {problem}", source_code=text, blame=node) from problem
@@ -124,14 +124,6 @@ def _loaded(binary: Path) -> ModuleType:
     made = importlib.util.module_from_spec(importlib.util.spec_from_file_location(MODULE, binary, loader=loader))
     loader.exec_module(made)
     return made
-
-
-def with_line(error: CompileError, nodes: Sequence[Any]) -> CompileError:
-    """``error`` with the line that made the node whose C was refused, if it is one of ``nodes``."""
-    guilty = next((node for node in nodes if f"in c_code of {type(node.op).__name__}" in str(error)), None)
-    if guilty is None:
-        return error
-    return CompileError(str(error), source_code=error.source_code, log=error.log, blame=guilty)
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

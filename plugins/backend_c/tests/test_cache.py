@@ -2,7 +2,6 @@
 
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 
@@ -144,14 +143,14 @@ def test_a_cache_that_cannot_be_written_is_still_read(cache, monkeypatch):
 
 
 def _refuse_writing(monkeypatch, cache):
-    real = tempfile.mkdtemp
+    real = Path.mkdir
 
-    def mkdtemp(suffix=None, prefix=None, dir=None):
-        if str(dir).startswith(str(cache)):
-            raise PermissionError(13, "Permission denied", str(dir))
-        return real(suffix, prefix, dir)
+    def mkdir(self, *mode, **named):
+        if str(self).startswith(f"{cache}/") and self.parent.name == "unfinished":
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, *mode, **named)
 
-    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(Path, "mkdir", mkdir)
 
 
 @pytest.mark.parametrize("module, call", [(os, "replace"), (Path, "write_text")], ids=["replace", "write"])
