@@ -22,7 +22,7 @@ import numpy as np
 from core import plugins
 from core.compile.compilation import Compilation
 from core.errors import CoreWarning, IndexOutOfBounds
-from core.ir.guards import GuardFailed, Unserved
+from core.ir.guards import GuardFailed, StepFailed, Unserved
 from core.options import config
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Dispatcher:
         if run is not None and self._made_for[run] == layouts:
             try:
                 return run(arrays)
-            except (GuardFailed, Unserved):
+            except (GuardFailed, StepFailed, Unserved):
                 pass
             except IndexOutOfBounds as error:
                 raise self._making().seen_again(arrays, error) from None
@@ -245,6 +245,8 @@ class Dispatcher:
                 results = start(run)
             except Unserved:
                 self._make_anew()
+            except StepFailed:
+                return self._interpreted(arrays)
             except GuardFailed as failed:
                 if failed.guard.kind in ("short", "tall"):
                     tall = failed.guard.kind == "short"

@@ -21,6 +21,7 @@ from core.compile.opened import Opened
 from core.dataclass import replace
 from core.errors import BackendError, CoreError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
+from core.inner import InnerOp
 from core.ir.axes import same_length
 from core.ir.clike.ccalls import params_of
 from core.ir.clike.cfamily import Dialect, identifier
@@ -78,7 +79,7 @@ def lower(
 
 
 def how(node: Apply, dialect: Dialect) -> str:
-    """By what means ``node`` is computed: "attached", "library", "c_code", "lower", "kernel" or "host".
+    """By what means ``node`` is computed: "attached", "library", "c_code", "lower", "kernel", "loop" or "host".
 
     What is left to the host is C all the same where ``c_for_python_of`` finds some.
 
@@ -103,6 +104,8 @@ def how(node: Apply, dialect: Dialect) -> str:
     code = c_of(node, dialect)
     if code is not None:
         return _c_means(code, node, dialect)
+    if isinstance(node.op, InnerOp) and node.op.repeats and dialect.op_function:
+        return "loop"
     return next((means for means in ("lower", "kernel") if node.op.defines(means)), "host")
 
 
@@ -241,6 +244,8 @@ class _Lowering:
             self._host(node)
         elif means == "c_code":
             self._c_code(node)
+        elif means == "loop":
+            self._loop(node)
         elif means == "kernel":
             self._kernel(node)
         elif means == "library" and self._worthwhile(node, node.op.library_call(node)):
@@ -410,6 +415,26 @@ class _Lowering:
         self.constants[value] = raw
         return value
 
+    def _loop(self, node: Apply) -> None:
+        """Steps that run one after the other, or Python where some step needs it."""
+        from core.compile.loops import Loop  # who has no loops need not wait for it
+
+        loop = Loop(node, self.dialect, lower)
+        made = None
+        if loop.body is not None:
+            for x in node.inputs:
+                self.value(x)
+            made = loop.defined(
+                self._values, self.definitions, self.constants, lambda x: self.view(x).at(()), self._new_of(node)
+            )
+        if made is None:
+            self._host(node, is_said=loop.body is None)
+        else:
+            self._values.update(made)
+
+    def _new_of(self, node: Apply) -> Callable[[str, str], Value]:
+        return lambda wish, dtype: self._new(wish, dtype, node)
+
     def _inferred(self, node: Apply) -> list[tuple[Expr, ...]]:
         """The shapes of a node's outputs as its ``infer_shape`` has them; an input may be a length."""
         shapes = node.op.shapes(None, node, [self.definitions[self.value(x)].shape for x in node.inputs])
@@ -426,9 +451,12 @@ class _Lowering:
         self._values.update(zip(node.outputs, outputs, strict=True))
         return outputs
 
-    def _host(self, node: Apply) -> None:
-        """Leave a node to Python, or to C that needs Python's lock.  Errors: see ``_say_that_python_computes``."""
-        if c_for_python_of(node, self.dialect) is None:
+    def _host(self, node: Apply, is_said: bool = False) -> None:
+        """Leave a node to Python, or to C that needs Python's lock.  Errors: see ``_say_that_python_computes``.
+
+        is_said  whether that was said of a node inside of it
+        """
+        if not is_said and c_for_python_of(node, self.dialect) is None:
             self._say_that_python_computes(node)
         inputs = tuple(self.value(variable) for variable in node.inputs)
         outputs = tuple(self._given(variable, node) for variable in node.outputs)

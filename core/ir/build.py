@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +21,7 @@ from core.ir.cpu.scatters import scatter_kernel
 from core.ir.cpu.schedule import Scheduler
 from core.ir.cpu.wide import widen
 from core.ir.expr import Expr
+from core.ir.guards import Guard
 from core.ir.nodes import Kernel, expressions
 from core.ir.passes.donation import donate
 from core.ir.passes.fuse import Fused, Group, fuse
@@ -33,9 +35,11 @@ from core.ir.program import (
     FromC,
     FromLibrary,
     FromLoops,
+    FromSteps,
     HostStep,
     KernelStep,
     LibraryStep,
+    LoopStep,
     Lowered,
     OpCall,
     Operand,
@@ -91,7 +95,10 @@ def build(
         outputs=resolved.outputs,
         constants=resolved.constants,
         steps=steps.done,
-        guards=[replace(g, a=plain(g.a), b=plain(g.b), symbols=(g.a, g.b)) for g in fused.guards],
+        guards=[
+            *(replace(g, a=plain(g.a), b=plain(g.b), symbols=(g.a, g.b)) for g in fused.guards),
+            *steps.guards,
+        ],
         shapes=shapes,
         host_nodes=[node for node, _, _ in resolved.host_nodes],
         layouts=resolved.layouts,
@@ -130,6 +137,7 @@ class _Steps:
     ):
         self.lowered, self.fused, self.shapes, self.hosts, self.target = lowered, fused, shapes, hosts, target
         self.done: list[Step] = []
+        self.guards: list[Guard] = []
         self._kept = _read_between_groups(lowered, fused)
         self._schedules = Schedules(fused.extents, shapes, self._kept)
         if target.is_device:
@@ -153,6 +161,8 @@ class _Steps:
             self.done.append(LibraryStep(definition.call, operands, results))
         elif isinstance(definition, FromBlocks):
             self.done.append(self._blocks(definition.write))
+        elif isinstance(definition, FromSteps):
+            self.done.append(self._loop(definition, first.value))
         elif isinstance(definition, FromC):
             node, n = first.value.node, len(first.value.node.inputs)
             params = definition.inputs[n] if len(definition.inputs) > n else None
@@ -175,6 +185,17 @@ class _Steps:
         body = build(replace(blocks.body, kernels=f"b{len(self.done)}_"), target=target)
         body.guards = []  # they are those of the program around, of all rows
         return BlockStep(blocks.map(computable(self.lowered.definitions)), body)
+
+    def _loop(self, definition: FromSteps, value: Value) -> LoopStep:
+        """A step whose program is run by one thread.  What its lengths must be, is to hold of the program around."""
+        from core.ir.steps import loop_step  # who has no loops need not wait for it
+
+        plain = computable(self.lowered.definitions)
+        target = replace(self.target, threads=False, blocks=False)
+        name = f"{self.lowered.kernels}{len(self.done)}"
+        step, guards = loop_step(definition.write.map(plain), value.node, name, partial(build, target=target))
+        self.guards += guards
+        return step
 
     def _launch(self, kernel: Kernel, group: Group) -> None:
         """Add a step for a kernel.  On a device, it asks the checks that must come before it itself."""
@@ -276,6 +297,7 @@ def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
                 kept.update(e.payload for e in loads_in(expressions_of(item.definition)))
             elif isinstance(item.definition, FromLoops):
                 kept.update(item.definition.inputs)
+                kept.update(e.payload for e in loads_in(expressions_of(item.definition)))
     for definition in fused.definitions.values():
         kept.update(e.payload for e in loads_in(definition.shape))
     kept.update(e.payload for guard in fused.guards for e in loads_in([guard.a, guard.b]))

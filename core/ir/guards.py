@@ -40,6 +40,10 @@ class GuardFailed(Exception):
         self.guard, self.a, self.b = guard, a, b
 
 
+class StepFailed(Exception):
+    """Something in a step of a loop was not as it must be.  What it was, the interpreter will say."""
+
+
 class Unserved(Exception):
     """An executable that was made from what an earlier process has kept cannot serve these arrays, or failed on them.
 

@@ -12,6 +12,7 @@ from core.dataclass import dataclass, field
 from core.ir.axes import product
 from core.ir.expr import Combine, Expr, const, show
 from core.ir.guards import Guard
+from core.ir.iteration import Iteration
 from core.ir.layouts import Layout
 from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel
@@ -152,6 +153,13 @@ class FromC(FromLoops):
 @dataclass(frozen=True, eq=False)
 class FromBlocks(FromLoops):
     """One output of what is done with rows, block by block; ``write`` is the Blocks that say it."""
+
+    write: Any
+
+
+@dataclass(frozen=True, eq=False)
+class FromSteps(FromLoops):
+    """One output of an iteration; ``write`` is the Iteration that says it."""
 
     write: Any
 
@@ -307,7 +315,24 @@ class BlockStep:
         return list(dict.fromkeys([*(part.value for part in self.blocks.outputs), *pieces]))
 
 
-Step: TypeAlias = KernelStep | LibraryStep | OpCall | HostStep | CheckStep | BlockStep
+@dataclass
+class LoopStep:
+    """Run a program again and again, each time with other rows of arrays; ``node`` is whose steps they are."""
+
+    iteration: Iteration
+    body: Program
+    node: Any = None
+
+    @property
+    def reads(self) -> Sequence[Value]:
+        return list(dict.fromkeys([*self.iteration.reads, *(e.payload for e in loads_in(self.iteration.sizes))]))
+
+    @property
+    def writes(self) -> Sequence[Value]:
+        return self.iteration.writes
+
+
+Step: TypeAlias = KernelStep | LibraryStep | OpCall | HostStep | CheckStep | BlockStep | LoopStep
 
 
 @dataclass
@@ -353,8 +378,9 @@ class Program:
 
     @cached_property
     def all(self) -> list[Program]:
-        """This program, and those of its blocks."""
-        return [self, *(step.body for step in self.steps if isinstance(step, BlockStep))]
+        """This program, and those inside of its steps, the innermost last."""
+        inside = [step.body for step in self.steps if isinstance(step, (BlockStep, LoopStep))]
+        return [self, *(one for body in inside for one in body.all)]
 
     def __str__(self) -> str:
         lines = [f"program {self.name}({', '.join(map(str, self.inputs))}) -> {', '.join(map(str, self.outputs))}"]
@@ -378,6 +404,9 @@ def _shown(step: Step) -> list[str]:
     if isinstance(step, BlockStep):
         outputs = ", ".join(f"{part.value} ({part.way.value})" for part in step.blocks.outputs)
         head = f"{outputs} = {step.body.name}, for blocks of {show(step.blocks.rows)} of {show(step.blocks.count)} rows"
+        return [head, *(f"  {line}" for line in str(step.body).splitlines())]
+    if isinstance(step, LoopStep):
+        head = f"{', '.join(map(str, step.writes))} = {step.body.name}, {show(step.iteration.n)} times"
         return [head, *(f"  {line}" for line in str(step.body).splitlines())]
     return [f"stop if {step.value}: {step.message}"]
 
@@ -413,7 +442,7 @@ def expressions_of(definition: Definition) -> tuple[Expr, ...]:
     if isinstance(definition, Scattering):
         own = definition
         return (*own.shape, own.base, *own.extents, *own.at, own.value)
-    return definition.shape
+    return (*definition.shape, *definition.write.sizes) if isinstance(definition, FromSteps) else definition.shape
 
 
 def operands_of(definition: Definition) -> tuple[Value, ...]:

@@ -210,17 +210,17 @@ def _assembled(
             x = _shifted(sequence, tap, n, options.go_backwards, options.is_cut)
             loop.sequence(x, inside[row])
             first[inside[row]] = getitem(x, 0)
-    for start, of_one, new in zip(starts, taps, made, strict=False):
+    for start, of_one, after in zip(starts, taps, made, strict=False):
         if start is not None:
-            loop.state(start.initial, State(start.taps), [inside[row] for row in of_one], new)
+            loop.state(start.initial, State(start.taps), [inside[row] for row in of_one], after)
             for tap, row in zip(start.taps, of_one, strict=True):
                 first[inside[row]] = getitem(start.initial, tap)
     for outer in captured:
         loop.constant(outer, inside[outer])
         first[inside[outer]] = outer
-    results = [new for start, new in zip(starts, made, strict=False) if start is None]
-    for row, lengths in zip(results, row_lengths(results, first), strict=True):
-        loop.result(row, lengths)
+    results = [after for start, after in zip(starts, made, strict=False) if start is None]
+    for result, lengths in zip(results, row_lengths(results, first), strict=True):
+        loop.result(result, lengths)
     out = loop.made(None if returned.stop is None else made[-1], options.truncate)
     states, plain = iter(out.states), iter(out.results)
     return [next(plain) if start is None else getitem(next(states), slice(-min(start.taps), None)) for start in starts]

@@ -31,6 +31,8 @@ class Scan(InnerOp):
     """
 
     __props__ = ("inner", "form")
+    repeats = True
+    explains_lengths = True
 
     def __init__(self, inner: InnerGraph, form: Form):
         self.inner, self.form = inner, form

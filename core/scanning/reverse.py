@@ -19,6 +19,7 @@ from core.gradient.common import is_differentiable, is_missing, is_null
 from core.graph import FunctionGraph, Variable, ancestors, clone_replace
 from core.inner import InnerGraph
 from core.op import disconnected
+from core.rewriting.merge import merge
 from core.scanning.assembly import Assembly
 from core.scanning.connections import of_states, of_step
 from core.scanning.form import Inputs, Keep, Outputs, State, StepInputs, StepOutputs
@@ -91,6 +92,16 @@ class _Reverse:
         found = Lop(outputs, wrt, totals, None, "ignore", "disconnected", "return")
         return {x: g for x, g in zip(wrt, found, strict=True) if not is_missing(g)}
 
+    def _merged(self, passed: dict[Variable, Variable]) -> dict[Variable, Variable]:
+        """The same, reading what the step has made wherever it would compute that again."""
+        given = [g for g in (*(g for rows in self.arriving for g in rows), *self.rows_above) if g is not None]
+        graph = FunctionGraph([*self.step.inputs, *given], [*self.step.outputs, *passed.values()], clone=False)
+        merge(graph)
+        count = len(self.step.outputs)
+        self.step = FunctionGraph(self.step.inputs, graph.outputs[:count], clone=False)
+        self.made = self.form.step_outputs(self.step.outputs)
+        return dict(zip(passed, graph.outputs[count:], strict=True))
+
     def _saved(self, passed: Sequence[Variable]) -> list[Variable]:
         """What is better kept of each step forwards than computed again: nearest to ``passed``, what costs much."""
         outputs = {x for x in (*self.made.states, *self.made.results) if x.owner is not None}
@@ -107,7 +118,7 @@ class _Reverse:
         undefined = next((null[row] for rows in self.own.taps for row in rows if row in null), None)
         if undefined is not None:  # and with it whatever came before that row
             return [undefined for _ in self.given.flat]
-        found = {x: g for x, g in passed.items() if x not in null}
+        found = self._merged({x: g for x, g in passed.items() if x not in null})
         saved = self._saved(list(found.values()))
         forwards = self._forwards(saved)
         n: Any = self.given.n if forwards.done is None else forwards.done

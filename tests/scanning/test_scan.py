@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import core
 import core.tensor as ct
 from core.errors import CoreWarning
+from core.ir.check.run import Driver
+from core.ir.program import KernelStep, LoopStep
 from core.testing import available_backends, check_derivatives
 from core.testing.values import symbolic
 
@@ -35,6 +37,21 @@ def test_a_scan_is_right_in_every_mode(case, mode):
         run(case, mode=mode, backend="interpreter"), listed(case.expected(*case.arrays)), strict=True
     ):
         assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_program_of_a_scan_is_legal_and_right_by_the_oracle(case):
+    for got, expected in zip(run(case, backend=Driver()), listed(case.expected(*case.arrays)), strict=True):
+        assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.skipif("c" not in BACKENDS, reason="needs a backend that compiles")
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_nothing_of_a_step_is_left_to_python(case):
+    inputs = symbolic(case.arrays)
+    f = core.function(inputs, listed(case.build(*inputs)), backend="c", strict=True)
+    assert any(isinstance(step, (LoopStep, KernelStep)) for step in f.program.steps)
+    assert not f.program.host_nodes
 
 
 @pytest.mark.parametrize("case", SMOOTH, ids=str)

@@ -17,11 +17,23 @@ from core.ir.check.verify import verify
 from core.ir.clike.cfamily import Dialect
 from core.ir.expr import Code, Expr, walk
 from core.ir.guards import Guard, GuardFailed
+from core.ir.iteration import Rows
 from core.ir.layouts import Layout, layout_of, passed, window
 from core.ir.library import PRODUCTS
 from core.ir.nodes import Kernel, Local, Split
 from core.ir.passes.memory import size_bytes
-from core.ir.program import BlockStep, HostStep, KernelStep, LibraryStep, OpCall, Operand, Program, Step, Value
+from core.ir.program import (
+    BlockStep,
+    HostStep,
+    KernelStep,
+    LibraryStep,
+    LoopStep,
+    OpCall,
+    Operand,
+    Program,
+    Step,
+    Value,
+)
 from core.ir.row_blocks import Part, Way
 from core.ir.target import HOST, Target
 
@@ -98,6 +110,8 @@ class _Call:
             self._library(step)
         elif isinstance(step, BlockStep):
             self._blocks(step)
+        elif isinstance(step, LoopStep):
+            self._loop(step)
         elif isinstance(step, OpCall):
             self._op_call(step)
         elif isinstance(step, HostStep):
@@ -220,6 +234,46 @@ class _Call:
             call.places[value] = window(part, value)
         for inner in body.steps:
             call.step(inner)
+
+    def _loop(self, step: LoopStep) -> None:
+        """Run a program for each step, on windows of the arrays that are here."""
+        for value in step.writes:
+            self.arrays[value] = self._memory(value)
+        own, body = step.iteration, step.body
+        n = self._bytes(own.n)
+        traces = []
+        for state in own.states:
+            initial = self.arrays[state.initial]
+            rows = np.full((state.span + n) * initial[:1].nbytes, _GARBAGE, "uint8").view(initial.dtype)
+            traces.append(rows.reshape(state.span + n, *initial.shape[1:]))
+            traces[-1][: state.span] = initial
+        done = n
+        for i in range(n):
+            given = [self._row(rows, i) for rows in own.sequences]
+            pairs = list(zip(own.states, traces, strict=True))
+            given += [trace[i + state.span + tap, ...] for state, trace in pairs for tap in state.taps]
+            call = _Call(body, [*given, *(self.arrays[value] for value in own.wholes)], None)
+            stop = np.zeros((), "bool")
+            places = [trace[i + state.span, ...] for state, trace in pairs]
+            places += [self.arrays[value][i, ...] for value in own.results] + [stop]
+            call.places.update(zip(body.outputs, places, strict=False))
+            for inner in body.steps:
+                call.step(inner)
+            if stop:
+                done = i + 1
+                break
+        for state, trace in zip(own.states, traces, strict=True):
+            rows = trace if state.room is None else trace[done : done + state.span]
+            self.arrays[state.kept][...] = rows
+        if own.done is not None:
+            self.arrays[own.done][...] = done
+
+    def _row(self, rows: Rows, i: int) -> np.ndarray:
+        start, step = (int(evaluate_at(n, {}, self.arrays)) for n in (rows.start, rows.step))
+        at = start + i * step
+        if not 0 <= at < len(self.arrays[rows.value]):
+            raise IndexOutOfBounds(f"a step reads row {at} of {rows.value}")
+        return self.arrays[rows.value][at, ...]
 
     def _op_call(self, step: OpCall) -> None:
         """What an op's C computes: its ``perform`` says it."""

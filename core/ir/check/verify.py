@@ -12,7 +12,7 @@ from typing import Any
 from core.ir.axes import product
 from core.ir.check.verify_expr import check_types, fail
 from core.ir.check.verify_kernel import roots_of, verify_kernel
-from core.ir.expr import INDEX_DTYPE, Code, Expr, show, walk
+from core.ir.expr import INDEX_DTYPE, Code, Expr, length, show, walk
 from core.ir.library import PRODUCTS
 from core.ir.nodes import (
     Local,
@@ -26,6 +26,7 @@ from core.ir.program import (
     HostStep,
     KernelStep,
     LibraryStep,
+    LoopStep,
     OpCall,
     Operand,
     Program,
@@ -100,6 +101,8 @@ class _Steps:
             self._op_call(step, where)
         elif isinstance(step, BlockStep):
             self._blocks(step, where)
+        elif isinstance(step, LoopStep):
+            self._loop(step, where)
         elif isinstance(step, CheckStep) and (step.value.dtype != "bool" or self.program.shapes[step.value]):
             fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
         self.known.update(step.writes)
@@ -137,6 +140,37 @@ class _Steps:
             fail(where, f"{body.name} needs a part for each of its arrays")
         for part, value in zip(step.parts, inside, strict=True):
             self._part(part, value, step, where)
+
+    def _loop(self, step: LoopStep, where: str) -> None:
+        """A step's program is legal, asks nobody, and has for each of its arrays one that lies around it."""
+        own, body = step.iteration, step.body
+        self._lengths(own.sizes, where)
+        verify(body)
+        for inner in body.steps:
+            splits = isinstance(inner, KernelStep) and any(kernel.split for kernel in inner.kernels)
+            if splits or isinstance(inner, HostStep):
+                fail(where, f"a step of {body.name} needs more than this thread")
+        if body.constants or body.layouts or body.donors:
+            fail(where, f"{body.name} may need nothing but its arrays")
+        read = [(rows.value, 1) for rows in own.sequences]
+        read += [(state.kept, 1) for state in own.states for _ in state.taps] + [(value, 0) for value in own.wholes]
+        made = [(state.kept, 1) for state in own.states] + [(value, 1) for value in own.results]
+        ends = [] if own.done is None else [body.outputs[-1]]
+        inside = [*body.inputs, *body.outputs[: len(body.outputs) - len(ends)]]
+        if len(read) != len(body.inputs) or len(read) + len(made) != len(inside) or len(set(inside)) != len(inside):
+            fail(where, f"{body.name} needs an array around it for each of its own")
+        for (value, less), here in zip([*read, *made], inside, strict=True):
+            if value.dtype != here.dtype or len(self.program.shapes[value]) - less != len(body.shapes[here]):
+                fail(where, f"{here} of {body.name} cannot lie in {value}")
+        if any(end.dtype != "bool" or body.shapes[end] for end in ends):
+            fail(where, f"{body.name} needs a 0-d bool to say whether it was the last step, got {ends[0]}")
+        for state in own.states:
+            if max(state.taps) >= 0 or state.initial in own.writes:
+                fail(where, f"{state.kept} cannot start as {state.initial} and be read at {list(state.taps)}")
+        for value in body.inputs:
+            for axis, n in enumerate(body.shapes[value]):
+                if n is length(value, axis) and n not in own.lengths:
+                    fail(where, f"nobody knows the length of axis {axis} of {value} in {body.name}")
 
     def _part(self, part: Part, value: Value, step: BlockStep, where: str) -> None:
         """A part has the axes that its way leaves of its value, and what grows has pieces to grow in."""

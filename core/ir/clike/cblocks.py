@@ -14,29 +14,7 @@ from core.ir.expr import Expr
 from core.ir.program import BlockStep, Program, Value
 from core.ir.row_blocks import Part, Way
 
-_RUN = """\
-/* Where an array of a block lies: so many bytes behind ``at`` for each row, and for each block before.  What ``pieces``
- * grow in lies there, ``size`` bytes for each piece but the first. */
-typedef struct {
-    char *at;
-    int64_t row, block;
-    char *pieces;
-    int64_t size;
-} core_part;
-
-typedef int32_t (*core_body)(void **, const int64_t *, void **, void **, void **, int64_t *, int64_t *, core_call *);
-
-/* ``body`` is to run for each block of ``rows`` of ``count``, of ``piece`` rows one block after the other.  ``arrays``
- * are its inputs, then its outputs; ``lengths`` what it takes, the first still open.  ``failed``: ``lacked`` bytes were
- * not to be had. */
-typedef struct {
-    core_body body;
-    void **routines;
-    const core_part *arrays;
-    const int64_t *limits, *lengths;
-    int64_t inputs, outputs, limited, known, count, rows, piece, failed, lacked;
-} core_blocks;
-
+_MEMORY = """\
 /* A call of a body, by one thread: the memory of one block serves for the next. */
 typedef struct {
     core_call call;
@@ -60,6 +38,30 @@ static void *core_body_memory(core_call *call, void *block, int64_t size)
     own->wanted = size;
     return core_own_memory(call, 0, size);
 }
+"""
+
+_RUN = """\
+/* Where an array of a block lies: so many bytes behind ``at`` for each row, and for each block before.  What ``pieces``
+ * grow in lies there, ``size`` bytes for each piece but the first. */
+typedef struct {
+    char *at;
+    int64_t row, block;
+    char *pieces;
+    int64_t size;
+} core_part;
+
+typedef int32_t (*core_body)(void **, const int64_t *, void **, void **, void **, int64_t *, int64_t *, core_call *);
+
+/* ``body`` is to run for each block of ``rows`` of ``count``, of ``piece`` rows one block after the other.  ``arrays``
+ * are its inputs, then its outputs; ``lengths`` what it takes, the first still open.  ``failed``: ``lacked`` bytes were
+ * not to be had. */
+typedef struct {
+    core_body body;
+    void **routines;
+    const core_part *arrays;
+    const int64_t *limits, *lengths;
+    int64_t inputs, outputs, limited, known, count, rows, piece, failed, lacked;
+} core_blocks;
 
 static void core_piece(void *given, int64_t first, int64_t last, int64_t worker)
 {
@@ -99,12 +101,12 @@ static void core_piece(void *given, int64_t first, int64_t last, int64_t worker)
 
 
 def run(program: Program) -> str:
-    """The function that runs the steps of a program, if it has some."""
+    """What runs the blocks of a program, or its steps, stands on."""
     steps = [step for step in program.steps if isinstance(step, BlockStep)]
     if not steps:
-        return ""
+        return _MEMORY if len(program.all) > 1 else ""
     most = max(1 + len(step.parts) for step in steps), max(len(_lengths(step, str)) for step in steps)
-    return _RUN.replace("MOST_ARRAYS", str(most[0])).replace("MOST_LENGTHS", str(most[1]))
+    return _MEMORY + "\n" + _RUN.replace("MOST_ARRAYS", str(most[0])).replace("MOST_LENGTHS", str(most[1]))
 
 
 @dataclass(frozen=True)

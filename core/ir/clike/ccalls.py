@@ -38,10 +38,11 @@ _C_API = re.compile(r"\b(Py[A-Z]\w*|npy_\w+|NPY_\w+)")
 
 
 def calls_of(program: Program) -> list[tuple[str, OpCall]]:
-    """The steps that call an op's C, each with the name of its C function."""
+    """The steps that call an op's C, those inside of others too, each with the name of its C function."""
+    steps = [step for one in program.all for step in one.steps]
     return [
         (f"op{position}_{identifier(type(step.node.op).__name__)}", step)
-        for position, step in enumerate(program.steps)
+        for position, step in enumerate(steps)
         if isinstance(step, OpCall)
     ]
 

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from core import dtypes
 from core.dataclass import dataclass
-from core.ir.clike import cblocks, ccalls
+from core.ir.clike import cblocks, ccalls, cloops
 from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.clike.csections import LONG, Declared, constant, cut
@@ -37,7 +37,18 @@ from core.ir.guards import Guard
 from core.ir.nodes import Kernel, Split
 from core.ir.passes.donation import beginnings
 from core.ir.passes.memory import size_bytes
-from core.ir.program import BlockStep, CheckStep, HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
+from core.ir.program import (
+    BlockStep,
+    CheckStep,
+    HostStep,
+    KernelStep,
+    LibraryStep,
+    LoopStep,
+    OpCall,
+    Program,
+    Step,
+    Value,
+)
 from core.ir.rebuild import lengths_in, loads_in
 
 
@@ -52,6 +63,7 @@ class Status(enum.IntEnum):
     LIBRARY = 5  # number of the step; a length that is too long for the library's integers
     ROUTINE = 6  # number of the step; what clibrary.read_failure reads
     OP = 7  # number of the step; what ccalls.read_error reads
+    STEP = 8  # number of the step of which some step failed
 
 
 def report_length(program: Program) -> int:
@@ -270,6 +282,7 @@ class Entry:
         roots += [e for kernel in self.kernels for e in _said_of(kernel.split) or (total_work(kernel.body),)]
         roots += [e for step in self.program.steps if isinstance(step, LibraryStep) for e in step.lengths]
         roots += [e for step in self.program.steps if isinstance(step, BlockStep) for e in step.blocks.sizes]
+        roots += [e for step in self.program.steps if isinstance(step, LoopStep) for e in step.iteration.sizes]
         return set(lengths_in(roots))
 
     def _text(self, n: Expr) -> str:
@@ -441,6 +454,8 @@ class Entry:
             self._host(step)
         elif isinstance(step, BlockStep):
             self._blocks(step)
+        elif isinstance(step, LoopStep):
+            self._loop(position, step)
         elif isinstance(step, CheckStep):
             self._say(f"if ({self._name(step.value)}[0]) {self._fail(Status.CHECK, str(position))}")
 
@@ -517,15 +532,17 @@ class Entry:
         for line in call_lines(step, self.program.routines[step.call.name], hooks):
             self._say(line)
 
+    def _surroundings(self, failed: Callable[[str], str]) -> cblocks.Around:
+        shape = self.program.shapes.__getitem__
+        return cblocks.Around(self._name, self._text, shape, failed, self.dialect.types)
+
     def _blocks(self, step: BlockStep) -> None:
-        around = cblocks.Around(
-            pointer=self._name,
-            length=self._text,
-            shape=self.program.shapes.__getitem__,
-            failed=lambda size: self._fail(Status.MEMORY, "-1", size),
-            types=self.dialect.types,
-        )
-        for line in cblocks.call_lines(step, around):
+        for line in cblocks.call_lines(step, self._surroundings(lambda size: self._fail(Status.MEMORY, "-1", size))):
+            self._say(line)
+
+    def _loop(self, position: int, step: LoopStep) -> None:
+        around = self._surroundings(lambda _: self._fail(Status.STEP, str(position)))
+        for line in cloops.call_lines(step, around):
             self._say(line)
 
     def _op_call(self, position: int, step: OpCall) -> None:

@@ -120,7 +120,7 @@ def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTER
     entry = [
         *(task.text for task in functions.tasks.all.values()),
         *_of_ops(ops),
-        *(Entry(one, dialect, functions.called, {}, around=program).text() for one in program.all[1:]),
+        *(Entry(one, dialect, functions.called, ops.called, around=program).text() for one in program.all[:0:-1]),
         Entry(program, dialect, functions.called, ops.called).text(),
     ]
     helpers = {**HELPERS, **functions_of((kernel for one in program.all for kernel in kernels_of(one)), dialect)}

@@ -16,7 +16,17 @@ from core.errors import ShapeError
 from core.ir.axes import ravel
 from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
 from core.ir.guards import Guard
-from core.ir.program import Definition, FromLibrary, Lowered, Pointwise, Reduction, Scattering, Value, expressions_of
+from core.ir.program import (
+    Definition,
+    FromLibrary,
+    FromSteps,
+    Lowered,
+    Pointwise,
+    Reduction,
+    Scattering,
+    Value,
+    expressions_of,
+)
 from core.ir.rebuild import lengths_in, loads_in, rebuild, remake, rules_in
 
 
@@ -115,7 +125,7 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
     definitions: dict[Value, Definition] = {}
     for value, definition in lowered.definitions.items():
         solver.node = value.node
-        definitions[value] = _rebuilt(definition, lambda e: rebuild(e, solver.change, memo))
+        definitions[value] = rebuilt(definition, lambda e: rebuild(e, solver.change, memo))
     resolved = replace(lowered, definitions=definitions, checks={}, requires={})
     _guard_empty(lowered, resolved, solver)
     return _with_checked_indices(resolved, solver), list(solver.guards.values())
@@ -152,7 +162,7 @@ def _vanishing(lowered: Lowered, solver: LengthSolver) -> dict[Expr, Expr]:
     return gone
 
 
-def _rebuilt(definition: Definition, new: Any) -> Definition:
+def rebuilt(definition: Definition, new: Any) -> Definition:
     """A definition with ``new`` applied to its expressions; bound variables that are gone are dropped."""
     shape, axes = tuple(map(new, definition.shape)), tuple(map(new, definition.axes))
     if isinstance(definition, Pointwise):
@@ -173,6 +183,8 @@ def _rebuilt(definition: Definition, new: Any) -> Definition:
     if isinstance(definition, FromLibrary):
         operands = tuple(operand.map(new) for operand in definition.operands)
         return replace(definition, shape=shape, axes=axes, operands=operands)
+    if isinstance(definition, FromSteps):
+        return replace(definition, shape=shape, axes=axes, write=definition.write.map(new))
     return replace(definition, shape=shape, axes=axes)
 
 
@@ -221,7 +233,7 @@ def _with_checked_indices(lowered: Lowered, solver: LengthSolver) -> Lowered:
                 definitions[check] = _any_outside(i, n, extents)
                 lowered.checks[check] = f"an index of {value.node.op} is out of range"
             lowered.requires.setdefault(value, []).append(made[i, n])
-        definitions[value] = _rebuilt(definition, lambda e, memo=memo: rebuild(e, _unwrap, memo))
+        definitions[value] = rebuilt(definition, lambda e, memo=memo: rebuild(e, _unwrap, memo))
     return replace(lowered, definitions=definitions)
 
 

@@ -20,15 +20,15 @@ from core.ir.rebuild import substitute
 def operand(value: Value, definitions: Mapping[Value, Definition]) -> Operand:
     """The elements of ``value``, in the memory of what it is a view of where a routine can read them there."""
     definition = definitions[value]
-    source, at = _source(value, definitions)
-    if source is not value:
-        found = _in_place(source, definitions[source].shape, at, definition.axes, definition.shape)
+    base, at = source(value, definitions)
+    if base is not value:
+        found = _in_place(base, definitions[base].shape, at, definition.axes, definition.shape)
         if found is not None:
             return found
     return Operand.whole(value, definition.shape)
 
 
-def _source(value: Value, definitions: Mapping[Value, Definition]) -> tuple[Value, tuple[Expr, ...]]:
+def source(value: Value, definitions: Mapping[Value, Definition]) -> tuple[Value, tuple[Expr, ...]]:
     """The value that is no view of another, and the index in it of an element of ``value``."""
     at = definitions[value].axes
     while True:

@@ -19,7 +19,7 @@ from core.errors import BackendError, IndexOutOfBounds, ShapeError, compute_erro
 from core.ir.clike import ccalls
 from core.ir.clike.centry import Status, kernels_of, report_length
 from core.ir.clike.clibrary import read_failure
-from core.ir.guards import GuardFailed
+from core.ir.guards import GuardFailed, StepFailed
 from core.ir.layouts import first_address, passed
 from core.ir.program import LibraryStep, OpCall, Program, Value
 from core.threads import get_num_threads
@@ -140,7 +140,7 @@ class Executable:
         self._library = library
         self.plan, self.binary = plan_of(program), Path(library._name)
         self.launcher = launcher.launchable(extension, self.plan, library, routines)
-        self.runs_ops = any(isinstance(step, OpCall) for step in program.steps)
+        self.runs_ops = any(isinstance(step, OpCall) for one in program.all for step in one.steps)
         self._counts = len(program.inputs), len(program.outputs)
 
     def bind(self, current: list[Any], *how: Any) -> Callable[..., Any] | None:
@@ -305,6 +305,8 @@ class Executable:
             )
         if status == Status.ROUTINE:
             raise self._routine_failed(self.program.steps[report[0]], list(report)[1:])
+        if status == Status.STEP:
+            raise StepFailed(str(self.program.steps[report[0]].node.op))
         if status == Status.OP:
             raise self._op_failed(self.program.steps[report[0]], list(report)[1 : 1 + ccalls.REPORT_LENGTH - 1])
         assert call is not None and call.error is not None

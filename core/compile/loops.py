@@ -1,0 +1,232 @@
+"""From a Scan to an iteration: its step is lowered by itself, and told where its arrays lie around it.
+
+What has no code in some step has none at all: the whole scan is then left to Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from core.compile.lazy import with_branches
+from core.compile.opened import opened
+from core.dataclass import replace
+from core.graph import Apply, Variable
+from core.ir.axes import same_length
+from core.ir.clike.cfamily import Dialect
+from core.ir.expr import Code, Expr, const, index, load
+from core.ir.iteration import Carried, Iteration, Rows
+from core.ir.passes.operands import source
+from core.ir.program import Definition, FromSteps, Given, Lowered, Pointwise, Value
+from core.ir.rebuild import loads_in, rebuild
+from core.scanning.form import Keep
+from core.scanning.op import Scan, filled
+from core.tensor.shape import checked_length
+
+
+class Loop:
+    """One scan on its way.  ``body`` is its lowered step; None where that is left to Python."""
+
+    def __init__(self, node: Apply, dialect: Dialect, lower: Callable[..., Lowered]):
+        self.node, self.op = node, node.op
+        assert isinstance(self.op, Scan)
+        body = lower(opened(with_branches(self.op.inner.unfrozen())), dialect, "step")
+        self.body: Lowered | None = None if body.host_nodes else _with_own_outputs(body)
+
+    def defined(
+        self,
+        values: Mapping[Variable, Value],
+        definitions: dict[Value, Definition],
+        constants: dict[Value, Any],
+        element: Callable[[Variable], Expr],
+        new: Callable[[str, str], Value],
+    ) -> dict[Variable, Value] | None:
+        """The values of the node's outputs, once all that makes them is among ``definitions``.
+
+        values     of the node's inputs;  element  what an input that is a scalar is, as an expression
+        None       where the shape of a result depends on what the steps compute
+        """
+        self.definitions, self.new = definitions, new
+        form, body = self.op.form, self.body
+        assert body is not None
+        given = form.inputs([values[x] for x in self.node.inputs])
+        own, made = form.step_inputs(body.inputs), form.step_outputs(body.outputs)
+        shape_of = {value: definitions[value].shape for value in given.flat}
+        n = checked_length(element(self.node.inputs[0]))
+        for x in given.sequences:
+            n = same_length(n, shape_of[x][0])
+        lengths: dict[Expr, Expr] = {}
+        for row, x in zip(own.sequences, given.sequences, strict=True):
+            lengths.update(_lengths(body, row, shape_of[x][1:]))
+        for rows, x in zip(own.taps, given.initials, strict=True):
+            for row in rows:
+                lengths.update(_lengths(body, row, shape_of[x][1:]))
+        for inside, x in zip(own.constants, given.constants, strict=True):
+            lengths.update(_lengths(body, inside, shape_of[x]))
+        shapes = self._row_shapes(body, made.results, lengths)
+        if shapes is None:
+            return None
+        node_lengths = form.inputs(self.node.inputs).lengths
+        for k, (shape, known) in enumerate(zip(form.results, node_lengths, strict=True)):
+            said = filled(shape, [checked_length(element(x)) for x in known])
+            shapes[k] = (n, *(same_length(_expr(a), b) for a, b in zip(said, shapes[k], strict=True)))
+        carried, memory = self._states(given.initials, n)
+        results = [self.new(_name(out), out.type.dtype) for out in form.outputs(self.node.outputs).results]  # type: ignore[attr-defined]
+        memory += list(zip(results, shapes, strict=True))
+        done = self.new("done", "int64") if form.until else None
+        if done is not None:
+            memory.append((done, ()))
+        wholes = tuple(given.constants) + self._constants(body, constants)
+        iteration = Iteration(
+            body=_closed(body, own, made, self.op.form),
+            n=n,
+            sequences=tuple(self._rows(x) for x in given.sequences),
+            states=tuple(carried),
+            wholes=wholes,
+            results=tuple(results),
+            done=done,
+            lengths=lengths,
+            equal=tuple(
+                same_length(shape_of[x][0], const(state.span))
+                for x, state in zip(given.initials, form.states, strict=True)
+            ),
+        )
+        outputs = tuple(value for value, _ in memory)
+        inputs = tuple(iteration.reads)
+        for value, shape in memory:
+            definitions[value] = FromSteps(shape, _axes(shape), inputs, outputs, iteration)
+        return self._handed_out(iteration, done)
+
+    def _states(self, initials: Sequence[Value], n: Expr) -> tuple[list[Carried], list[tuple[Value, tuple]]]:
+        """What is carried from step to step, and memory for it."""
+        carried, memory = [], []
+        outputs = self.op.form.outputs(self.node.outputs).states
+        for state, initial, out in zip(self.op.form.states, initials, outputs, strict=True):
+            rest = self.definitions[initial].shape[1:]
+            kept, room = self.new(_name(out), initial.dtype), None
+            if state.keep is Keep.LAST:
+                room = self.new(f"{kept}_in_turn", initial.dtype)
+                memory += [(kept, (const(state.span), *rest)), (room, (const(state.span + 1), *rest))]
+            else:
+                memory.append((kept, (n + state.span, *rest)))
+            carried.append(Carried(initial, state.taps, kept, room))
+        return carried, memory
+
+    def _row_shapes(
+        self, body: Lowered, rows: Sequence[Value], lengths: Mapping[Expr, Expr]
+    ) -> list[tuple[Expr, ...]] | None:
+        """The shapes of rows of results in lengths of the program around; None where steps compute one."""
+        memo = dict(lengths)
+        shapes = [body.definitions[row].shape for row in rows]
+        if any(loads_in(shape) for shape in shapes):
+            return None
+        return [tuple(rebuild(n, lambda e, args: None, memo) for n in shape) for shape in shapes]
+
+    def _constants(self, body: Lowered, constants: dict[Value, Any]) -> tuple[Value, ...]:
+        """The arrays that a step holds, as values of the program around."""
+        found = []
+        for value, array in body.constants.items():
+            outer = self.new(value.name, value.dtype)
+            self.definitions[outer] = Given(body.definitions[value].shape, _axes(body.definitions[value].shape))
+            constants[outer] = array
+            found.append(outer)
+        return tuple(found)
+
+    def _rows(self, value: Value) -> Rows:
+        """Where the rows of a sequence lie: in what it is a slice of, if rows of that are the same."""
+        base, at = source(value, self.definitions)
+        definition, shape = self.definitions[value], self.definitions[base].shape
+        is_rows = base is not value and len(at) == len(definition.axes) and at[1:] == definition.axes[1:]
+        if is_rows and all(a is b for a, b in zip(shape[1:], definition.shape[1:], strict=True)):
+            place = affine(at[0], definition.axes[0]) if definition.axes[0].code is Code.INDEX else (at[0], const(1))
+            if place is not None and not any(n.free for n in place):
+                return Rows(base, *place)
+        return Rows(value, const(0), const(1))
+
+    def _handed_out(self, iteration: Iteration, done: Value | None) -> dict[Variable, Value]:
+        """The node's outputs: what the steps have made, cut behind the last one that was done."""
+        made = [*(state.kept for state in iteration.states), *iteration.results]
+        if done is None:
+            return dict(zip(self.node.outputs, made, strict=True))
+        count, found = load(done, (), "int64"), []
+        beyond = [0 if state.room is not None else state.span for state in iteration.states]
+        for k, value in enumerate(made):
+            shape = self.definitions[value].shape
+            if k < len(iteration.states) and iteration.states[k].room is not None:
+                found.append(value)
+                continue
+            shape = (count + (beyond[k] if k < len(beyond) else 0), *shape[1:])
+            axes = tuple(const(0) if n.is_const and n.payload == 1 else index("i") for n in shape)
+            cut = self.new(value.name, value.dtype)
+            self.definitions[cut] = Pointwise(shape, axes, load(value, axes, value.dtype))
+            found.append(cut)
+        return dict(zip(self.node.outputs, [*found, done], strict=True))
+
+
+def affine(i: Expr, axis: Expr) -> tuple[Expr, Expr] | None:
+    """``start`` and ``step`` of ``i = start + step * axis``; None where it is nothing like that."""
+    start, step = const(0), const(1)
+    while i is not axis:
+        a, b = i.args if len(i.args) == 2 else (None, None)
+        if a is None or b is None or (axis in a.free) == (axis in b.free):
+            return None
+        moving, fixed = (a, b) if axis in a.free else (b, a)
+        if i.code is Code.ADD:
+            start = start + fixed * step
+        elif i.code is Code.SUB and moving is a:
+            start = start - fixed * step
+        elif i.code is Code.SUB:
+            start, step = start + fixed * step, -step
+        elif i.code is Code.MUL:
+            step = step * fixed
+        else:
+            return None
+        i = moving
+    return start, step
+
+
+def _with_own_outputs(body: Lowered) -> Lowered:
+    """A body each of whose outputs is made by it, once."""
+    definitions, outputs = dict(body.definitions), []
+    seen: set[Value] = {*body.inputs, *body.constants}
+    for value in body.outputs:
+        if value in seen:
+            definition = definitions[value]
+            copy = Value(f"{value.name}_next", value.dtype, value.node)
+            axes = _axes(definition.shape)
+            definitions[copy] = Pointwise(definition.shape, axes, load(value, axes, value.dtype))
+            value = copy
+        seen.add(value)
+        outputs.append(value)
+    return replace(body, definitions=definitions, outputs=outputs)
+
+
+def _closed(body: Lowered, own: Any, made: Any, form: Any) -> Lowered:
+    """A body whose constants are inputs, and whose rows of states are as long as those that they follow."""
+    definitions = dict(body.definitions)
+    for rows, new in zip(own.taps, made.states, strict=True):
+        wanted = definitions[rows[0]].shape
+        for row in rows[1:]:
+            wanted = tuple(map(same_length, wanted, definitions[row].shape))
+        shape = tuple(same_length(n, m) for n, m in zip(definitions[new].shape, wanted, strict=True))
+        definitions[new] = replace(definitions[new], shape=shape)
+    inputs = [*body.inputs, *body.constants]
+    return replace(body, definitions=definitions, inputs=inputs, constants={})
+
+
+def _lengths(body: Lowered, value: Value, shape: Sequence[Expr]) -> dict[Expr, Expr]:
+    """The lengths of an input of a body that are not known there: what they are outside."""
+    own = body.definitions[value].shape
+    return {inside: outside for inside, outside in zip(own, shape, strict=True) if inside.code is Code.LENGTH}
+
+
+def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
+    return tuple(const(0) if n.is_const and n.payload == 1 else index("i") for n in shape)
+
+
+def _name(variable: Variable) -> str:
+    return variable.name or "steps"
+
+
+def _expr(n: Any) -> Expr:
+    return n if isinstance(n, Expr) else const(int(n))

@@ -1,0 +1,57 @@
+"""From an iteration to a step of a program: its body is built for what is known of lengths around it.
+
+What the body demands of lengths becomes a guard of the program around, where these do not follow from elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core.dataclass import replace
+from core.ir.expr import Expr
+from core.ir.guards import Guard
+from core.ir.iteration import Iteration
+from core.ir.passes.lengths import rebuilt
+from core.ir.program import LoopStep, Lowered, Program
+from core.ir.rebuild import loads_in, rebuild
+
+
+def loop_step(
+    iteration: Iteration, node: Any, name: str, build: Callable[[Lowered], Program]
+) -> tuple[LoopStep, list[Guard]]:
+    """The step, and what must hold of the program around.  ``name`` tells its kernels from all others."""
+    body = build(replace(known_inside(iteration), name=f"step_of_{name}", kernels=f"{name}_"))
+    body.donors = {}
+    lifted, kept = [], []
+    outside = rule_for_lengths(iteration)
+    for guard in body.guards:
+        if loads_in([guard.a, guard.b]):
+            kept.append(guard)
+            continue
+        a, b = outside(guard.a), outside(guard.b)
+        if a is not b or guard.kind not in ("join", "same"):
+            lifted.append(replace(guard, a=a, b=b, symbols=(a, b)))
+    body.guards = kept
+    return LoopStep(replace(iteration, body=None), body, node), lifted
+
+
+def rule_for_lengths(iteration: Iteration) -> Callable[[Expr], Expr]:
+    """A function from lengths of the body to what they are in the program around."""
+    memo = dict(iteration.lengths)
+    return lambda n: rebuild(n, lambda e, args: None, memo)
+
+
+def known_inside(iteration: Iteration) -> Lowered:
+    """The body with lengths that are known around it, and one name for those that are equal there."""
+    first: dict[Expr, Expr] = {}
+    memo = {
+        inside: outside if outside.is_const else first.setdefault(outside, inside)
+        for inside, outside in iteration.lengths.items()
+    }
+    body: Lowered = iteration.body
+    definitions = {
+        value: rebuilt(definition, lambda e: rebuild(e, lambda node, args: None, memo))
+        for value, definition in body.definitions.items()
+    }
+    return replace(body, definitions=definitions)

@@ -1,0 +1,150 @@
+"""Loops in C: what goes wrong in a step is said as the interpreter says it, and arrays lie where they should."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import core
+import core.tensor as ct
+from core.errors import IndexOutOfBounds, ShapeError
+from core.ir.program import LoopStep
+
+
+def loops_of(f):
+    return [step for step in f.program.steps if isinstance(step, LoopStep)]
+
+
+def test_a_negative_number_of_steps_is_refused():
+    n = ct.lscalar("n")
+    f = core.function([n], core.scan(lambda h: h + 1, outputs_info=0.0, n_steps=n), backend="c")
+    assert_array_equal(f(3), [1, 2, 3])
+    with pytest.raises(ShapeError, match="needs a number of steps that is not negative, got -2"):
+        f(-2)
+
+
+def test_sequences_of_different_lengths_are_refused_by_name():
+    a, b = ct.vector("a"), ct.vector("b")
+    f = core.function([a, b], core.scan(lambda a, b: a + b, sequences=[a, b]), backend="c")
+    assert_array_equal(f(np.ones(3), np.ones(3)), [2, 2, 2])
+    with pytest.raises(ShapeError, match="needs 3 rows of the sequence b, got 4"):
+        f(np.ones(3), np.ones(4))
+
+
+def test_too_few_initial_rows_are_refused():
+    start = ct.vector("start")
+    made = core.scan(lambda a, b: a + b, outputs_info={"initial": start, "taps": [-2, -1]}, n_steps=2)
+    f = core.function([start], made, backend="c")
+    assert_array_equal(f([1.0, 1.0]), [2, 3])
+    assert_array_equal(f([1.0, 1.0, 5.0]), [2, 3])  # the first rows
+    with pytest.raises(ShapeError, match="needs 2 initial rows"):
+        f([1.0])
+
+
+def test_a_state_that_changes_its_length_is_refused():
+    h, x = ct.vector("h"), ct.vector("x")
+    f = core.function([h, x], core.scan(lambda h: h + x, outputs_info=h, n_steps=2), backend="c")
+    assert_array_equal(f([1.0, 2.0], [1.0, 1.0]), [[2, 3], [3, 4]])
+    assert_array_equal(f([1.0, 2.0], [1.0]), [[2, 3], [3, 4]])
+    with pytest.raises(ShapeError):
+        f([1.0], [1.0, 2.0])
+
+
+def test_an_index_that_is_out_of_range_in_some_step_is_an_error_of_its_op():
+    table, at = ct.vector("table"), ct.lvector("at")
+    f = core.function([table, at], core.scan(lambda i, t: t + table[i], sequences=at, outputs_info=0.0), backend="c")
+    assert_array_equal(f([1.0, 2.0], [0, 1, -1]), [1, 3, 5])
+    with pytest.raises(IndexOutOfBounds):
+        f([1.0, 2.0], [0, 5, 1])
+    assert_array_equal(f([1.0, 2.0], [0, 1, -1]), [1, 3, 5])
+
+
+def test_a_matrix_that_is_not_positive_definite_in_some_step():
+    linalg = pytest.importorskip("plugin_ops_linalg")
+    a = ct.tensor("a", dtype="float64", shape=(None, None, None))
+    f = core.function([a], core.scan(lambda m: linalg.cholesky(m), sequences=a), backend="c")
+    good = np.stack([np.eye(2), 4 * np.eye(2)])
+    assert_allclose(f(good), np.sqrt(good))
+    with pytest.raises(np.linalg.LinAlgError, match="leading minor of order 1"):
+        f(np.stack([np.eye(2), -np.eye(2)]))
+
+
+def test_slices_of_sequences_are_read_where_they_lie():
+    x = ct.matrix("x")
+    made = core.scan(
+        lambda a, b, h: h * a + b,
+        sequences=[{"input": x, "taps": [0, 2]}],
+        outputs_info=ct.zeros(x.shape[1]),
+        go_backwards=True,
+    )
+    f = core.function([x], made[-1], backend="c")
+    (step,) = loops_of(f)
+    assert {rows.value for rows in step.iteration.sequences} == {f.program.inputs[0]}
+    value = np.random.default_rng(0).standard_normal((6, 3))
+    h = np.zeros(3)
+    for k in reversed(range(4)):
+        h = h * value[k] + value[k + 2]
+    assert_allclose(f(value), h)
+
+
+def test_constant_arrays_in_a_step_lie_in_the_program_around():
+    table = np.arange(5.0)
+    x = ct.vector("x")
+    f = core.function([x], core.scan(lambda v: (v * ct.constant(table)).sum(), sequences=x), backend="c")
+    assert_allclose(f([1.0, 2.0]), [10, 20])
+
+
+def test_inner_values_of_complex_numbers_and_of_half_precision():
+    z = ct.tensor("z", dtype="complex128", shape=(None,))
+    made = core.scan(lambda z, h: h * h + z, sequences=z, outputs_info=ct.constant(0j))
+    h, expected = 0j, []
+    for v in (0.1 + 0.2j, -0.3j):
+        h = h * h + v
+        expected.append(h)
+    assert_allclose(core.function([z], made, backend="c")(np.array([0.1 + 0.2j, -0.3j])), expected)
+    x = ct.tensor("x", dtype="float16", shape=(None,))
+    summed = core.scan(lambda x, h: h + x, sequences=x, outputs_info=0)
+    values = np.array([0.1, 0.2, 1000, 0.3], "float16")
+    expected = [np.float16(0)]
+    for v in values:
+        expected.append(np.float16(expected[-1] + v))
+    assert_array_equal(core.function([x], summed, backend="c")(values), expected[1:])
+
+
+def test_an_op_in_c_of_its_author_is_called_in_each_step():
+    class Doubled(core.Op):
+        __props__ = ()
+
+        def make_node(self, x):
+            return core.Apply(self, [ct.as_tensor(x)], [ct.as_tensor(x).type])
+
+        def infer_shape(self, node, input_shapes):
+            return input_shapes
+
+        def perform(self, node, inputs, output_storage):
+            output_storage[0][0] = 2 * inputs[0]
+
+        def c_code(self, node, name, inputs, outputs, sub):
+            return f"for (long i = 0; i < {inputs[0]}_shape[0]; i++) {outputs[0]}[i] = 2 * {inputs[0]}[i];"
+
+    x = ct.matrix("x")
+    f = core.function([x], core.scan(lambda v, h: Doubled()(v) + h, sequences=x, outputs_info=ct.zeros(3)), backend="c")
+    value = np.random.default_rng(0).standard_normal((4, 3))
+    assert_allclose(f(value), 2 * value.cumsum(axis=0))
+
+
+def test_equal_functions_are_found_again_with_their_loops():
+    def made():
+        x = ct.vector("x")
+        return core.function([x], core.scan(lambda x, h: ct.tanh(h + x), sequences=x, outputs_info=0.0), backend="c")
+
+    a, b = made(), made()
+    value = np.random.default_rng(0).standard_normal(5)
+    assert_array_equal(a(value), b(value))
+
+
+def test_functions_with_loops_pickle():
+    import pickle
+
+    x, w = ct.vector("x"), core.shared(0.5, name="w")
+    f = core.function([x], core.scan(lambda x, h: w * h + x, sequences=x, outputs_info=0.0), backend="c")
+    assert_array_equal(pickle.loads(pickle.dumps(f))([1.0, 2.0]), f([1.0, 2.0]))
