@@ -16,16 +16,18 @@ from core.errors import ArgumentError, DTypeError, ShapeError
 from core.tensor import TensorVariable, as_tensor
 from core.tensor.broadcast import broadcast_shape
 from core.tensor.shape import as_lengths, shape_of
+from core.tensor.specials.normal import ndtri
 from plugin_ops_random.keys import bits
-from plugin_ops_random.quantile import ndtri
 
 __all__ = [
     "bernoulli",
     "categorical",
+    "cauchy",
     "choice",
     "exponential",
     "geometric",
     "gumbel",
+    "halfnormal",
     "integers",
     "laplace",
     "logistic",
@@ -41,6 +43,7 @@ __all__ = [
     "standard_exponential",
     "standard_normal",
     "triangular",
+    "truncated_normal",
     "uniform",
     "weibull",
 ]
@@ -53,7 +56,7 @@ _DIGITS = {"float32": ("uint32", 32, 24), "float64": ("uint64", 64, 53)}
 
 def random(key: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Uniform in [0, 1): multiples of 2**-53, or of 2**-24 in float32."""
-    dtype, size = _float(dtype, "random"), _shape(size)
+    dtype, size = _float(dtype, "random"), shape_of_draw(size)
     integers, width, digits = _DIGITS[dtype]
     return (bits(key, size, integers) >> (width - digits)).astype(dtype) * 2.0**-digits
 
@@ -71,7 +74,7 @@ def _float(dtype: Any, who: str) -> str:
     return dtype
 
 
-def _shape(size: Any, *parameters: TensorVariable) -> list:
+def shape_of_draw(size: Any, *parameters: TensorVariable) -> list:
     """The lengths of a draw.  Errors: ShapeError where parameters do not broadcast to ``size``."""
     wanted = broadcast_shape(*map(shape_of, parameters)) if parameters else []
     if size is None:
@@ -83,7 +86,7 @@ def _shape(size: Any, *parameters: TensorVariable) -> list:
     return size
 
 
-def _parameters(dtype: Any, who: str, *parameters: Any) -> tuple[str, list[TensorVariable]]:
+def parameters_of(dtype: Any, who: str, *parameters: Any) -> tuple[str, list[TensorVariable]]:
     dtype = _float(dtype, who)
     return dtype, [as_tensor(p).astype(dtype) for p in parameters]
 
@@ -93,20 +96,20 @@ def _parameters(dtype: Any, who: str, *parameters: Any) -> tuple[str, list[Tenso
 
 def uniform(key: Any, low: Any = 0.0, high: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Uniform in [low, high); ``high`` itself may come out where rounding leads there."""
-    dtype, (low, high) = _parameters(dtype, "uniform", low, high)
-    return low + (high - low) * random(key, _shape(size, low, high), dtype)
+    dtype, (low, high) = parameters_of(dtype, "uniform", low, high)
+    return low + (high - low) * random(key, shape_of_draw(size, low, high), dtype)
 
 
 def standard_normal(key: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Normal with mean 0 and standard deviation 1, by the inverse of its distribution function."""
     dtype = _float(dtype, "standard_normal")
-    return ndtri(_inside(key, _shape(size), dtype))
+    return ndtri(_inside(key, shape_of_draw(size), dtype))
 
 
 def normal(key: Any, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Normal with mean ``loc`` and standard deviation ``scale``."""
-    dtype, (loc, scale) = _parameters(dtype, "normal", loc, scale)
-    return loc + scale * standard_normal(key, _shape(size, loc, scale), dtype)
+    dtype, (loc, scale) = parameters_of(dtype, "normal", loc, scale)
+    return loc + scale * standard_normal(key, shape_of_draw(size, loc, scale), dtype)
 
 
 def lognormal(key: Any, mean: Any = 0.0, sigma: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
@@ -122,67 +125,93 @@ def standard_exponential(key: Any, size: Any = None, dtype: Any = "float64") -> 
 
 def exponential(key: Any, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Exponential with mean ``scale``."""
-    dtype, (scale,) = _parameters(dtype, "exponential", scale)
-    return scale * standard_exponential(key, _shape(size, scale), dtype)
+    dtype, (scale,) = parameters_of(dtype, "exponential", scale)
+    return scale * standard_exponential(key, shape_of_draw(size, scale), dtype)
 
 
 def laplace(key: Any, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Density exp(-abs(x - loc) / scale) / (2 scale)."""
-    dtype, (loc, scale) = _parameters(dtype, "laplace", loc, scale)
-    u = _inside(key, _shape(size, loc, scale), dtype)
+    dtype, (loc, scale) = parameters_of(dtype, "laplace", loc, scale)
+    u = _inside(key, shape_of_draw(size, loc, scale), dtype)
     return loc + scale * ct.where(u < 0.5, ct.log(2 * u), -ct.log(2 * (1 - u)))
 
 
 def logistic(key: Any, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Distribution function 1 / (1 + exp(-(x - loc) / scale))."""
-    dtype, (loc, scale) = _parameters(dtype, "logistic", loc, scale)
-    u = _inside(key, _shape(size, loc, scale), dtype)
+    dtype, (loc, scale) = parameters_of(dtype, "logistic", loc, scale)
+    u = _inside(key, shape_of_draw(size, loc, scale), dtype)
     return loc + scale * (ct.log(u) - ct.log1p(-u))
 
 
 def gumbel(key: Any, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Distribution function exp(-exp(-(x - loc) / scale))."""
-    dtype, (loc, scale) = _parameters(dtype, "gumbel", loc, scale)
-    return loc - scale * ct.log(-ct.log(_inside(key, _shape(size, loc, scale), dtype)))
+    dtype, (loc, scale) = parameters_of(dtype, "gumbel", loc, scale)
+    return loc - scale * ct.log(-ct.log(_inside(key, shape_of_draw(size, loc, scale), dtype)))
 
 
 def rayleigh(key: Any, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """The length of a vector of two normal draws of standard deviation ``scale``."""
-    dtype, (scale,) = _parameters(dtype, "rayleigh", scale)
-    return scale * ct.sqrt(2 * standard_exponential(key, _shape(size, scale), dtype))
+    dtype, (scale,) = parameters_of(dtype, "rayleigh", scale)
+    return scale * ct.sqrt(2 * standard_exponential(key, shape_of_draw(size, scale), dtype))
 
 
 def weibull(key: Any, a: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Distribution function 1 - exp(-x**a), x >= 0."""
-    dtype, (a,) = _parameters(dtype, "weibull", a)
-    return standard_exponential(key, _shape(size, a), dtype) ** (1 / a)
+    dtype, (a,) = parameters_of(dtype, "weibull", a)
+    return standard_exponential(key, shape_of_draw(size, a), dtype) ** (1 / a)
 
 
 def pareto(key: Any, a: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Pareto II, or Lomax: distribution function 1 - (1 + x)**-a, x >= 0."""
-    dtype, (a,) = _parameters(dtype, "pareto", a)
-    return ct.expm1(standard_exponential(key, _shape(size, a), dtype) / a)
+    dtype, (a,) = parameters_of(dtype, "pareto", a)
+    return ct.expm1(standard_exponential(key, shape_of_draw(size, a), dtype) / a)
 
 
 def power(key: Any, a: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Density a x**(a - 1) in (0, 1)."""
-    dtype, (a,) = _parameters(dtype, "power", a)
-    return _inside(key, _shape(size, a), dtype) ** (1 / a)
+    dtype, (a,) = parameters_of(dtype, "power", a)
+    return _inside(key, shape_of_draw(size, a), dtype) ** (1 / a)
 
 
 def standard_cauchy(key: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Density 1 / (pi (1 + x**2))."""
     dtype = _float(dtype, "standard_cauchy")
-    return ct.tan(3.141592653589793 * (_inside(key, _shape(size), dtype) - 0.5))
+    return ct.tan(3.141592653589793 * (_inside(key, shape_of_draw(size), dtype) - 0.5))
 
 
 def triangular(key: Any, left: Any, mode: Any, right: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Density that rises in a line from ``left`` to ``mode`` and falls to ``right``."""
-    dtype, (left, mode, right) = _parameters(dtype, "triangular", left, mode, right)
-    u = random(key, _shape(size, left, mode, right), dtype)
+    dtype, (left, mode, right) = parameters_of(dtype, "triangular", left, mode, right)
+    u = random(key, shape_of_draw(size, left, mode, right), dtype)
     width, rise = right - left, mode - left
     up = left + ct.sqrt(u * width * rise)
     return ct.where(u * width < rise, up, right - ct.sqrt((1 - u) * width * (right - mode)))
+
+
+def cauchy(key: Any, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
+    """Density 1 / (pi scale (1 + ((x - loc) / scale)**2))."""
+    dtype, (loc, scale) = parameters_of(dtype, "cauchy", loc, scale)
+    return loc + scale * standard_cauchy(key, shape_of_draw(size, loc, scale), dtype)
+
+
+def halfnormal(key: Any, scale: Any = 1.0, size: Any = None, dtype: Any = "float64") -> TensorVariable:
+    """The absolute value of a normal draw with mean 0 and standard deviation ``scale``."""
+    dtype, (scale,) = parameters_of(dtype, "halfnormal", scale)
+    return scale * ct.abs(standard_normal(key, shape_of_draw(size, scale), dtype))
+
+
+def truncated_normal(key: Any, lower: Any, upper: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
+    """Standard normal draws between ``lower`` and ``upper``, by the inverse of their distribution function.
+
+    An interval above 0 is drawn mirrored, below 0, where the distribution function keeps its digits.
+    """
+    dtype, (lower, upper) = parameters_of(dtype, "truncated_normal", lower, upper)
+    mirrored = lower > 0
+    a, b = ct.where(mirrored, -upper, lower), ct.where(mirrored, -lower, upper)
+    below, above = ct.ndtr(a), ct.ndtr(b)
+    drawn = ndtri(below + (above - below) * _inside(key, shape_of_draw(size, lower, upper), dtype))
+    inside = ct.clip(drawn, a, b)
+    return ct.where(mirrored, -inside, inside)
 
 
 # --- discrete --------------------------------------------------------------------------------------------------------
@@ -191,13 +220,13 @@ def triangular(key: Any, left: Any, mode: Any, right: Any, size: Any = None, dty
 def bernoulli(key: Any, p: Any = 0.5, size: Any = None) -> TensorVariable:
     """True with probability ``p``; bool."""
     p = as_tensor(p).astype("float64")
-    return random(key, _shape(size, p)) < p
+    return random(key, shape_of_draw(size, p)) < p
 
 
 def geometric(key: Any, p: Any, size: Any = None) -> TensorVariable:
     """How many trials it takes until one of probability ``p`` succeeds, 1 at least; int64."""
     p = as_tensor(p).astype("float64")
-    trials = ct.ceil(ct.log(_inside(key, _shape(size, p), "float64")) / ct.log1p(-p))
+    trials = ct.ceil(ct.log(_inside(key, shape_of_draw(size, p), "float64")) / ct.log1p(-p))
     return ct.maximum(trials, 1).astype("int64")
 
 
@@ -218,7 +247,7 @@ def integers(
             raise DTypeError(f"integers needs integers as bounds, got {bound} of dtype {bound.dtype}", blame=bound)
     low, high = low.astype("int64"), high.astype("int64")
     count = (high - low + (1 if endpoint else 0)).astype("uint64")
-    drawn = _high_word(bits(key, _shape(size, low, high)), count)
+    drawn = _high_word(bits(key, shape_of_draw(size, low, high)), count)
     return (low + drawn.astype("int64")).astype(dtype)
 
 

@@ -81,8 +81,7 @@ def bits(key: Any, size: Any = (), dtype: Any = "uint64") -> TensorVariable:
     The same as ``jax.random.bits`` with the same key.
     Errors  ShapeError, DTypeError for what is no key; DTypeError for another dtype.
     """
-    k0, k1 = _halves(key)
-    drawn = threefry(k0, k1, *_words(_positions(as_lengths(size))))
+    drawn = threefry(*place(key, as_lengths(size)))
     dtype = dtypes.canonical(dtype)
     if dtype == "uint64":
         return drawn
@@ -90,6 +89,11 @@ def bits(key: Any, size: Any = (), dtype: Any = "uint64") -> TensorVariable:
         high, low = _words(drawn)
         return high ^ low
     raise DTypeError(f"bits needs dtype uint64 or uint32, got {dtype}")
+
+
+def place(key: Any, size: list[TensorVariable]) -> tuple[TensorVariable, ...]:
+    """What threefry takes: the two words of a key, and those of the position of each element of a draw of this size."""
+    return (*_halves(key), *_words(_positions(size)))
 
 
 def _positions(size: list[TensorVariable]) -> TensorVariable:

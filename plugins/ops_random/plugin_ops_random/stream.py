@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 
 import core
-from core.errors import ArgumentError
+from core.errors import ArgumentError, did_you_mean
 from core.tensor import TensorVariable
 from plugin_ops_random import distributions
 from plugin_ops_random.keys import fold_in, split
+from plugin_ops_random.later import LATER
 
 
 def _drawn(function: Callable[..., TensorVariable]) -> Callable[..., TensorVariable]:
@@ -70,12 +72,26 @@ class RandomStream:
         words = [self.initial_seed >> 32 & 0xFFFFFFFF, self.initial_seed & 0xFFFFFFFF]
         return fold_in(np.array(words, "uint32"), np.int64(number)).eval()
 
+    def __getattr__(self, name: str) -> Any:
+        """Draws whose files are imported when they are used."""
+        if name not in LATER:
+            raise AttributeError(
+                f"a RandomStream has no draw {name!r}.{did_you_mean(name, [*LATER, *dir(type(self))])}"
+            )
+        setattr(RandomStream, name, _drawn(getattr(import_module(LATER[name]), name)))
+        return getattr(self, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *LATER})
+
     bernoulli = _drawn(distributions.bernoulli)
     categorical = _drawn(distributions.categorical)
+    cauchy = _drawn(distributions.cauchy)
     choice = _drawn(distributions.choice)
     exponential = _drawn(distributions.exponential)
     geometric = _drawn(distributions.geometric)
     gumbel = _drawn(distributions.gumbel)
+    halfnormal = _drawn(distributions.halfnormal)
     integers = _drawn(distributions.integers)
     laplace = _drawn(distributions.laplace)
     logistic = _drawn(distributions.logistic)
@@ -91,5 +107,6 @@ class RandomStream:
     standard_exponential = _drawn(distributions.standard_exponential)
     standard_normal = _drawn(distributions.standard_normal)
     triangular = _drawn(distributions.triangular)
+    truncated_normal = _drawn(distributions.truncated_normal)
     uniform = _drawn(distributions.uniform)
     weibull = _drawn(distributions.weibull)
