@@ -364,6 +364,8 @@ class _Lowering:
         else:
             shapes = self._inferred(node)
         operands, lead = stacked(call, given, shapes), 0
+        if call.replaces:
+            call = replace(call, replaces=tuple(pair for pair in call.replaces if _is_whole(operands[pair[1]])))
         tall = merged(given[0], operands, call.batch) if call.name in PRODUCTS and call.batch else None
         if tall is not None:
             operands, lead, call = tall, call.batch, replace(call, batch=0)
@@ -476,6 +478,11 @@ class _Lowering:
                 warnings.warn(message, CoreWarning, stacklevel=2)
             else:  # at the line that made the node
                 warnings.warn_explicit(message, CoreWarning, node.source.filename, node.source.lineno)
+
+
+def _is_whole(each: Operand) -> bool:
+    """Whether it is all of a stored value as it lies, in whose place a result can be."""
+    return each == Operand.whole(each.value, each.shape)
 
 
 def _with_known(variable: Variable, shape: Sequence[Expr]) -> tuple[Expr, ...]:

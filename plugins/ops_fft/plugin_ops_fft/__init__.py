@@ -6,12 +6,18 @@ plugin_ops_fft/names.py, imported when the first of them is used.
 
 from core.lazy import lazy_names
 from core.markers import hookimpl
-from core.records import OpPack
+from core.records import Library, OpPack
 
 
 @hookimpl
 def ops() -> list[OpPack]:
     return [OpPack("fft", "plugin_ops_fft.names", help="Fourier, cosine and sine transforms; convolution by them")]
+
+
+@hookimpl
+def libraries() -> list[Library]:
+    provided = ("fourier", "fourier_of_real", "fourier_to_real")
+    return [Library("fft-fourier", dialect="c", provides=provided, ref="plugin_ops_fft.compiled.routines:ROUTINES")]
 
 
 __getattr__, __dir__ = lazy_names(__name__)

@@ -1,0 +1,1 @@
+"""The routines in C: their calls, and their text."""
