@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeAlias
 
 from core.gradient.common import is_null, zeros_at
 from core.graph import Apply, Variable
-from core.tensor.ifelse import IfElse, ifelse
 
 Gates: TypeAlias = tuple[tuple[Variable, bool], ...]  # conditions and what they must be, the outermost first
 
@@ -37,7 +36,7 @@ def common(all_gates: Sequence[Gates]) -> Gates:
 
 def behind(node: Apply, gates: Gates, position: int) -> Gates:
     """The gates of the gradient of an input of ``node``, whose own has ``gates``."""
-    if not isinstance(node.op, IfElse) or not position:
+    if not node.op.chooses or not position:
         return gates
     return (*gates, (node.inputs[0], position <= node.op.n))
 
@@ -55,6 +54,8 @@ def total(x: Variable, terms: Sequence[Term], within: int) -> Variable:
         else:
             condition, holds = term.gates[within]
             behind_gates.setdefault(condition, ([], []))[not holds].append(term)
+    if behind_gates:
+        from core.tensor.ifelse import ifelse  # who never chooses need not wait for it
     for condition, sides in behind_gates.items():
         taken, not_taken = (total(x, side, within + 1) if side else zeros_at(x) for side in sides)
         plain.append(ifelse(condition, taken, not_taken))

@@ -26,7 +26,6 @@ from core.gradient.common import (
 from core.gradient.gates import Gates, Term, behind, common, total
 from core.graph import Apply, NullType, Variable, toposort
 from core.op import disconnected
-from core.tensor.ifelse import IfElse
 from core.tensor.type import TensorType, constant
 
 
@@ -228,7 +227,7 @@ class _Pull:
 
 def _asked(node: Apply, above: Sequence[Variable]) -> list[Variable]:
     """What an op's ``grad`` says; of an ``ifelse``, the gradients of each branch, as if it were taken."""
-    if isinstance(node.op, IfElse):
+    if node.op.chooses:
         return [disconnected(), *above, *above]
     return node.op.grad(node.inputs, above)
 
