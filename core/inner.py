@@ -123,6 +123,7 @@ class InnerOp(Op):
     is_transparent: ClassVar[bool] = False
     computed_from: ClassVar[tuple[str, ...]]
     repeats: ClassVar[bool] = False  # whether its graph is computed step by step: backends may have loops for that
+    branches: ClassVar[bool] = False  # whether one of two graphs is computed: as above
 
     def __str__(self) -> str:
         """Without the graphs, which printers show below."""

@@ -29,7 +29,7 @@ class Branch(InnerOp):
     """
 
     __props__ = ("then", "otherwise", "kinds")
-    is_transparent = True
+    is_transparent = branches = True
 
     def __init__(self, then: InnerGraph, otherwise: InnerGraph, kinds: tuple[Type, ...]):
         self.then, self.otherwise, self.kinds = then, otherwise, kinds

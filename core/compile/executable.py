@@ -248,6 +248,8 @@ class Dispatcher:
             except StepFailed:
                 return self._interpreted(arrays)
             except GuardFailed as failed:
+                if failed.guard.kind == "alike":
+                    return self._interpreted(arrays)
                 if failed.guard.kind in ("short", "tall"):
                     tall = failed.guard.kind == "short"
                     continue

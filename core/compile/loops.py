@@ -31,7 +31,7 @@ class Loop:
         self.node, self.op = node, node.op
         assert isinstance(self.op, Scan)
         body = lower(opened(with_branches(self.op.inner.unfrozen())), dialect, "step")
-        self.body: Lowered | None = None if body.host_nodes else _with_own_outputs(body)
+        self.body: Lowered | None = None if body.host_nodes else with_own_outputs(body)
 
     def defined(
         self,
@@ -57,12 +57,12 @@ class Loop:
             n = same_length(n, shape_of[x][0])
         lengths: dict[Expr, Expr] = {}
         for row, x in zip(own.sequences, given.sequences, strict=True):
-            lengths.update(_lengths(body, row, shape_of[x][1:]))
+            lengths.update(lengths_outside(body, row, shape_of[x][1:]))
         for rows, x in zip(own.taps, given.initials, strict=True):
             for row in rows:
-                lengths.update(_lengths(body, row, shape_of[x][1:]))
+                lengths.update(lengths_outside(body, row, shape_of[x][1:]))
         for inside, x in zip(own.constants, given.constants, strict=True):
-            lengths.update(_lengths(body, inside, shape_of[x]))
+            lengths.update(lengths_outside(body, inside, shape_of[x]))
         shapes = self._row_shapes(body, made.results, lengths)
         if shapes is None:
             return None
@@ -94,7 +94,7 @@ class Loop:
         outputs = tuple(value for value, _ in memory)
         inputs = tuple(iteration.reads)
         for value, shape in memory:
-            definitions[value] = FromSteps(shape, _axes(shape), inputs, outputs, iteration)
+            definitions[value] = FromSteps(shape, fresh_axes(shape), inputs, outputs, iteration)
         return self._handed_out(iteration, done)
 
     def _states(self, initials: Sequence[Value], n: Expr) -> tuple[list[Carried], list[tuple[Value, tuple]]]:
@@ -127,7 +127,7 @@ class Loop:
         found = []
         for value, array in body.constants.items():
             outer = self.new(value.name, value.dtype)
-            self.definitions[outer] = Given(body.definitions[value].shape, _axes(body.definitions[value].shape))
+            self.definitions[outer] = Given(body.definitions[value].shape, fresh_axes(body.definitions[value].shape))
             constants[outer] = array
             found.append(outer)
         return tuple(found)
@@ -185,7 +185,7 @@ def affine(i: Expr, axis: Expr) -> tuple[Expr, Expr] | None:
     return start, step
 
 
-def _with_own_outputs(body: Lowered) -> Lowered:
+def with_own_outputs(body: Lowered) -> Lowered:
     """A body each of whose outputs is made by it, once."""
     definitions, outputs = dict(body.definitions), []
     seen: set[Value] = {*body.inputs, *body.constants}
@@ -193,7 +193,7 @@ def _with_own_outputs(body: Lowered) -> Lowered:
         if value in seen:
             definition = definitions[value]
             copy = Value(f"{value.name}_next", value.dtype, value.node)
-            axes = _axes(definition.shape)
+            axes = fresh_axes(definition.shape)
             definitions[copy] = Pointwise(definition.shape, axes, load(value, axes, value.dtype))
             value = copy
         seen.add(value)
@@ -214,13 +214,13 @@ def _closed(body: Lowered, own: Any, made: Any, form: Any) -> Lowered:
     return replace(body, definitions=definitions, inputs=inputs, constants={})
 
 
-def _lengths(body: Lowered, value: Value, shape: Sequence[Expr]) -> dict[Expr, Expr]:
+def lengths_outside(body: Lowered, value: Value, shape: Sequence[Expr]) -> dict[Expr, Expr]:
     """The lengths of an input of a body that are not known there: what they are outside."""
     own = body.definitions[value].shape
     return {inside: outside for inside, outside in zip(own, shape, strict=True) if inside.code is Code.LENGTH}
 
 
-def _axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
+def fresh_axes(shape: Sequence[Expr]) -> tuple[Expr, ...]:
     return tuple(const(0) if n.is_const and n.payload == 1 else index("i") for n in shape)
 
 

@@ -79,7 +79,7 @@ def lower(
 
 
 def how(node: Apply, dialect: Dialect) -> str:
-    """By what means ``node`` is computed: "attached", "library", "c_code", "lower", "kernel", "loop" or "host".
+    """By what means ``node`` is computed: "attached", "library", "c_code", "lower", "kernel", "loop", "branch", "host".
 
     What is left to the host is C all the same where ``c_for_python_of`` finds some.
 
@@ -106,6 +106,8 @@ def how(node: Apply, dialect: Dialect) -> str:
         return _c_means(code, node, dialect)
     if isinstance(node.op, InnerOp) and node.op.repeats and dialect.op_function:
         return "loop"
+    if isinstance(node.op, InnerOp) and node.op.branches:
+        return "branch"
     return next((means for means in ("lower", "kernel") if node.op.defines(means)), "host")
 
 
@@ -246,6 +248,8 @@ class _Lowering:
             self._c_code(node)
         elif means == "loop":
             self._loop(node)
+        elif means == "branch":
+            self._branch(node)
         elif means == "kernel":
             self._kernel(node)
         elif means == "library" and self._worthwhile(node, node.op.library_call(node)):
@@ -431,6 +435,22 @@ class _Lowering:
             )
         if made is None:
             self._host(node, is_said=loop.body is None)
+        else:
+            self._values.update(made)
+
+    def _branch(self, node: Apply) -> None:
+        """One side or the other, or Python where one of them needs it."""
+        from core.compile.choices import Choosing  # who has nothing to choose need not wait for it
+
+        for x in node.inputs:
+            self.value(x)
+        new = self._new_of(node)
+        choosing = Choosing(node, self._values, self.definitions, self.constants, self.inputs, new)
+        made, is_said = choosing.picked(), False
+        if made is None and self.dialect.op_function:
+            made, is_said = choosing.defined(self.dialect, lower)
+        if made is None:
+            self._host(node, is_said)
         else:
             self._values.update(made)
 

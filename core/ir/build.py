@@ -30,9 +30,11 @@ from core.ir.passes.lengths import computable, resolve
 from core.ir.passes.memory import last_uses, plan
 from core.ir.program import (
     BlockStep,
+    BranchStep,
     CheckStep,
     FromBlocks,
     FromC,
+    FromChoice,
     FromLibrary,
     FromLoops,
     FromSteps,
@@ -163,6 +165,8 @@ class _Steps:
             self.done.append(self._blocks(definition.write))
         elif isinstance(definition, FromSteps):
             self.done.append(self._loop(definition, first.value))
+        elif isinstance(definition, FromChoice):
+            self.done.append(self._choice(definition, first.value))
         elif isinstance(definition, FromC):
             node, n = first.value.node, len(first.value.node.inputs)
             params = definition.inputs[n] if len(definition.inputs) > n else None
@@ -194,6 +198,17 @@ class _Steps:
         target = replace(self.target, threads=False, blocks=False)
         name = f"{self.lowered.kernels}{len(self.done)}"
         step, guards = loop_step(definition.write.map(plain), value.node, name, partial(build, target=target))
+        self.guards += guards
+        return step
+
+    def _choice(self, definition: FromChoice, value: Value) -> BranchStep:
+        """A step that runs one of two programs.  What their lengths must be is asked of the one that is taken."""
+        from core.ir.steps import branch_step  # as above
+
+        plain = computable(self.lowered.definitions)
+        target = replace(self.target, blocks=False)
+        name = f"{self.lowered.kernels}{len(self.done)}"
+        step, guards = branch_step(definition.write.map(plain), value.node, name, partial(build, target=target))
         self.guards += guards
         return step
 

@@ -16,7 +16,8 @@ class Guard:
 
     kind  "join": a == b, or else one of them is 1 and the function is specialised for that
           "same": a == b;  "one": a == 1 (this program was made for that);  "range": -b <= a < b;  "within": a <= b;
-          "positive": a > 0;  "short": a <= b;  "tall": a > b - these two say which of two programs serves
+          "positive": a > 0;  "short": a <= b;  "tall": a > b - these two say which of two programs serves;
+          "alike": a == b, or else the interpreter serves
     ``who`` says which op needs it, for the error's text; ``node`` leads to the user's line.  ``symbols`` are the two
     lengths as the graph has them, ``a`` and ``b`` as a backend computes them.
     """

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.dataclass import dataclass, field
 from core.ir.axes import product
+from core.ir.choice import Choice
 from core.ir.expr import Combine, Expr, const, show
 from core.ir.guards import Guard
 from core.ir.iteration import Iteration
@@ -163,6 +164,15 @@ class FromSteps(FromLoops):
 
     write: Any
 
+
+@dataclass(frozen=True, eq=False)
+class FromChoice(FromLoops):
+    """One output of a choice; ``write`` is the Choice that says it."""
+
+    write: Any
+
+
+HOLD_GRAPHS = (FromSteps, FromChoice)  # what they ``write`` has ``sizes``, and ``map`` to change them
 
 Definition: TypeAlias = Given | Pointwise | Reduction | Scattering | FromLibrary | FromLoops
 
@@ -332,7 +342,32 @@ class LoopStep:
         return self.iteration.writes
 
 
-Step: TypeAlias = KernelStep | LibraryStep | OpCall | HostStep | CheckStep | BlockStep | LoopStep
+@dataclass
+class BranchStep:
+    """Run one of two programs; ``node`` is whose they are.
+
+    guards  of each: what its own demand of lengths, in those of the program around
+    """
+
+    choice: Choice
+    guards: tuple[Sequence[Guard], Sequence[Guard]]
+    node: Any = None
+
+    @property
+    def bodies(self) -> tuple[Program, Program]:
+        first, second = self.choice.sides
+        return first.body, second.body
+
+    @property
+    def reads(self) -> Sequence[Value]:
+        return list(dict.fromkeys([*self.choice.reads, *(e.payload for e in loads_in(self.choice.sizes))]))
+
+    @property
+    def writes(self) -> Sequence[Value]:
+        return self.choice.writes
+
+
+Step: TypeAlias = KernelStep | LibraryStep | OpCall | HostStep | CheckStep | BlockStep | LoopStep | BranchStep
 
 
 @dataclass
@@ -379,8 +414,7 @@ class Program:
     @cached_property
     def all(self) -> list[Program]:
         """This program, and those inside of its steps, the innermost last."""
-        inside = [step.body for step in self.steps if isinstance(step, (BlockStep, LoopStep))]
-        return [self, *(one for body in inside for one in body.all)]
+        return [self, *(one for step in self.steps for body in bodies_of(step) for one in body.all)]
 
     def __str__(self) -> str:
         lines = [f"program {self.name}({', '.join(map(str, self.inputs))}) -> {', '.join(map(str, self.outputs))}"]
@@ -389,6 +423,13 @@ class Program:
         for step in self.steps:
             lines += ["  " + line for line in _shown(step)]
         return "\n".join(lines)
+
+
+def bodies_of(step: Step) -> Sequence[Program]:
+    """The programs inside of a step."""
+    if isinstance(step, BranchStep):
+        return step.bodies
+    return (step.body,) if isinstance(step, (BlockStep, LoopStep)) else ()
 
 
 def _shown(step: Step) -> list[str]:
@@ -408,6 +449,10 @@ def _shown(step: Step) -> list[str]:
     if isinstance(step, LoopStep):
         head = f"{', '.join(map(str, step.writes))} = {step.body.name}, {show(step.iteration.n)} times"
         return [head, *(f"  {line}" for line in str(step.body).splitlines())]
+    if isinstance(step, BranchStep):
+        first, second = step.bodies
+        head = f"{', '.join(map(str, step.writes))} = {first.name} if {step.choice.condition} else {second.name}"
+        return [head, *(f"  {line}" for body in step.bodies for line in str(body).splitlines())]
     return [f"stop if {step.value}: {step.message}"]
 
 
@@ -442,7 +487,7 @@ def expressions_of(definition: Definition) -> tuple[Expr, ...]:
     if isinstance(definition, Scattering):
         own = definition
         return (*own.shape, own.base, *own.extents, *own.at, own.value)
-    return (*definition.shape, *definition.write.sizes) if isinstance(definition, FromSteps) else definition.shape
+    return (*definition.shape, *definition.write.sizes) if isinstance(definition, HOLD_GRAPHS) else definition.shape
 
 
 def operands_of(definition: Definition) -> tuple[Value, ...]:

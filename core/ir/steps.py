@@ -1,6 +1,7 @@
-"""From an iteration to a step of a program: its body is built for what is known of lengths around it.
+"""From an iteration, or a choice, to a step of a program: bodies are built for what is known of lengths around them.
 
-What the body demands of lengths becomes a guard of the program around, where these do not follow from elements.
+What the body of an iteration demands of lengths becomes a guard of the program around, where these do not follow from
+elements; what a side of a choice demands is asked when that is taken.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from core.dataclass import replace
+from core.ir.choice import Choice, Side
 from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.iteration import Iteration
 from core.ir.passes.lengths import rebuilt
-from core.ir.program import LoopStep, Lowered, Program
+from core.ir.program import BranchStep, LoopStep, Lowered, Program
 from core.ir.rebuild import loads_in, rebuild
 
 
@@ -36,13 +38,32 @@ def loop_step(
     return LoopStep(replace(iteration, body=None), body, node), lifted
 
 
-def rule_for_lengths(iteration: Iteration) -> Callable[[Expr], Expr]:
+def branch_step(
+    choice: Choice, node: Any, name: str, build: Callable[[Lowered], Program]
+) -> tuple[BranchStep, list[Guard]]:
+    """The step, and what must hold of the program around.  ``name`` tells its kernels from all others."""
+    sides, guards = [], []
+    for side, called in zip(choice.sides, ("then", "else"), strict=True):
+        body = build(replace(known_inside(side), name=f"{called}_of_{name}", kernels=f"{name}_{called}_"))
+        outside = rule_for_lengths(side)
+        demanded = []
+        for guard in body.guards:
+            a, b = outside(guard.a), outside(guard.b)
+            demanded.append(replace(guard, a=a, b=b, symbols=(a, b)))
+        guards.append(demanded)
+        sides.append(replace(side, body=body))
+    alike = [Guard("alike", a, b, "ifelse", node) for a, b in choice.alike if a is not b]
+    step = BranchStep(replace(choice, sides=(sides[0], sides[1])), (guards[0], guards[1]), node)
+    return step, alike
+
+
+def rule_for_lengths(iteration: Iteration | Side) -> Callable[[Expr], Expr]:
     """A function from lengths of the body to what they are in the program around."""
     memo = dict(iteration.lengths)
     return lambda n: rebuild(n, lambda e, args: None, memo)
 
 
-def known_inside(iteration: Iteration) -> Lowered:
+def known_inside(iteration: Iteration | Side) -> Lowered:
     """The body with lengths that are known around it, and one name for those that are equal there."""
     first: dict[Expr, Expr] = {}
     memo = {

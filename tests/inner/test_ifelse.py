@@ -14,13 +14,14 @@ from core import dtypes
 from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.gradient import DisconnectedType
 from core.graph import FunctionGraph
+from core.ir.check.run import Driver
 from core.tensor.ifelse import IfElse
 from core.testing import available_backends
 from core.testing.derivatives import check_derivatives
 from core.testing.graphs import graphs
 from core.testing.values import compiled
 
-backends = pytest.mark.parametrize("backend", available_backends())
+backends = pytest.mark.parametrize("backend", [*available_backends(), pytest.param(Driver(), id="ir")])
 pytestmark = pytest.mark.filterwarnings("ignore:.*Python computes it")
 c, x, y, m = ct.bscalar("c"), ct.dvector("x"), ct.dvector("y"), ct.dmatrix("m")
 A, B, M = np.array([0.5, -1.0, 2.0]), np.array([3.0, 0.25, -2.0]), np.arange(9.0).reshape(3, 3) / 4

@@ -24,6 +24,7 @@ from core.ir.nodes import Kernel, Local, Split
 from core.ir.passes.memory import size_bytes
 from core.ir.program import (
     BlockStep,
+    BranchStep,
     HostStep,
     KernelStep,
     LibraryStep,
@@ -112,6 +113,8 @@ class _Call:
             self._blocks(step)
         elif isinstance(step, LoopStep):
             self._loop(step)
+        elif isinstance(step, BranchStep):
+            self._branch(step)
         elif isinstance(step, OpCall):
             self._op_call(step)
         elif isinstance(step, HostStep):
@@ -267,6 +270,21 @@ class _Call:
             self.arrays[state.kept][...] = rows
         if own.done is not None:
             self.arrays[own.done][...] = done
+
+    def _branch(self, step: BranchStep) -> None:
+        """Run the program that is taken; nobody reads what only the other one makes."""
+        for value in step.writes:
+            self.arrays[value] = self._memory(value)
+        number = 0 if self.arrays[step.choice.condition][()] else 1
+        side = step.choice.sides[number]
+        try:
+            call = _Call(side.body, [self.arrays[value] for value in side.inputs], self.chunk)
+        except GuardFailed as failed:
+            own = step.guards[number][side.body.guards.index(failed.guard)]
+            raise GuardFailed(own, failed.a, failed.b) from None
+        call.places.update(zip(side.body.outputs, (self.arrays[value] for value in side.outputs), strict=True))
+        for inner in side.body.steps:
+            call.step(inner)
 
     def _row(self, rows: Rows, i: int) -> np.ndarray:
         start, step = (int(evaluate_at(n, {}, self.arrays)) for n in (rows.start, rows.step))

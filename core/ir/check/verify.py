@@ -22,6 +22,7 @@ from core.ir.passes.in_place import Places
 from core.ir.passes.memory import size_bytes, taken_over
 from core.ir.program import (
     BlockStep,
+    BranchStep,
     CheckStep,
     HostStep,
     KernelStep,
@@ -36,7 +37,7 @@ from core.ir.program import (
 from core.ir.rebuild import loads_in
 from core.ir.row_blocks import Part, Way
 
-_GUARDS = frozenset({"join", "same", "one", "range", "within", "positive", "short", "tall"})
+_GUARDS = frozenset({"join", "same", "one", "range", "within", "positive", "short", "tall", "alike"})
 
 
 def verify(program: Program) -> None:
@@ -103,6 +104,8 @@ class _Steps:
             self._blocks(step, where)
         elif isinstance(step, LoopStep):
             self._loop(step, where)
+        elif isinstance(step, BranchStep):
+            self._branch(step, where)
         elif isinstance(step, CheckStep) and (step.value.dtype != "bool" or self.program.shapes[step.value]):
             fail(where, f"a check needs a 0-d bool, got {step.value} of {step.value.dtype}")
         self.known.update(step.writes)
@@ -171,6 +174,30 @@ class _Steps:
             for axis, n in enumerate(body.shapes[value]):
                 if n is length(value, axis) and n not in own.lengths:
                     fail(where, f"nobody knows the length of axis {axis} of {value} in {body.name}")
+
+    def _branch(self, step: BranchStep, where: str) -> None:
+        """Both programs are legal, ask nobody, and have for each of their arrays one that lies around them."""
+        choice = step.choice
+        self._lengths(choice.sizes, where)
+        if choice.condition.dtype != "bool" or self.program.shapes[choice.condition]:
+            fail(where, f"a choice needs a 0-d bool, got {choice.condition} of {choice.condition.dtype}")
+        for side, guards in zip(choice.sides, step.guards, strict=True):
+            body = side.body
+            verify(body)
+            if any(isinstance(inner, HostStep) for inner in body.steps):
+                fail(where, f"{body.name} needs Python")
+            if body.constants or body.layouts or body.donors or len(guards) != len(body.guards):
+                fail(where, f"{body.name} may need nothing but its arrays")
+            inside, around = [*body.inputs, *body.outputs], [*side.inputs, *side.outputs]
+            if len(inside) != len(around) or len(set(inside)) != len(inside):
+                fail(where, f"{body.name} needs an array around it for each of its own")
+            for here, value in zip(inside, around, strict=True):
+                if value.dtype != here.dtype or len(self.program.shapes[value]) != len(body.shapes[here]):
+                    fail(where, f"{here} of {body.name} cannot lie in {value}")
+            for value in body.inputs:
+                for axis, n in enumerate(body.shapes[value]):
+                    if n is length(value, axis) and n not in side.lengths:
+                        fail(where, f"nobody knows the length of axis {axis} of {value} in {body.name}")
 
     def _part(self, part: Part, value: Value, step: BlockStep, where: str) -> None:
         """A part has the axes that its way leaves of its value, and what grows has pieces to grow in."""

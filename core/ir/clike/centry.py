@@ -26,7 +26,7 @@ from functools import cached_property
 
 from core import dtypes
 from core.dataclass import dataclass
-from core.ir.clike import cblocks, ccalls, cloops
+from core.ir.clike import cblocks, cbranches, ccalls, cloops
 from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.clike.csections import LONG, Declared, constant, cut
@@ -39,6 +39,7 @@ from core.ir.passes.donation import beginnings
 from core.ir.passes.memory import size_bytes
 from core.ir.program import (
     BlockStep,
+    BranchStep,
     CheckStep,
     HostStep,
     KernelStep,
@@ -64,6 +65,7 @@ class Status(enum.IntEnum):
     ROUTINE = 6  # number of the step; what clibrary.read_failure reads
     OP = 7  # number of the step; what ccalls.read_error reads
     STEP = 8  # number of the step of which some step failed
+    BRANCH = 9  # number of the step; which side failed, its status, the beginning of its report
 
 
 def report_length(program: Program) -> int:
@@ -71,7 +73,7 @@ def report_length(program: Program) -> int:
     shapes = [len(shape) for shape in program.shapes.values()]
     failures = [failure_length(step) for step in program.steps if isinstance(step, LibraryStep)]
     failures += [ccalls.REPORT_LENGTH for step in program.steps if isinstance(step, OpCall)]
-    return 4 + max([0, *shapes, *failures])
+    return 3 + cbranches.SAID + max([0, *shapes, *failures])
 
 
 # what the entry function calls its own; slots, kernels and host calls add to it
@@ -283,6 +285,7 @@ class Entry:
         roots += [e for step in self.program.steps if isinstance(step, LibraryStep) for e in step.lengths]
         roots += [e for step in self.program.steps if isinstance(step, BlockStep) for e in step.blocks.sizes]
         roots += [e for step in self.program.steps if isinstance(step, LoopStep) for e in step.iteration.sizes]
+        roots += [e for step in self.program.steps if isinstance(step, BranchStep) for e in step.choice.sizes]
         return set(lengths_in(roots))
 
     def _text(self, n: Expr) -> str:
@@ -456,6 +459,8 @@ class Entry:
             self._blocks(step)
         elif isinstance(step, LoopStep):
             self._loop(position, step)
+        elif isinstance(step, BranchStep):
+            self._branch(position, step)
         elif isinstance(step, CheckStep):
             self._say(f"if ({self._name(step.value)}[0]) {self._fail(Status.CHECK, str(position))}")
 
@@ -543,6 +548,12 @@ class Entry:
     def _loop(self, position: int, step: LoopStep) -> None:
         around = self._surroundings(lambda _: self._fail(Status.STEP, str(position)))
         for line in cloops.call_lines(step, around):
+            self._say(line)
+
+    def _branch(self, position: int, step: BranchStep) -> None:
+        said = [f"core_said[{k}]" for k in range(cbranches.SAID)]
+        failed = self._fail(Status.BRANCH, str(position), "core_side", "core_status", *said)
+        for line in cbranches.call_lines(step, self._surroundings(lambda _: failed), failed):
             self._say(line)
 
     def _op_call(self, position: int, step: OpCall) -> None:

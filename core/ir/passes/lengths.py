@@ -17,9 +17,9 @@ from core.ir.axes import ravel
 from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
 from core.ir.guards import Guard
 from core.ir.program import (
+    HOLD_GRAPHS,
     Definition,
     FromLibrary,
-    FromSteps,
     Lowered,
     Pointwise,
     Reduction,
@@ -183,7 +183,7 @@ def rebuilt(definition: Definition, new: Any) -> Definition:
     if isinstance(definition, FromLibrary):
         operands = tuple(operand.map(new) for operand in definition.operands)
         return replace(definition, shape=shape, axes=axes, operands=operands)
-    if isinstance(definition, FromSteps):
+    if isinstance(definition, HOLD_GRAPHS):
         return replace(definition, shape=shape, axes=axes, write=definition.write.map(new))
     return replace(definition, shape=shape, axes=axes)
 

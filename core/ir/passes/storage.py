@@ -9,10 +9,10 @@ from core.ir.expr import HOLDS_REDUCE, INDEX_DTYPE, Code, Expr, make, walk
 from core.ir.guards import Guard
 from core.ir.passes.loops import variables_of
 from core.ir.program import (
+    HOLD_GRAPHS,
     Definition,
     FromLibrary,
     FromLoops,
-    FromSteps,
     Lowered,
     Pointwise,
     Reduction,
@@ -77,7 +77,7 @@ def _uses(lowered: Lowered, needed: set[Value], guards: Sequence[Guard]) -> Uses
             uses.readers.setdefault(e.payload, []).append((value, e.args))
         uses.guarded.update(e.payload for e in guarded_loads(parts))
         uses.stored.update(operands_of(definition))
-        lengths = parts if isinstance(definition, (FromLibrary, FromSteps)) else definition.shape
+        lengths = parts if isinstance(definition, (FromLibrary, *HOLD_GRAPHS)) else definition.shape
         lengths = (*lengths, *getattr(definition, "extents", ()))
         uses.stored.update(e.payload for e in loads_in(lengths))  # a length read from memory
     return uses

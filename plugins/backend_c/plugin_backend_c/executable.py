@@ -307,6 +307,11 @@ class Executable:
             raise self._routine_failed(self.program.steps[report[0]], list(report)[1:])
         if status == Status.STEP:
             raise StepFailed(str(self.program.steps[report[0]].node.op))
+        if status == Status.BRANCH:
+            step, side, inner = self.program.steps[report[0]], report[1], report[2]
+            if inner == Status.GUARD:
+                raise GuardFailed(step.guards[side][report[3]], report[4], report[5])
+            raise StepFailed(str(step.node.op))
         if status == Status.OP:
             raise self._op_failed(self.program.steps[report[0]], list(report)[1 : 1 + ccalls.REPORT_LENGTH - 1])
         assert call is not None and call.error is not None
