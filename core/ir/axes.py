@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -113,6 +114,57 @@ def product(factors: Iterable[Expr]) -> Expr:
     for factor in factors:
         total = total * factor
     return total
+
+
+def factors_of(lengths: Iterable[Expr]) -> Counter[Any]:
+    """Lengths split into their factors: the product of the numbers, and each other factor with its multiplicity."""
+    known, factors, pending = 1, Counter[Any](), list(lengths)
+    while pending:
+        n = pending.pop()
+        if n.code is Code.MUL:
+            pending.extend(n.args)
+        elif n.is_const:
+            known *= n.payload
+        else:
+            factors[n] += 1
+    factors["known"] = known
+    return factors
+
+
+def regrouped(index: Sequence[Expr], shape: Sequence[Expr], other: Sequence[Expr]) -> list[Expr]:
+    """The index in the shape ``other`` of the element at ``index`` of ``shape``, in row-major order.
+
+    Where some axes of one hold as many elements as some of the other, those before and behind them do not matter.
+    """
+    found: list[Expr] = []
+    end, other_end = len(shape), len(other)
+    while end or other_end:
+        start, other_start = _group(shape[:end], other[:other_end])
+        at = unravel(ravel(index[start:end], shape[start:end]), other[other_start:other_end])
+        found[:0] = at if other_start < other_end else ()
+        end, other_end = start, other_start
+    return found
+
+
+def _group(shape: Sequence[Expr], other: Sequence[Expr]) -> tuple[int, int]:
+    """Where the shortest tails of two shapes begin that have equal factors."""
+    a, b = len(shape) - 1, len(other) - 1
+    while a > 0 and b > 0:
+        own, its = factors_of(shape[a:]), factors_of(other[b:])
+        if own == its and own["known"]:
+            return a, b
+        if _divides(own, its):
+            a -= 1
+        elif _divides(its, own):
+            b -= 1
+        else:
+            break
+    return 0, 0
+
+
+def _divides(a: Counter[Any], b: Counter[Any]) -> bool:
+    numbers = a["known"], b["known"]
+    return 0 not in numbers and numbers[1] % numbers[0] == 0 and all(b[n] >= k for n, k in a.items() if n != "known")
 
 
 def _is_one(n: Expr) -> bool:

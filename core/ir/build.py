@@ -16,6 +16,7 @@ from core.ir.cpu.blocks import blocked
 from core.ir.cpu.collapse import collapse
 from core.ir.cpu.lanes import lanes
 from core.ir.cpu.parallel import split
+from core.ir.cpu.periods import with_periods
 from core.ir.cpu.ranges import cut
 from core.ir.cpu.scatters import scatter_kernel
 from core.ir.cpu.schedule import Scheduler
@@ -230,7 +231,7 @@ class _Steps:
     def _for_cpu(self, kernel: Kernel) -> list[Kernel]:
         """The pieces of a kernel after its loops were joined, moved inwards, cut into blocks, and divided."""
         kernel = self._in_plain_dtypes(kernel)
-        kernel = blocked(collapse(cut(kernel)), self.shapes, self._kept)
+        kernel = blocked(collapse(cut(with_periods(kernel))), self.shapes, self._kept)
         kernel = widen(lanes(kernel, self.shapes, self._kept), self.shapes)
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))
         return split(kernel, self.shapes) if self.target.threads else [kernel]

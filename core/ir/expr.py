@@ -506,6 +506,8 @@ def compare(code: Code, a: Any, b: Any) -> Expr:
 
 
 def _never_negative(n: Expr) -> bool:
+    if n.code is Code.MOD:  # it has the sign of the divisor
+        return _never_negative(n.args[1])
     return n.code in (Code.INDEX, Code.LENGTH, Code.UNRAVEL) or (n.is_const and n.payload >= 0)
 
 

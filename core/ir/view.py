@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.errors import GraphError
-from core.ir.axes import join_length, ravel, stretch, unravel
+from core.ir.axes import join_length, regrouped, stretch
 from core.ir.expr import Expr, as_expr
 
 Index = tuple[Expr, ...]
@@ -65,4 +65,4 @@ def reshape(view: View, shape: Sequence[Expr]) -> View:
     shape = tuple(shape)
     if shape == view.shape:
         return view
-    return View(view.dtype, shape, lambda index: view.at(unravel(ravel(index, shape), view.shape)))
+    return View(view.dtype, shape, lambda index: view.at(regrouped(index, shape, view.shape)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,15 +11,17 @@ from core import dtypes
 from core.errors import ShapeError
 from core.graph import Apply, Variable
 from core.ir import view as views
-from core.ir.axes import product, same_length, unravel
-from core.ir.expr import Code, Expr, as_expr, const, equal, select
+from core.ir.axes import factors_of, product, same_length, unravel
+from core.ir.expr import as_expr, const, equal, select
 from core.ir.view import View
 from core.op import Op, disconnected
-from core.tensor.elementwise import elementwise
+from core.tensor.dimshuffle import DimShuffle
+from core.tensor.elementwise import Elementwise, elementwise
 from core.tensor.shape import (
     ShapeI,
     as_length,
     as_lengths,
+    cannot_be_negative,
     checked_length,
     input_gradient,
     length_product,
@@ -98,7 +99,7 @@ class Reshape(Op):
         for axis, n in enumerate(given):
             others = length_product([*given[:axis], *given[axis + 1 :]])
             out.append(n if known[axis] is None else known[axis])
-            if known[axis] is None and not _is_length_of_something(n):
+            if known[axis] is None and not _is_made_of_lengths(n):
                 out[axis] = reshaped_length(n, total, others)
         return out
 
@@ -110,18 +111,20 @@ class Reshape(Op):
         total = product(x.shape)
         shape = []
         for axis, (n, known) in enumerate(zip(given, node.out.type.shape, strict=True)):
+            if known is not None or cannot_be_negative(n):
+                shape.append(n if known is None else const(known))
+                continue
             others = product([*given[:axis], *given[axis + 1 :]])
-            shape.append(
-                const(known) if known is not None else checked_length(reshaped_length.scalar(n, total, others))
-            )
-        if _factors(x.shape) == _factors(shape):
-            return views.reshape(x, shape)
+            shape.append(checked_length(reshaped_length.scalar(n, total, others)))
+        plain = views.reshape(x, shape)
+        if factors_of(x.shape) == factors_of(shape):
+            return plain
         if not shape:  # nothing but the position can carry the check
             return View(x.dtype, (), lambda index: x.at(unravel(same_length(total, const(1)) - 1, x.shape)))
         checked = next((axis for axis, n in enumerate(shape) if not n.is_const), 0)
         wanted = product(shape)
         shape[checked] = shape[checked] + (same_length(total, wanted) - wanted)  # 0, once it has been checked
-        return views.reshape(x, shape)
+        return View(x.dtype, shape, plain.at)
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """The transpose of a reshape is the reshape back."""
@@ -147,23 +150,32 @@ def _shown(lengths: Sequence[int | None]) -> str:
     return f"({', '.join('?' if n is None else str(n) for n in lengths)}{',' if len(lengths) == 1 else ''})"
 
 
-def _is_length_of_something(n: Variable) -> bool:
+def length_source(x: Variable, axis: int) -> tuple[Variable, int]:
+    """Which axis of which tensor an axis has its length from, through transpositions and functions of one tensor."""
+    while x.owner is not None:
+        node = x.owner
+        if isinstance(node.op, DimShuffle) and isinstance(node.op.pattern[axis], int):
+            axis = node.op.pattern[axis]
+        elif not (isinstance(node.op, Elementwise) and len(node.inputs) == 1):
+            break
+        x = node.inputs[0]
+    return x, axis
+
+
+def _is_length(n: Variable) -> bool:
     return n.owner is not None and isinstance(n.owner.op, ShapeI)
 
 
-def _factors(lengths: Sequence[Expr]) -> Counter:
-    """Lengths split into their factors: the product of the constants, and each other factor with its multiplicity."""
-    known, factors, pending = 1, Counter(), list(lengths)
-    while pending:
-        n = pending.pop()
-        if n.code is Code.MUL:
-            pending.extend(n.args)
-        elif n.is_const:
-            known *= n.payload
-        else:
-            factors[n] += 1
-    factors["known"] = known
-    return factors
+def _is_made_of_lengths(n: Variable) -> bool:
+    """Whether ``n`` cannot be -1."""
+    if _is_length(n):
+        return True
+    known = static_length(n)
+    if known is not None:
+        return known >= 0
+    node = n.owner
+    made = node is not None and isinstance(node.op, Elementwise) and node.op.name in ("add", "multiply")
+    return made and all(map(_is_made_of_lengths, node.inputs))
 
 
 def reshape(x: Any, shape: Any, ndim: int | None = None) -> TensorVariable:
@@ -193,8 +205,9 @@ def _without_minus_one(x: TensorVariable, lengths: list[TensorVariable]) -> list
         if value is not None:
             known *= value
             continue
-        axis = n.owner.op.axis if _is_length_of_something(n) and n.owner.inputs[0] is x else None
-        if axis not in remaining:
+        source = length_source(n.owner.inputs[0], n.owner.op.axis) if _is_length(n) else None
+        axis = next((axis for axis in remaining if source is not None and length_source(x, axis) == source), None)
+        if axis is None:
             return lengths
         remaining.remove(axis)
     rest = length_product([n for axis, n in enumerate(shape_of(x)) if axis in remaining])

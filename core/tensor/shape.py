@@ -183,13 +183,14 @@ def length_product(lengths: Iterable[Any]) -> TensorVariable:
 def checked_length(n: Any) -> Expr:
     """A length from outside as an expression that demands, when the function runs, that it is not negative."""
     n = as_expr(n)
-    return n if _cannot_be_negative(n) else same_length(n, maximum(n, 0))
+    return n if cannot_be_negative(n) else same_length(n, maximum(n, 0))
 
 
 _KEEP_SIGN = frozenset({Code.ADD, Code.MUL, Code.FLOORDIV, Code.MIN, Code.JOIN, Code.SAME})
 
 
-def _cannot_be_negative(root: Expr) -> bool:
+def cannot_be_negative(root: Expr) -> bool:
+    """Whether ``root`` is made of lengths in a way that keeps it from being negative."""
     safe: dict[Expr, bool] = {}
     for n in walk([root], into=lambda e: e.code in _KEEP_SIGN or e.code is Code.MAX):
         if n.code is Code.CONST:

@@ -290,6 +290,17 @@ def _roll(pool: _Pool, smooth: bool) -> None:
         pool.apply(f"roll({{}}, {shift}, {axis})", lambda m, a: m.roll(a, shift, axis), x, exact=True)
 
 
+def _repeat(pool: _Pool, smooth: bool) -> None:
+    x = pool.pick(lambda item: item.value.ndim > 0)
+    if x is None:
+        return
+    n, axis = pool.rng.randint(0, 3), pool.rng.randrange(x.value.ndim)
+    if pool.rng.random() < 0.5:
+        pool.apply(f"repeat({{}}, {n}, {axis})", lambda m, a: m.repeat(a, n, axis), x, exact=True)
+    else:
+        pool.apply(f"tile({{}}, {n})", lambda m, a: m.tile(a, n), x, exact=True)
+
+
 def _gather(pool: _Pool, smooth: bool) -> None:
     """Rows by an array of indices: a constant one, or a computed one brought into range."""
     x = pool.pick(lambda item: item.value.ndim > 0 and item.value.shape[0] > 0)
@@ -357,6 +368,8 @@ def _reshape(pool: _Pool, smooth: bool) -> None:
         return
     axis = pool.rng.randint(0, ndim)
     shape = (*x.value.shape[:axis], 1, *x.value.shape[axis:])
+    if pool.rng.random() < 0.5 and ndim and x.value.size % 2 == 0:
+        shape = pool.rng.choice([(2, x.value.size // 2), (x.value.size // 2, 2)])
     pool.apply(f"{{}}.reshape({shape})", lambda m, a: a.reshape(shape), x, exact=True)
 
 
@@ -380,6 +393,7 @@ STEPS = {
     "slice": _slice,
     "concatenate": _concatenate,
     "roll": _roll,
+    "repeat": _repeat,
     "gather": _gather,
     "matmul": _matmul,
     "reshape": _reshape,

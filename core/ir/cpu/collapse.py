@@ -102,5 +102,16 @@ class _Change:
         if form is not None:
             if form.moves_like(self.i, self.j, self.extent):
                 return form.joined(self.i, self.j, self.both)
+        elif not {self.i, self.j}.isdisjoint(position.free):
+            position = rebuild(position, self._unravelled, {})
+            if {self.i, self.j}.isdisjoint(position.free):
+                return position
         self._gaps = True
         return position
+
+    def _unravelled(self, node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        """A position that is taken apart again may be one of both loops as well."""
+        form = linear(node.args[0], node.args[0].free) if node.code is Code.UNRAVEL else None
+        if form is None or not form.moves_like(self.i, self.j, self.extent):
+            return None
+        return make(Code.UNRAVEL, node.dtype, (form.joined(self.i, self.j, self.both), *args[1:]), node.payload)

@@ -23,6 +23,8 @@ LARGEST = 300  # nodes of a loop's body: it is written once for every piece
 
 def cut(kernel: Kernel) -> Kernel:
     """``kernel`` with its loops in ranges, outer ones first."""
+    if any(loop.extent is const(0) for loop in _loops(kernel.body)):  # nothing runs
+        return kernel
     return replace(kernel, body=_visit(kernel.body, {}))
 
 
