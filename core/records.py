@@ -140,6 +140,7 @@ class Library:
     ref       names a mapping from each routine to what the backend of that dialect takes to bind it; where the host is
               C, that is a core.ir.clike.clibrary.Routine
     probe     names a function without arguments that returns a Probe; None when it always works
+    when      names a function of a node: whether the routine serves it, or else the op's own code; None: always
     """
 
     name: str
@@ -147,6 +148,7 @@ class Library:
     provides: tuple[str, ...]
     ref: Reference
     probe: Reference = None
+    when: Reference = None
     priority: int = 0
 
 

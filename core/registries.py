@@ -80,7 +80,7 @@ def _named(op: Any) -> str:
     return op if isinstance(op, str) else f"{op.__module__}:{getattr(op, '__qualname__', op)}"
 
 
-def _serves(entry: Entry[Lowering], node: Any) -> bool:
+def _serves(entry: Entry[Lowering] | Entry[Library], node: Any) -> bool:
     return entry.record.when is None or node is None or bool(entry.load("when")(node))
 
 
@@ -96,6 +96,11 @@ class Libraries(Table[Library]):
     def get(self, key: Hashable) -> Entry[Library] | None:
         """The provider of ``(routine, dialect)``, or None.  Errors: PluginConflict when two that work tie."""
         return winner(self.what, key, [entry for entry in self.candidates(key) if self.probe(entry).works])
+
+    def serves(self, name: str, dialect: str, node: Any) -> bool:
+        """Whether there is a provider of a routine, and it takes that node's calls."""
+        entry = self.get((name, dialect))
+        return entry is not None and _serves(entry, node)
 
     def routine(self, name: str, dialect: str) -> Any:
         """What the provider of a routine gives to bind it.

@@ -99,7 +99,7 @@ def how(node: Apply, dialect: Dialect) -> str:
     if attached is not None:
         return _c_means(c_of(node, dialect), node, dialect)
     call = node.op.library_call(node)
-    if call is not None and registries.libraries.get((call.name, dialect.name)) is not None:
+    if call is not None and registries.libraries.serves(call.name, dialect.name, node):
         return "library"
     code = c_of(node, dialect)
     if code is not None:

@@ -154,6 +154,13 @@ def test_a_library_that_does_not_work_here_takes_no_part():
     assert found.get(("gemm", "c")).source == TWO
 
 
+def test_a_library_may_leave_some_nodes_to_the_ops_own_code():
+    picky = Library("blas", "c", ("gemm",), "x:y", when=lambda node: node == "large")
+    found = offered((ONE, picky)).libraries
+    assert found.serves("gemm", "c", "large") and not found.serves("gemm", "c", "small")
+    assert not found.serves("gemv", "c", "large")
+
+
 def test_a_probe_is_asked_once():
     asked = []
     entry = Entry(library(), ONE)

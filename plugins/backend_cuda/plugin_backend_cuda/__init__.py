@@ -21,6 +21,14 @@ def libraries() -> list[Library]:
     solved = ("potrf", "potrf_gradient", "potri", "potrs", "trtrs", *lu, "syevd", "gesdd", "geqrf")
     return [
         Library("cublas", "cuda", products, ref=f"{place}.cublas:routines", probe=f"{place}.cublas:probe"),
+        Library(
+            "cublas-convolution",
+            "cuda",
+            ("convolution", "convolution_transposed", "convolution_filters"),
+            ref=f"{place}.convolutions:ROUTINES",
+            probe=f"{place}.cublas:probe",
+            when=f"{place}.convolutions:serves",
+        ),
         Library("cusolver", "cuda", solved, ref=f"{place}.decompositions:ROUTINES", probe=f"{place}.cusolver:probe"),
     ]
 

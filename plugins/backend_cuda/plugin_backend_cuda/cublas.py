@@ -220,7 +220,7 @@ class Cublas:
 
 def gemm(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
     """Queue C = A B for (..., m, k) and (..., k, n), of real or of complex numbers; leading axes are stacks."""
-    _product(device, *operands, results[0])
+    product(device, *operands, results[0])
 
 
 def gemm_add(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
@@ -237,10 +237,10 @@ def gemm_add(device: Any, call: LibraryCall, operands: Sequence[Strided], result
         bits = struct.unpack("q", struct.pack("d", alpha))[0]
         where = factor[0].block.pointer + factor[0].offset * size
         device.matrices(c.dtype)("scaled", 1, scale, where, bits)
-    _product(device, a, b, c, Scale(alpha, 1.0, scale))
+    product(device, a, b, c, Scale(alpha, 1.0, scale))
 
 
-def _product(device: Any, left: Strided, right: Strided, result: Strided, scale: Scale = ONCE) -> None:
+def product(device: Any, left: Strided, right: Strided, result: Strided, scale: Scale = ONCE) -> None:
     """Row-major C = A B is C' = B' A'.  A vector is a row on the left and a column on the right."""
     a, b, c = as_matrices((left, right), result)
     (m, k), n = a.shape[-2:], b.shape[-1]

@@ -23,6 +23,7 @@ from core.ir.target import Target
 from core.options import config
 from plugin_backend_cuda import cache, calls, cublas, exchange
 from plugin_backend_cuda.compiler import Usage, usage
+from plugin_backend_cuda.convolutions import Patches
 from plugin_backend_cuda.dialect import CUDA, LARGEST_BLOCK
 from plugin_backend_cuda.libcuda import CudaError, Packed
 from plugin_backend_cuda.matrices import Kernels
@@ -93,6 +94,8 @@ class CudaDevice:
         self._solver: Any = None
         self._matrices: dict[str, Kernels] = {}
         self._thin: dict[tuple[str, int], Thin] = {}
+        self._patches: dict[str, Patches] = {}
+        self._scratch: dict[tuple[str, int], int] = {}
         self._event: Any = None
         self._exchange = exchange.Exchange(self)
 
@@ -215,6 +218,23 @@ class CudaDevice:
         if (dtype, length) not in self._thin:
             self._thin[dtype, length] = Thin(self, dtype, length)
         return self._thin[dtype, length]
+
+    def patches(self, dtype: str) -> Patches:
+        """The kernels of convolutions."""
+        if dtype not in self._patches:
+            self._patches[dtype] = Patches(self, dtype)
+        return self._patches[dtype]
+
+    def scratch(self, name: str, size_bytes: int, least: int) -> int:
+        """Where routines keep what they need for a moment: the same place each time, for graphs know it by its address.
+
+        Every call of that name on this device shares it, as the queue comes to them.
+        """
+        size = max(least, 1 << max(size_bytes - 1, 0).bit_length())
+        if (name, size) not in self._scratch:
+            self._enter()
+            self._scratch[name, size] = self._driver.allocate(size)
+        return self._scratch[name, size]
 
     def function(self, code: Code, name: str) -> Any:
         """A kernel of ``code``, for ``run``."""
