@@ -1,4 +1,4 @@
-"""A compilation that goes on while the function is called already: a thread that waits for a compiler.
+"""A compilation that goes on while the function is called already: a thread that asks a compiler, and waits for it.
 
 The thread is joined when Python ends, so that the next process finds in its cache what this one began to compile.
 """
@@ -9,19 +9,27 @@ import os
 import time
 from collections.abc import Callable
 from contextvars import copy_context
-from threading import Thread
+from threading import RLock, Thread
 from typing import Any
+
+# A process that forks while modules are imported here would leave its child with half of one, for ever: so it waits
+_preparing = RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_preparing.acquire, after_in_parent=_preparing.release, after_in_child=_preparing.release
+    )
 
 
 class Compilation:
-    """Calls ``finish`` in a thread, under the options of its maker, then ``put`` with what that returned.
+    """Calls ``prepare`` in a thread, under the options of its maker, then ``put`` with what that returned does.
 
-    error   what ``finish`` raised
+    prepare  imports what it needs, and what is left to do
+    error    what was raised
     done_s  how long it took; None while it is at work
     """
 
-    def __init__(self, finish: Callable[[], Any], put: Callable[[Any], None]):
-        self._finish, self._put, self._context = finish, put, copy_context()
+    def __init__(self, prepare: Callable[[], Callable[[], Any]], put: Callable[[Any], None]):
+        self._prepare, self._put, self._context = prepare, put, copy_context()
         self.error: BaseException | None = None
         self.done_s: float | None = None
         self.is_reported = False
@@ -36,7 +44,9 @@ class Compilation:
     def _run(self) -> None:
         start = time.perf_counter()
         try:
-            self._put(self._finish())
+            with _preparing:
+                finish = self._prepare()
+            self._put(finish())
         except BaseException as error:  # told to whoever calls or waits
             self.error = error
         finally:

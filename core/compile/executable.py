@@ -3,9 +3,9 @@
 Another one is made for lengths that turn out to be 1, and for arguments that do not lie row by row, once it would have
 taken longer to copy those that came so far.  How programs are made is in making.py.
 
-With the option ``first_tier``, and a driver that can ``prepare`` a program, nobody waits for a compiler: the
-interpreter runs the graph until the program is there.  A driver may also keep programs: then the one for the common
-case is found ready made, if an earlier process had the same graph.
+With the option ``first_tier``, and a driver that can ``prepare`` a program, nobody waits for a compiler, nor for what
+comes before it: the interpreter runs the graph, after rewriting, until the program is there.  A driver may also keep
+programs: then the one for the common case is found ready made, if an earlier process had the same graph.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Dispatcher:
         self._copied: Counter[Layouts] = Counter()  # bytes, of arguments that lay like that
         self._variants: dict[Key, Any] = {}
         self._made_for: dict[Any, Layouts] = {}
-        self._prepare = getattr(driver, "prepare", None) if config.first_tier else None
+        can_wait = config.first_tier and not config.strict  # strict: what cannot be compiled is said at once
+        self._prepare = getattr(driver, "prepare", None) if can_wait else None
         self._compilations: dict[Key, Compilation] = {}
         self._to_tell: list[Callable[[], None]] = []
         self._sources: dict[str, str] = {}
@@ -89,17 +90,21 @@ class Dispatcher:
         if key in self._compilations:
             self._look_at(self._compilations[key])
             return self._variants.get(key)
+        self._making()  # which rewrites the graph: the first tier needs that too
         with config.override(self._options):
-            program = self.program if key == _COMMON else self._making().program(self._driver, *key)
             if self._prepare is None:
-                self._put(key, self._driver.compile(program, self._device))
+                self._put(key, self._driver.compile(self._program_for(key), self._device))
             else:
-                prepared = self._prepare(program, self._device)
-                if prepared.at_hand:
-                    self._put(key, prepared.finish())
-                else:
-                    self._compilations[key] = Compilation(prepared.finish, partial(self._put, key))
+                self._compilations[key] = Compilation(partial(self._prepared, key), partial(self._put, key))
         return self._variants.get(key)
+
+    def _program_for(self, key: Key) -> Any:
+        return self.program if key == _COMMON else self._making().program(self._driver, *key)
+
+    def _prepared(self, key: Key) -> Callable[[], Any]:
+        """All but the compiler's part, which is returned."""
+        assert self._prepare is not None
+        return self._prepare(self._program_for(key), self._device).finish
 
     def _make_anew(self) -> None:
         """Put the graph's own program in the place of the one that was kept, which does not say what is wrong."""
@@ -163,7 +168,8 @@ class Dispatcher:
                 compilation.is_reported = True
                 raise compilation.error
         if self._compilations:
-            self.times["compile"] = sum(compilation.done_s or 0.0 for compilation in self._compilations.values())
+            aside = sum(compilation.done_s or 0.0 for compilation in self._compilations.values())
+            self.times["compile"] = aside - self.times["lower"]
         return True
 
     @property

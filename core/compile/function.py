@@ -198,7 +198,8 @@ class Function:
         if wait is None:
             return True
         compiled = wait(timeout_s)
-        self.compile_times["compile"] = max(self.compile_times["compile"], self._run.times.get("compile", 0.0))
+        for name in ("lower", "compile"):  # a part of which may have been done beside calls
+            self.compile_times[name] = max(self.compile_times[name], self._run.times.get(name, 0.0))
         return compiled
 
     def free(self) -> None:

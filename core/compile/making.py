@@ -14,13 +14,11 @@ import numpy as np
 from core import plugins
 from core.compile.interpreter import Interpreted, host_call
 from core.compile.lazy import with_branches
-from core.compile.lower import c_for_python_of, lower
 from core.compile.opened import opened
 from core.compile.stages import stages_for
 from core.device.array import on_host
 from core.errors import CoreError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, FunctionGraph
-from core.ir.build import build
 from core.ir.expr import Expr
 from core.ir.guards import Guard, GuardFailed
 from core.ir.layouts import Layout
@@ -60,6 +58,9 @@ class Making:
     ) -> Any:
         """The program for arguments that lie like that, for lengths of which those in ``ones`` are 1, or for ``tall``
         matrices: see core/ir/passes/rows.py."""
+        from core.compile.lower import lower  # the first tier need not wait for that
+        from core.ir.build import build
+
         start = time.perf_counter()
         if layouts not in self._lowered:
             self._lowered[layouts] = lower(self._opened, driver.dialect_table, layouts=layouts)
@@ -74,6 +75,8 @@ class Making:
 
     def _host(self, node: Apply, driver: Any) -> Callable[[Sequence[Any]], list[Any]]:
         """What computes a node outside of the program: its C that needs Python's lock, or Python."""
+        from core.compile.lower import c_for_python_of  # as above
+
         if node not in self._hosts:
             code = c_for_python_of(node, driver.dialect_table)
             self._hosts[node] = host_call(node, None if code is None else driver.c_op(node, code))

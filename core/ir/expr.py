@@ -300,8 +300,14 @@ def make(code: Code, dtype: str, args: tuple[Expr, ...] = (), payload: Any = Non
     found = known() if known is not None else None
     if found is None:
         found = _new(code, dtype, args, payload)
-        known = _interned[key] = _Known(found, _forget)
-        known.key = key
+        mine = _Known(found, _forget)
+        mine.key = key
+        earlier = _interned.setdefault(key, mine)
+        if earlier is not mine:
+            quicker = earlier()
+            if quicker is not None:  # another thread's, just now
+                return quicker
+            _interned[key] = mine  # in the place of one that is about to be forgotten
     return found
 
 

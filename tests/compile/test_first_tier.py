@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 
 import core
 import core.tensor as ct
+from core.compile.lower import lower
 from core.errors import BackendError, CompileError, CoreWarning, ShapeError
 from core.ir.check.run import Driver, Run
 
@@ -39,9 +40,9 @@ class Slow(Driver):
 
     name = "slow"
 
-    def __init__(self, at_hand=False, error=None):
+    def __init__(self, error=None):
         super().__init__()
-        self.go, self.at_hand, self.error = threading.Event(), at_hand, error
+        self.go, self.error = threading.Event(), error
         self.made, self.began = [], 0
 
     def compile(self, program, device=None):
@@ -59,11 +60,10 @@ class Slow(Driver):
 
 class Text:
     def __init__(self, driver, program):
-        self.driver, self.program, self.at_hand = driver, program, driver.at_hand
+        self.driver, self.program = driver, program
 
     def finish(self):
-        if not self.at_hand:
-            assert self.driver.go.wait(60)
+        assert self.driver.go.wait(60)
         if self.driver.error is not None:
             raise self.driver.error
         self.driver.made.append(Counted(self.program))
@@ -107,11 +107,20 @@ def test_the_option_can_be_set_from_outside():
     assert done.stdout == "True\n"
 
 
-def test_what_is_in_the_cache_is_not_interpreted():
-    driver = Slow(at_hand=True)
-    f = tiered([x], x + 1, backend=driver)
-    f(V)
-    assert driver.calls == [1]
+def test_nobody_waits_for_what_comes_before_the_compiler_either(slow, monkeypatch):
+    begins = threading.Event()
+
+    def late(graph, dialect, layouts):
+        assert begins.wait(60)
+        return lower(graph, dialect, layouts=layouts)
+
+    monkeypatch.setattr("core.compile.lower.lower", late)
+    f = tiered([x], ct.log(1 + x), backend=slow)
+    assert_array_equal(f(abs(V)), np.log1p(abs(V)))  # rewriting is done: it is the result that the code will give
+    assert slow.began == 0
+    begins.set()
+    slow.go.set()
+    assert f.wait_until_compiled() and slow.began == 1
 
 
 def test_a_driver_that_cannot_prepare_compiles_first():

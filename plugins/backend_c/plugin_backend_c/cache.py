@@ -36,11 +36,6 @@ def load(units: Sequence[str], compiler: Compiler, kept: bool = True) -> tuple[c
     raise CompileError(f"{compiler} could not build {key}.c: {problem}", source_code="\n".join(units)) from problem
 
 
-def has(units: Sequence[str], compiler: Compiler) -> bool:
-    """Whether ``load`` finds a library; it may still be spoilt."""
-    return (next(folders()) / f"{_key(units, compiler)}.so").is_file()
-
-
 def _key(units: Sequence[str], compiler: Compiler) -> str:
     return hashlib.sha256("\0".join([compiler.identity, *units]).encode()).hexdigest()[:40]
 

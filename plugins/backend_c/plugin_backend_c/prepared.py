@@ -10,6 +10,7 @@ from core.ir.clike.cunits import INITIALIZE, print_units
 from core.ir.program import Program
 from core.options import config
 from plugin_backend_c import cache, launcher
+from plugin_backend_c import running as _needed_to_finish  # noqa: F401
 from plugin_backend_c.aside import Aside
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.dialect import C_PRECISE, C_WITHOUT_LIBMVEC, C
@@ -17,7 +18,7 @@ from plugin_backend_c.executable import Executable
 
 
 class Prepared:
-    """A program as text.  ``at_hand``: whether its library is in the cache, and nobody has to wait for a compiler."""
+    """A program as text.  ``finish`` imports nothing more: see core/compile/compilation.py."""
 
     def __init__(self, program: Program, found: Compiler):
         self._program, self._found = program, found
@@ -25,10 +26,6 @@ class Prepared:
         self._needs = needs_of([(step.node, step.code) for _, step in calls_of(program)])
         self._builder = found.serving(self._needs) if self._nodes else found
         self._units = print_units(program, _dialect(found))
-
-    @property
-    def at_hand(self) -> bool:
-        return self._needs.kept and cache.has(self._units, self._builder)
 
     def finish(self) -> Executable:
         """Build and load it; may run in a thread of its own.  Errors: CompileError."""

@@ -50,8 +50,9 @@ def test_updates_in_place_follow_those_of_the_first_tier(cache):
 
 
 def test_code_that_is_in_the_cache_runs_from_the_first_call_on(cache, slow):
-    core.function([x], x * 3.25, backend="c")
-    f = tiered([x], x * 3.25)
+    with core.config.override(recall=True):
+        core.function([x], x * 3.25, backend="c")
+        f = tiered([x], x * 3.25)
     slow.clear()
     assert_array_equal(f(np.ones((2, 2))), np.full((2, 2), 3.25))
     assert not slow
@@ -93,7 +94,7 @@ PROGRAM = """
 
 
 def test_a_process_that_ends_fills_the_cache_for_the_next(python, fake):
-    options = {"CC": fake("cc", SLOW), "CORE_FIRST_TIER": "1"}
+    options = {"CC": fake("cc", SLOW), "CORE_FIRST_TIER": "1", "CORE_RECALL": "1", "CORE_C_LAUNCHER": "1"}
     assert python(PROGRAM, **options) == "5.0 True\n"
     assert python(PROGRAM, **options) == "5.0 False\n"
 
