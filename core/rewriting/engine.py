@@ -241,6 +241,8 @@ class _Stage:
 
 def _changes(rule: Rule, node: Apply, answer: Any) -> list[tuple[Variable, Variable]]:
     """Old and new variables, without those that are the same.  Errors: RewriteError for a malformed answer."""
+    if isinstance(answer, dict):
+        return [(old, new) for old, new in answer.items() if not _same(old, new)]
     answers = list(answer) if isinstance(answer, (list, tuple)) else [answer]
     if len(answers) != len(node.outputs):
         raise RewriteError(

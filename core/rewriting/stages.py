@@ -23,7 +23,8 @@ class Rule:
 
     on         a pattern: ``function`` gets what each hole stands for, by the hole's name in lower case;
                an op, a class of ops, or a tuple of them: ``function`` gets the graph and the node
-    function   returns the replacement of the node's output (a list of them when there are several outputs), or None
+    function   returns the replacement of the node's output (a list of them when there are several outputs), or None; or
+               a dict of replacements of variables of the graph, by what they replace
     reads      ops, classes of ops, or Constant: a node none of whose inputs is made by any of them is passed over
     after, before   names of rules of the same stage that are tried earlier or later at one node
     dialects   dialects for which the rule is meant; empty for all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,11 +47,12 @@ class Start:
     initial: TensorVariable
     taps: tuple[int, ...]
     number: Any = None
+    name: str | None = None
 
     def rows(self) -> list[Any]:
         """A variable for each tap."""
         kind = TensorType(self.initial.dtype, self.initial.type.shape[1:])
-        return [kind(_at(self.initial.name, tap)) for tap in self.taps]
+        return [kind(_at(self.name, tap)) for tap in self.taps]
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,14 @@ def as_start(number: int, given: Any, others: Iterable[str]) -> Start | None:
     weak = given if type(given) in (bool, int, float, complex) else None
     x = as_tensor(given, dtype=dtypes.promote(*others, float) if isinstance(weak, float) else None)
     if taps == (-1,):
-        return Start(x.dimshuffle("x", *range(x.ndim)), taps, weak)  # type: ignore[attr-defined]
+        return Start(x.dimshuffle("x", *range(x.ndim)), taps, weak, x.name)  # type: ignore[attr-defined]
     span = -min(taps)
     if x.ndim == 0:
         raise ShapeError(f"{who} needs {span} initial rows for its taps {list(taps)}, got the scalar {x}", blame=x)
     n = x.type.shape[0]
     if n is not None and n < span:
         raise ShapeError(f"{who} needs {span} initial rows for its taps {list(taps)}, got {n} in {x}", blame=x)
-    return Start(x if n == span else x[:span], taps)  # type: ignore[index]
+    return Start(x if n == span else x[:span], taps, None, x.name)  # type: ignore[index]
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,24 @@ def _output(number: int, value: Any) -> TensorVariable:
         return as_tensor(value)
     except DTypeError as error:
         raise DTypeError(f"fn of scan needs to return tensors, and output {number} is none: {error}") from error
+
+
+def check_parameters(fn: Any, given: Iterable[Variable]) -> None:
+    """Errors: ArgumentError where ``fn`` takes another number of arguments than it is to get."""
+    given = list(given)
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # of some builtins nobody knows
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        names = ", ".join(variable.name or f"<{variable.type}>" for variable in given) or "nothing"
+        taken = ", ".join(signature.parameters)
+        raise ArgumentError(
+            f"scan calls fn with {len(given)} arguments, which are rows of sequences, states and non-sequences in this "
+            f"order: {names}; fn takes ({taken}): {error}"
+        ) from None
 
 
 def check_strict(captured: Iterable[Variable], allowed: Iterable[Variable]) -> None:

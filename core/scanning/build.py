@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from core.scanning.arguments import (
     as_sequence,
     as_start,
     check_new,
+    check_parameters,
     check_strict,
     listed,
 )
@@ -27,6 +29,7 @@ from core.scanning.assembly import Assembly
 from core.scanning.form import State
 from core.scanning.lengths import row_lengths
 from core.scanning.op import Scan
+from core.tensor.arithmetic import minimum
 from core.tensor.indexing import getitem
 from core.tensor.shape import as_length, shape_i, static_length
 from core.tensor.type import TensorVariable, as_tensor, constant
@@ -40,6 +43,7 @@ class Options:
     go_backwards: bool
     strict: bool
     is_cut: bool
+    label: str
 
 
 def scan(
@@ -64,7 +68,8 @@ def scan(
     outputs_info   for each output what it starts from, or None where it does not recur; ``dict(initial=x,
                    taps=[-2, -1])`` gives a step the values of two steps before, and one; x then has a row for each
     non_sequences  what is the same in each step.  Whatever else ``fn`` reads, shared variables too, needs no mention
-    n_steps        how many steps: an int or a symbolic integer; left out, as many as the sequences have
+    n_steps        how many steps: an int or a symbolic integer; left out, as many as the shortest sequence has, as of
+                   zip
     truncate_gradient  how many steps a gradient goes back; -1 for all
     go_backwards   take the rows of the sequences from the last to the first
     name           for messages and printing
@@ -74,9 +79,9 @@ def scan(
     With ``until`` the step for which the condition is true is the last, and outputs end with it; n_steps is the most
     there may be.  There is no dictionary of updates: random keys are plain values, and are carried as states.
 
-    Errors  ArgumentError for neither n_steps nor sequences, or another number of outputs; DTypeError, ShapeError for an
-            output that its next step cannot take; ShapeError for sequences of different lengths, unless n_steps says
-            how many of their rows are meant, and for fewer rows than steps.
+    Errors  ArgumentError for neither n_steps nor sequences, another number of outputs, or an ``fn`` that takes another
+            number of arguments; DTypeError, ShapeError for an output that its next step cannot take; ShapeError for
+            fewer rows than n_steps.
 
     >>> import core, core.tensor as ct
     >>> n = ct.lscalar("n")
@@ -87,7 +92,9 @@ def scan(
     with attributed_to(user_line()):
         given = [as_sequence(k, x) for k, x in enumerate(listed(sequences))]
         n = _steps(n_steps, given)
-    options = Options(truncate_gradient, go_backwards, strict, n_steps is not None)
+    options = Options(
+        truncate_gradient, go_backwards, strict, n_steps is not None or len(given) > 1, name or _label(fn)
+    )
     constants = [as_tensor(x) for x in listed(non_sequences)]
     infos = listed(outputs_info)
     others = [sequence.x.dtype for sequence in given] + [x.dtype for x in constants]
@@ -96,6 +103,7 @@ def scan(
     rows = [sequence.rows() for sequence in given]
     taps = [[] if start is None else start.rows() for start in starts]
     arguments = [row for of_one in (*rows, *taps) for row in of_one] + constants
+    check_parameters(fn, arguments)
     returned = as_returned(fn(*arguments))
     if outputs_info is None:
         starts, taps = [None] * len(returned.outputs), [[] for _ in returned.outputs]
@@ -118,6 +126,11 @@ def scan(
     return outputs[0] if len(outputs) == 1 and not return_list else outputs
 
 
+def _label(fn: Any) -> str:
+    name = getattr(fn, "__name__", type(fn).__name__)
+    return name if name.isidentifier() else ""
+
+
 def _steps(n_steps: Any, sequences: list[Sequence]) -> TensorVariable:
     """How many steps there are.  Errors: ArgumentError for nothing that says it; ShapeError."""
     if n_steps is None and not sequences:
@@ -138,18 +151,16 @@ def _steps(n_steps: Any, sequences: list[Sequence]) -> TensorVariable:
                     f"scan needs {known} steps of each sequence, but {sequence.x} has {max(rows, 0)}", blame=sequence.x
                 )
         return n
-    for sequence, rows in found[1:]:
-        if rows != found[0][1]:
-            raise ShapeError(
-                f"scan needs sequences of one length, but {found[0][0].x} has {found[0][1]} steps and {sequence.x} has "
-                f"{rows}; n_steps says how many are meant",
-                blame=sequence.x,
-            )
-    if found:
-        return as_length(max(found[0][1], 0))
-    count: Any = shape_i(sequences[0].x, 0)
-    beside = sequences[0].before + sequences[0].behind
-    return count - beside if beside else count
+    count: Any = None
+    known = min((max(rows, 0) for _, rows in found), default=None)
+    for x, beside in dict.fromkeys(
+        (one.x, one.before + one.behind) for one in sequences if one.x.type.shape[0] is None
+    ):
+        rows = shape_i(x, 0) - beside if beside else shape_i(x, 0)  # type: ignore[assignment]
+        count = rows if count is None else minimum(count, rows)
+    if known is None:
+        return count
+    return as_length(known) if count is None else minimum(count, known)
 
 
 def _with_weak_numbers(
@@ -204,7 +215,7 @@ def _assembled(
         check_strict(captured, constants)
     inside = dict(zip([*own, *captured], inner.inputs, strict=True))
     made = list(inner.outputs)
-    loop, first = Assembly(Scan, n), dict[Variable, Any]()
+    loop, first = Assembly(partial(Scan, label=options.label), n), dict[Variable, Any]()
     for sequence, of_one in zip(sequences, rows, strict=True):
         for tap, row in zip(sequence.taps, of_one, strict=True):
             x = _shifted(sequence, tap, n, options.go_backwards, options.is_cut)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from core.gradient.common import is_differentiable, is_missing, is_null
@@ -35,7 +36,7 @@ def tangents(
     null = next((tangent for tangent in found if is_null(tangent)), None)
     if null is not None:
         return [null] * (len(outputs) + op.form.until)
-    loop = Assembly(type(op), given.n)
+    loop = Assembly(partial(type(op), label=f"tangents of {op.label}"), given.n)
     for x, point, row in zip(given.sequences, points.sequences, own.sequences, strict=True):
         loop.sequence(x, row)
         if row in moves:

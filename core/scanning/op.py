@@ -25,6 +25,7 @@ class Scan(InnerOp):
 
     Inputs   those of ``form``: n, an int64 scalar; sequences of n rows; the rows that states start from; constants; and
              an int64 scalar for each length of a result's rows that its type does not know.
+    label    for people: it says nothing of what is computed
     Outputs  of each state the rows that it keeps; of each result the n rows that the steps made; with ``until``, how
              many steps were done, to which states and results are then cut.
     Errors   ShapeError for an n below 0, a sequence of another length, or rows that change their shape.
@@ -34,13 +35,11 @@ class Scan(InnerOp):
     repeats = True
     explains_lengths = True
 
-    def __init__(self, inner: InnerGraph, form: Form):
-        self.inner, self.form = inner, form
+    def __init__(self, inner: InnerGraph, form: Form, label: str = ""):
+        self.inner, self.form, self.label = inner, form, label
 
     def __str__(self) -> str:
-        made = self.form.step_outputs(self.inner.outputs)
-        names = [variable.name or "?" for variable in (*made.states, *made.results)]
-        return f"Scan({', '.join(names)})"
+        return f"Scan({self.label})"
 
     __repr__ = __str__
 
@@ -50,7 +49,7 @@ class Scan(InnerOp):
         return {"step": self.inner}
 
     def with_inner_graphs(self, graphs: Mapping[str, InnerGraph]) -> Scan:
-        return Scan(graphs["step"], self.form)
+        return Scan(graphs["step"], self.form, self.label)
 
     def performer(self, node: Apply, compiled: Callable[[InnerGraph], Runs]) -> Callable[..., None]:
         return partial(self._run, compiled(self.inner))

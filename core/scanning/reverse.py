@@ -11,6 +11,7 @@ Source  Baydin et al. (2018), "Automatic differentiation in machine learning: a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from core.dataclass import replace
@@ -124,7 +125,7 @@ class _Reverse:
         n: Any = self.given.n if forwards.done is None else forwards.done
         self.n = n
         steps = n if self.form.truncate < 0 else minimum(n, constant(self.form.truncate, dtype="int64"))
-        loop = Assembly(type(self.op), steps)
+        loop = Assembly(partial(type(self.op), label=f"gradient of {self.op.label}"), steps)
         replaced = {x: x.type() for x in saved}
         self._give(loop, forwards, replaced, n, steps)
         below = dict(zip(found, clone_replace(list(found.values()), replaced), strict=True)) if found else {}
@@ -144,7 +145,7 @@ class _Reverse:
                 kinds, row_lengths(more, first_step(self.form, self.given, self.own)), strict=True
             )
         ]
-        scan = type(self.op)(InnerGraph(self.step.inputs, outputs), form)
+        scan = type(self.op)(InnerGraph(self.step.inputs, outputs), form, self.op.label)
         out = form.outputs(scan(*self.given.flat, *(n for of_one in lengths for n in of_one), return_list=True))
         count = len(self.made.results)
         self.rows_saved = dict(zip(more, out.results[count:], strict=True))

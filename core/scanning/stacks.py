@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from core.graph import Apply, Variable, depends_on
@@ -44,7 +45,7 @@ def stacked_scan(op: Any, node: Apply, inputs: Sequence[TensorVariable]) -> list
         if more == is_stack:
             break
         is_stack = more
-    loop = Assembly(type(op), given.n)
+    loop = Assembly(partial(type(op), label=op.label), given.n)
     for x, before, row in zip(given.sequences, old.sequences, own.sequences, strict=True):
         loop.sequence(_steps_first(x) if x.ndim > before.type.ndim else x, stacks.get(row, row))
     for x, own_x in zip(given.constants, own.constants, strict=True):

@@ -54,16 +54,18 @@ def test_a_state_whose_length_changes_when_it_runs():
         core.function([h], made, backend="interpreter")([1.0])
 
 
-def test_sequences_of_known_lengths_that_differ():
-    a, b = (ct.tensor(name, dtype="float64", shape=(n,)) for name, n in (("a", 3), ("b", 4)))
-    refused(ShapeError, "sequences of one length, but a has 3 steps and b has 4", lambda a, b: a + b, sequences=[a, b])
+def test_fewer_rows_than_n_steps_when_it_runs():
+    a, n = ct.vector("a"), ct.lscalar("n")
+    f = core.function([a, n], core.scan(lambda a: a, sequences=a, n_steps=n), backend="interpreter")
+    with pytest.raises(ShapeError, match="needs 4 rows of the sequence .*, got 3"):
+        f(np.ones(3), 4)
 
 
-def test_sequences_of_lengths_that_turn_out_to_differ():
-    a, b = ct.vector("a"), ct.vector("b")
-    f = core.function([a, b], core.scan(lambda a, b: a + b, sequences=[a, b]), backend="interpreter")
-    with pytest.raises(ShapeError, match="needs 3 rows of the sequence b, got 4"):
-        f(np.ones(3), np.ones(4))
+@pytest.mark.parametrize("fn", [lambda x: x, lambda x, h, w, more: x])
+def test_a_function_of_another_number_of_arguments_is_told_which_it_gets(fn):
+    x, h, w = ct.vector("x"), ct.scalar("h"), ct.scalar("w")
+    said = refused(ArgumentError, "scan calls fn with 3 arguments", fn, x, h, w)
+    assert "x[t], h[t-1], w" in said
 
 
 def test_fewer_rows_than_n_steps():

@@ -22,12 +22,15 @@ def test_a_negative_number_of_steps_is_refused():
         f(-2)
 
 
-def test_sequences_of_different_lengths_are_refused_by_name():
-    a, b = ct.vector("a"), ct.vector("b")
+def test_there_are_as_many_steps_as_the_shortest_sequence_has_unless_more_are_asked_for():
+    a, b, n = ct.vector("a"), ct.vector("b"), ct.lscalar("n")
     f = core.function([a, b], core.scan(lambda a, b: a + b, sequences=[a, b]), backend="c")
-    assert_array_equal(f(np.ones(3), np.ones(3)), [2, 2, 2])
-    with pytest.raises(ShapeError, match="needs 3 rows of the sequence b, got 4"):
-        f(np.ones(3), np.ones(4))
+    for lengths in [(3, 3), (3, 4), (5, 3), (0, 2)]:
+        assert_array_equal(f(*map(np.ones, lengths)), [2] * min(lengths))
+    f = core.function([a, b, n], core.scan(lambda a, b: a + b, sequences=[a, b], n_steps=n), backend="c")
+    assert_array_equal(f(np.ones(3), np.ones(4), 2), [2, 2])
+    with pytest.raises(ShapeError, match="needs 4 rows of the sequence .*, got 3"):
+        f(np.ones(3), np.ones(4), 4)
 
 
 def test_too_few_initial_rows_are_refused():
