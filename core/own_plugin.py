@@ -19,4 +19,9 @@ def ops() -> list[OpPack]:
 @hookimpl
 def rewrites() -> list[Rewrite]:
     stages = ("canonicalize", "stabilize", "specialize", "fuse")
-    return [Rewrite("tensor", stage, fn=f"core.tensor.rules:{stage}") for stage in stages]
+    tensor = [Rewrite("tensor", stage, fn=f"core.tensor.rules:{stage}") for stage in stages]
+    loops = [
+        Rewrite("scan", stage, fn=f"core.scanning.rules:{stage}", about="core.scanning.op")
+        for stage in ("canonicalize", "specialize")
+    ]
+    return [*tensor, *loops]

@@ -156,8 +156,9 @@ def _steps(n_steps: Any, sequences: list[Sequence]) -> TensorVariable:
     for x, beside in dict.fromkeys(
         (one.x, one.before + one.behind) for one in sequences if one.x.type.shape[0] is None
     ):
-        rows = shape_i(x, 0) - beside if beside else shape_i(x, 0)  # type: ignore[assignment]
-        count = rows if count is None else minimum(count, rows)
+        length: Any = shape_i(x, 0)
+        length = length - beside if beside else length
+        count = length if count is None else minimum(count, length)
     if known is None:
         return count
     return as_length(known) if count is None else minimum(count, known)

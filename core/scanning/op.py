@@ -38,6 +38,11 @@ class Scan(InnerOp):
     def __init__(self, inner: InnerGraph, form: Form, label: str = ""):
         self.inner, self.form, self.label = inner, form, label
 
+    @classmethod
+    def anew(cls, inner: InnerGraph, form: Form, label: str) -> Scan:
+        """Another scan."""
+        return cls(inner, form, label)
+
     def __str__(self) -> str:
         return f"Scan({self.label})"
 

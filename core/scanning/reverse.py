@@ -20,15 +20,17 @@ from core.gradient.common import is_differentiable, is_missing, is_null
 from core.graph import FunctionGraph, Variable, ancestors, clone_replace
 from core.inner import InnerGraph
 from core.op import disconnected
-from core.rewriting.merge import merge
+from core.rewriting import RuleSet, rewrite
 from core.scanning.assembly import Assembly
 from core.scanning.connections import of_states, of_step
+from core.scanning.costs import costs_much
 from core.scanning.form import Inputs, Keep, Outputs, State, StepInputs, StepOutputs
 from core.scanning.lengths import first_step, row_lengths
 from core.tensor.arithmetic import minimum
 from core.tensor.create import zeros
 from core.tensor.indexing import getitem, inc_subtensor, set_subtensor
 from core.tensor.logic import where
+from core.tensor.rules.shape import canonicalize
 from core.tensor.shape import shape_of
 from core.tensor.type import TensorVariable, constant
 from core.tensor.updates import zeros_of
@@ -37,6 +39,12 @@ from core.tensor.updates import zeros_of
 def gradients(op: Any, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
     """What ``Scan.grad`` returns."""
     return _Reverse(op, inputs, output_grads).gradients()
+
+
+def _lengths() -> RuleSet:
+    """The rules by which a length is told without what has it."""
+    names = ("length_is_inferred", "length_broadcast_with_itself_or_one_is_itself")
+    return RuleSet("lengths", [replace(canonicalize[name], stage="lengths") for name in names])
 
 
 class _Reverse:
@@ -94,10 +102,10 @@ class _Reverse:
         return {x: g for x, g in zip(wrt, found, strict=True) if not is_missing(g)}
 
     def _merged(self, passed: dict[Variable, Variable]) -> dict[Variable, Variable]:
-        """The same, reading what the step has made wherever it would compute that again."""
+        """The same, reading what the step has made wherever it would compute that again, unless for its lengths."""
         given = [g for g in (*(g for rows in self.arriving for g in rows), *self.rows_above) if g is not None]
         graph = FunctionGraph([*self.step.inputs, *given], [*self.step.outputs, *passed.values()], clone=False)
-        merge(graph)
+        rewrite(graph, _lengths())
         count = len(self.step.outputs)
         self.step = FunctionGraph(self.step.inputs, graph.outputs[:count], clone=False)
         self.made = self.form.step_outputs(self.step.outputs)
@@ -106,7 +114,7 @@ class _Reverse:
     def _saved(self, passed: Sequence[Variable]) -> list[Variable]:
         """What is better kept of each step forwards than computed again: nearest to ``passed``, what costs much."""
         outputs = {x for x in (*self.made.states, *self.made.results) if x.owner is not None}
-        kept = {x for node in self.step.toposort() for x in node.outputs if x in outputs or _costs_much(node.op)}
+        kept = {x for node in self.step.toposort() for x in node.outputs if x in outputs or costs_much(node.op)}
         return [x for x in ancestors(passed, stop_at=kept) if x in kept]
 
     # --- all steps --------------------------------------------------------------------------------------------------
@@ -125,7 +133,7 @@ class _Reverse:
         n: Any = self.given.n if forwards.done is None else forwards.done
         self.n = n
         steps = n if self.form.truncate < 0 else minimum(n, constant(self.form.truncate, dtype="int64"))
-        loop = Assembly(partial(type(self.op), label=f"gradient of {self.op.label}"), steps)
+        loop = Assembly(partial(self.op.anew, label=f"gradient of {self.op.label}"), steps)
         replaced = {x: x.type() for x in saved}
         self._give(loop, forwards, replaced, n, steps)
         below = dict(zip(found, clone_replace(list(found.values()), replaced), strict=True)) if found else {}
@@ -252,8 +260,3 @@ class _Reverse:
         if self.form.truncate < 0 and not self.form.until:
             return g
         return set_subtensor(getitem(zeros_of(x), slice(self.n - steps, self.n)), g)
-
-
-def _costs_much(op: Any) -> bool:
-    """Whether an op is no mere arithmetic of elements: products, decompositions, loops, whatever Python computes."""
-    return op.defines("library_call") or not op.defines("lower")

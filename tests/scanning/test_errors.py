@@ -56,7 +56,9 @@ def test_a_state_whose_length_changes_when_it_runs():
 
 def test_fewer_rows_than_n_steps_when_it_runs():
     a, n = ct.vector("a"), ct.lscalar("n")
-    f = core.function([a, n], core.scan(lambda a: a, sequences=a, n_steps=n), backend="interpreter")
+    f = core.function(
+        [a, n], core.scan(lambda a, h: a * h, sequences=a, outputs_info=1.0, n_steps=n), backend="interpreter"
+    )
     with pytest.raises(ShapeError, match="needs 4 rows of the sequence .*, got 3"):
         f(np.ones(3), 4)
 

@@ -27,8 +27,9 @@ def test_there_are_as_many_steps_as_the_shortest_sequence_has_unless_more_are_as
     f = core.function([a, b], core.scan(lambda a, b: a + b, sequences=[a, b]), backend="c")
     for lengths in [(3, 3), (3, 4), (5, 3), (0, 2)]:
         assert_array_equal(f(*map(np.ones, lengths)), [2] * min(lengths))
-    f = core.function([a, b, n], core.scan(lambda a, b: a + b, sequences=[a, b], n_steps=n), backend="c")
-    assert_array_equal(f(np.ones(3), np.ones(4), 2), [2, 2])
+    made = core.scan(lambda a, b, h: a + b + h, sequences=[a, b], outputs_info=0.0, n_steps=n)
+    f = core.function([a, b, n], made, backend="c")
+    assert_array_equal(f(np.ones(3), np.ones(4), 2), [2, 4])
     with pytest.raises(ShapeError, match="needs 4 rows of the sequence .*, got 3"):
         f(np.ones(3), np.ones(4), 4)
 
