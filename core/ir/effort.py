@@ -16,7 +16,7 @@ from core.ir.rebuild import rebuild, substitute
 
 GRAIN = 240_000  # the least work of a chunk: 15 us, far more than it takes to hand one out
 BUSY = 320_000  # from 20 us on, a call lets others run, and asks for threads
-PART = 256  # of a chunk for each element of its parts, which are cleared and taken together besides
+PART = 1024  # of a chunk for each element of its parts, which are cleared and taken together besides
 _SCALAR = 6  # times as long takes what is not computed in vector lanes
 _MEMORY = 1  # more for an element that is read or written
 _LOOP, _ITERATION = 64, 12  # to start a loop, and for each time around
