@@ -58,6 +58,53 @@ def test_products_that_are_summed_are_accumulated(compiled, build, expected):
     assert_allclose(f(*ARRAYS), build(*ARRAYS), rtol=1e-12, atol=1e-12)
 
 
+def test_columns_of_one_sum_read_one_matrix(compiled):
+    """Gates: each is a sum of its own, and all of them have both products."""
+    z = x @ w + h @ u + b
+    gates = ct.tanh(z[:, :3]) * ct.exp(z[:, 3:])
+    f = compiled(INPUTS, gates)
+    assert calls(f) == ["gemm", "gemm_add"]
+    expected = X @ W + H @ U + B
+    assert_allclose(f(*ARRAYS), np.tanh(expected[:, :3]) * np.exp(expected[:, 3:]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda p, q: ct.tanh((p + q)[:, :3]) * ct.exp((p - q)[:, 3:]),
+        lambda p, q: ct.tanh((p + q)[:, :3]) * ct.exp(p[:, 3:] + q[:, 2:5]),
+        lambda p, q: ct.tanh((p + q)[:, :3]) * ct.exp((p + 2 * q)[:, 3:]),
+        lambda p, q: ct.tanh((p + q)[:, :3]) * ct.exp(p[:, 3:]),
+        lambda p, q: ct.tanh((p + q)[:, :3]) * ct.exp((p + q[::-1])[:, 3:]),
+    ],
+)
+def test_columns_of_different_sums_read_both_products(compiled, build):
+    f = compiled(INPUTS, build(x @ w, h @ u))
+    plain = core.function(INPUTS, build(x @ w, h @ u), backend="interpreter", on_unused_input="ignore")
+    assert calls(f) == ["gemm", "gemm"]
+    assert_allclose(f(*ARRAYS), plain(*ARRAYS), rtol=1e-12)
+
+
+def test_the_gradient_of_two_products_that_are_summed_is_stored_once(compiled):
+    """Each product asks for it in the shape of its own result, and both shapes are the same."""
+    cost = ct.tanh(x @ w + h @ u + b).sum()
+    f = compiled(INPUTS, grad(cost, [w, u]))
+    stored = [value for step in f.program.steps if isinstance(step, KernelStep) for value in step.writes]
+    factors = [step.operands[1].value for step in f.program.steps if isinstance(step, LibraryStep)][-2:]
+    assert factors[0] is factors[1] and len(stored) == 1
+    t = 1 - np.tanh(X @ W + H @ U + B) ** 2
+    for got, expected in zip(f(*ARRAYS), [X.T @ t, H.T @ t], strict=True):
+        assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_of_equal_operands_those_that_are_outputs_too_stay(compiled):
+    t = ct.exp(x @ w)
+    f = compiled(INPUTS, [t + 0, t + 0, (t + 0) @ w.T, x.T @ (t + 0)])
+    e = np.exp(X @ W)
+    for got, expected in zip(f(*ARRAYS), [e, e, e @ W.T, X.T @ e], strict=True):
+        assert_allclose(got, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     "build",
     [

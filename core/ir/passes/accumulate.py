@@ -1,9 +1,9 @@
 """Sums of products of matrices: each product is added to what the one before it has left, and no sum is written.
 
 In: definitions of what is written, after inlining (storage.py).  ``tanh(x @ w + h @ u + b)`` then reads one stored
-matrix, not two.  The order in which products of one element are summed is free, as it is inside a product; other terms
-keep theirs.  A number times a sum of products is not spread over them: in ``w - 1e-3 * (five products)`` each would be
-rounded to the precision of ``w``, which showed in float32.
+matrix, not two, and so do gates that are columns of such a sum.  The order in which products of one element are summed
+is free, as it is inside a product; other terms keep theirs.  A number times a sum of products is not spread over them:
+in ``w - 1e-3 * (five products)`` each would be rounded to the precision of ``w``, which showed in float32.
 """
 
 from __future__ import annotations
@@ -58,19 +58,25 @@ class _Term:
 def accumulate(definitions: Mapping[Value, Definition], kept: Collection[Value]) -> dict[Value, Definition]:
     """``definitions``, with products accumulated that are only read to be summed.  ``kept``: values others read."""
     found = dict(definitions)
-    products = _only_read_once(found, kept)
+    products = _read_by_element(found, kept)
     if not products:
         return found
     parents, readers = _parents(found.values()), _first_readers(found)
     order = {value: float(position) for position, value in enumerate(found)}
     whole = {d.expr: value for value, d in found.items() if isinstance(d, Pointwise) and not parents[d.expr]}
+    tops = [e for e in parents if _is_sum(e) and not any(_is_sum(p) for p in parents[e])]
+    terms = {top: [_factored(term, products, parents) for term in _terms(top, parents)] for top in tops}
     sums: dict[Expr, list[_Term]] = {}
-    for top in [e for e in parents if _is_sum(e) and not any(_is_sum(p) for p in parents[e])]:
-        terms = [_factored(term, products, parents) for term in _terms(top, parents)]
-        chain = _chain_of(terms, found, whole.get(top))
-        if len(chain) > 1:
-            sums[top] = _linked(found, terms, chain)
-            _move(order, [term.value for term in chain if term.is_product], readers[top])
+    for together, values in _always_together(terms, products):
+        if any(top in sums for top in together):
+            continue
+        value = whole.get(together[0]) if len(together) == 1 else None
+        chains = [_chain_of(terms[top], values, found, value) for top in together]
+        if len(chains[0]) > 1 and all(_values(chain) == _values(chains[0]) for chain in chains):
+            _link(found, chains[0])
+            sums.update((top, _left(terms[top], chain)) for top, chain in zip(together, chains, strict=True))
+            made = [term.value for term in chains[0] if term.value in values]
+            _move(order, made, min((readers[top] for top in together), key=order.__getitem__))
     if not sums:
         return found
     memo: dict[Expr, Expr] = {}
@@ -98,18 +104,38 @@ def _move(order: dict[Value, float], values: Sequence[Value], reader: Value) -> 
         order[value] = order[reader] - 1 + (k + 1) / (len(values) + 1)
 
 
-def _only_read_once(definitions: Mapping[Value, Definition], kept: Collection[Value]) -> set[Value]:
-    """The products of which one load is all that anybody reads."""
+def _read_by_element(definitions: Mapping[Value, Definition], kept: Collection[Value]) -> dict[Value, int]:
+    """The products that nobody reads as a whole -> how many loads read them."""
     loads = {e for definition in definitions.values() for e in loads_in(_elements(definition))}
     count = Counter(e.payload for e in loads)
     whole = set(kept).union(*map(operands_of, definitions.values()))
     whole.update(e.payload for d in definitions.values() for e in loads_in(set(expressions_of(d)) - set(_elements(d))))
     return {
-        value
+        value: count[value]
         for value, definition in definitions.items()
         if isinstance(definition, FromLibrary) and definition.call.name in ("gemm", "gemv")
-        if count[value] == 1 and value not in whole
+        if count[value] and value not in whole
     }
+
+
+def _always_together(
+    terms: Mapping[Expr, Sequence[_Term]], products: Mapping[Value, int]
+) -> list[tuple[list[Expr], set[Value]]]:
+    """Sums, and products of which each sum has one load, alike scaled, and nobody else any; the most products first.
+
+    Gates that are columns of ``x @ w + h @ u`` are sums of their own, and each of them has both products.
+    """
+    places: dict[Value, list[tuple[Expr, float, Expr | None]]] = {}
+    for top, found in terms.items():
+        for term in found:
+            if term.is_product:
+                places.setdefault(term.value, []).append((top, term.alpha, term.factor))
+    groups: dict[tuple[Expr, ...], set[Value]] = {}
+    for value, where in places.items():
+        tops = tuple(top for top, _, _ in where)
+        if len(set(tops)) == products[value] and len({(alpha, factor) for _, alpha, factor in where}) == 1:
+            groups.setdefault(tops, set()).add(value)
+    return sorted(((list(tops), values) for tops, values in groups.items()), key=lambda group: -len(group[1]))
 
 
 def _elements(definition: Definition) -> tuple[Expr, ...]:
@@ -163,7 +189,7 @@ def _terms(top: Expr, parents: Mapping[Expr, set[Expr]]) -> list[_Term]:
     return terms
 
 
-def _factored(term: _Term, products: set[Value], parents: Mapping[Expr, set[Expr]]) -> _Term:
+def _factored(term: _Term, products: Collection[Value], parents: Mapping[Expr, set[Expr]]) -> _Term:
     """A term as numbers times the load of a product, if it is that and nobody else reads any part of it."""
     e, alpha, factor = term.expr, 1.0, None
     while len(parents[e]) == 1:
@@ -188,13 +214,15 @@ def _is_number(e: Expr) -> bool:
     return e.is_const or (e.code is Code.LOAD and not e.free)
 
 
-def _chain_of(terms: Sequence[_Term], found: Mapping[Value, Definition], value: Value | None) -> list[_Term]:
-    """The terms that are made one on top of the other, in that order: a matrix to start from, then products.
+def _chain_of(
+    terms: Sequence[_Term], values: Collection[Value], found: Mapping[Value, Definition], value: Value | None
+) -> list[_Term]:
+    """The terms that are made one on top of the other, in that order: a matrix to start from, then some of ``values``.
 
     The matrix is a product itself, or, where the sum is all that ``value`` is, a stored one.
     """
     once = Counter(term.load for term in terms)
-    products = [term for term in terms if term.is_product and once[term.load] == 1]
+    products = [term for term in terms if term.is_product and term.value in values and once[term.load] == 1]
     products = [
         term  # of a longer matrix the same elements are read, but they lie otherwise
         for term in products
@@ -220,8 +248,12 @@ def _same_shape(a: Definition, b: Definition) -> bool:
     return a.shape == b.shape
 
 
-def _linked(found: dict[Value, Definition], terms: Sequence[_Term], chain: Sequence[_Term]) -> list[_Term]:
-    """Let each product of the chain start as what is before it; the sum reads only the last."""
+def _values(chain: Sequence[_Term]) -> list[Value]:
+    return [term.value for term in chain]
+
+
+def _link(found: dict[Value, Definition], chain: Sequence[_Term]) -> None:
+    """Let each product of the chain start as what is before it."""
     for before, term in pairwise(chain):
         product = found[term.value]
         assert isinstance(product, FromLibrary)
@@ -230,6 +262,10 @@ def _linked(found: dict[Value, Definition], terms: Sequence[_Term], chain: Seque
         start = Operand.whole(before.value, with_rows_merged(product.shape, product.merged))
         operands = (*product.operands, start, *factor)
         found[term.value] = replace(product, call=call, operands=operands)
+
+
+def _left(terms: Sequence[_Term], chain: Sequence[_Term]) -> list[_Term]:
+    """The terms of a sum that reads only the last of a chain."""
     last = _Term(chain[-1].load, 1, chain[-1].load)
     return [last if term is chain[0] else term for term in terms if term is chain[0] or term not in chain]
 

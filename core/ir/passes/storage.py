@@ -57,10 +57,12 @@ def demanded(lowered: Lowered, guards: Sequence[Guard] = ()) -> set[Value]:
 
 @dataclass
 class Uses:
-    """Who reads what: at which indices, which values only in memory (``stored``), which under a guard."""
+    """Who reads what: at which indices, which values only in memory (``stored``), which of these only as operands of
+    library calls, which under a guard."""
 
     readers: dict[Value, list[tuple[Value, tuple[Expr, ...]]]] = field(default_factory=dict)
     stored: set[Value] = field(default_factory=set)
+    operands: set[Value] = field(default_factory=set)
     guarded: set[Value] = field(default_factory=set)
 
 
@@ -76,10 +78,12 @@ def _uses(lowered: Lowered, needed: set[Value], guards: Sequence[Guard]) -> Uses
         for e in loads_in(parts):
             uses.readers.setdefault(e.payload, []).append((value, e.args))
         uses.guarded.update(e.payload for e in guarded_loads(parts))
-        uses.stored.update(operands_of(definition))
+        (uses.operands if isinstance(definition, FromLibrary) else uses.stored).update(operands_of(definition))
         lengths = parts if isinstance(definition, (FromLibrary, *HOLD_GRAPHS)) else definition.shape
         lengths = (*lengths, *getattr(definition, "extents", ()))
         uses.stored.update(e.payload for e in loads_in(lengths))  # a length read from memory
+    uses.operands -= uses.stored
+    uses.stored |= uses.operands
     return uses
 
 
@@ -102,7 +106,7 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
     became: dict[Expr, Value] = {}
     sizes: dict[Value, int] = {}
     stages: dict[Value, int] = {}
-    twins: dict[Value, Value] = {}  # a reduction or a check that equals an earlier one -> that one
+    twins: dict[Value, Value] = {}  # a reduction, a check or an operand that equals an earlier value -> that one
     first: dict[tuple, Value] = {}
     for value, definition in lowered.definitions.items():
         if value not in needed:
@@ -112,6 +116,7 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
         definition, size = _inline_into(definition, inlined, uses.stored, sizes, twins)
         key = _same_when(value, definition, lowered, uses.stored)
         twin = value if key is None else first.setdefault(key, value)
+        twin = value if _must_be(value, definition, lowered, uses) else twin
         if twin is not value:
             twins[value] = twin
             continue
@@ -129,11 +134,25 @@ def inline(lowered: Lowered, guards: Sequence[Guard] = ()) -> Inlined:
 
 
 def _same_when(value: Value, definition: Definition, lowered: Lowered, stored: set[Value]) -> tuple | None:
-    """What tells a value that may stand for its equals, a reduction or a check of indices, from others; else None."""
+    """What tells a value that may stand for its equals from others; else None.
+
+    Reductions, checks of indices, and what is stored: where two products are added, the gradient of each is the same.
+    """
     is_check = value in lowered.checks
     if isinstance(definition, Reduction) and (is_check or value not in stored):
         return (is_check, definition.combine, definition.axes, definition.bound, definition.body)
-    return (is_check, definition.expr) if is_check and isinstance(definition, Pointwise) else None
+    if isinstance(definition, Pointwise) and is_check:
+        return (is_check, definition.expr)
+    if isinstance(definition, Pointwise) and value in stored:
+        checks = tuple(lowered.requires.get(value, ()))
+        return (definition.shape, definition.axes, definition.expr, checks)
+    return None
+
+
+def _must_be(value: Value, definition: Definition, lowered: Lowered, uses: Uses) -> bool:
+    """Whether a stored value is wanted as itself: it is more than an operand."""
+    is_stored = isinstance(definition, Pointwise) and value in uses.stored and value not in lowered.checks
+    return is_stored and value not in uses.operands
 
 
 def _stages(definition: Definition, stages: dict[Value, int], stored: set[Value]) -> int:
@@ -248,6 +267,9 @@ def _inline_into(
     if isinstance(definition, Scattering):
         at = tuple(map(new, definition.at))
         return replace(definition, base=new(definition.base), at=at, value=new(definition.value)), size
+    if isinstance(definition, FromLibrary):
+        operands = (replace(operand, value=twins.get(operand.value, operand.value)) for operand in definition.operands)
+        return replace(definition, operands=tuple(operands)), size
     return definition, size
 
 
