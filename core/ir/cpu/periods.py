@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
+from core.dataclass import replace
 from core.ir.axes import product
 from core.ir.cpu.collapse import collapse
 from core.ir.effort import resolved
