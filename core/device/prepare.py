@@ -148,7 +148,19 @@ class LibraryCommand:
         return operands, results
 
     def __call__(self) -> None:
-        self._routine.queue(self._space.device, self.step.call, *self.arrays())
+        """Errors: what the op says of lengths that the routine does not take."""
+        self._queue()
+
+    def _queue(self, *scratch: Callable[[int], Block]) -> Block | None:
+        try:
+            return self._routine.queue(self._space.device, self.step.call, *self.arrays(), *scratch)
+        except RoutineFailed as error:
+            raise self._error(error.number, ()) from error
+
+    def _error(self, number: int, place: tuple[int, ...]) -> Exception:
+        node, batch = self.step.outputs[0].node, self.step.call.batch
+        shapes = tuple(shape[batch if len(shape) > batch else 0 :] for _, _, shape, *_ in self._operands)
+        return node.op.library_error(node, Failure(number, place, shapes))
 
 
 class FailingCall(LibraryCommand):
@@ -166,12 +178,7 @@ class FailingCall(LibraryCommand):
         self._scratch = scratch
 
     def __call__(self) -> None:
-        try:
-            block = self._routine.queue(
-                self._space.device, self.step.call, *self.arrays(), lambda size: self._scratch(size).block
-            )
-        except RoutineFailed as error:
-            raise self._error(error.number, ()) from error
+        block = self._queue(lambda size: self._scratch(size).block)
         self.numbers = None
         if block is not None:
             self.numbers = np.empty(self._stacked(), "int32")
@@ -186,11 +193,6 @@ class FailingCall(LibraryCommand):
         if numbers is not None and numbers.any():
             place = tuple(int(i) for i in np.argwhere(numbers)[0])
             raise self._error(int(numbers[place]), place)
-
-    def _error(self, number: int, place: tuple[int, ...]) -> Exception:
-        node, batch = self.step.outputs[0].node, self.step.call.batch
-        shapes = tuple(shape[batch if len(shape) > batch else 0 :] for _, _, shape, *_ in self._operands)
-        return node.op.library_error(node, Failure(number, place, shapes))
 
 
 def _strided(operand: Operand, lengths: Lengths) -> tuple[Any, ...]:

@@ -6,12 +6,12 @@ Commands run when the queue is waited for, not before, so that whoever forgets t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from threading import RLock
 from typing import Any
 
 import numpy as np
 
+from core.dataclass import replace
 from core.device.contract import Block, Facts, Grid, Source
 from core.device.opened import Opened
 from core.device.space import Space

@@ -18,6 +18,7 @@ def libraries() -> list[Library]:
     place = "plugin_backend_cuda"
     products = ("gemm", "complex_gemm", "gemm_add")
     lu = ("gesv", "getri", "getrf", "getrs", "lu_inverse", "determinant")
+    transforms = ("fourier", "fourier_of_real", "fourier_to_real")
     solved = ("potrf", "potrf_gradient", "potri", "potrs", "trtrs", *lu, "syevd", "gesdd", "geqrf")
     return [
         Library("cublas", "cuda", products, ref=f"{place}.cublas:routines", probe=f"{place}.cublas:probe"),
@@ -30,6 +31,7 @@ def libraries() -> list[Library]:
             when=f"{place}.convolutions:serves",
         ),
         Library("cusolver", "cuda", solved, ref=f"{place}.decompositions:ROUTINES", probe=f"{place}.cusolver:probe"),
+        Library("cufft", "cuda", transforms, ref=f"{place}.fourier:ROUTINES", probe=f"{place}.cufft:probe"),
     ]
 
 

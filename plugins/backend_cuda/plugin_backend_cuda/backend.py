@@ -13,7 +13,7 @@ from core.errors import BackendError
 from core.ir.program import Program
 from core.options import config
 from core.records import Probe
-from plugin_backend_cuda import absent, compiler, cublas, cusolver, libcuda
+from plugin_backend_cuda import absent, compiler, cublas, cufft, cusolver, libcuda
 from plugin_backend_cuda.device import CudaDevice
 from plugin_backend_cuda.dialect import CUDA
 from plugin_backend_cuda.libcuda import NO_DEVICE, OLDEST, CudaError
@@ -27,6 +27,7 @@ class Driver:
     load      gives the driver's calls;  find: the compiler, or None and why there is none
     products  (stream, its number, workspace) -> a library of products;  None: cuBLAS, where it is
     solver    (stream, its number) -> a library of decompositions;  None: cuSOLVER, where it is
+    fft       (stream, its number, allocate) -> a library of Fourier transforms;  None: cuFFT, where it is
     """
 
     name = "cuda"
@@ -39,8 +40,9 @@ class Driver:
         find: Callable[[], tuple[Any, str]] = compiler.find,
         products: Callable[..., Any] | None = None,
         solver: Callable[..., Any] | None = None,
+        fft: Callable[..., Any] | None = None,
     ):
-        self._load, self._find, self._products, self._solver = load, find, products, solver
+        self._load, self._find, self._products, self._solver, self._fft = load, find, products, solver, fft
         self._driver: Any = None
         self._opened: dict[tuple[int, bool], Opened] = {}
         self._lock = Lock()
@@ -91,7 +93,8 @@ class Driver:
                     found = self.probe()
                     if not found.works:
                         raise BackendError(f"backend 'cuda' cannot be used here: {found}")
-                device = CudaDevice(self._driver, key[0], self._find()[0], self._library(), self._decompositions())
+                libraries = self._library(), self._decompositions(), self._transforms()
+                device = CudaDevice(self._driver, key[0], self._find()[0], *libraries)
                 self._opened[key] = Opened(self.name, Space(device))
             return self._opened[key]
 
@@ -110,6 +113,12 @@ class Driver:
             return self._solver
         found, _ = cusolver.find()
         return None if found is None else lambda stream, number: cusolver.Cusolver(number)
+
+    def _transforms(self) -> Callable[..., Any] | None:
+        if self._fft is not None:
+            return self._fft
+        found, _ = cufft.find()
+        return None if found is None else lambda stream, number, allocate: cufft.Cufft(number, allocate)
 
 
 def _release(version: int) -> str:

@@ -25,6 +25,7 @@ from plugin_backend_cuda import cache, calls, cublas, exchange
 from plugin_backend_cuda.compiler import Usage, usage
 from plugin_backend_cuda.convolutions import Patches
 from plugin_backend_cuda.dialect import CUDA, LARGEST_BLOCK
+from plugin_backend_cuda.fourier import Mover
 from plugin_backend_cuda.libcuda import CudaError, Packed
 from plugin_backend_cuda.matrices import Kernels
 from plugin_backend_cuda.thin import Thin
@@ -55,6 +56,7 @@ class CudaDevice:
     driver    the calls: libcuda.Driver, or what stands in for it
     compiler  text to machine code;  blas: (stream, stream number, workspace) -> a library of products, or None
     solver    (stream, stream number) -> a library of decompositions, or None
+    fft       (stream, stream number, allocate) -> a library of Fourier transforms, or None
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class CudaDevice:
         compiler: Any,
         blas: Callable[..., Any] | None,
         solver: Callable[..., Any] | None = None,
+        fft: Callable[..., Any] | None = None,
     ):
         self._driver, self.number, self._compiler = driver, number, compiler
-        self._make_blas, self._make_solver = blas, solver
+        self._make_blas, self._make_solver, self._make_fft = blas, solver, fft
         self.lock = RLock()
         self._context = driver.retain(number)
         self._enter()
@@ -92,6 +95,8 @@ class CudaDevice:
         self._staging = Staging(driver, self._stream)
         self._blas: Any = None
         self._solver: Any = None
+        self._fft: Any = None
+        self._movers: dict[str, Mover] = {}
         self._matrices: dict[str, Kernels] = {}
         self._thin: dict[tuple[str, int], Thin] = {}
         self._patches: dict[str, Patches] = {}
@@ -206,6 +211,22 @@ class CudaDevice:
             self._enter()
             self._solver = self._make_solver(self._stream, self._driver.stream_number(self._stream))
         return self._solver
+
+    @property
+    def transforms(self) -> Any:
+        """The library of Fourier transforms for this device's stream, made when it is first needed."""
+        if self._fft is None:
+            if self._make_fft is None:
+                raise DeviceError(f"{self} has no library of Fourier transforms")
+            self._enter()
+            self._fft = self._make_fft(self._stream, self._driver.stream_number(self._stream), self._driver.allocate)
+        return self._fft
+
+    def mover(self, dtype: str) -> Mover:
+        """The kernel that Fourier transforms use."""
+        if dtype not in self._movers:
+            self._movers[dtype] = Mover(self, dtype)
+        return self._movers[dtype]
 
     def matrices(self, dtype: str) -> Kernels:
         """The kernels that decompositions use."""

@@ -27,6 +27,7 @@ from core.records import Probe
 from plugin_backend_cuda import backend, compiler, cublas, cusolver, nvrtc
 from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import SANITIZE, HostCompiler, HostDriver
+from plugin_backend_cuda.shim.fft import HostFft
 from plugin_backend_cuda.shim.solver import HostSolver
 
 ARCHITECTURE = 90
@@ -77,6 +78,7 @@ def use_shim() -> None:
         lambda: (both, ""),
         lambda stream, number, workspace: HostBlas(stream, calls._do, workspace),
         lambda stream, number: HostSolver(stream, calls._do),
+        lambda stream, number, allocate: HostFft(stream, calls._do, allocate),
     )
     cublas.probe = cusolver.probe = lambda: Probe(devices=("SciPy",))
 
