@@ -21,7 +21,7 @@ class Compiler(Protocol):
 
     version: str
 
-    def compiling(self, source: str, made: str) -> list[str]: ...
+    def compiling(self, source: str, made: str, runs_once: bool = False) -> list[str]: ...
 
     def linking(self, objects: Sequence[str], binary: str) -> list[str]: ...
 
@@ -32,10 +32,12 @@ C = TypeVar("C", bound=Compiler)
 def build(compiler: Compiler, sources: Sequence[str], binary: str) -> Finished:
     """As Compiler.build."""
     objects = [f"{source}.o" for source in sources]
+    entry = sources[0] if len(sources) > 1 else None
     pairs = zip(sources, objects, strict=True)
+    commands = [compiler.compiling(source, made, runs_once=source == entry) for source, made in pairs]
     try:
         with Watcher() as watcher:
-            done = run_all([compiler.compiling(source, made) for source, made in pairs], TIMEOUT_S, watcher)
+            done = run_all(commands, TIMEOUT_S, watcher)
             bad = next((one for one in done if one.returncode != 0), None)
             return bad or run(compiler.linking(objects, binary), TIMEOUT_S, watcher)
     except TakesTooLong as error:

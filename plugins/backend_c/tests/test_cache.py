@@ -11,6 +11,7 @@ import pytest
 import core
 import core.tensor as ct
 from core.errors import CompileError
+from core.ir.clike.ccalls import Needs
 from core.options import config
 from plugin_backend_c import cache as libraries
 from plugin_backend_c import compiler, folder
@@ -338,6 +339,28 @@ def test_an_error_in_the_second_unit_names_its_file_and_keeps_both(cache):
     assert re.search(r"/[0-9a-f]{40}_2\.c:4: x\[0\] = core_no_such_thing", str(caught.value))
     assert {one.name[40:] for one in made(cache, ".c")} == {".c", "_2.c"}
     assert not made(cache) and not made(cache, ".o")
+
+
+def _levels(fake, tmp_path, sources, needs=None):
+    """At which level of optimisation each of some units is compiled."""
+    noted = fake("noted", 'echo "$@" >> "$FOLDER/words"\nexec "$REAL" "$@"')
+    found = Compiler((noted,), "noted 1", ("-O3",))
+    libraries.load(sources, found if needs is None else found.serving(needs))
+    words = [line.split() for line in (tmp_path / "bin" / "words").read_text().splitlines()]
+    commands = sorted((line for line in words if "-c" in line), key=lambda line: line[line.index("-c") + 1])
+    return [[word for word in line if word.startswith("-O")] for line in commands]
+
+
+def test_only_what_has_no_loops_is_compiled_in_less_time(cache, fake, tmp_path):
+    several = [f"int core_{name}(void) {{ return 0; }}\n" for name in ("run", "one", "two")]
+    assert _levels(fake, tmp_path, several) == [["-Og"], ["-O3"], ["-O3"]]
+
+
+def test_a_single_unit_and_c_of_ops_get_all_that_the_compiler_can_do(cache, fake, tmp_path):
+    several = [f"int core_{name}(void) {{ return 1; }}\n" for name in ("run", "one")]
+    assert _levels(fake, tmp_path, several, Needs()) == [["-O3"], ["-O3"]]
+    (tmp_path / "bin" / "words").unlink()
+    assert _levels(fake, tmp_path, several[:1]) == [["-O3"]]
 
 
 def test_units_call_each_other(cache):
