@@ -1,6 +1,6 @@
 """From a Branch to a choice: each side is lowered by itself, and told where its arrays lie around it.
 
-What has no code on one side has none at all: the whole of it is then left to Python, which takes one side, too.
+What has no code on one side is no step: each side is then a program of its own, and Python chooses (see sides.py).
 """
 
 from __future__ import annotations
@@ -76,22 +76,22 @@ class Choosing:
 
     # --- with ---------------------------------------------------------------------------------------------------------
 
-    def defined(self, dialect: Dialect, lower: Callable[..., Lowered]) -> tuple[dict[Variable, Value] | None, bool]:
+    def defined(self, dialect: Dialect, lower: Callable[..., Lowered]) -> dict[Variable, Value] | None:
         """The values of the node's outputs, once all that makes them is among ``definitions``.
 
-        None where Python must compute them, and whether it was said that Python computes something inside.
+        None where Python computes something inside, or a shape depends on what is computed.
         """
         graphs = (self.op.then, self.op.otherwise)
         bodies = [self._lowered(graph, dialect, lower) for graph in graphs]
         if any(body.host_nodes for body, _, _ in bodies):
-            return None, True
+            return None
         wheres = [self._lengths(body, inputs) for body, inputs, _ in bodies]
         shapes: dict[int, list[tuple[Expr, ...]]] = {}
         for (body, _, kept), where in zip(bodies, wheres, strict=True):
             for k, value in zip(kept, body.outputs, strict=True):
                 shape = self._outside(body.definitions[value].shape, where)
                 if shape is None:
-                    return None, False
+                    return None
                 shapes.setdefault(k, []).append(shape)
         outputs = [self.new(out.name or "ifelse", out.type.dtype) for out in self.node.outputs]  # type: ignore[attr-defined]
         lengths_of_both = [pair for a, *other in shapes.values() for b in other for pair in zip(a, b, strict=True)]
@@ -108,7 +108,7 @@ class Choosing:
             self.definitions[outputs[k]] = FromChoice(
                 shape, fresh_axes(shape), tuple(choice.reads), tuple(made), choice
             )
-        return dict(zip(self.node.outputs, outputs, strict=True)), False
+        return dict(zip(self.node.outputs, outputs, strict=True))
 
     def _lowered(
         self, graph: InnerGraph, dialect: Dialect, lower: Callable[..., Lowered]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from core import plugins
 from core.backend import Choice
 from core.compile.executable import Dispatcher
 from core.compile.instrument import instrumented
+from core.compile.modes import NO_REWRITES
 from core.compile.recipe import Recipe
 from core.graph import FunctionGraph
 from core.options import config
+from core.records import Backend
 
 if TYPE_CHECKING:
     from core.compile.making import Making
@@ -48,7 +50,8 @@ class Compiled:
 
         recipe = self._recipe
         with config.override(self._options):
-            return Making(recipe.graph, recipe.options["mode"], self._choice.record, _updates(recipe))
+            record = self._choice.record
+            return Making(recipe.graph, recipe.options["mode"], record, _updates(recipe), partial(_inside, record))
 
     @property
     def graph(self) -> FunctionGraph:
@@ -68,6 +71,14 @@ class Compiled:
             return driver.compile_graph(self.graph)
         key = _key(self._recipe, self._choice) if hasattr(driver, "kept") and config.recall else None
         return Dispatcher(lambda: self.making, driver, self._choice.device, key)
+
+
+def _inside(record: Backend, graph: FunctionGraph, driver: Any) -> Dispatcher:
+    """The executable of a graph that is part of one that was rewritten."""
+    from core.compile.making import Making  # as above
+
+    making = Making(graph, NO_REWRITES, record, {}, partial(_inside, record))
+    return Dispatcher(lambda: making, driver)
 
 
 def _updates(recipe: Recipe) -> dict[int, int]:

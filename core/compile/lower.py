@@ -439,18 +439,18 @@ class _Lowering:
             self._values.update(made)
 
     def _branch(self, node: Apply) -> None:
-        """One side or the other, or Python where one of them needs it."""
+        """One side or the other; where a step cannot choose, Python does, between programs of their own."""
         from core.compile.choices import Choosing  # who has nothing to choose need not wait for it
 
         for x in node.inputs:
             self.value(x)
         new = self._new_of(node)
         choosing = Choosing(node, self._values, self.definitions, self.constants, self.inputs, new)
-        made, is_said = choosing.picked(), False
+        made = choosing.picked()
         if made is None and self.dialect.op_function:
-            made, is_said = choosing.defined(self.dialect, lower)
+            made = choosing.defined(self.dialect, lower)
         if made is None:
-            self._host(node, is_said)
+            self._host(node, is_said=True)  # of what is inside
         else:
             self._values.update(made)
 

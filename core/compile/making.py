@@ -19,6 +19,7 @@ from core.compile.stages import stages_for
 from core.device.array import on_host
 from core.errors import CoreError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, FunctionGraph
+from core.inner import InnerOp
 from core.ir.expr import Expr
 from core.ir.guards import Guard, GuardFailed
 from core.ir.layouts import Layout
@@ -33,17 +34,25 @@ class Making:
 
     graph     after rewriting;  rewrites  which rules fired
     original  the graph before;  updates  number of an output -> number of the input that it replaces
+    compiled  makes an executable of a graph inside of this one, for a driver
     times     seconds of "rewrite" and "lower"
     """
 
-    def __init__(self, original: FunctionGraph, mode: Any, record: Backend, updates: Mapping[int, int]):
+    def __init__(
+        self,
+        original: FunctionGraph,
+        mode: Any,
+        record: Backend,
+        updates: Mapping[int, int],
+        compiled: Callable[[FunctionGraph, Any], Any],
+    ):
         start = time.perf_counter()
         self.graph = original.clone()
         self.rewrites = rewrite(self.graph, stages_for(mode, record))
         self.graph = with_branches(self.graph)
         self.times = {"rewrite": time.perf_counter() - start, "lower": 0.0}
         self._opened = opened(self.graph)
-        self._updates = updates
+        self._updates, self._compiled = updates, compiled
         self._lowered: dict[tuple[Layout | None, ...], Lowered] = {}
         self._hosts: dict[Apply, Callable[[Sequence[Any]], list[Any]]] = {}
 
@@ -75,6 +84,10 @@ class Making:
 
     def _host(self, node: Apply, driver: Any) -> Callable[[Sequence[Any]], list[Any]]:
         """What computes a node outside of the program: its C that needs Python's lock, or Python."""
+        if node not in self._hosts and isinstance(node.op, InnerOp) and node.op.branches:
+            from core.compile.sides import Sides  # who has nothing to choose need not wait for it
+
+            self._hosts[node] = Sides(node, lambda graph: self._compiled(graph, driver))
         from core.compile.lower import c_for_python_of  # as above
 
         if node not in self._hosts:

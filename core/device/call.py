@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -180,9 +180,13 @@ class Call:
         if found:
             self._wait()
             self.host.update({value: array.astype(value.dtype, copy=False) for value, array in found.items()})
-        return [self.host[value] for value in values]
+        return [on_host(self.host[value]) for value in values]
 
     def _call_python(self, step: HostStep) -> None:
+        there = getattr(self.program.host_calls[step.index], "on_device", None)
+        if there is not None:
+            self._choose(step, there)
+            return
         arrays = [np.array(array, order="C") for array in self._on_host(step.inputs)]  # the op may keep them
         self._wait()
         results = self.program.host_calls[step.index](arrays)
@@ -195,6 +199,29 @@ class Call:
                 size = array.size * dtypes.size_bytes(value.dtype)
                 self.memory[value] = self.space.pool.take(size, partial(described, value, array.shape))
                 self.space.upload(self.memory[value], array)
+
+    def _choose(self, step: HostStep, there: Callable[[Any, Sequence[Any]], list[Any]]) -> None:
+        """Queue one of two programs, once the first input has told which."""
+        (condition,) = self._on_host(step.inputs[:1])
+        given = [self._as_it_lies(value) for value in step.inputs[1:]]
+        mine = {array.memory for array in given if type(array) is DeviceArray}
+        for value, result in zip(step.outputs, there(condition, given), strict=True):
+            if type(result) is not DeviceArray:
+                result = self.space.place(result)
+            elif result.memory in mine:  # where others may soon be
+                result = self.space.copied(result)
+            self.host[value], self.memory[value] = result, result.memory
+            self.lengths.shapes[value] = result.shape
+            self.key += (result.shape,)
+
+    def _as_it_lies(self, value: Value) -> Any:
+        """A value as an array of the device, or of the host where it has not been there yet."""
+        if value in self.host:
+            return self.host[value]
+        if value in self.program.inputs:
+            return self.arrays[self.program.inputs.index(value)]
+        shape = self._shape(value)
+        return DeviceArray(self.space, self.memory[value], shape, np.dtype(value.dtype))
 
     def _wait(self) -> None:
         """Wait for what is queued, and look whether an index was bad, or a matrix."""

@@ -105,8 +105,9 @@ class Space:
     def copied(self, array: DeviceArray) -> DeviceArray:
         """A copy on the device.  Errors: DeviceMemoryError."""
         memory = self.pool.take(array.nbytes, lambda: f"a copy of shape {array.shape}")
-        with self.device.lock:
-            self.device.copy(array.memory.block, memory.block, array.nbytes)
+        if array.nbytes:
+            with self.device.lock:
+                self.device.copy(array.memory.block, memory.block, array.nbytes)
         return DeviceArray(self, memory, array.shape, array.dtype)
 
     def moved(self, array: DeviceArray) -> DeviceArray | None:

@@ -98,10 +98,12 @@ def test_every_dtype_is_taken(backend, dtype):
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (4,), (2, 0), (1, 3), (2, 3, 4)])
 def test_every_shape_is_taken(backend, shape):
     a, b = ct.tensor("a", dtype="float64", ndim=len(shape)), ct.tensor("b", dtype="float64", ndim=len(shape))
-    f = both([a, b], core.ifelse(c, ct.tanh(a), b - 1), backend)
+    f = both([a, b], [core.ifelse(c, ct.tanh(a), b - 1), core.ifelse(c, b, a)], backend)
     p, q = np.full(shape, 0.5), np.full(shape, 2.0)
-    assert_allclose(f(1, p, q), np.tanh(p))
-    assert_allclose(f(0, p, q), q - 1)
+    for flag, expected in ((1, (np.tanh(p), q)), (0, (q - 1, p))):
+        for got, value in zip(f(flag, p, q), expected, strict=True):
+            assert got.shape == shape
+            assert_allclose(got, value)
 
 
 @backends
