@@ -84,16 +84,19 @@ class Making:
 
     def _host(self, node: Apply, driver: Any) -> Callable[[Sequence[Any]], list[Any]]:
         """What computes a node outside of the program: its C that needs Python's lock, or Python."""
-        if node not in self._hosts and isinstance(node.op, InnerOp) and node.op.branches:
+        if node not in self._hosts:
+            self._hosts[node] = self._made_for(node, driver)
+        return self._hosts[node]
+
+    def _made_for(self, node: Apply, driver: Any) -> Callable[[Sequence[Any]], list[Any]]:
+        if isinstance(node.op, InnerOp) and node.op.branches:
             from core.compile.sides import Sides  # who has nothing to choose need not wait for it
 
-            self._hosts[node] = Sides(node, lambda graph: self._compiled(graph, driver))
+            return Sides(node, lambda graph: self._compiled(graph, driver))
         from core.compile.lower import c_for_python_of  # as above
 
-        if node not in self._hosts:
-            code = c_for_python_of(node, driver.dialect_table)
-            self._hosts[node] = host_call(node, None if code is None else driver.c_op(node, code))
-        return self._hosts[node]
+        code = c_for_python_of(node, driver.dialect_table)
+        return host_call(node, None if code is None else driver.c_op(node, code))
 
     # --- without a program ------------------------------------------------------------------------------------------
 
