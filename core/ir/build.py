@@ -165,7 +165,7 @@ class _Steps:
         elif isinstance(definition, FromBlocks):
             self.done.append(self._blocks(definition.write))
         elif isinstance(definition, FromSteps):
-            self.done.append(self._loop(definition, first.value))
+            self._iteration(definition, group)
         elif isinstance(definition, FromChoice):
             self.done.append(self._choice(definition, first.value))
         elif isinstance(definition, FromC):
@@ -190,6 +190,28 @@ class _Steps:
         body = build(replace(blocks.body, kernels=f"b{len(self.done)}_"), target=target)
         body.guards = []  # they are those of the program around, of all rows
         return BlockStep(blocks.map(computable(self.lowered.definitions)), body)
+
+    def _iteration(self, definition: FromSteps, group: Group) -> None:
+        """A loop in a kernel, where a step computes a few elements, else a step that is a loop."""
+        from core.ir.registers import in_registers  # who has no loops need not wait for it
+        from core.ir.steps import lifted
+
+        iteration = definition.write.map(computable(self.lowered.definitions))
+        found = in_registers(iteration)
+        if found is None:
+            self.done.append(self._loop(definition, group.items[0].value))
+            return
+        write, guards = found
+        self.guards += lifted(guards, iteration)
+        used: dict[Value, Buffer] = {}
+        k, made = KernelBuilder(), set(iteration.writes)
+
+        def buffer(value: Value) -> Buffer:
+            return used.setdefault(value, Buffer(k, value, value.dtype, self.shapes[value], value in made))
+
+        write(k, buffer)
+        reads, writes = ([value for value in used if (value in made) == is_made] for is_made in (False, True))
+        self._launch(Kernel(*self._title(writes)[:1], reads, writes, k.body, self._title(writes)[1]), group)
 
     def _loop(self, definition: FromSteps, value: Value) -> LoopStep:
         """A step whose program is run by one thread.  What its lengths must be, is to hold of the program around."""

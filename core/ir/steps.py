@@ -6,7 +6,7 @@ elements; what a side of a choice demands is asked when that is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from core.dataclass import replace
@@ -25,17 +25,19 @@ def loop_step(
     """The step, and what must hold of the program around.  ``name`` tells its kernels from all others."""
     body = build(replace(known_inside(iteration), name=f"step_of_{name}", kernels=f"{name}_"))
     body.donors = {}
-    lifted, kept = [], []
-    outside = rule_for_lengths(iteration)
-    for guard in body.guards:
-        if loads_in([guard.a, guard.b]):
-            kept.append(guard)
-            continue
+    known = [guard for guard in body.guards if not loads_in([guard.a, guard.b])]
+    body.guards = [guard for guard in body.guards if guard not in known]
+    return LoopStep(replace(iteration, body=None), body, node), lifted(known, iteration)
+
+
+def lifted(guards: Iterable[Guard], iteration: Iteration) -> list[Guard]:
+    """What guards of the body demand of lengths of the program around."""
+    outside, found = rule_for_lengths(iteration), []
+    for guard in guards:
         a, b = outside(guard.a), outside(guard.b)
         if a is not b or guard.kind not in ("join", "same"):
-            lifted.append(replace(guard, a=a, b=b, symbols=(a, b)))
-    body.guards = kept
-    return LoopStep(replace(iteration, body=None), body, node), lifted
+            found.append(replace(guard, a=a, b=b, symbols=(a, b)))
+    return found
 
 
 def branch_step(

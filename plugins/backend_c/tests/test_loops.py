@@ -152,3 +152,42 @@ def test_functions_with_loops_pickle():
     x, w = ct.vector("x"), core.shared(0.5, name="w")
     f = core.function([x], core.scan(lambda x, h: w * h + x, sequences=x, outputs_info=0.0), backend="c")
     assert_array_equal(pickle.loads(pickle.dumps(f))([1.0, 2.0]), f([1.0, 2.0]))
+
+
+def test_steps_of_scalars_are_one_kernel():
+    x, w = ct.vector("x"), ct.scalar("w")
+    h = core.scan(lambda x, h: ct.tanh(w * h + x), sequences=x, outputs_info=0.0, name="h")
+    f = core.function([x, w], [h[-1], *core.grad(h.sum(), [x, w])], backend="c", strict=True)
+    assert not loops_of(f)
+    g = core.function([x, w], [h[-1], *core.grad(h.sum(), [x, w])], backend="interpreter")
+    for n in (1, 2, 100):
+        values = np.random.default_rng(n).standard_normal(n)
+        for got, expected in zip(f(values, 0.5), g(values, 0.5), strict=True):
+            assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_states_that_are_exchanged_do_not_see_each_other_change():
+    made = core.scan(lambda a, b: (b, a + b), outputs_info=[0, 1], n_steps=6)
+    f = core.function([], made, backend="c")
+    assert not loops_of(f)
+    assert_array_equal(f()[0], [1, 1, 2, 3, 5, 8])
+    assert_array_equal(f()[1], [1, 2, 3, 5, 8, 13])
+
+
+def test_steps_of_a_few_elements_of_known_shape_are_one_kernel():
+    dt = ct.scalar("dt")
+    start = ct.constant(np.array([1.0, 0.0]))
+    y = core.scan(lambda y: y + dt * ct.stack([y[1], -y[0]]), outputs_info=start, n_steps=50)
+    f = core.function([dt], y, backend="c")
+    assert not loops_of(f)
+    expected = [np.array([1.0, 0.0])]
+    for _ in range(50):
+        last = expected[-1]
+        expected.append(last + 0.1 * np.array([last[1], -last[0]]))
+    assert_allclose(f(0.1), expected[1:])
+
+
+def test_steps_of_many_elements_are_a_loop_around_kernels():
+    x = ct.matrix("x")
+    h = core.scan(lambda x, h: ct.tanh(x + h), sequences=x, outputs_info=ct.zeros(x.shape[1]))
+    assert loops_of(core.function([x], h, backend="c"))
