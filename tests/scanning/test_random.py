@@ -47,22 +47,20 @@ def loops(draw):
             for start, tap in zip(starts, taps, strict=True)
         ]
         n = {} if xs else {"n_steps": 4}
-        outputs = core.scan(
-            step, sequences=xs, outputs_info=infos + [None] * results, return_list=True, **options, **n
-        )
+        outputs = core.scan(step, sequences=xs, outputs_info=infos + [None] * results, return_list=True, **options, **n)
         if used == "last":
             return [out[-1] for out in outputs]
         return outputs if used == "all" else outputs[:1]
 
     shape = () if width is None else (width,)
-    return build, sequences, [(-min(tap), *shape) for tap in taps], shape, used
+    return build, sequences, [(-min(tap), *shape) for tap in taps], shape
 
 
 @pytest.mark.parametrize("backend", [*(name for name in available_backends() if name != "interpreter"), "ir"])
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(loop=loops(), n=st.sampled_from([1, 2, 5]), seed=st.integers(0, 100))
 def test_random_loops_and_their_gradients_agree(backend, loop, n, seed):
-    build, sequences, starts, shape, used = loop
+    build, sequences, starts, shape = loop
     data = np.random.default_rng(seed)
     arrays = [data.standard_normal((n, *shape)) for _ in range(sequences)]
     arrays += [data.standard_normal(start) for start in starts] + [data.standard_normal((*shape, *shape) or ())]
