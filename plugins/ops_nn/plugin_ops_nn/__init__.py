@@ -18,7 +18,7 @@ def ops() -> list[OpPack]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    provided = ("convolution", "convolution_transposed", "convolution_filters")
+    provided = ("convolution", "convolution_transposed", "convolution_filters", "placed_in_window")
     return [Library("nn-convolution", dialect="c", provides=provided, ref="plugin_ops_nn.compiled.routines:ROUTINES")]
 
 

@@ -16,6 +16,7 @@ from core import dtypes
 from core.errors import DTypeError
 from core.graph import Apply, Variable
 from core.ir.expr import Combine, Expr, as_expr, equal, guarded, not_equal, select
+from core.ir.library import LibraryCall
 from core.ir.view import View
 from core.op import disconnected
 from core.tensor import TensorType, TensorVariable, as_tensor
@@ -247,6 +248,16 @@ class PlacedInWindow(Back):
 
     def _given(self, at: Sequence[Expr], tap: Sequence[Expr], y: View, *others: View) -> Expr:
         return select(equal(others[0].at(at), self._number(tap)), y.at(at), as_expr(0, y.dtype))
+
+    def library_call(self, node: Apply) -> LibraryCall | None:
+        """Each window puts its element where it belongs, instead of each element asking all windows that hold it."""
+        y, place, *unknown = node.inputs
+        if y.dtype not in ("float32", "float64") or place.dtype != PLACE or place.ndim != y.ndim:
+            return None
+        attributes = (("window", self.window), ("geometry", self.geometry))
+        ranks = (len(self.window), len(self.window), *(0 for _ in unknown))
+        same = tuple(((0, -axis), (1, -axis)) for axis in range(1, y.ndim + 1))
+        return LibraryCall("placed_in_window", attributes, self._first(y), ranks, same)
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """The transpose of putting is taking."""

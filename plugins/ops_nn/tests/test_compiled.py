@@ -1,4 +1,5 @@
-"""Convolution in C: sizes at which it works by rows, by images and in threads; what is not finite; what it calls."""
+"""Convolution and the gradient of pooling in C: sizes at which it works by rows, by images and in threads; what is not
+finite; what it calls."""
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import core
 import core.tensor as ct
 import plugin_ops_nn as nn
 from core.testing import available_backends, evaluate, random
+from plugin_ops_nn.geometry import geometry
+from plugin_ops_nn.windows import PlacedInWindow
 
 pytestmark = pytest.mark.skipif("c" not in available_backends(), reason="needs plugin-backend-c and a compiler")
 
@@ -82,7 +85,47 @@ def test_filters_are_read_where_they_lie():
 
 def test_it_is_a_routine_of_the_pack():
     x, w = ct.tensor("x", dtype="float32", ndim=4), ct.tensor("w", dtype="float32", ndim=4)
-    y = nn.conv2d(x, w)
+    y = nn.max_pool2d(nn.conv2d(x, w), 2)
     f = core.function([x, w], [y, *core.grad(y.sum(), [x, w])], backend="c")
     called = {step.call.name for step in f.program.steps if hasattr(step, "call")}
-    assert called == {"convolution", "convolution_transposed", "convolution_filters"}
+    assert called == {"convolution", "convolution_transposed", "convolution_filters", "placed_in_window"}
+
+
+# --- the gradient of pooling ------------------------------------------------------------------------------------------
+
+POOLED = {  # shape of x, window, and how windows lie
+    "more taps than a table has": ((2, 3, 30, 31), (9, 8), {"stride": 3}),
+    "more taps, padded": ((2, 3, 30, 31), (9, 8), {"stride": 3, "padding": 4}),
+    "a matrix": ((12, 14), (2, 2), {}),
+    "many axes in front": ((2, 3, 2, 2, 6, 7), (3, 2), {"stride": 2}),
+    "no planes": ((3, 0, 6, 7), (2, 2), {}),
+    "in threads": ((6, 40, 80, 80), (2, 2), {}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", POOLED)
+def test_gradients_of_pooling_are_what_the_interpreter_gives(name, dtype):
+    shape, window, options = POOLED[name]
+    x = random(shape, dtype, 1)
+
+    def gradient(x):
+        y = nn.max_pool2d(x, window, **options)
+        return core.grad((ct.cos(y) * y).sum(), x)
+
+    mine, theirs = (evaluate(gradient, x, backend=backend) for backend in ("c", "interpreter"))
+    assert mine.dtype == dtype
+    assert_allclose(mine, theirs, rtol=1e-5 if dtype == "float32" else 1e-12, atol=1e-6 if dtype == "float32" else 0)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_place_that_no_element_has_gets_nothing(padding):
+    """Numbers of no tap, and of taps that lie around the image; what is placed may lie column by column."""
+    found = geometry("pooling", 2, (2, 2), padding)
+    counts = found.counts((6, 7), (3, 3))
+    place = np.random.default_rng(1).integers(-3, 13, (2, 3, *counts)).astype("int32")
+    place[0, 0, 0, :2] = np.iinfo("int32").max, np.iinfo("int32").min
+    y = random((2, 3, *counts[::-1]), seed=2)
+    put = lambda y, place: PlacedInWindow((3, 3), found, (6, 7))(ct.swapaxes(y, -1, -2), place)
+    mine, theirs = (evaluate(put, y, place, backend=backend) for backend in ("c", "interpreter"))
+    assert_allclose(mine, theirs, rtol=1e-12)
