@@ -51,6 +51,24 @@ fill, as_tensor_variable = second, as_tensor  # Theano's names
 
 # what few programs use, by the file that is imported when one of its names is
 _LATER = {
+    "extra.aliases": (
+        "abs_ argwhere around array array_equal array_equiv array_split asarray astype "
+        "bitwise_invert bitwise_left_shift bitwise_right_shift broadcast_shapes ceil_intdiv complex "
+        "complex_from_polar copy diag_indices diagflat extract_diag horizontal_stack identity_like indices "
+        "inv iround iscomplex iscomplexobj isreal isrealobj isscalar ix_ largest max_and_argmax ndim "
+        "round_half_away_from_zero round_half_to_even row_stack smallest to_one_hot tril_indices_from "
+        "triu_indices_from vertical_stack"
+    ),
+    "extra.choices": "choose compress delete extract insert piecewise put_along_axis resize select",
+    "extra.floats": "bitwise_count fabs fix float_power frexp gcd heaviside lcm ldexp modf nextafter spacing",
+    "extra.order": (
+        "argpartition argtopk intersect1d inverse_permutation lexsort partition setdiff1d setxor1d topk "
+        "topk_and_argtopk union1d unique unique_all unique_counts unique_inverse unique_values"
+    ),
+    "extra.products": "apply_along_axis block cross kron matrix_transpose matvec vecmat",
+    "extra.signals": ("convolve correlate ediff1d gradient polyadd polyder polyint polymul polysub polyval unwrap"),
+    "extra.windows": "bartlett blackman hamming hanning kaiser",
+    "extra.without_nan": "nanargmax nanargmin nancumprod nancumsum nanmedian nanpercentile nanquantile",
     "specials.bessel": "i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e y0 y1",
     "specials.beta": "beta betainc betaln",
     "specials.entropy": "entr kl_div rel_entr xlogx",

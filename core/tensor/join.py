@@ -22,7 +22,7 @@ from core.tensor.reshape import ravel
 from core.tensor.shape import as_length, as_lengths, input_gradient, shape_i, specify_shape, static_length
 from core.tensor.type import TensorType, TensorVariable, as_tensor, constant, normalize_axis
 
-__all__ = ["Join", "column_stack", "concat", "concatenate", "hstack", "split", "stack", "vstack"]
+__all__ = ["Join", "column_stack", "concat", "concatenate", "hstack", "join", "split", "stack", "vstack"]
 
 
 class Join(Op):
@@ -148,6 +148,11 @@ def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> TensorVariable:
 
 
 concat = concatenate  # the array API's name
+
+
+def join(axis: int, *tensors: Any) -> TensorVariable:
+    """``concatenate`` with the axis first, as in Theano."""
+    return concatenate(tensors, axis)
 
 
 def stack(tensors: Sequence[Any], axis: int = 0) -> TensorVariable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,6 @@ class TensorVariable(Variable):
     __slots__ = ()
     type: TensorType
     __array_priority__ = 1000
-    __array_ufunc__ = None  # makes ndarray + variable call the variable's operator
 
     @property
     def dtype(self) -> str:
@@ -203,6 +203,14 @@ class TensorVariable(Variable):
             "eval()",
             blame=self,
         )
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
+        """``np.exp(x)``, and ``array + x``: see core.tensor.interop."""
+        return import_module("core.tensor.interop").call_ufunc(ufunc, method, inputs, named)
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
+        """``np.sum(x)``: see core.tensor.interop."""
+        return import_module("core.tensor.interop").call_function(function, arguments, named)
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         raise DTypeError(
