@@ -140,7 +140,9 @@ class _Steps:
             read = self._read(i, buffer, registers)
             made = [[self._placed(e, read) for e in elements.values()] for elements in self.made]
             made = _named(k, made)
-            places = [None if state.room is not None else (state.kept, i + state.span) for state in own.states]
+            places: list[Any] = [
+                None if state.room is not None else (state.kept, i + state.span) for state in own.states
+            ]
             places += [(value, i) for value in own.results]
             for place, elements, values in zip(places, self.made, made, strict=True):
                 for at, e in zip(elements, values, strict=True) if place is not None else ():

@@ -127,8 +127,7 @@ def scan(
 
 
 def _label(fn: Any) -> str:
-    name = getattr(fn, "__name__", type(fn).__name__)
-    return name if name.isidentifier() else ""
+    return getattr(fn, "__name__", type(fn).__name__).strip("<>")
 
 
 def _steps(n_steps: Any, sequences: list[Sequence]) -> TensorVariable:

@@ -154,3 +154,21 @@ def test_a_scan_of_results_of_another_stays_behind_it():
     a = core.scan(lambda v, h: ct.tanh(h + v), sequences=x, outputs_info=0.0)
     b = core.scan(lambda v, h: ct.tanh(h + v), sequences=a, outputs_info=0.0)
     assert len(scans(same([x], [a, b], data(4)))) == 2
+
+
+def test_scans_of_one_step_over_other_sequences_stay_two():
+    def step(v, h):
+        return ct.tanh(h + v)
+
+    y = ct.vector("y")
+    a = core.scan(step, sequences=x, outputs_info=0.0)
+    b = core.clone_replace(a, {x: y})
+    assert a.owner.inputs[0].owner.op == b.owner.inputs[0].owner.op
+    assert len(scans(same([x, y], [a, b], data(4), data(4, seed=1)))) == 2
+
+
+def test_second_derivatives_keep_their_meaning():
+    theta = ct.vector("theta")
+    s = core.scan(lambda r, s: theta[0] + theta[1] * r**2 + theta[2] * s, sequences=x, outputs_info=ct.constant(1.0))
+    cost = (ct.log(s) + x**2 / s).sum()
+    same([x, theta], [core.hessian(cost, theta)], data(6), np.array([0.1, 0.1, 0.8]))

@@ -17,14 +17,18 @@ canonicalize, specialize = RuleSet("canonicalize"), RuleSet("specialize")
 
 
 class Taken:
-    """The parts of a node: ``given`` and ``out`` around its steps, ``own`` and ``made`` in one."""
+    """The parts of a node: ``given`` and ``out`` around its steps, ``own`` and ``made`` in one.
 
-    def __init__(self, node: Apply):
+    is_copied  whether these are a copy, so that no other scan has a part in its variables
+    """
+
+    def __init__(self, node: Apply, is_copied: bool = False):
         self.node, self.op, self.form = node, node.op, node.op.form
         self.given: Inputs[Any] = self.form.inputs(node.inputs)
         self.out: Outputs[Any] = self.form.outputs(node.outputs)
-        self.own: StepInputs[Any] = self.form.step_inputs(self.op.inner.inputs)
-        self.made: StepOutputs[Any] = self.form.step_outputs(self.op.inner.outputs)
+        step = self.op.inner.unfrozen() if is_copied else self.op.inner
+        self.own: StepInputs[Any] = self.form.step_inputs(step.inputs)
+        self.made: StepOutputs[Any] = self.form.step_outputs(step.outputs)
 
     @property
     def twice(self) -> bool:

@@ -24,7 +24,7 @@ def scans_with_the_same_states_are_one(graph: FunctionGraph, node: Apply) -> dic
     for other in others:
         if other is node or not isinstance(other.op, Scan) or _alike(node, other):
             continue
-        second = Taken(other)
+        second = Taken(other, is_copied=True)
         matched = _matched(taken, second)
         if matched is None or _one_after_the_other(node, other):
             continue
