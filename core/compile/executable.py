@@ -5,7 +5,8 @@ taken longer to copy those that came so far.  How programs are made is in making
 
 With the option ``first_tier``, and a driver that can ``prepare`` a program, nobody waits for a compiler, nor for what
 comes before it: the interpreter runs the graph, after rewriting, until the program is there.  A driver may also keep
-programs: then the one for the common case is found ready made, if an earlier process had the same graph.
+programs: then those for the common case and for tall matrices are found ready made, if an earlier process had the same
+graph.
 """
 
 from __future__ import annotations
@@ -39,13 +40,15 @@ MOST_AT_HAND = 4  # programs that a call tries before it looks for another one
 Layouts: TypeAlias = "tuple[Layout | None, ...]"  # one for each argument; none at all where all lie row by row
 Key: TypeAlias = "tuple[Layouts, frozenset[Expr], bool]"  # what for: layouts, lengths that are 1, tall matrices
 _COMMON: Key = ((), frozenset(), False)
+_TALL: Key = ((), frozenset(), True)
+_KEPT = {_COMMON: "", _TALL: "-tall"}  # what a driver keeps, and how the names of the rest differ
 
 
 class Dispatcher:
     """Runs the program that fits the arrays; makes it when it is needed for the first time.
 
     making   gives what makes programs of the graph, asked when there is one to make
-    key      under which the driver keeps the program for the common case; None: it keeps none
+    key      under which the driver keeps programs; None: it keeps none
     sources  generated code: file name -> text, once what is at work is done
     program  the one for the common case
     times    seconds of "lower"; of "compile" for what was compiled beside calls
@@ -69,11 +72,9 @@ class Dispatcher:
         self.times = {"lower": 0.0}
         self._main: Any = None
         self._current: list[Any] = []  # those used last; bound calls hold it too
-        self._kept = None if key is None else driver.kept(key, partial(_routine, driver.dialect))
-        if self._kept is None:
+        self._kept: dict[Key, Any] = {}  # those that earlier processes have left, which do not say why they fail
+        if not self._recall(_COMMON):
             self._variant(*_COMMON)
-        else:
-            self._put(_COMMON, self._kept)
 
     @property
     def program(self) -> Any:
@@ -106,25 +107,36 @@ class Dispatcher:
         assert self._prepare is not None
         return self._prepare(self._program_for(key), self._device).finish
 
+    def _recall(self, key: Key) -> bool:
+        """Whether an earlier process has left a program, which is there from then on."""
+        if key not in self._variants and self._key is not None:
+            run = self._driver.kept(self._key + _KEPT[key], partial(_routine, self._driver.dialect))
+            if run is not None:
+                self._kept[key] = run
+                self._put(key, run)
+        return key in self._kept
+
     def _make_anew(self) -> None:
         """Put the graph's own program in the place of the one that was kept, which does not say what is wrong."""
-        kept, self._kept = self._kept, None
-        if kept is None:  # another thread was quicker
+        kept, self._kept = self._kept, {}
+        if not kept:  # another thread was quicker
             return
         with config.override(self._options):
             run = self._driver.compile(self.program, self._device)
-        self._current[:] = [other for other in self._current if other is not kept]
+        for key in kept:
+            self._variants.pop(key, None)
+        self._current[:] = [other for other in self._current if other not in kept.values()]
         self._put(_COMMON, run)
 
     def _put(self, key: Key, run: Any) -> None:
         """Keep an executable; the one for the common case is what calls run from now on."""
         self._made_for[run] = key[0]
         self._variants[key] = run
-        if run is not self._kept:
+        if run is not self._kept.get(key):
             self._sources.update(run.sources)
+            if key in _KEPT and self._key is not None:
+                self._driver.keep(self._key + _KEPT[key], run)
         if key == _COMMON:
-            if run is not self._kept and self._key is not None:
-                self._driver.keep(self._key, run)
             self._main = run
             self._current.append(run)
             self._tell()
@@ -250,7 +262,9 @@ class Dispatcher:
             try:
                 results = start(run)
             except Unserved:
-                self._make_anew()
+                tall = not (layouts or ones or tall) and self._recall(_TALL)
+                if not tall:
+                    self._make_anew()
             except StepFailed:
                 return self._interpreted(arrays)
             except GuardFailed as failed:

@@ -33,7 +33,7 @@ def made(write, **more):
 
 
 def is_recalled(f):
-    return f._run._kept is not None
+    return bool(f._run._kept)
 
 
 def twice(write, **more):
@@ -54,6 +54,50 @@ def test_an_equal_graph_is_not_compiled_again():
         for one, other in zip(first(*arguments), again(*arguments), strict=True):
             assert_array_equal(one, other, strict=True)
     assert is_recalled(again)
+
+
+def hidden_layer():
+    x, w, v = (ct.dmatrix(name) for name in "xwv")
+    return [x, w, v], (ct.tanh(x @ w) @ v).sum(axis=0)
+
+
+TALL = np.linspace(-1, 1, 40000 * 20).reshape(40000, 20), np.ones((20, 10)) / 7, np.ones((10, 3)) / 3
+
+
+def goes_by_blocks(f):
+    return any("core_blocks core_b" in text for text in f._run._sources.values())
+
+
+def test_what_tall_matrices_go_through_in_blocks_is_recalled_too(recall):
+    first = made(hidden_layer)
+    want = first(*TALL), first(TALL[0][:5], *TALL[1:])
+    assert goes_by_blocks(first)
+    again = made(hidden_layer)
+    for _ in range(2):
+        assert_array_equal(again(*TALL), want[0])
+        assert_array_equal(again(TALL[0][:5], *TALL[1:]), want[1])
+    assert len(again._run._kept) == 2 and not again._run._sources
+
+
+def test_a_tall_matrix_that_does_not_fit_is_told_from_one_that_does(recall):
+    made(hidden_layer)(*TALL)
+    again = made(hidden_layer)
+    assert_array_equal(again(*TALL), made(hidden_layer)(*TALL))
+    with pytest.raises(ShapeError, match="needs equal lengths"):
+        again(TALL[0], TALL[1][:7], TALL[2])
+    assert not is_recalled(again)
+    assert_array_equal(again(*TALL), made(hidden_layer)(*TALL))
+
+
+def test_where_only_the_common_program_was_left_tall_matrices_get_theirs(recall):
+    first = made(hidden_layer)
+    assert not list(recall.rglob("*-tall.kept"))
+    want = first(*TALL)
+    (left,) = recall.rglob("*-tall.kept")
+    left.unlink()
+    again = made(hidden_layer)
+    assert_array_equal(again(*TALL), want)
+    assert goes_by_blocks(again) and left.exists()
 
 
 USE = """
