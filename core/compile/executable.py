@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from core import plugins
-from core.compile.compilation import Compilation
 from core.errors import CoreWarning, IndexOutOfBounds
 from core.ir.guards import GuardFailed, StepFailed, Unserved
 from core.options import config
 
 if TYPE_CHECKING:
+    from core.compile.compilation import Compilation
     from core.compile.making import Making
     from core.ir.expr import Expr
     from core.ir.layouts import Layout
@@ -96,6 +96,8 @@ class Dispatcher:
             if self._prepare is None:
                 self._put(key, self._driver.compile(self._program_for(key), self._device))
             else:
+                from core.compile.compilation import Compilation  # who waits for the compiler need not wait for that
+
                 self._compilations[key] = Compilation(partial(self._prepared, key), partial(self._put, key))
         return self._variants.get(key)
 

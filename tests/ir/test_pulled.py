@@ -140,7 +140,7 @@ def test_products_and_sums_over_what_is_not_zero_beside_keep_their_loops():
 )
 def test_where_elements_may_be_named_twice_or_lie_in_memory_a_scatter_stays_one(scatter, monkeypatch):
     seen = []
-    monkeypatch.setattr("core.ir.passes.fuse.pull", lambda d: seen.append(pull(d)) or seen[-1])
+    monkeypatch.setattr("core.ir.passes.pulled.pull", lambda d: seen.append(pull(d)) or seen[-1])
     out = scatter()
     on_device([x, i, j, v], out)
     assert any(isinstance(definition, Scattering) for definition in seen[-1].values())

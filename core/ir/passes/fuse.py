@@ -16,8 +16,6 @@ from core.ir.expr import Code, Expr, walk
 from core.ir.guards import Guard
 from core.ir.passes import accumulate, rows
 from core.ir.passes.loops import name_loops
-from core.ir.passes.pulled import pull
-from core.ir.passes.row_blocks import outlined
 from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
 from core.ir.program import (
     Definition,
@@ -342,7 +340,12 @@ def fuse(
     pulled           whether scatters that name each element at most once become elementwise work
     tall             whether rows go by blocks (row_blocks.py) where lengths do not say it; None: they never do
     """
-    definitions, extents = name_loops(pull(lowered.definitions) if pulled else lowered.definitions)
+    definitions = lowered.definitions
+    if pulled:
+        from core.ir.passes.pulled import pull  # a CPU need not wait for that
+
+        definitions = pull(definitions)
+    definitions, extents = name_loops(definitions)
     lowered = replace(lowered, definitions=definitions)
     decided = inline(lowered, guards)
     inlined, stored = decided.definitions, decided.stored
@@ -358,6 +361,8 @@ def fuse(
             decides = rows.guarded(size, bool(tall))
             guards = guards if decides is None else [*guards, decides]
             while found is not None and rows.pays(size, bool(tall)):
+                from core.ir.passes.row_blocks import outlined  # nor who has no tall matrices for that
+
                 inlined = outlined(found, size, lowered, inlined, extents)
                 found = rows.sums_of_columns(lowered, inlined, guards, found.count)
                 size = size if found is None else rows.sizes(found, inlined)

@@ -20,7 +20,7 @@ Method  x = k ln 2 + r with |r| <= ln(2) / 2.  k is rounded by adding a number s
 
 from __future__ import annotations
 
-from string import Template
+import re
 
 _FACTS = {
     "float64": {
@@ -61,7 +61,7 @@ _Q = {  # the coefficients of q, highest first
     "float32": """0.0001989099082467482 0.001393364999630929 0.0083333109254809 0.041666464925285904
         0.16666666681623232 0.500000001346581""",
 }
-_TWO_TO = Template("""\
+_TWO_TO = """\
 static inline $real core_two_to_$dtype($real shifted)
 {
     $whole bits;
@@ -70,14 +70,14 @@ static inline $real core_two_to_$dtype($real shifted)
     bits = (bits << $mantissa) + $one;
     __builtin_memcpy(&power, &bits, sizeof power);
     return power;
-}""")
-_SMALL_EXP = Template("""\
+}"""
+_SMALL_EXP = """\
 static inline $real core_small_exp_$dtype($real r)
 {
 $q
     return core_fma_$dtype(r * r, q, r);
-}""")
-_TANH = Template("""\
+}"""
+_TANH = """\
 static inline $real core_tanh_$dtype($real x)
 {
     $real t = __builtin_fabs$f(x);
@@ -88,8 +88,8 @@ static inline $real core_tanh_$dtype($real x)
     const $real power = core_two_to_$dtype(shifted);
     const $real e = core_fma_$dtype(power, core_small_exp_$dtype(r), power - 1);
     return __builtin_copysign$f(e / (e + 2), x);
-}""")
-_EXP = Template("""\
+}"""
+_EXP = """\
 static inline $real core_exp_$dtype($real x)
 {
     x = x > $largest ? $largest : x;
@@ -98,8 +98,8 @@ static inline $real core_exp_$dtype($real x)
     const $real half = core_fma_$dtype(k, ($real)0.5, $magic), other = (k - (half - $magic)) + $magic;
     const $real r = core_fma_$dtype(k, -$ln2_low, core_fma_$dtype(k, -$ln2_high, x));
     return (core_small_exp_$dtype(r) + 1) * core_two_to_$dtype(half) * core_two_to_$dtype(other);
-}""")
-_ERF = Template("""\
+}"""
+_ERF = """\
 static inline $real core_erf_$dtype($real x)
 {
     const $real s = x * x;
@@ -112,13 +112,13 @@ $r
     const $real power = core_two_to_$dtype(shifted);
     const $real far = core_fma_$dtype(-power, core_small_exp_$dtype(rest), 1 - power);
     return t > ($real)0.93 ? __builtin_copysign$f(far, x) : core_fma_$dtype(p, x, x);
-}""")
-_FUSED = Template("""\
+}"""
+_FUSED = """\
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 #define core_fma_$dtype(a, b, c) __builtin_fma$f(a, b, c)
 #else
 #define core_fma_$dtype(a, b, c) ((a) * (b) + (c))
-#endif""")
+#endif"""
 _TEXTS = {"fma": _FUSED, "two_to": _TWO_TO, "small_exp": _SMALL_EXP, "exp": _EXP, "tanh": _TANH}
 _P = """-0.0005945232328655619 0.004984262411114476 -0.026760572360965348 0.1128165087638044 -0.37612478083351425
     0.12837914723775792"""
@@ -136,9 +136,14 @@ def definitions() -> dict[str, str]:
     texts = {}
     for dtype, facts in _FACTS.items():
         q = _polynomial(dtype, "q", "r", _Q[dtype])
-        texts |= {f"core_{name}_{dtype}": text.substitute(facts, q=q) for name, text in _TEXTS.items()}
+        texts |= {f"core_{name}_{dtype}": _filled(text, {**facts, "q": q}) for name, text in _TEXTS.items()}
     p, r = _polynomial("float32", "p", "s", _P), _polynomial("float32", "r", "t", _R)
-    return {**texts, "core_erf_float32": _ERF.substitute(_FACTS["float32"], p=p, r=r)}
+    return {**texts, "core_erf_float32": _filled(_ERF, {**_FACTS["float32"], "p": p, "r": r})}
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    """A text with the word of each ``$name`` in its place."""
+    return re.sub(r"\$(\w+)", lambda match: words[match[1]], text)
 
 
 def _polynomial(dtype: str, name: str, x: str, coefficients: str) -> str:

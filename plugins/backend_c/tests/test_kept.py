@@ -109,6 +109,40 @@ print(f(np.ones(3), np.ones((2, 3))), "core.compile.making" in sys.modules, "cor
 """
 
 
+FIRST = """
+import sys
+import numpy as np
+before = set(sys.modules)
+import core, core.tensor as ct
+x = ct.dvector("x")
+core.function([x], x + 1, backend="c")(np.ones(3))
+print(*sorted(set(sys.modules) - before))
+"""
+FOR_FEW = (  # what only some graphs, or some users, need
+    *("core.scanning", "core.ifelse", "core.gradient", "core.printing", "core.testing", "core.cli"),
+    *("core.ir.check", "core.ir.parts.lowered", "core.ir.halves", "core.ir.work.schedule", "core.ir.passes.pulled"),
+    *("core.ir.passes.row_blocks", "core.compile.compilation", "core.compile.debug", "core.tensor.specials"),
+    *("plugin_backend_c.python_op", "plugin_backend_c.products", "plugin_backend_c.blas"),
+    *("cffi", "scipy", "importlib.metadata", "dataclasses", "subprocess", "tempfile", "shutil", "random", "string"),
+)
+FOR_COMPILING = (
+    *("core.rewriting", "core.tensor.rules", "core.compile.making", "core.compile.lower", "core.compile.interpreter"),
+    *("core.ir.build", "core.ir.program", "core.ir.nodes", "core.ir.passes", "core.ir.cpu", "core.ir.clike"),
+    *("plugin_backend_c.prepared", "plugin_backend_c.running", "plugin_backend_c.dialect"),
+    *("plugin_backend_c.executable", "select", "signal"),
+)
+MOST_MODULES = 200, 95  # of ours, for a first function, and for one that is recalled
+
+
+def test_a_first_function_imports_what_it_needs_and_a_recalled_one_less(python):
+    how = {"CORE_RECALL": "1", "CORE_C_LAUNCHER": "1"}
+    first, recalled = (python(FIRST, **how).split() for _ in range(2))
+    for loaded, most, others in zip((first, recalled), MOST_MODULES, (FOR_FEW, FOR_FEW + FOR_COMPILING), strict=True):
+        assert [name for name in loaded if any(f"{name}.".startswith(f"{other}.") for other in others)] == []
+        ours = [name for name in loaded if name.partition(".")[0] in ("core", "plugin_backend_c")]
+        assert len(ours) <= most, "each takes a quarter of a millisecond: import what few need where it is needed"
+
+
 def test_another_process_imports_nothing_that_rewrites_or_lowers(python):
     how = {"CORE_RECALL": "1", "CORE_C_LAUNCHER": "1"}
     first, again, renamed = (python(USE.format(name=name), **how).split() for name in ("m", "m", "other"))
