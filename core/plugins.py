@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from core import codebase, discovery, hookspecs, installed, own_plugin
-from core.dataclass import fields_of, replace
+from core.dataclass import fields, replace
 from core.discovery import Plugin, State
 from core.errors import CoreWarning, PluginError, did_you_mean
 from core.markers import PROJECT
@@ -145,9 +145,9 @@ def _packages(key: str, plugin: Plugin) -> Iterator[str]:
     """The top-level packages of a plugin: its own, and those that its records name."""
     yield getattr(_all.manager.get_plugin(key), "__name__", "").partition(".")[0]
     for entry in plugin.entries:
-        for name, annotation in (fields_of(type(entry.record)) or {}).items():
-            reference = getattr(entry.record, name)
-            if annotation == "Reference" and isinstance(reference, str):
+        for field in fields(entry.record):
+            reference = getattr(entry.record, field.name)
+            if field.type == "Reference" and isinstance(reference, str):
                 yield reference.partition(":")[0].partition(".")[0]
 
 

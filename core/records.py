@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from core.dataclass import dataclass
 from core.errors import PluginError
 
 Reference: TypeAlias = Any  # "package.module:attribute", or the object itself

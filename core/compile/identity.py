@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from core.dataclass import fields_of
+from core.dataclass import fields, is_dataclass
 from core.graph import Constant, FunctionGraph, Variable
 from core.inner import InnerGraph
 from core.op import Op
@@ -122,10 +122,9 @@ class _Words:
             inside = _Words(self._packages)
             inside.graph(value)
             return f"graph {sha256(chr(10).join(inside.lines).encode()).hexdigest()}"
-        fields = fields_of(kind)
-        if fields is None:
+        if not is_dataclass(kind):
             raise _Unknown
-        return f"{self._class(kind)} {', '.join(self.value(getattr(value, name)) for name in fields)}"
+        return f"{self._class(kind)} {', '.join(self.value(getattr(value, field.name)) for field in fields(kind))}"
 
     def _class(self, kind: Any) -> str:
         """A class or function, which is what its name stands for: not a local one, a lambda, or one that wraps it."""

@@ -145,8 +145,10 @@ class _Steps:
             ]
             places += [(value, i) for value in own.results]
             for place, elements, values in zip(places, self.made, made, strict=True):
-                for at, e in zip(elements, values, strict=True) if place is not None else ():
-                    buffer(place[0])[(place[1], *at)] = e
+                if place is not None:
+                    value, row = place
+                    for at, e in zip(elements, values, strict=True):
+                        buffer(value)[(row, *at)] = e
             for values, waiting in zip(made, registers, strict=False):
                 for e, line in zip(values, waiting.values(), strict=True):
                     for older, newer in zip(line[::-1], line[-2::-1], strict=False):

@@ -17,7 +17,7 @@ import numpy as np
 import pluggy
 
 from core import discovery, hookspecs, records
-from core.dataclass import fields_of
+from core.dataclass import fields
 from core.discovery import Plugin, State
 from core.errors import ArgumentError, PluginError, did_you_mean
 from core.graph import Type
@@ -168,10 +168,10 @@ def _check_record(report: Report, entry: Entry[Any], found: discovery.Found) -> 
     name = getattr(record, "name", None) or getattr(record, "namespace", None) or f"{record.op}"
     case = f"{type(record).__name__} {name}"
     good = True
-    for field in fields_of(type(record)) or ():
-        value = getattr(record, field)
-        if field in ("ref", "fn", "on", "probe", "when", "op") and isinstance(value, str):
-            good &= report.check(f"reference {field}", case, _resolve, entry, field)
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if field.name in ("ref", "fn", "on", "probe", "when", "op") and isinstance(value, str):
+            good &= report.check(f"reference {field.name}", case, _resolve, entry, field.name)
     if good:
         report.check("record", case, _CHECKS[type(record)], entry, found)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.dataclass import fields_of, replace
+from core.dataclass import fields, replace
 from core.ir.expr import Call, Code, Combine, const, index, length, load
 from core.ir.form import Form
 from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Local, Loop, LoopKind, Store
@@ -99,7 +99,7 @@ def form_of_body(body):
 
 @pytest.mark.parametrize(
     "statement, field",
-    [(statement, name) for statement in STATEMENTS for name in fields_of(type(statement))],
+    [(statement, field.name) for statement in STATEMENTS for field in fields(statement)],
     ids=lambda one: one if isinstance(one, str) else type(one).__name__,
 )
 def test_every_field_of_a_statement_is_part_of_its_form(statement, field):

@@ -107,7 +107,7 @@ def test_a_behaviour_hook_that_raises_is_an_error_when_strict(registered, monkey
 
 
 def test_core_registers_its_own_parts_through_the_same_hooks(registered):
-    assert named("core").counts == {"ops": 1, "rewrites": 4, "backends": 1}
+    assert named("core").counts == {"ops": 1, "rewrites": 6, "backends": 1}
 
 
 def test_a_snapshot_cannot_be_changed(registered):

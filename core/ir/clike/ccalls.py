@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.dataclass import dataclass, fields_of
+from core.dataclass import dataclass, fields
 from core.errors import BackendError, CoreError
 from core.ir.clike.cfamily import Dialect, identifier
 from core.ir.program import OpCall, Program, Value
@@ -100,7 +100,7 @@ class Needs:
 
 def needs_of(pairs: Sequence[tuple[Any, Any]]) -> Needs:
     """What the C of some ops wants together: pairs of node and CCode."""
-    found: dict[str, list[Any]] = {name: [] for name in fields_of(Needs) or ()}
+    found: dict[str, list[Any]] = {field.name: [] for field in fields(Needs)}
     kept = True
     for node, code in pairs:
         for name in ("headers", "header_dirs", "libraries", "lib_dirs", "compile_args", "no_compile_args"):
