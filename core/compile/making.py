@@ -17,7 +17,7 @@ from core.compile.lazy import with_branches
 from core.compile.opened import opened
 from core.compile.stages import stages_for
 from core.device.array import on_host
-from core.errors import CoreError, IndexOutOfBounds, ShapeError
+from core.errors import ComputeError, CoreError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, FunctionGraph
 from core.inner import InnerOp
 from core.ir.expr import Expr
@@ -111,6 +111,9 @@ class Making:
     def said(self, arrays: Sequence[Any], failed: GuardFailed) -> Exception:
         """The error that lengths which do not fit come to, if it is not for an op to say."""
         error = _explained(failed.guard, failed.a, failed.b)
+        if isinstance(error, IndexOutOfBounds):
+            again = self.seen_again(arrays, error)
+            return again if isinstance(again, ComputeError) else error
         return self._by_its_op(arrays, failed.guard, error)
 
     def _by_its_op(self, arrays: Sequence[Any], guard: Guard, error: Exception) -> Exception:
@@ -135,12 +138,15 @@ class Making:
         except CoreError:
             raise error from None
 
-    def seen_again(self, arrays: Sequence[Any], error: IndexOutOfBounds) -> IndexOutOfBounds:
-        """``error`` as NumPy says it, with the index: loops check all indices of an array at once and keep none."""
+    def seen_again(self, arrays: Sequence[Any], error: IndexOutOfBounds) -> CoreError:
+        """``error`` as NumPy says it, with the index: loops check all indices of an array at once and keep none.
+
+        Or what else it was that is checked as indices are: a ComputeError of an op.
+        """
         if not self._calls_python:  # their ops would run twice
             try:
                 self._interpreted(arrays)
-            except IndexOutOfBounds as again:
+            except (IndexOutOfBounds, ComputeError) as again:
                 return again
             except (CoreError, MemoryError):
                 pass

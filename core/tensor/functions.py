@@ -6,15 +6,19 @@ Integers are computed in the float that NumPy chooses (int8 in float16, int16 in
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from core import dtypes
 from core.errors import DTypeError
 from core.graph import Apply
-from core.ir.expr import Call, Code, Expr, arith, select
+from core.ir.axes import wrap_index
+from core.ir.expr import Call, Code, Expr, arith, const, select
+from core.ir.expr import cast as convert
 from core.ir.expr import equal as is_equal
 from core.ir.expr import maximum as larger
+from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.tensor.arithmetic import sqrt, square
 from core.tensor.elementwise import Elementwise, elementwise, second
 from core.tensor.kinds import floated, need_reals, widened
@@ -53,8 +57,17 @@ def _power_slope(x: Any, y: Any) -> Any:
     return y * x if y.data == 2 else y * power(x, y.data - y.data.dtype.type(1))
 
 
+def _not_negative(e: Expr, index: Sequence[Expr]) -> Expr:
+    """``e``, with the demand that it is not negative: else there is an index that is 1 in an axis of length 1.
+
+    It hangs on where the element is, so that nothing is demanded of an exponent for no elements.
+    """
+    bad = (e < 0) & (index[0] >= 0) if index else e < 0
+    return e + convert(wrap_index(select(bad, const(1), const(0)), const(1)), e.dtype)
+
+
 class Power(Elementwise):
-    """``power``, which refuses a negative constant as the exponent of an integer."""
+    """``power``, which refuses a negative exponent of an integer: a constant at once, others when it runs."""
 
     def make_node(self, *inputs: Any) -> Apply:
         node = super().make_node(*inputs)
@@ -66,13 +79,21 @@ class Power(Elementwise):
             )
         return node
 
+    def lower(self, node: Apply, *views: View) -> View:
+        """Exponents of integers are checked as indices are, and the interpreter says what is wrong with them."""
+        may_be_negative = views[1].dtype in dtypes.INTEGERS and not views[1].dtype.startswith("u")
+        if node.out.dtype not in dtypes.INTEGERS or not may_be_negative or isinstance(node.inputs[1], TensorConstant):
+            return super().lower(node, *views)
+        shape = broadcast_shapes(*(view.shape for view in views))
+        x, y = (broadcast_to(view, shape) for view in views)
+        return View(node.out.dtype, shape, lambda index: self.scalar(x.at(index), _not_negative(y.at(index), index)))
+
 
 @elementwise(differential=_power_changes, kind=Power)
 def power(x, y):
     """x ** y.  Integers stay integers, so no exponent of theirs may be negative.
 
-    Errors: DTypeError for a constant that is.  When it runs, the interpreter refuses it as NumPy does, and compiled
-    code gives 0.
+    Errors: DTypeError for a constant that is; else ComputeError, also a ValueError, when it runs, on every backend.
     """
     return arith(Code.POW, *widened(x, y))
 

@@ -1,13 +1,16 @@
 """Operators and methods of tensor variables: each hands over to the function of the same name.
 
-``x == y`` stays identity, because variables are kept in dicts and sets; elementwise equality is ``ct.eq(x, y)``.
+``x == y`` of variables stays identity, because they are kept in dicts and sets; elementwise equality is ``ct.eq(x, y)``.
+With an array it is of elements on both sides, for NumPy's arrays compare theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
+from core import dtypes
 from core.errors import ArgumentError, DTypeError
 from core.tensor import arithmetic, cumulative, functions, indexing, logic, products, reduce, variance
 from core.tensor.broadcast import repeat
@@ -316,6 +319,41 @@ class Operators:
 
     def argsort(self, axis: int | None = -1, kind: str | None = None) -> Any:
         return argsort(self, axis, kind)
+
+    def partition(self, kth: Any, axis: int | None = -1) -> Any:
+        """A copy with what belongs at place ``kth`` there."""
+        return _later("partition")(self, kth, axis)
+
+    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+        return _later("argpartition")(self, kth, axis)
+
+    def searchsorted(self, v: Any, side: str = "left", sorter: Any = None) -> Any:
+        return _later("searchsorted")(self, v, side, sorter)
+
+    def choose(self, choices: Any, mode: str = "raise") -> Any:
+        return _later("choose")(self, choices, mode=mode)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Any:
+        return _later("compress")(condition, self, axis)
+
+    def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+        """Theano's: the norm of vectors along ``axis``, of all elements by default."""
+        return _later("norm")(self, ord, axis, keepdims)
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of an element."""
+        return dtypes.size_bytes(self.dtype)
+
+    @property
+    def nbytes(self) -> Any:
+        """The bytes of all elements, a 0-d int64 tensor."""
+        return size(self) * self.itemsize
+
+
+def _later(name: str) -> Any:
+    """A function of core.tensor whose file is not imported before it is used."""
+    return getattr(import_module("core.tensor"), name)
 
 
 def _one_or_many(arguments: Sequence[Any]) -> Any:

@@ -9,6 +9,7 @@ import pytest
 import scipy.special
 from numpy.testing import assert_allclose, assert_array_equal
 
+import core
 import core.tensor as ct
 from core import dtypes
 from core.errors import ArgumentError, DTypeError, GradientError, ShapeError
@@ -666,3 +667,18 @@ def test_a_negative_constant_is_no_exponent_of_integers():
         i**-1
     assert (i**-1.0).dtype == "float64"
     assert_array_equal(evaluate(lambda x: x ** np.array([0, 2]), np.array([3, 3])), [1, 9])
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_a_negative_exponent_of_an_integer_is_refused_when_it_comes(backend):
+    x, y, s = ct.lvector("x"), ct.lvector("y"), ct.iscalar("s")
+    f = core.function([x, y], [2 * x**y, (x**y).sum()], backend=backend)
+    g, h = core.function([x, s], x**s, backend=backend), core.function([s], s**s, backend=backend)
+    assert_array_equal(f([2, 3, 0], [3, 0, 0])[0], [16, 2, 2])
+    for bad in (lambda: f([2, 3], [3, -1]), lambda: g([2, 3], -2), lambda: h(-1)):
+        with pytest.raises(ValueError, match="Integers to negative integer powers are not allowed"):
+            bad()
+    assert_array_equal(f([2], [5])[0], [64])
+    assert_array_equal(g([2, 3], 2), [4, 9])
+    assert g([], -2).shape == f([], [])[0].shape == (0,)
+    assert_array_equal(evaluate(lambda x, y: x**y, np.uint8([7]), np.uint8([3]), backend=backend), np.uint8([87]))

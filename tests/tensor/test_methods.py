@@ -221,3 +221,36 @@ def test_more_names_of_the_array_api():
     assert ct.atan2 is ct.arctan2
     assert ct.concat is ct.concatenate
     assert ct.permute_dims is ct.transpose
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.argpartition(2),
+        lambda x: x[0].searchsorted([0.5, 2.0]),
+        lambda x: (x[0] > 0.5).astype("int64").choose([x[1], x[2]]),
+        lambda x: x.compress(np.array([True, False, True]), axis=0),
+        lambda x: x.itemsize * x.nbytes,
+    ],
+)
+def test_methods_of_files_that_are_imported_when_they_are_used(call):
+    x = np.sort(random((3, 4)), axis=None).reshape(3, 4)
+    assert_array_equal(evaluate(call, x), call(x))
+
+
+def test_norm_is_a_method_as_in_theano():
+    x = random((3, 4))
+    assert_allclose(evaluate(lambda x: x.norm(2, axis=1), x), np.linalg.norm(x, axis=1))
+
+
+def test_variables_compare_themselves_and_with_arrays_their_elements():
+    x, y, array = ct.dvector("x"), ct.dvector("y"), np.array([1.0, 2.0])
+    assert (x == y) is False and (x == x) is True and (x == 1.0) is False
+    for equal in (array == x, x == array, np.equal(x, array)):
+        assert_array_equal(equal.eval({x: [1.0, 3.0]}), [True, False])
+
+
+def test_a_partition_is_a_copy():
+    x = random((5, 2))
+    got = evaluate(lambda x: x.partition(2, axis=0), x)
+    assert_array_equal(got[2], np.median(x, axis=0))
