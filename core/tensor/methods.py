@@ -1,7 +1,7 @@
 """Operators and methods of tensor variables: each hands over to the function of the same name.
 
-``x == y`` of variables stays identity, because they are kept in dicts and sets; elementwise equality is ``ct.eq(x, y)``.
-With an array it is of elements on both sides, for NumPy's arrays compare theirs.
+``x == y`` of variables stays identity, because they are kept in dicts and sets; ``ct.eq(x, y)`` is of their elements.
+So is ``x == array``, on both sides, for arrays of NumPy compare their elements.
 """
 
 from __future__ import annotations
