@@ -48,18 +48,15 @@ def subfolder(name: str) -> Path:
 
 def put(file: Path, content: bytes) -> None:
     """Put a file in place at once: who reads it meanwhile gets the old one or the new.  Errors: OSError."""
-    unfinished = file.with_name(fresh_name())
+    import tempfile  # whoever only reads what is there need not wait for it
+
+    handle, unfinished = tempfile.mkstemp(dir=file.parent)
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        with os.fdopen(handle, "wb") as stream:
             stream.write(content)
         os.replace(unfinished, file)
     finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def fresh_name() -> str:
-    """A name that nobody else has.  Importing tempfile takes longer than to write what gets such a name."""
-    return f"new-{os.urandom(12).hex()}"
+        Path(unfinished).unlink(missing_ok=True)
 
 
 def files() -> list[Path]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,30 +45,19 @@ def unfinished(place: Path) -> Iterator[str]:
 
     Errors: OSError where nothing can be written.
     """
+    import shutil
+    import tempfile
+
     base = place / "unfinished"
     base.mkdir(exist_ok=True)
     for left in base.iterdir():
         try:
             if left.stat().st_mtime < time.time() - _ABANDONED_S:
-                _remove(left)
+                shutil.rmtree(left)
         except OSError:  # another process was quicker, or it is somebody else's
             pass
-    folder = base / cachedir.fresh_name()
-    folder.mkdir(0o700)
+    folder = tempfile.mkdtemp(dir=base)  # TemporaryDirectory would be removed by a process forked meanwhile, at its end
     try:
-        yield str(folder)
+        yield folder
     finally:
-        with suppress(OSError):
-            _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder and what is in it: files, as a rule.  Errors: OSError."""
-    if any(one.is_dir() for one in os.scandir(folder)):
-        import shutil  # see above
-
-        shutil.rmtree(folder)
-    else:
-        for file in os.scandir(folder):
-            os.unlink(file)
-        os.rmdir(folder)
+        shutil.rmtree(folder, ignore_errors=True)

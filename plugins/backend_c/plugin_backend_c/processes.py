@@ -1,30 +1,18 @@
-"""Commands that are run: several at once, with a time limit, and ended with whoever started them.
-
-By ``posix_spawn`` itself: importing subprocess and tempfile took a tenth of the time of a first function in Python.
-"""
+"""Commands that are run: several at once, with a time limit, and ended with whoever started them."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+import subprocess
+import tempfile
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from typing import NamedTuple
+from typing import TypeAlias
 
-
-class Finished(NamedTuple):
-    """How a command ended: its exit status, or minus the signal that ended it, and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-class TakesTooLong(Exception):
-    """A command did not end in time."""
-
+Finished: TypeAlias = "subprocess.CompletedProcess[str]"
 
 _PAUSE_S = 0.002  # between looks at processes, where the system does not say when one ends
 
@@ -45,7 +33,7 @@ def run_all(commands: Sequence[Sequence[str]], timeout_s: float, watcher: Watche
 
     When one takes too long, or this is interrupted or killed, what they have started ends with them.  ``watcher``: one
     that also watches other commands, before or after.
-    Errors: TakesTooLong; OSError for a command that is not there.
+    Errors: TimeoutExpired; OSError for a command that is not there.
     """
     if watcher is None:
         with Watcher() as own:
@@ -62,7 +50,7 @@ def run_all(commands: Sequence[Sequence[str]], timeout_s: float, watcher: Watche
             watcher.tell(running)
             process = _first_to_end(running, deadline)
             if process is None:
-                raise TakesTooLong(f"{next(iter(running)).command[0]} took more than {timeout_s} s")
+                raise subprocess.TimeoutExpired(next(iter(running)).command, timeout_s)
             done[running.pop(process)] = process.finished()
     finally:
         for process in running:
@@ -93,65 +81,40 @@ class _Process:
 
     def __init__(self, command: Sequence[str]):
         self.command = command
-        self._returncode: int | None = None
-        with ExitStack() as opened:
-            files = [_open(opened, os.open(os.devnull, os.O_RDONLY)), *(_open(opened, _unnamed()) for _ in range(2))]
-            self.group = _started(command, files)
-            self._said = files[1:]
-            self._files = opened.pop_all()
+        with ExitStack() as files:
+            self._out, self._err = (
+                files.enter_context(tempfile.TemporaryFile(mode="w+", errors="replace")) for _ in range(2)
+            )
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._out,
+                stderr=self._err,
+                env={**os.environ, "LC_ALL": "C"},
+                start_new_session=True,
+            )
+            self._files = files.pop_all()
+
+    @property
+    def group(self) -> int:
+        return self._process.pid
 
     def has_ended(self) -> bool:
-        return self._wait(os.WNOHANG)
-
-    def _wait(self, how: int) -> bool:
-        if self._returncode is None:
-            try:
-                process, status = os.waitpid(self.group, how)
-            except ChildProcessError:  # somebody else has waited for it, and nobody knows how it ended
-                process, status = self.group, 0
-            if process:
-                self._returncode = os.waitstatus_to_exitcode(status)
-        return self._returncode is not None
+        return self._process.poll() is not None
 
     def finished(self) -> Finished:
         """How it ended."""
         with self._files:
-            self._wait(0)
-            out, err = (_content(file) for file in self._said)
-            return Finished(self._returncode or 0, out, err)
+            self._out.seek(0)
+            self._err.seek(0)
+            return subprocess.CompletedProcess(
+                self._process.args, self._process.wait(), self._out.read(), self._err.read()
+            )
 
     def stop(self) -> None:
         with self._files, suppress(ProcessLookupError):
-            os.killpg(self.group, signal.SIGKILL)
-            self._wait(0)
-
-
-def _started(command: Sequence[str], files: Sequence[int]) -> int:
-    """The number of a new process and of its group.  ``files`` are its standard input, output and errors."""
-    actions = [(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)]
-    environment = {**os.environ, "LC_ALL": "C"}
-    asleep_here = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores them, and what it starts would do so too
-    return os.posix_spawnp(command[0], command, environment, file_actions=actions, setpgroup=0, setsigdef=asleep_here)
-
-
-def _open(opened: ExitStack, file: int) -> int:
-    """A descriptor that is closed with ``opened``, and is none of those that a process begins with."""
-    opened.callback(os.close, file)
-    return file if file > 2 else _open(opened, os.dup(file))
-
-
-def _unnamed() -> int:
-    """A file that goes when it is closed."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("core")
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _content(file: int) -> str:
-    return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
 
 class Watcher:
@@ -159,28 +122,29 @@ class Watcher:
 
     def __enter__(self) -> Watcher:
         self._shell = None
-        with suppress(OSError), ExitStack() as opened:
-            reads, writes = (_open(opened, file) for file in os.pipe())
-            nothing = _open(opened, os.open(os.devnull, os.O_WRONLY))
-            self._shell = _started(["/bin/sh", "-c", _WATCH], [reads, nothing, nothing])
-            self._pipe = os.dup(writes)
+        with suppress(OSError):
+            self._shell = subprocess.Popen(
+                ["/bin/sh", "-c", _WATCH],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         return self
 
     def tell(self, running: Iterable[_Process]) -> None:
         """Say what is at work now."""
-        self._say(" ".join(str(process.group) for process in running))
-
-    def _say(self, line: str) -> None:
-        if self._shell is not None:
+        if self._shell is not None and self._shell.stdin is not None:
             with suppress(OSError):
-                os.write(self._pipe, f"{line}\n".encode())
+                self._shell.stdin.write(f"{' '.join(str(process.group) for process in running)}\n".encode())
+                self._shell.stdin.flush()
 
     def __exit__(self, *error: object) -> None:
-        if self._shell is not None:
-            self._say("done")
-            os.close(self._pipe)
-            with suppress(ChildProcessError):
-                os.waitpid(self._shell, 0)
+        if self._shell is not None and self._shell.stdin is not None:
+            with suppress(OSError):
+                self._shell.stdin.write(b"done\n")
+                self._shell.stdin.close()
+            self._shell.wait()
 
 
 def first_line(done: Finished) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import shlex
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from core.errors import CompileError
 from plugin_backend_c.folder import unfinished
-from plugin_backend_c.processes import Finished, TakesTooLong, Watcher, first_line, run, run_all
+from plugin_backend_c.processes import Finished, Watcher, first_line, run, run_all
 
 TIMEOUT_S = 600
 
@@ -40,7 +41,7 @@ def build(compiler: Compiler, sources: Sequence[str], binary: str) -> Finished:
             done = run_all(commands, TIMEOUT_S, watcher)
             bad = next((one for one in done if one.returncode != 0), None)
             return bad or run(compiler.linking(objects, binary), TIMEOUT_S, watcher)
-    except TakesTooLong as error:
+    except subprocess.TimeoutExpired as error:
         raise CompileError(f"{compiler.version} took more than {TIMEOUT_S} s for {', '.join(sources)}") from error
     finally:
         for made in objects:
@@ -51,7 +52,7 @@ def asked_version(command: tuple[str, ...]) -> str:
     called = shlex.join(command)
     try:
         said = run([*command, "--version"], 60)
-    except (OSError, TakesTooLong) as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         raise CompileError(f"{called} --version: {error}") from error
     if said.returncode != 0 or not said.stdout.strip():
         raise CompileError(f"{called} --version: exit status {said.returncode}")
@@ -72,7 +73,7 @@ def trial(ways: Sequence[C], text: str, place: Path) -> tuple[C | None, str]:
                 said = _linked(way, made, f"{folder}/trial{number}.so")
                 if not said:
                     return way, ""
-    except (OSError, TakesTooLong) as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         said = str(error)
     return None, said
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -144,14 +145,14 @@ def test_a_cache_that_cannot_be_written_is_still_read(cache, monkeypatch):
 
 
 def _refuse_writing(monkeypatch, cache):
-    real = Path.mkdir
+    real = tempfile.mkdtemp
 
-    def mkdir(self, *mode, **named):
-        if str(self).startswith(f"{cache}/") and self.parent.name == "unfinished":
-            raise PermissionError(13, "Permission denied", str(self))
-        return real(self, *mode, **named)
+    def mkdtemp(suffix=None, prefix=None, dir=None):
+        if str(dir).startswith(str(cache)):
+            raise PermissionError(13, "Permission denied", str(dir))
+        return real(suffix, prefix, dir)
 
-    monkeypatch.setattr(Path, "mkdir", mkdir)
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
 
 
 @pytest.mark.parametrize("module, call", [(os, "replace"), (Path, "write_text")], ids=["replace", "write"])

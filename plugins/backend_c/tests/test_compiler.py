@@ -344,7 +344,6 @@ def test_a_compiler_ends_with_a_process_that_is_killed(python, fake, tmp_path):
 def test_commands_run_at_once_and_answer_in_their_order(monkeypatch, system_tells):
     if not system_tells:
         monkeypatch.delattr(os, "pidfd_open", raising=False)
-        monkeypatch.delattr(os, "memfd_create", raising=False)
     monkeypatch.setattr(processes, "processors", lambda: 3)
     commands = [["sh", "-c", f"sleep {pause}; echo {k}; exit {k}"] for k, pause in enumerate((0.2, 0, 0.1, 0))]
     done = processes.run_all(commands, 60)

@@ -123,13 +123,13 @@ FOR_FEW = (  # what only some graphs, or some users, need
     *("core.ir.check", "core.ir.parts.lowered", "core.ir.halves", "core.ir.work.schedule", "core.ir.passes.pulled"),
     *("core.ir.passes.row_blocks", "core.compile.compilation", "core.compile.debug", "core.tensor.specials"),
     *("plugin_backend_c.python_op", "plugin_backend_c.products", "plugin_backend_c.blas"),
-    *("cffi", "scipy", "importlib.metadata", "dataclasses", "subprocess", "tempfile", "shutil", "random", "string"),
+    *("cffi", "scipy", "importlib.metadata", "dataclasses", "string"),
 )
 FOR_COMPILING = (
     *("core.rewriting", "core.tensor.rules", "core.compile.making", "core.compile.lower", "core.compile.interpreter"),
     *("core.ir.build", "core.ir.program", "core.ir.nodes", "core.ir.passes", "core.ir.cpu", "core.ir.clike"),
     *("plugin_backend_c.prepared", "plugin_backend_c.running", "plugin_backend_c.dialect"),
-    *("plugin_backend_c.executable", "select", "signal"),
+    *("plugin_backend_c.executable", "subprocess", "tempfile", "shutil", "select", "signal"),
 )
 MOST_MODULES = 200, 95  # of ours, for a first function, and for one that is recalled
 
