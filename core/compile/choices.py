@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.compile.branches import Branch, Undefined
+from core.compile.lazy import opened
 from core.compile.loops import fresh_axes, lengths_outside, with_own_outputs
-from core.compile.opened import opened
 from core.dataclass import replace
 from core.graph import Apply, FunctionGraph, Variable, graph_inputs
 from core.inner import InnerGraph

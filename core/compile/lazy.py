@@ -1,11 +1,14 @@
-"""Whether a graph has something to choose, so that branches must be made of it: who has none need not wait for how."""
+"""Graphs with something inside to be chosen, or to be opened, before they are run: others need not wait for how."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from core.graph import FunctionGraph
-from core.inner import InnerGraph
+from core.inner import InnerGraph, inner_ops
+
+if TYPE_CHECKING:
+    from core.compile.opened import Opened
 
 AnyGraph = TypeVar("AnyGraph", FunctionGraph, InnerGraph)
 
@@ -20,3 +23,12 @@ def with_branches(graph: AnyGraph) -> AnyGraph:
         copy = packed(graph.unfrozen())
         return InnerGraph(copy.inputs, copy.outputs, clone=False)
     return packed(graph)
+
+
+def opened(graph: FunctionGraph) -> FunctionGraph | Opened:
+    """``graph`` with each op that can be opened replaced by its graph; ``graph`` itself where there is no such op."""
+    if not any(inner_ops(graph.nodes)):
+        return graph
+    from core.compile.opened import Opened  # for those who have some
+
+    return Opened(graph)

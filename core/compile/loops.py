@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.compile.lazy import with_branches
-from core.compile.opened import opened
+from core.compile.lazy import opened, with_branches
 from core.dataclass import replace
 from core.graph import Apply, Variable
 from core.ir.axes import same_length

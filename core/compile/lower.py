@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core import dtypes, plugins
 from core.ccode import CCode
-from core.compile.opened import Opened
 from core.dataclass import replace
 from core.errors import BackendError, CoreError, CoreWarning, DTypeError
 from core.graph import Apply, Constant, FunctionGraph, Variable
@@ -49,6 +48,9 @@ from core.ir.view import View
 from core.options import config
 from core.tensor.shape import checked_length
 from core.tensor.type import TensorType
+
+if TYPE_CHECKING:
+    from core.compile.opened import Opened
 
 _warned: set[tuple[str, str]] = set()  # ops of which it was said that Python computes them
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from core import plugins
 from core.compile.interpreter import Interpreted, host_call
-from core.compile.lazy import with_branches
-from core.compile.opened import opened
+from core.compile.lazy import opened, with_branches
 from core.compile.stages import stages_for
 from core.device.array import on_host
 from core.errors import ComputeError, CoreError, IndexOutOfBounds, ShapeError

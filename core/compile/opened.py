@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.graph import Apply, FunctionGraph, Variable, toposort
-from core.inner import InnerOp, inner_ops
+from core.inner import InnerOp
 
 
 class Opened:
@@ -41,8 +41,3 @@ class Opened:
                 self._take(toposort(outputs, stop_at=twin.inputs))
             if outputs is not node.outputs:
                 became.update((old, became.get(new, new)) for old, new in zip(node.outputs, outputs, strict=True))
-
-
-def opened(graph: FunctionGraph) -> FunctionGraph | Opened:
-    """``graph`` with each op that can be opened replaced by its graph; ``graph`` itself where there is no such op."""
-    return Opened(graph) if any(inner_ops(graph.nodes)) else graph

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from core.dataclass import dataclass, field
 from core.ir.axes import product
-from core.ir.choice import Choice
 from core.ir.expr import Combine, Expr, const, show
 from core.ir.guards import Guard
-from core.ir.iteration import Iteration
 from core.ir.layouts import Layout
 from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel
 from core.ir.rebuild import loads_in
 from core.ir.row_blocks import Blocks, Part
+
+if TYPE_CHECKING:  # few programs have any
+    from core.ir.choice import Choice
+    from core.ir.iteration import Iteration
 
 # --- values --------------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 from core.dataclass import dataclass
 from core.errors import CoreError, RewriteError, SourceLine, attributed_to
 from core.graph import Apply, Constant, FunctionGraph, Variable, toposort
-from core.inner import InnerGraph
-from core.rewriting.inside import rewrite_inside
+from core.inner import InnerGraph, InnerOp
 from core.rewriting.merge import merge
 from core.rewriting.pattern import Pattern, maker, same_value
 from core.rewriting.stages import Rule, RuleSet
@@ -95,6 +94,14 @@ def _rewrite(graph: FunctionGraph, sets: Sequence[RuleSet], log: RewriteLog, str
     _note_merged(log, merge(graph))
     stages = [_Stage(graph, rules, log, ages, strict) for rules in sets]
 
+    def inside() -> int:
+        """How many nodes changed because the graphs inside of their ops did."""
+        if not any(isinstance(node.op, InnerOp) for node in graph.nodes):
+            return 0
+        from core.rewriting.inside import rewrite_inside  # for those who have some
+
+        return rewrite_inside(graph, settle)
+
     def settle(inner: InnerGraph) -> InnerGraph:
         if inner not in settled:
             copy = inner.unfrozen()
@@ -107,7 +114,7 @@ def _rewrite(graph: FunctionGraph, sets: Sequence[RuleSet], log: RewriteLog, str
         again = True
         while again:
             again = bool(stage.run()) and stage is not stages[0] and bool(stages[0].run())
-            again = rewrite_inside(graph, settle) > 0 or again
+            again = inside() > 0 or again
 
 
 def _note_merged(log: RewriteLog, count: int) -> int:

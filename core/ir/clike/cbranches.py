@@ -11,7 +11,6 @@ from core.ir.expr import length
 from core.ir.program import BranchStep
 
 REPORT = 256  # integers: of what failed inside only lengths are read
-SAID = 3  # integers of a guard's report
 
 
 def call_lines(step: BranchStep, around: Around, failed: str) -> list[str]:

@@ -26,7 +26,7 @@ from functools import cached_property
 
 from core import dtypes
 from core.dataclass import dataclass
-from core.ir.clike import cblocks, cbranches, ccalls, cloops
+from core.ir.clike import cblocks, ccalls
 from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.clike.csections import LONG, Declared, constant, cut
@@ -73,7 +73,7 @@ def report_length(program: Program) -> int:
     shapes = [len(shape) for shape in program.shapes.values()]
     failures = [failure_length(step) for step in program.steps if isinstance(step, LibraryStep)]
     failures += [ccalls.REPORT_LENGTH for step in program.steps if isinstance(step, OpCall)]
-    return 3 + cbranches.SAID + max([0, *shapes, *failures])
+    return 3 + _SAID + max([0, *shapes, *failures])
 
 
 # what the entry function calls its own; slots, kernels and host calls add to it
@@ -100,6 +100,7 @@ def functions_of(program: Program) -> dict[str, Routine]:
 _WORTH_A_NAME = 4  # from this cost on, a length that is read twice has a name
 _LONG = 60  # characters, from which on any has
 _ON_STACK, _ALL_ON_STACK = 4096, 32768  # bytes of a slot that needs no arena, and of all these together
+_SAID = 3  # integers of the report of a guard, that of a step inside of another among them
 _HARDLY_ANY = 1600  # work that is not worth a line: 100 ns
 
 
@@ -546,12 +547,16 @@ class Entry:
             self._say(line)
 
     def _loop(self, position: int, step: LoopStep) -> None:
+        from core.ir.clike import cloops  # as above
+
         around = self._surroundings(lambda _: self._fail(Status.STEP, str(position)))
         for line in cloops.call_lines(step, around):
             self._say(line)
 
     def _branch(self, position: int, step: BranchStep) -> None:
-        said = [f"core_said[{k}]" for k in range(cbranches.SAID)]
+        from core.ir.clike import cbranches  # few programs need it
+
+        said = [f"core_said[{k}]" for k in range(_SAID)]
         failed = self._fail(Status.BRANCH, str(position), "core_side", "core_status", *said)
         for line in cbranches.call_lines(step, self._surroundings(lambda _: failed), failed):
             self._say(line)
