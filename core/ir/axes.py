@@ -131,6 +131,16 @@ def factors_of(lengths: Iterable[Expr]) -> Counter[Any]:
     return factors
 
 
+def quotient(a: Expr, b: Expr) -> Expr | None:
+    """``a / b`` where the factors of one are among those of the other; None where they are not, or are 0."""
+    left, less = factors_of([a]), factors_of([b])
+    number, divisor = left.pop("known"), less.pop("known")
+    left.subtract(less)
+    if number == 0 or divisor == 0 or number % divisor or any(count < 0 for count in left.values()):
+        return None
+    return product([const(number // divisor), *left.elements()])
+
+
 def regrouped(index: Sequence[Expr], shape: Sequence[Expr], other: Sequence[Expr]) -> list[Expr]:
     """The index in the shape ``other`` of the element at ``index`` of ``shape``, in row-major order.
 

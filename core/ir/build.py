@@ -20,6 +20,7 @@ from core.ir.cpu.periods import with_periods
 from core.ir.cpu.ranges import cut
 from core.ir.cpu.scatters import scatter_kernel
 from core.ir.cpu.schedule import Scheduler
+from core.ir.cpu.strips import with_strips
 from core.ir.cpu.wide import widen
 from core.ir.expr import Expr
 from core.ir.guards import Guard
@@ -254,7 +255,7 @@ class _Steps:
         """The pieces of a kernel after its loops were joined, moved inwards, cut into blocks, and divided."""
         kernel = self._in_plain_dtypes(kernel)
         kernel = blocked(collapse(cut(with_periods(kernel))), self.shapes, self._kept)
-        kernel = widen(lanes(kernel, self.shapes, self._kept), self.shapes)
+        kernel = with_strips(widen(lanes(kernel, self.shapes, self._kept), self.shapes))
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))
         return split(kernel, self.shapes) if self.target.threads else [kernel]
 

@@ -11,7 +11,7 @@ from core import dtypes
 from core.errors import ShapeError
 from core.graph import Apply, Variable
 from core.ir import view as views
-from core.ir.axes import factors_of, product, same_length, unravel
+from core.ir.axes import factors_of, product, quotient, same_length, unravel
 from core.ir.expr import as_expr, const, equal, select
 from core.ir.view import View
 from core.op import Op, disconnected
@@ -109,16 +109,19 @@ class Reshape(Op):
             for n, known in zip(lengths, static_shape(node.inputs[1:]), strict=True)
         ]
         total = product(x.shape)
-        shape = []
+        shape, places = [], []  # lengths that are checked, and as what they are found in places
         for axis, (n, known) in enumerate(zip(given, node.out.type.shape, strict=True)):
             if known is not None or cannot_be_negative(n):
                 shape.append(n if known is None else const(known))
+                places.append(shape[-1])
                 continue
             others = product([*given[:axis], *given[axis + 1 :]])
             shape.append(checked_length(reshaped_length.scalar(n, total, others)))
-        plain = views.reshape(x, shape)
+            left = quotient(total, others) if n is const(-1) else None
+            places.append(shape[-1] if left is None else left)
+        plain = views.reshape(x, places)
         if factors_of(x.shape) == factors_of(shape):
-            return plain
+            return View(x.dtype, shape, plain.at)
         if not shape:  # nothing but the position can carry the check
             return View(x.dtype, (), lambda index: x.at(unravel(same_length(total, const(1)) - 1, x.shape)))
         checked = next((axis for axis, n in enumerate(shape) if not n.is_const), 0)

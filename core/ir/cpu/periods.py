@@ -6,14 +6,13 @@ in place of ``i``, that is ``x[h, d]``: plain strides, which later passes join, 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from core.dataclass import replace
-from core.ir.axes import product
+from core.ir.axes import product, quotient
 from core.ir.cpu.collapse import collapse
 from core.ir.effort import resolved
-from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, walk
+from core.ir.expr import HOLDS_LOCAL, INDEX_DTYPE, Code, Expr, const, index, walk
 from core.ir.nests.copies import Copy
 from core.ir.nests.strides import product_of
 from core.ir.nodes import If, Kernel, Let, Local, Loop, LoopKind, Statement, expressions, rewritten, statements
@@ -28,7 +27,7 @@ _DIVIDING = frozenset({Code.FLOORDIV, Code.MOD, Code.UNRAVEL})
 def with_periods(kernel: Kernel) -> Kernel:
     """``kernel`` with its loops split where they divide their variable by what is the same in all iterations."""
     parts = walk(expressions(kernel.body))
-    if not any(e.code in _DIVIDING and e.free for e in parts):
+    if not any(e.code in _DIVIDING and (e.free or e.marks & HOLDS_LOCAL) for e in parts):
         return kernel
     kernel = collapse(replace(kernel, body=_with_places_inlined(kernel.body)))
     return replace(kernel, body=_visit(kernel.body, {}))
@@ -109,9 +108,9 @@ def _without(body: Sequence[Statement], locals: Collection[Local]) -> list[State
 
 
 def _is_place(let: Let) -> bool:
-    """Whether it names index arithmetic that changes in loops."""
+    """Whether it names index arithmetic."""
     is_index = let.constant and let.local.dtype == INDEX_DTYPE
-    return is_index and bool(let.value.free) and not any(e.code in (Code.LOAD, Code.CALL) for e in walk([let.value]))
+    return is_index and not any(e.code in (Code.LOAD, Code.CALL) for e in walk([let.value]))
 
 
 def _period(loop: Loop, known: Mapping[Local, Expr]) -> tuple[Expr, Expr, bool] | None:
@@ -131,7 +130,7 @@ def _period(loop: Loop, known: Mapping[Local, Expr]) -> tuple[Expr, Expr, bool] 
     for n in sorted(found, key=lambda n: (len(product_of(n)[1]), product_of(n)[0]), reverse=True):
         if n.is_const and n.payload < 2:
             continue
-        whole = _quotient(extent, n)
+        whole = quotient(extent, n)
         if whole is not None and whole is not const(1):
             return n, whole, True
         if whole is None and found[n] and not (n.is_const and extent.is_const and extent.payload < n.payload):
@@ -149,16 +148,6 @@ def _periods_of(e: Expr, variable: Expr) -> list[Expr]:
 def _is_digit(e: Expr, variable: Expr) -> bool:
     """Whether ``e`` is ``variable // n % m``."""
     return e.code is Code.MOD and e.args[0].code is Code.FLOORDIV and e.args[0].args[0] is variable
-
-
-def _quotient(a: Expr, b: Expr) -> Expr | None:
-    """``a / b`` where the factors of one are among those of the other."""
-    (number, factors), (divisor, others) = product_of(a), product_of(b)
-    left = Counter(factors)
-    left.subtract(others)
-    if number == 0 or divisor == 0 or number % divisor or any(count < 0 for count in left.values()):
-        return None
-    return product([const(number // divisor), *left.elements()])
 
 
 class _Divided:
@@ -191,25 +180,25 @@ class _Divided:
 
     def _over(self, n: Expr) -> Expr:
         """The variable divided by ``n``."""
-        per = _quotient(self.period, n)
+        per = quotient(self.period, n)
         if per is not None:
             return self.outer * per + _divide(self.inner, n, self.period)
-        times = _quotient(n, self.period)
+        times = quotient(n, self.period)
         return (self.outer * self.period + self.inner) // n if times is None else self.outer // times
 
     def _modulo(self, e: Expr, n: Expr, length: Expr) -> Expr:
         """``e``, the variable divided by ``n``, modulo ``length``."""
-        per = _quotient(self.period, n)
+        per = quotient(self.period, n)
         if per is None:
-            times, turns = _quotient(n, self.period), None
+            times, turns = quotient(n, self.period), None
             return (self.outer // times if times is not None else e) % length
         inside = _divide(self.inner, n, self.period)
-        if _quotient(per, length) is not None:
-            return inside if _quotient(length, per) is not None else inside % length
-        turns = _quotient(length, per)
+        if quotient(per, length) is not None:
+            return inside if quotient(length, per) is not None else inside % length
+        turns = quotient(length, per)
         return e % length if turns is None else (self.outer % turns) * per + inside
 
 
 def _divide(e: Expr, n: Expr, period: Expr) -> Expr:
     """``e // n`` of what is less than ``period``."""
-    return const(0) if _quotient(n, period) is not None else e // n
+    return const(0) if quotient(n, period) is not None else e // n
