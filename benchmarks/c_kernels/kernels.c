@@ -47,6 +47,7 @@ void repeat(void (*kernel)(void **, const long *), void **args, const long *n, l
 #include "elementwise.inc"
 #include "rows.inc"
 #include "training.inc"
+#include "recurrences.inc"
 #include "convolution.inc"
 #include "models.inc"
 #undef REAL
@@ -59,5 +60,6 @@ void repeat(void (*kernel)(void **, const long *), void **args, const long *n, l
 #include "elementwise.inc"
 #include "rows.inc"
 #include "training.inc"
+#include "recurrences.inc"
 #include "convolution.inc"
 #include "models.inc"

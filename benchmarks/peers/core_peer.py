@@ -66,6 +66,10 @@ class Functions:
         return ct.flatten(x, 2)
 
     @staticmethod
+    def scan(step: Any, rows: Any, start: Any) -> Any:
+        return core.scan(lambda row, state: step(state, row), rows, start)
+
+    @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return x[ct.arange(column.shape[0]), column]
 

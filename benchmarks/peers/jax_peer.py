@@ -58,6 +58,10 @@ class Functions:
         return x.reshape(len(x), -1)
 
     @staticmethod
+    def scan(step: Any, rows: Any, start: Any) -> Any:
+        return jax.lax.scan(lambda state, row: (step(state, row),) * 2, start, rows)[1]
+
+    @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return jnp.take_along_axis(x, column[:, None], axis=1)[:, 0]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from benchmarks.numba_kernels import convolution, elementwise, models, rows, training
+from benchmarks.numba_kernels import convolution, elementwise, models, recurrences, rows, training
 from benchmarks.peers.base import Run, Unsupported, arrays_of
 from benchmarks.workloads.base import STEP, Case
 
@@ -23,7 +23,7 @@ def _kernels(dtype: str, parallel: bool) -> dict[str, Any]:
     """All of them; each is compiled when it is first called, for all sizes."""
     jit = numba.njit(fastmath={"reassoc", "contract"}, error_model="numpy", parallel=parallel)
     kernels: dict[str, Any] = {}
-    for module in (elementwise, rows, training, convolution, models):
+    for module in (elementwise, rows, training, recurrences, convolution, models):
         kernels.update(module.kernels(np.dtype(dtype).type, jit))
     return kernels
 

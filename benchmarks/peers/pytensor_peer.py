@@ -60,6 +60,13 @@ class Functions:
         raise Unsupported("it has no pooling")
 
     @staticmethod
+    def scan(step: Any, rows: Any, start: Any) -> Any:
+        found = pytensor.scan(
+            lambda row, state: step(state, row), sequences=rows, outputs_info=start, return_updates=False
+        )
+        return found
+
+    @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return x[pt.arange(column.shape[0]), column]
 

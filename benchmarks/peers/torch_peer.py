@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.peers.base import Run
+from benchmarks.peers.base import Run, Unsupported
 from benchmarks.workloads.base import FORWARD, GRADIENT, LEARNING_RATE, STEP, Case
 
 
@@ -55,6 +55,15 @@ class Functions:
     @staticmethod
     def flat(x: Any) -> Any:
         return x.flatten(1)
+
+    @staticmethod
+    def scan(step: Any, rows: Any, start: Any) -> Any:
+        if len(rows) > 1000:
+            raise Unsupported("a loop of so many steps is one of Python, or unrolled")
+        states = [start]
+        for row in rows:
+            states.append(step(states[-1], row))
+        return torch.stack(states[1:])
 
     @staticmethod
     def pick(x: Any, column: Any) -> Any:

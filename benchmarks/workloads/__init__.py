@@ -11,17 +11,15 @@ from benchmarks.workloads import (
     elementwise,
     lstm,
     models,
+    recurrences,
     reductions,
     rows,
     training,
 )
 from benchmarks.workloads.base import Case
 
-CASES: list[Case] = [
-    case
-    for module in (calls, elementwise, black_scholes, rows, reductions, training, lstm, convolution, models)
-    for case in module.CASES
-]
+_KINDS = (calls, elementwise, black_scholes, rows, reductions, training, lstm, recurrences, convolution, models)
+CASES: list[Case] = [case for module in _KINDS for case in module.CASES]
 BY_NAME = {case.name: case for case in CASES}
 assert len(BY_NAME) == len(CASES), "two workloads have one name"
 

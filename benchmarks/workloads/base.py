@@ -174,6 +174,14 @@ class NumPyFunctions:
     sum, max, mean = np.sum, np.max, np.mean
 
     @staticmethod
+    def scan(step: Callable[[Any, Any], Any], rows: np.ndarray, start: Any) -> np.ndarray:
+        """The states that ``step(state, row)`` makes, one after the other, stacked."""
+        states = [start]
+        for row in rows:
+            states.append(step(states[-1], row))
+        return np.stack(states[1:])
+
+    @staticmethod
     def erf(x: np.ndarray) -> np.ndarray:
         from scipy.special import erf  # imports take a third of a second, and few formulas need it
 
