@@ -74,20 +74,24 @@ static void core_LETTERconv_line(int rows, int64_t terms, const int64_t *offsets
 }
 
 /* The sums of one filter go where they belong. */
-static void core_LETTERconv_deal(const core_conv_part *p, const int64_t *size, int64_t images, int64_t top,
-    int64_t rows, const ELEMENT *sums, ELEMENT *out, int64_t next_image)
+static __attribute__((noinline)) void core_LETTERconv_deal(const core_conv_part *p, const int64_t *size, int64_t images,
+    int64_t top, int64_t rows, const ELEMENT *sums, ELEMENT *out, int64_t next_image)
 {
-    for (int64_t b = 0; b < images; b++)
-        for (int64_t u = 0; u < rows; u++)
-            for (int64_t v = 0; v < p->count[1]; v++) {
-                const ELEMENT *from = sums + b * p->plane + (u * p->width[1] + v) * p->width[2];
-                const int64_t at0 = p->to[0] + (top + u) * p->to_step[0], at1 = p->to[1] + v * p->to_step[1];
-                ELEMENT *row = out + b * next_image + (at0 * size[1] + at1) * size[2] + p->to[2];
-                if (p->to_step[2] == 1)
-                    core_LETTERconv_move(from, p->count[2], row);
+    const int64_t n = p->count[2], step = p->to_step[2], lines = p->count[1], width = p->width[2];
+    const int64_t along = p->to_step[1] * size[2], down = p->to_step[0] * size[1] * size[2];
+    out += top * down + (p->to[0] * size[1] + p->to[1]) * size[2] + p->to[2];
+    for (int64_t b = 0; b < images; b++, sums += p->plane, out += next_image) {
+        const ELEMENT *from = sums;
+        ELEMENT *to = out;
+        for (int64_t u = 0; u < rows; u++, from += p->width[1] * width, to += down)
+            for (int64_t v = 0; v < lines; v++) {
+                const ELEMENT *line = from + v * width;
+                ELEMENT *row = to + v * along;
+                if (step == 1) core_LETTERconv_move(line, n, row);
                 else
-                    for (int64_t q = 0; q < p->count[2]; q++) row[q * p->to_step[2]] = from[q];
+                    for (int64_t q = 0; q < n; q++) row[q * step] = line[q];
             }
+    }
 }
 
 static void core_LETTERcorrelate(void *given, int64_t begin, int64_t end, int64_t worker)

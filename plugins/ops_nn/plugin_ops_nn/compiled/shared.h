@@ -147,6 +147,11 @@ static inline __attribute__((always_inline)) void core_LETTERconv_move(const ELE
     int64_t q = 0;
     for (; q + lanes <= n; q += lanes)
         *(core_LETTERconv_vector *)(to + q) = *(const core_LETTERconv_vector *)(from + q);
+    if (q == n) return;
+    if (n >= lanes) { /* the last ones, some of them once more */
+        *(core_LETTERconv_vector *)(to + n - lanes) = *(const core_LETTERconv_vector *)(from + n - lanes);
+        return;
+    }
     for (; q + few <= n; q += few)
         *(core_LETTERconv_quarter *)(to + q) = *(const core_LETTERconv_quarter *)(from + q);
     if (q < n && n >= few)
