@@ -20,6 +20,7 @@ from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.clibrary import declarations as library_types
 from core.ir.clike.cruntime import HEAD, THREADS
 from core.ir.clike.ctasks import Task, Tasks, strides_of
+from core.ir.clike.routine import HAS_LOOPS
 from core.ir.form import Form
 from core.ir.nodes import Kernel, lengths_of
 from core.ir.program import Program
@@ -136,11 +137,14 @@ def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTER
 def _main(program: Program, dialect: Dialect, parts: Sequence[str], own: Mapping[str, str]) -> str:
     """The unit with the entry function, which may call library routines and their helpers."""
     routines = program.routines.values()
-    helpers = {**own, **{name: text for routine in routines for name, text in routine.helpers.items()}}
+    theirs = {name: text for routine in routines for name, text in routine.helpers.items()}
+    helpers = {**own, **theirs}
     calls = ccalls.calls_of(program)
     head = "\n".join(filter(None, [HEAD, THREADS, ccalls.HEAD if calls else "", cblocks.run(program)]))
     include = ccalls.needs_of([(step.node, step.code) for _, step in calls]).include
-    return include + _unit(dialect, parts, helpers, library_types(routines), head)
+    made = include + _unit(dialect, parts, helpers, library_types(routines), head)
+    has_loops = any(text in made and re.search(r"\b(for|while) \(", text) for text in theirs.values())
+    return f"{HAS_LOOPS}\n{made}" if has_loops else made
 
 
 def _of_ops(ops: ccalls.OpFunctions) -> list[str]:

@@ -7,6 +7,9 @@ from typing import Any, TypeAlias
 
 from core.dataclass import dataclass, field
 
+# what the unit with the entry function begins with where a routine brings loops of its own: others run once in a call
+HAS_LOOPS = "/* Routines in here have loops. */"
+
 Call: TypeAlias = Any  # of core.ir.clike.clibrary, as Failure is
 Failure: TypeAlias = Any
 LibraryStep: TypeAlias = Any  # of core.ir.program

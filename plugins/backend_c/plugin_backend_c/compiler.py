@@ -117,7 +117,7 @@ class Compiler:
     def build(self, sources: Sequence[str], binary: str) -> Finished:
         """Compile each of ``sources``, several at once, and link them to the shared library ``binary``.
 
-        The first of several has the entry function, and no loops.
+        The first of several has the entry function, and no loops but those that it says routines have.
 
         Returns how that ended: the first step that failed, or the last.  Objects lie beside their sources, and go.
         Errors: CompileError when it takes too long.

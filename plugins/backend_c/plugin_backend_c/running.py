@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from core.errors import CompileError
+from core.ir.clike.routine import HAS_LOOPS
 from plugin_backend_c.folder import unfinished
 from plugin_backend_c.processes import Finished, Watcher, first_line, run, run_all
 
@@ -33,7 +34,7 @@ C = TypeVar("C", bound=Compiler)
 def build(compiler: Compiler, sources: Sequence[str], binary: str) -> Finished:
     """As Compiler.build."""
     objects = [f"{source}.o" for source in sources]
-    entry = sources[0] if len(sources) > 1 else None
+    entry = sources[0] if len(sources) > 1 and HAS_LOOPS not in Path(sources[0]).read_text() else None
     pairs = zip(sources, objects, strict=True)
     commands = [compiler.compiling(source, made, runs_once=source == entry) for source, made in pairs]
     try:

@@ -13,6 +13,7 @@ import core
 import core.tensor as ct
 from core.errors import CompileError
 from core.ir.clike.ccalls import Needs
+from core.ir.clike.routine import HAS_LOOPS
 from core.options import config
 from plugin_backend_c import cache as libraries
 from plugin_backend_c import compiler, folder
@@ -355,6 +356,11 @@ def _levels(fake, tmp_path, sources, needs=None):
 def test_only_what_has_no_loops_is_compiled_in_less_time(cache, fake, tmp_path):
     several = [f"int core_{name}(void) {{ return 0; }}\n" for name in ("run", "one", "two")]
     assert _levels(fake, tmp_path, several) == [["-Og"], ["-O3"], ["-O3"]]
+
+
+def test_routines_with_loops_get_all_that_the_compiler_can_do(cache, fake, tmp_path):
+    several = [f"{HAS_LOOPS}\nint core_run(void) {{ return 0; }}\n", "int core_one(void) { return 0; }\n"]
+    assert _levels(fake, tmp_path, several) == [["-O3"], ["-O3"]]
 
 
 def test_a_single_unit_and_c_of_ops_get_all_that_the_compiler_can_do(cache, fake, tmp_path):

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import core
 import core.tensor as ct
 import plugin_ops_nn as nn
+from core.ir.clike.routine import HAS_LOOPS
 from core.testing import available_backends, evaluate, random
 from plugin_ops_nn.geometry import geometry
 from plugin_ops_nn.windows import PlacedInWindow
@@ -89,6 +90,13 @@ def test_it_is_a_routine_of_the_pack():
     f = core.function([x, w], [y, *core.grad(y.sum(), [x, w])], backend="c")
     called = {step.call.name for step in f.program.steps if hasattr(step, "call")}
     assert called == {"convolution", "convolution_transposed", "convolution_filters", "placed_in_window"}
+
+
+def test_its_loops_are_known_to_whoever_compiles_them():
+    x, w = ct.tensor("x", dtype="float32", ndim=4), ct.tensor("w", dtype="float32", ndim=4)
+    with_loops = core.function([x, w], nn.conv2d(x, w), backend="c").sources
+    without = core.function([x], ct.exp(x), backend="c").sources
+    assert [next(iter(sources.values())).startswith(HAS_LOOPS) for sources in (with_loops, without)] == [True, False]
 
 
 # --- the gradient of pooling ------------------------------------------------------------------------------------------
