@@ -8,6 +8,7 @@ that the gradient of a branch needs of the branch itself is handed from one to t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -82,17 +83,18 @@ class Undefined(Op):
 
 def packed(graph: FunctionGraph) -> FunctionGraph:
     """``graph`` itself, in which Branch nodes took the place of all IfElse nodes."""
-    while True:
-        condition = next((node.inputs[0] for node in graph.toposort() if isinstance(node.op, IfElse)), None)
-        if condition is None:
-            return graph
-        _Packing(graph, _outermost(graph)).run()
-
-
-def _outermost(graph: FunctionGraph) -> Variable:
-    """The condition of the first IfElse node that is needed whatever is taken."""
     paths = paths_of(graph)
-    return next(node.inputs[0] for node in graph.toposort() if isinstance(node.op, IfElse) and not paths[node])
+    members: dict[Variable, list[Apply]] = {}
+    sides: dict[Variable, dict[Apply, bool]] = {}
+    for node in graph.toposort():
+        if paths[node]:
+            condition, holds = paths[node][0]
+            sides.setdefault(condition, {})[node] = holds
+        elif isinstance(node.op, IfElse):
+            members.setdefault(node.inputs[0], []).append(node)
+    for condition, asking in members.items():  # what one of them makes may be the condition of another
+        _Packing(graph, asking, sides.get(condition, {})).run()
+    return graph
 
 
 def paths_of(graph: FunctionGraph) -> dict[Apply, Path]:
@@ -125,21 +127,20 @@ def _common(one: Path, other: Path) -> Path:
 class _Packing:
     """Makes Branch nodes of all IfElse nodes of one condition that are needed whatever is taken.
 
-    members  these nodes;  sides  for each node that only they need, on which side
+    members  these nodes;  sides  for each node that only they need, on which side: both inputs first
     levels   number of the Branch to which each of them belongs: a later one needs something of outside that is made
              of what an earlier one gives
     """
 
-    def __init__(self, graph: FunctionGraph, condition: Variable):
-        self.graph, self.condition, self.order = graph, condition, graph.toposort()
-        paths = paths_of(graph)
-        self.members = [
-            node
-            for node in self.order
-            if isinstance(node.op, IfElse) and node.inputs[0] is condition and not paths[node]
-        ]
-        self.sides = {node: path[0][1] for node, path in paths.items() if path and path[0][0] is condition}
-        self.levels = self._leveled()
+    def __init__(self, graph: FunctionGraph, members: Sequence[Apply], sides: Mapping[Apply, bool]):
+        self.graph, self.members, self.sides = graph, members, sides
+        self.condition = members[0].inputs[0]
+        if len(members) == 1:
+            self.order = [*sides, *members]
+            self.levels = dict.fromkeys(self.order, 0)
+        else:
+            self.order = graph.toposort()
+            self.levels = self._leveled()
 
     def _leveled(self) -> dict[Apply, int]:
         own = {*self.members, *self.sides}
@@ -156,18 +157,32 @@ class _Packing:
         return levels
 
     def run(self) -> None:
-        for level in sorted(set(self.levels.values())):
-            self._pack([node for node in self.order if self.levels.get(node) == level], level)
+        levels = sorted(set(self.levels.values()))
+        nodes = {level: self._nodes_of(level) for level in levels}
+        for level in levels:
+            later = set().union(*(nodes[other] for other in levels if other > level))
+            self._pack([node for node in self.order if node in nodes[level]], later)
 
-    def _pack(self, nodes: Sequence[Apply], level: int) -> None:
-        """One Branch, of ``nodes``, in its place in the graph."""
+    def _nodes_of(self, level: int) -> set[Apply]:
+        """The nodes of a Branch: those of its level, and views that they read, which cost nothing to make again."""
+        found: set[Apply] = set()
+        for node in reversed(self.order):
+            if self.levels.get(node) == level:
+                found.add(node)
+            if node in found:
+                makers = (x.owner for x in node.inputs if x.owner is not None)
+                found.update(maker for maker in makers if maker in self.sides and _is_view(maker))
+        return found
+
+    def _pack(self, nodes: Sequence[Apply], later: AbstractSet[Apply]) -> None:
+        """One Branch, of ``nodes``, in its place in the graph.  What ``later`` ones read of it is handed to them."""
         members = [node for node in nodes if node not in self.sides]
         handed = [
             out
             for node in nodes
-            if node in self.sides
+            if node in self.sides and node not in later
             for out in node.outputs
-            if any(reader is not None and self.levels[reader] > level for reader, _ in self.graph.clients[out])
+            if any(reader in later for reader, _ in self.graph.clients.get(out, ()))
         ]
         old = [*(out for node in members for out in node.outputs), *handed]
         made = {out for node in nodes for out in node.outputs}
@@ -206,3 +221,7 @@ class _Packing:
             outputs.append(mapping[out] if mine else Undefined(out.type)())
         graph = packed(FunctionGraph(inputs, outputs, clone=False))
         return InnerGraph(graph.inputs, graph.outputs, clone=False)
+
+
+def _is_view(node: Apply) -> bool:
+    return bool(node.op.view_map) and len(node.outputs) == 1

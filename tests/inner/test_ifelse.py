@@ -218,6 +218,20 @@ def test_branches_nest(backend):
 
 
 @backends
+def test_a_condition_may_itself_be_chosen(backend):
+    asked = core.ifelse(c, x.sum() > 0, y.sum() > 0)
+    z = core.ifelse(asked, noisy("then")(x), y) * core.ifelse(asked, x, noisy("else")(y))
+    f = both([x, y], [z, core.grad(z.sum(), x)], backend)
+    for flag, (a, b) in ((1, (A, -A)), (0, (-A, A))):
+        calls.clear()
+        assert_allclose(f(flag, a, b)[0], a * a)
+        assert "else" not in calls
+        calls.clear()
+        assert_allclose(f(flag, b, a)[0], a * a)
+        assert calls == ["else"]
+
+
+@backends
 def test_an_error_of_the_branch_not_taken_is_none(backend):
     i = ct.lscalar("i")
     f = core.function([c, x, i], core.ifelse(c, x[i], x.sum()), backend=backend)
@@ -527,3 +541,15 @@ def test_random_graphs_behind_choices(graph, flags):
         results = compiled(inputs, [*outputs, *gradients], backend, "fast_run")(*arrays)
         for got, expected in zip(results, oracle, strict=True):
             assert_allclose(got, expected, **graph.tolerance())
+
+
+def test_views_are_made_again_rather_than_handed_on():
+    z = core.ifelse(c, ct.tanh(m.T @ x).sum(), x.sum()) ** 2
+    f = both([x, m], core.grad(z, [x, m]), "interpreter")
+    first = next(node for node in f.graph.toposort() if str(node.op) == "Branch")
+    kinds = {str(out.owner.op).partition("(")[0] for out in first.op.then.outputs if out.owner is not None}
+    assert "tanh" in kinds and "DimShuffle" not in kinds
+    t = np.tanh(M.T @ A)
+    g = 2 * t.sum() * (1 - t * t)
+    assert_allclose(f(1, A, M)[0], M @ g)
+    assert_allclose(f(1, A, M)[1], np.outer(A, g))
