@@ -237,7 +237,7 @@ class Dispatcher:
         """On a device: the results, as NumPy arrays where ``fetched`` says so."""
         try:
             return self._current[0].run(arrays, fetched)
-        except GuardFailed:
+        except (GuardFailed, StepFailed):
             return self._other((), arrays, lambda run: run.run(arrays, fetched))
         except IndexOutOfBounds as error:
             raise self._making().seen_again(arrays, error) from None

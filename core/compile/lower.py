@@ -106,7 +106,7 @@ def how(node: Apply, dialect: Dialect) -> str:
     code = c_of(node, dialect)
     if code is not None:
         return _c_means(code, node, dialect)
-    if isinstance(node.op, InnerOp) and node.op.repeats and dialect.op_function:
+    if isinstance(node.op, InnerOp) and node.op.repeats and dialect.has_inner_programs:
         return "loop"
     if isinstance(node.op, InnerOp) and node.op.branches:
         return "branch"
@@ -449,7 +449,7 @@ class _Lowering:
         new = self._new_of(node)
         choosing = Choosing(node, self._values, self.definitions, self.constants, self.inputs, new)
         made = choosing.picked()
-        if made is None and self.dialect.op_function:
+        if made is None and self.dialect.has_inner_programs:
             made = choosing.defined(self.dialect, lower)
         if made is None:
             self._host(node, is_said=True)  # of what is inside

@@ -23,7 +23,7 @@ from core.ir.check.run import holds
 from core.ir.expr import Expr
 from core.ir.guards import GuardFailed
 from core.ir.nodes import Kernel
-from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Value
+from core.ir.program import BranchStep, CheckStep, HostStep, KernelStep, LibraryStep, LoopStep, Value
 
 PREPARED = 16  # sets of lengths for which a stretch stays prepared
 _LARGEST = 1 << 48  # bytes of one array: more is a mistake, of a shape that was read from memory
@@ -99,7 +99,7 @@ class Call:
             a, b = lengths(guard.a), lengths(guard.b)
             if not holds(guard.kind, a, b):
                 raise GuardFailed(guard, a, b)
-        prepared = Prepared(self.device)
+        prepared = Prepared(self.device, self.owner.records)
         for _, step in stretch.steps:
             for value in step.writes:
                 self._place(prepared, value, lengths.all(self.program.shapes[value]))
@@ -115,6 +115,8 @@ class Call:
                 self._library(prepared, step)
             elif isinstance(step, CheckStep):
                 prepared.checks.append(step)
+            elif isinstance(step, (LoopStep, BranchStep)):
+                self._inner(prepared, step)
         while len(stretch.prepared) >= PREPARED:
             del stretch.prepared[next(iter(stretch.prepared))]
         stretch.prepared[self.key] = prepared
@@ -128,6 +130,11 @@ class Call:
         blocks = [self.memory[value].block for value in values]
         arguments = [*blocks, *self.lengths.all(needed)]
         prepared.use(self.device.launcher(self.owner.code, kernel.name, arguments, grid), values)
+
+    def _inner(self, prepared: Prepared, step: LoopStep | BranchStep) -> None:
+        command = self.owner.command(step, prepared, self.lengths)
+        prepared.commands.append(command)
+        prepared.can_record = prepared.can_record and command.can_record
 
     def _library(self, prepared: Prepared, step: LibraryStep) -> None:
         routine = self.program.routines[step.call.name]
@@ -222,6 +229,11 @@ class Call:
             return self.arrays[self.program.inputs.index(value)]
         shape = self._shape(value)
         return DeviceArray(self.space, self.memory[value], shape, np.dtype(value.dtype))
+
+    def look(self) -> None:
+        """Wait for what may have failed, if there is such: an index that was bad, or a matrix."""
+        if self._failing or self._flags:
+            self._wait()
 
     def _wait(self) -> None:
         """Wait for what is queued, and look whether an index was bad, or a matrix."""

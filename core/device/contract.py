@@ -209,6 +209,13 @@ class Neighbour(Protocol):
         held.  Errors: DeviceError."""
 
 
+class Parted(Protocol):
+    """What a device must offer whose dialect ``runs_programs``: rows of arrays as blocks of their own."""
+
+    def part(self, block: Block, offset_bytes: int, size_bytes: int) -> Block:
+        """Some of the bytes of a block, which lives as long as that."""
+
+
 class Recorder(Protocol):
     """What a device may offer besides: queued commands of one call, recorded and replayed as a whole (CUDA graphs).
 

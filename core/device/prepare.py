@@ -31,12 +31,14 @@ class Prepared:
     outputs  values that the function returns, with their shapes;  homes  values that lie in the memory of such a one
     slots    where other values that steps make lie
     moving   values that may lie elsewhere in the next call;  checks  what is to be looked at when all is done
+    can_record  whether all commands may be part of a recording: none waits
     failing  calls of routines that may fail, which note their failures when they are queued
     uses     for each value, the launchers that take it, and the position of the argument
     """
 
-    def __init__(self, device: Any) -> None:
-        self._replays = Replays(device) if can_replay(device) else None
+    def __init__(self, device: Any, records: bool = True) -> None:
+        self._replays = Replays(device) if records and can_replay(device) else None
+        self.can_record = True
         self.commands: list[Callable[[], None]] = []
         self.memory: dict[Value, Any] = {}
         self.outputs: list[tuple[Value, tuple[int, ...]]] = []
@@ -81,12 +83,17 @@ class Prepared:
         finally:
             self.let_go((*values, *(value for value, _ in self.homes)))
 
+    @property
+    def _is_worth_it(self) -> bool:
+        """One kernel alone is queued as fast as a recording; one loop is many."""
+        return len(self.commands) > 1 or any(hasattr(command, "can_record") for command in self.commands)
+
     def queue(self) -> Callable[[], None] | None:
         """Queue everything; what queues it again with all in the same places, if it was recorded.
 
         Errors  DeviceError
         """
-        if self._replays is not None and len(self.commands) > 1 and not self.failing:
+        if self._replays is not None and self.can_record and not self.failing and self._is_worth_it:
             where = tuple(self.memory[value].block.pointer for value in self.moving)
             return self._replays.queue(where, self.commands)
         for command in self.commands:

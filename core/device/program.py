@@ -24,9 +24,11 @@ from core.ir.program import CheckStep, HostStep, LibraryStep, Program
 class DeviceProgram:
     """What a driver's ``compile`` returns.
 
-    sources     file name -> text
+    sources     file name -> text;  inner: by the program inside of a step, its launches
     recordings  of calls that the driver queues by itself, where it can and where anybody calls it so (``bind``)
     """
+
+    records = True  # where the device can
 
     def __init__(self, program: Program, space: Space):
         self.program, self.space, self.device = program, space, space.device
@@ -35,8 +37,9 @@ class DeviceProgram:
         assert facts.dialect.work is not None
         self.warp = facts.dialect.work.warp
         printed = print_device_program(program, facts.dialect)
-        self.launches = printed.steps
-        kernels = tuple((kernel, tuple(n)) for found in printed.steps.values() for kernel, n in found)
+        self.launches, self.inner = printed.steps, printed.inner
+        every = (found for steps in (printed.steps, *printed.inner.values()) for found in steps.values())
+        kernels = tuple((kernel, tuple(n)) for found in every for kernel, n in found)
         name = f"{program.name}.{facts.dialect.name}"
         self.sources = {name: printed.text} if kernels else {}
         self.code = space.device.build(Source(program.name, printed.text, kernels)) if kernels else None
@@ -53,6 +56,7 @@ class DeviceProgram:
         self._repeats: dict[tuple, Repeat] = {}
         self._can_repeat = can_repeat(self)
         self.recordings: list[Any] = []
+        self.bodies: dict[int, Any] = {}  # of programs inside of steps, see inner.py
         self._is_bound = False
         space.pool.under_pressure.add(self)
 
@@ -144,6 +148,12 @@ class DeviceProgram:
                 self.recordings.append(repeat.recording)
                 repeat.prepared.let_go(moving(repeat))
 
+    def command(self, step: Any, prepared: Any, lengths: Any) -> Any:
+        """What queues a step that runs programs of its own, for certain lengths."""
+        from core.device.inner import command  # who has no such steps need not wait for it
+
+        return command(step, self, prepared, lengths)
+
     def place(self, value: Any) -> DeviceArray:
         """An array of the host or of another device on this one, for programs that will read it again."""
         array: Any = value.in_space(self.space) if type(value) is DeviceArray else on_host(value)
@@ -157,3 +167,5 @@ class DeviceProgram:
             self._repeats.clear()
             self.recordings.clear()
             self.edges.free()
+            for body in self.bodies.values():
+                body.free()

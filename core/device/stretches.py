@@ -14,7 +14,7 @@ from core.device.prepare import Prepared
 from core.ir.expr import Code, Expr, walk
 from core.ir.guards import Guard
 from core.ir.nodes import Kernel, Loop
-from core.ir.program import HostStep, LibraryStep, Program, Step, Value
+from core.ir.program import BranchStep, HostStep, LibraryStep, LoopStep, Program, Step, Value
 from core.ir.work.launches import lane_extents
 
 Launches = Mapping[int, list[tuple[Kernel, list[Expr]]]]  # of each kernel step, by its position
@@ -91,6 +91,10 @@ class _Split:
         found = [n for value in step.writes for n in shapes[value]]
         if isinstance(step, LibraryStep):
             found += step.lengths
+        elif isinstance(step, LoopStep):
+            found += step.iteration.sizes
+        elif isinstance(step, BranchStep):
+            found += step.choice.sizes
         for kernel, lengths in self.launches.get(position, ()):
             (loop,) = kernel.body
             assert isinstance(loop, Loop)

@@ -212,7 +212,9 @@ class _Steps:
 
         write(k, buffer)
         reads, writes = ([value for value in used if (value in made) == is_made] for is_made in (False, True))
-        self._launch(Kernel(*self._title(writes)[:1], reads, writes, k.body, self._title(writes)[1]), group)
+        name, comment = self._title(writes)[:2]
+        body = self._work.own(k.body) if self.target.is_device else k.body
+        self._launch(Kernel(name, reads, writes, body, comment), group)
 
     def _loop(self, definition: FromSteps, value: Value) -> LoopStep:
         """A step whose program is run by one thread.  What its lengths must be, is to hold of the program around."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 from core.dataclass import dataclass
 from core.ir.clike.cfamily import Dialect, print_kernel
@@ -16,21 +17,35 @@ from core.ir.nodes import Kernel
 from core.ir.program import KernelStep, Program
 from core.ir.work.launches import launches
 
+Steps: TypeAlias = dict[int, list[tuple[Kernel, list[Expr]]]]
+
 
 @dataclass(frozen=True)
 class Printed:
-    """Text, and what is in it: for each kernel step, by its position, its launches with the lengths each takes."""
+    """Text, and what is in it: for each kernel step, by its position, its launches with the lengths each takes.
+
+    inner  the same for programs inside of steps, by their identity
+    """
 
     text: str
-    steps: dict[int, list[tuple[Kernel, list[Expr]]]]
+    steps: Steps
+    inner: dict[int, Steps]
 
 
 def print_device_program(program: Program, dialect: Dialect) -> Printed:
     """The translation unit of a program, whose kernels are those of a schedule for devices."""
     assert dialect.work is not None
-    scalars = {value for value in program.inputs if not program.shapes[value]}
-    steps: dict[int, list[tuple[Kernel, list[Expr]]]] = {}
     texts: list[str] = []
+    steps, *inner = [_steps(one, dialect, texts) for one in program.all]
+    kernels = [kernel for each in (steps, *inner) for found in each.values() for kernel, _ in found]
+    own = {id(one): found for one, found in zip(program.all[1:], inner, strict=True)}
+    return Printed(unit(texts, kernels, dialect), steps, own)
+
+
+def _steps(program: Program, dialect: Dialect, texts: list[str]) -> Steps:
+    """The launches of a program's own kernels; their text is added to ``texts``."""
+    scalars = {value for value in program.inputs if not program.shapes[value]}
+    steps: Steps = {}
     for position, step in enumerate(program.steps):
         if isinstance(step, KernelStep):
             steps[position] = []
@@ -38,8 +53,7 @@ def print_device_program(program: Program, dialect: Dialect) -> Printed:
                 text, lengths = print_kernel(kernel, dialect, scalars)
                 steps[position].append((kernel, lengths))
                 texts.append(text)
-    kernels = [kernel for found in steps.values() for kernel, _ in found]
-    return Printed(unit(texts, kernels, dialect), steps)
+    return steps
 
 
 def unit(texts: list[str], kernels: list[Kernel], dialect: Dialect) -> str:

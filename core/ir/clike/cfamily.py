@@ -44,6 +44,8 @@ class Dialect:
                declares core_from_half, core_to_half_float32 and core_to_half_float64
     kernel, shared_kernel  what stands before a kernel's name: in the unit that calls it, in another; "" for never
     op_function  what stands before a function that is an op's own ``c_code``; "" where that is not understood
+    runs_programs  whether steps may run programs of their own, loops and choices; where it prints a function that calls
+               kernels, they do
     entry      what stands before the function that calls the kernels; ``long_entry``, before one with many steps
     calls      (function, dtype) -> name, where it is not C99's (sin, sinf)
     simd       the line before a loop whose iterations may share vector lanes; ``{clauses}`` are its reductions
@@ -64,6 +66,7 @@ class Dialect:
     shared_kernel: str = ""
     entry: str = ""
     op_function: str = ""
+    runs_programs: bool = False
     long_entry: str = ""
     pointer: str = ""
     restrict: str = "restrict"
@@ -81,6 +84,10 @@ class Dialect:
     vectors: Mapping[str, str] = field(default_factory=dict)
     lacks: Mapping[str, str] = field(default_factory=dict)
     work: WorkItems | None = None
+
+    @property
+    def has_inner_programs(self) -> bool:
+        return bool(self.op_function) or self.runs_programs
 
     def supports(self, dtype: str) -> bool:
         return dtype in self.types

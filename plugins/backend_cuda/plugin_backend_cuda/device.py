@@ -155,6 +155,10 @@ class CudaDevice:
         address = self._driver.allocate(size_bytes)
         return Block(address, size_bytes, handle=address)
 
+    def part(self, block: Block, offset_bytes: int, size_bytes: int) -> Block:
+        """Some of the bytes of a block, as one of its own."""
+        return Block(block.pointer + offset_bytes, size_bytes, handle=block.pointer + offset_bytes)
+
     def pinned(self, size_bytes: int) -> Pinned:
         """Memory of the host that is copied from without the driver's help."""
         self._enter()

@@ -95,6 +95,7 @@ CUDA = Dialect(
     declarations=_HALVES,
     calls={("signbit", "float32"): "signbit", ("signbit", "float64"): "signbit"},
     kernel=f'extern "C" __global__ void __launch_bounds__({LARGEST_BLOCK})',
+    runs_programs=True,
     restrict="__restrict__",
     infinity={"float32": "__int_as_float(0x7f800000)", "float64": "__longlong_as_double(0x7ff0000000000000LL)"},
     nan="__longlong_as_double(0x7ff8000000000000LL)",
