@@ -38,7 +38,7 @@ def _goals(trait: str, dtype: str, size: Sequence[int]) -> list[tuple[tuple[str,
         return [(None, 0.5 if dtype == "float64" else 1.0)]
     if trait == "rows":
         return [(None, 0.7)]
-    if trait in ("normalisation", "reduction", "convolution", "recurrence"):
+    if trait in ("normalisation", "reduction", "convolution", "recurrence", "transform"):
         return [(None, 1.0)]
     if trait in ("training", "logp"):
         return [(None, 0.8)]

@@ -62,6 +62,22 @@ class Functions:
         return _nn().max_pool2d(x, 2)
 
     @staticmethod
+    def fft(x: Any) -> Any:
+        return _fft().fft(x)
+
+    @staticmethod
+    def rfft(x: Any) -> Any:
+        return _fft().rfft(x)
+
+    @staticmethod
+    def fft2(x: Any) -> Any:
+        return _fft().fft2(x)
+
+    @staticmethod
+    def irfft(x: Any) -> Any:
+        return _fft().irfft(x)
+
+    @staticmethod
     def flat(x: Any) -> Any:
         return ct.flatten(x, 2)
 
@@ -90,6 +106,15 @@ def _nn() -> Any:
     except ImportError as error:
         raise Unsupported(f"it needs plugin-ops-nn: {error}") from error
     return plugin_ops_nn
+
+
+def _fft() -> Any:
+    """The pack of Fourier transforms."""
+    try:
+        import plugin_ops_fft
+    except ImportError as error:
+        raise Unsupported(f"it needs plugin-ops-fft: {error}") from error
+    return plugin_ops_fft
 
 
 def version(variant: str = "") -> str:

@@ -44,6 +44,7 @@ class Functions:
         return jnp.eye(len(x), dtype=x.dtype)
 
     relu = jax.nn.relu
+    fft, rfft, fft2, irfft = jnp.fft.fft, jnp.fft.rfft, jnp.fft.fft2, jnp.fft.irfft
 
     @staticmethod
     def conv2d(x: Any, w: Any) -> Any:

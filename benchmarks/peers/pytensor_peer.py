@@ -67,6 +67,12 @@ class Functions:
         return found
 
     @staticmethod
+    def fft(x: Any) -> Any:
+        raise Unsupported("its Fourier transforms are of real numbers, as pairs, and have no axes")
+
+    rfft = fft2 = irfft = fft
+
+    @staticmethod
     def pick(x: Any, column: Any) -> Any:
         return x[pt.arange(column.shape[0]), column]
 

@@ -47,6 +47,7 @@ class Functions:
         return torch.eye(len(x), dtype=x.dtype)
 
     relu, conv2d = torch.relu, torch.nn.functional.conv2d
+    fft, rfft, fft2, irfft = torch.fft.fft, torch.fft.rfft, torch.fft.fft2, torch.fft.irfft
 
     @staticmethod
     def max_pool(x: Any) -> Any:

@@ -14,11 +14,24 @@ from benchmarks.workloads import (
     recurrences,
     reductions,
     rows,
+    spectra,
     training,
 )
 from benchmarks.workloads.base import Case
 
-_KINDS = (calls, elementwise, black_scholes, rows, reductions, training, lstm, recurrences, convolution, models)
+_KINDS = (
+    calls,
+    elementwise,
+    black_scholes,
+    rows,
+    reductions,
+    training,
+    lstm,
+    recurrences,
+    convolution,
+    spectra,
+    models,
+)
 CASES: list[Case] = [case for module in _KINDS for case in module.CASES]
 BY_NAME = {case.name: case for case in CASES}
 assert len(BY_NAME) == len(CASES), "two workloads have one name"

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 FORWARD, GRADIENT, VALUE_AND_GRADIENT, STEP = "forward", "gradient", "value+gradient", "step"
 _PAGE = 4096
+_WIDE = {"f": "float64", "c": "complex128"}  # what references are computed in
 LEARNING_RATE = 1e-3  # small: thousands of timed steps on the same data must not saturate anything
 
 
@@ -81,9 +82,8 @@ class Case:
         if self.kind == GRADIENT:
             out = np.asarray(self.family.formula(NumPyFunctions, *arrays))
             arrays.append(rng.standard_normal(out.shape))
-        return [
-            _placed(np.asarray(a, self.dtype if a.dtype == np.float64 else a.dtype), k) for k, a in enumerate(arrays)
-        ]
+        kinds = {"float64": self.dtype, "complex128": np.result_type(self.dtype, np.complex64)}
+        return [_placed(np.asarray(a, kinds.get(a.dtype.name, a.dtype)), k) for k, a in enumerate(arrays)]
 
     def in_numpy(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, in order: those of the formula; gradients; value and gradients; loss and new parameters."""
@@ -100,7 +100,7 @@ class Case:
     def reference(self) -> list[np.ndarray]:
         """The outputs in float64, from inputs that were rounded to the dtype of the case."""
         with np.errstate(all="ignore"):
-            wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in self.inputs()]
+            wide = [a.astype(_WIDE.get(a.dtype.kind, a.dtype)) for a in self.inputs()]
             return [np.asarray(out) for out in self.in_numpy(wide)]
 
     def mismatch(self, results: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> str | None:
@@ -119,6 +119,10 @@ class Case:
                 return f"result {k} has shape {got.shape}, not {want.shape}"
             if got.ndim and got.dtype.kind == "f" and got.dtype != self.dtype:  # a scalar may be a Python float
                 return f"result {k} is {got.dtype}, not {self.dtype}"
+            if got.dtype.kind == "c":
+                if got.dtype != np.result_type(self.dtype, np.complex64):
+                    return f"result {k} is {got.dtype}, not of {self.dtype}"
+                got, want = (np.stack([one.real, one.imag]) for one in (got, want))
             changed = self.kind == STEP and k > 0
             error = _relative_error(got.astype(np.float64) - start, want - start)
             bound = self.bound(changed, float(np.max(np.abs(start), initial=0)), want - start)
@@ -227,6 +231,8 @@ class NumPyFunctions:
     @staticmethod
     def eye_like(x: np.ndarray) -> np.ndarray:
         return np.eye(len(x), dtype=x.dtype)
+
+    fft, rfft, fft2, irfft = np.fft.fft, np.fft.rfft, np.fft.fft2, np.fft.irfft
 
     @staticmethod
     def relu(x: np.ndarray) -> np.ndarray:
