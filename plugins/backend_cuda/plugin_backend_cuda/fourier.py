@@ -21,6 +21,7 @@ from plugin_backend_cuda.cufft import MOST_AXES, along
 from plugin_backend_cuda.dialect import CUDA
 from plugin_backend_cuda.libcuda import Packed
 
+HALVED, DOUBLED = 1, 2  # see fourier.cu
 EMPTY, NOT_HALF = 1, 2  # see Transform.library_error of the pack
 THREADS, BLOCKS = 256, 4096
 _AXES = 4  # that the kernel moves at once
@@ -51,15 +52,25 @@ class Mover:
         self._code = device.build(source(real, parts))
         self._function = device.function(self._code, _name(real, parts))
 
-    def __call__(self, x: Strided, to: int, scale: float = 1.0, n: int = 0, axis: int = 0) -> None:
-        """Queue ``scale`` times x, row by row, to an address; where ``n`` is given, of halves along ``axis``."""
+    def __call__(self, x: Strided, to: int, scale: float = 1.0, n: int = 0, axis: int = 0, shares: int = 0) -> None:
+        """Queue ``scale`` times x, row by row, to an address; of halves along ``axis`` where ``n`` is given."""
         inner, place = math.prod(x.shape[axis + 1 :]), x.block.pointer + x.offset * self._size
         bits = struct.unpack("q", struct.pack("d", scale))[0]
         for first, shape, strides, offset in _parts(x):
             count = math.prod(shape)
-            packed = (to + first * self._size, place + offset * self._size, *shape, *strides, bits, n, inner, first)
+            packed = (
+                to + first * self._size,
+                place + offset * self._size,
+                *shape,
+                *strides,
+                bits,
+                n,
+                inner,
+                first,
+                shares,
+            )
             blocks = min(-(-count // THREADS), BLOCKS)
-            self._device.run(self._function, blocks, THREADS, Packed("PP" + "q" * 12, packed))
+            self._device.run(self._function, blocks, THREADS, Packed("PP" + "q" * 13, packed))
 
 
 def _parts(x: Strided) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...], int]]:
@@ -145,7 +156,10 @@ def of_real(device: Any, call: LibraryCall, operands: Sequence[Strided], results
         start = device.transforms.room(math.prod(x.shape) * dtypes.size_bytes(x.dtype))
         device.mover(x.dtype)(x, start)
     _one_axis(device, _KINDS[y.dtype][1], x.shape, axis, (x, start), (y, _address(y)))
-    _scaled(device, y, how["power"], n)
+    if how["transposed"]:
+        device.mover(y.dtype)(y, _address(y), n ** -how["power"], n, axis, DOUBLED)
+    else:
+        _scaled(device, y, how["power"], n)
 
 
 def to_real(device: Any, call: LibraryCall, operands: Sequence[Strided], results: Sequence[Strided]) -> None:
@@ -160,7 +174,7 @@ def to_real(device: Any, call: LibraryCall, operands: Sequence[Strided], results
     if not math.prod(y.shape):
         return
     start = device.transforms.room(math.prod(x.shape) * dtypes.size_bytes(x.dtype))
-    device.mover(x.dtype)(x, start, n ** -how["power"], n, axis)
+    device.mover(x.dtype)(x, start, n ** -how["power"], n, axis, HALVED if how["transposed"] else 0)
     _one_axis(device, _KINDS[x.dtype][2], y.shape, axis, (x, start), (y, _address(y)))
 
 

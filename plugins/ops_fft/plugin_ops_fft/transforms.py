@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-import core.tensor as ct
 from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
@@ -20,7 +19,6 @@ from core.ir.library import LibraryCall
 from core.op import Op, disconnected
 from core.tensor import TensorType, TensorVariable, as_tensor, normalize_axis
 from core.tensor.shape import as_length, input_gradient, shape_i, static_length
-from plugin_ops_fft.arguments import along
 
 NORMS = {0: "backward", 0.5: "ortho", 1: "forward"}  # what NumPy calls the powers, of a transform that is no inverse
 TURNED = {0: "forward", 0.5: "ortho", 1: "backward"}  # and of an inverse
@@ -120,22 +118,26 @@ class Fourier(Transform):
 class RealFourier(Transform):
     """y[k] = sum of x[j] w^(j k) along ``axis``, for 0 <= k <= n // 2: the other half is its mirror image, conjugated.
 
+    transposed  the transpose of RealInverse instead: the conjugate of that, twice for a k whose mirror image is another
     Input   x: float32 or float64, of length n along the axis.
     Output  y: complex64 or complex128, n // 2 + 1 along it; y[0], and y[n / 2] for even n, are real.
     Errors  DTypeError for other dtypes; AxisError; ShapeError for an axis of length 0.
     """
 
-    __props__ = ("axis", "power")
+    __props__ = ("axis", "power", "transposed")
     routine = "fourier_of_real"
 
-    def __init__(self, axis: int, power: float = 0):
-        self.axis, self.power = axis, power
+    def __init__(self, axis: int, power: float = 0, transposed: bool = False):
+        self.axis, self.power, self.transposed = axis, power, bool(transposed)
+
+    def along(self, axis: int) -> RealFourier:
+        return RealFourier(axis, self.power, self.transposed)
 
     def make_node(self, x: Any) -> Apply:
         x = as_tensor(x)
         if x.dtype not in ("float32", "float64"):
             raise DTypeError(f"{self} needs float32 or float64, got {x} of dtype {x.dtype}; cast it", blame=x)
-        op = RealFourier(normalize_axis(self.axis, x, op=self), self.power)
+        op = self.along(normalize_axis(self.axis, x, op=self))
         n = x.type.shape[op.axis]
         self.require_elements(n, x)
         out = with_length(x.type.shape, op.axis, None if n is None else n // 2 + 1)
@@ -143,9 +145,12 @@ class RealFourier(Transform):
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:
         (x,) = inputs
-        self.require_elements(x.shape[self.axis], node)
+        n = x.shape[self.axis]
+        self.require_elements(n, node)
         with np.errstate(all="ignore"):
             found = np.fft.rfft(x, axis=self.axis, norm=NORMS[self.power])
+            if self.transposed:
+                found = found.conj() * counted(n, self.axis, x)
         output_storage[0][0] = np.asarray(found, node.out.dtype)
 
     def infer_shape(self, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
@@ -154,14 +159,13 @@ class RealFourier(Transform):
         return [with_length(input_shapes[0], self.axis, n // 2 + 1 if known is None else known)]
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
-        """gx[j] = Re sum of g[k] w^(j k), over the half: the inverse of conj(g) that counts nothing twice."""
+        """gx[j] = Re sum of g[k] w^(j k), over the half."""
         (x,), (g,) = inputs, output_grads
-        n = shape_i(x, self.axis)
-        shared = ct.conj(g) / counted(n, self.axis, g)
-        return [input_gradient(x, real_inverse(self.axis, n, self.power)(shared))]
+        back = real_inverse(self.axis, shape_i(x, self.axis), self.power, not self.transposed)
+        return [input_gradient(x, back(g))]
 
     def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
-        return [RealFourier(self.axis + 1, self.power)(inputs[0])]
+        return [self.along(self.axis + 1)(inputs[0])]
 
     def flops(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> int | None:
         return real_flops(inputs[0], self.axis)
@@ -173,23 +177,27 @@ class RealFourier(Transform):
 class RealInverse(Transform):
     """x[j] = sum of y[k] w^(-j k) along ``axis``, over all n of the spectrum whose first half is given.
 
+    transposed  the transpose of RealFourier instead: Re sum of y[k] w^(j k), over the half alone
     Inputs  y: complex64 or complex128, n // 2 + 1 along the axis; the imaginary parts of y[0], and of y[n / 2] for even
             n, do not count.  n: an int64 scalar where ``length`` is None.
     Output  x: float32 or float64, n along the axis.
     Errors  DTypeError for other dtypes; AxisError; ShapeError for a length below 1, or another half.
     """
 
-    __props__ = ("axis", "length", "power")
+    __props__ = ("axis", "length", "power", "transposed")
     routine = "fourier_to_real"
 
-    def __init__(self, axis: int, length: int | None, power: float = 0):
-        self.axis, self.length, self.power = axis, length, power
+    def __init__(self, axis: int, length: int | None, power: float = 0, transposed: bool = False):
+        self.axis, self.length, self.power, self.transposed = axis, length, power, bool(transposed)
+
+    def along(self, axis: int) -> RealInverse:
+        return RealInverse(axis, self.length, self.power, self.transposed)
 
     def make_node(self, y: Any, *unknown: Any) -> Apply:
         y = as_tensor(y)
         if y.dtype not in dtypes.COMPLEXES:
             raise DTypeError(f"{self} needs complex64 or complex128, got {y} of dtype {y.dtype}; cast it", blame=y)
-        op = RealInverse(normalize_axis(self.axis, y, op=self), self.length, self.power)
+        op = self.along(normalize_axis(self.axis, y, op=self))
         self.require_elements(self.length, y)
         if self.length is not None and y.type.shape[op.axis] is not None:
             op.require_half(y.type.shape[op.axis], self.length, y)
@@ -207,6 +215,8 @@ class RealInverse(Transform):
         self.require_elements(n, node)
         self.require_half(y.shape[self.axis], n, node)
         with np.errstate(all="ignore"):
+            if self.transposed:
+                y = y.conj() / counted(n, self.axis, y)
             found = np.fft.irfft(y, n, axis=self.axis, norm=TURNED[self.power])
         output_storage[0][0] = np.asarray(found, node.out.dtype)
 
@@ -216,13 +226,10 @@ class RealInverse(Transform):
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """gy[k] = sum of g[j] w^(-j k), twice for a k whose mirror image is another."""
         (g,) = output_grads
-        half = ct.conj(RealFourier(self.axis, self.power)(g))
-        return [half * counted(shape_i(g, self.axis), self.axis, half), *(disconnected() for _ in inputs[1:])]
+        return [RealFourier(self.axis, self.power, not self.transposed)(g), *(disconnected() for _ in inputs[1:])]
 
     def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
-        if any(n.ndim for n in inputs[1:]):
-            return None
-        return [RealInverse(self.axis + 1, self.length, self.power)(*inputs)]
+        return None if any(n.ndim for n in inputs[1:]) else [self.along(self.axis + 1)(*inputs)]
 
     def flops(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> int | None:
         return real_flops(outputs[0], self.axis)
@@ -230,15 +237,14 @@ class RealInverse(Transform):
     def library_error(self, node: Apply, failure: Failure) -> Exception:
         if failure.number == 1:
             return empty(self, node)
-        return ShapeError(
-            f"{self} needs n // 2 + 1 elements along axis {self.axis}, got shape {failure.shapes[0]}", blame=node
-        )
+        need = f"{self} needs n // 2 + 1 elements along axis {self.axis}"
+        return ShapeError(f"{need}, got shape {failure.shapes[0]}", blame=node)
 
 
-def real_inverse(axis: int, n: Any, power: float = 0) -> Any:
+def real_inverse(axis: int, n: Any, power: float = 0, transposed: bool = False) -> Any:
     """RealInverse to length n, an int or a symbolic one, as a function of half a spectrum."""
     known = static_length(n)
-    op = RealInverse(axis, known, power)
+    op = RealInverse(axis, known, power, transposed)
     return op if known is not None else lambda y: op(y, n)
 
 
@@ -257,8 +263,7 @@ def real_flops(shape: Sequence[int], axis: int) -> int:
     return int(2.5 * np.prod(shape) * np.log2(max(shape[axis], 2)))
 
 
-def counted(n: Any, axis: int, half: TensorVariable) -> TensorVariable:
-    """How often each element of half a spectrum is there in the whole: 1 or 2, shaped to go along ``axis``."""
-    k = ct.arange(n // 2 + 1)
-    twice = ct.switch(ct.eq(k, 0) | ct.eq(2 * k, n), 1, 2).astype(dtypes.real_of(half.dtype))
-    return along(twice, axis, half.ndim)
+def counted(n: int, axis: int, like: np.ndarray) -> np.ndarray:
+    """How often each element of half a spectrum is there in the whole: 1 or 2, of the precision of ``like``."""
+    k = np.arange(n // 2 + 1).reshape(-1, *(1,) * (like.ndim - axis - 1))
+    return np.where((k == 0) | (2 * k == n), 1, 2).astype(like.real.dtype)

@@ -10,6 +10,7 @@ import core
 import core.tensor as ct
 import plugin_ops_fft as fft
 from core.testing import available_backends, random
+from plugin_ops_fft.transforms import RealFourier, RealInverse
 
 pytestmark = pytest.mark.skipif("c" not in available_backends(), reason="needs plugin-backend-c and a compiler")
 
@@ -51,6 +52,22 @@ def test_errors_are_no_larger_than_those_of_numpy(name):
         exact = getattr(np.fft, name)(x.astype("clongdouble" if name != "rfft" else "longdouble"))
         mine, theirs = (np.linalg.norm(y - exact) / np.linalg.norm(exact) for y in (f(x), getattr(np.fft, name)(x)))
         assert mine < max(2 * theirs, 3e-16)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_transposes_are_those_of_the_interpreter(axis):
+    g, z, n = ct.matrix("g"), ct.tensor("z", dtype="complex128", ndim=2), ct.lscalar("n")
+    outputs = [RealFourier(axis, 1, True)(g), RealInverse(axis, None, 0.5, True)(z, n)]
+    mine, theirs = (core.function([g, z, n], outputs, backend=backend) for backend in ("c", "interpreter"))
+    for length in (1, 2, 3, 8, 9, 64, 99, 100, 128, 202, 1018):
+        for others in (1, 9):
+            shape = [others, others]
+            shape[axis] = length
+            half = [others, others]
+            half[axis] = length // 2 + 1
+            arrays = random(shape), random(half, "complex128"), length
+            for a, b in zip(mine(*arrays), theirs(*arrays), strict=True):
+                assert_allclose(a, b, atol=1e-13 * length)
 
 
 def test_threads_change_nothing():

@@ -182,6 +182,9 @@ def test_the_three_ops_keep_their_promises(n, power):
     check_op(RealFourier(0, power), random((n, 3)), derivatives=True)
     check_op(RealInverse(1, n, power), random((2, n // 2 + 1), "complex128"), wrt=0, derivatives=True, variants=())
     check_op(RealInverse(1, None, power), random((2, n // 2 + 1), "complex128"), np.int64(n), wrt=0, variants=())
+    check_op(RealFourier(1, power, transposed=True), random((2, n)), derivatives=True)
+    half = random((n // 2 + 1, 2), "complex128")
+    check_op(RealInverse(0, n, power, transposed=True), half, wrt=0, derivatives=True, variants=())
 
 
 @pytest.mark.parametrize("n", [None, 3, 4, 9, 10])

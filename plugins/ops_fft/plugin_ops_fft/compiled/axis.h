@@ -8,7 +8,7 @@ enum { CORE_FT_WIDE = 4096 }; /* longer lines do not go side by side: they would
 
 /* x and y along an axis, and along the others; lengths and distances in numbers, complex or real. */
 typedef struct {
-    int kind, inverse, ndim;
+    int kind, inverse, transposed, ndim;
     int64_t n, x_step, y_step, length[CORE_FT_NDIM], x_by[CORE_FT_NDIM], y_by[CORE_FT_NDIM];
     void *x, *y;
     double scale;
@@ -72,14 +72,23 @@ static void core_LETTERft_group(const core_LETTERft_job *job, const core_LETTERf
     core_LETTERft_point *other = points + core_LETTERft_pair(n) / 2;
     core_LETTERft_load_lines(from, first, count, given, points);
     if (a->kind == CORE_FT_FROM_HALF && !job->odd)
-        core_LETTERft_points_from_half(points, n, job->plan->halves);
+        core_LETTERft_points_from_half(points, n, job->plan->halves, a->transposed);
     else if (a->kind == CORE_FT_FROM_HALF) { /* the conjugate of the whole: the transform of that is real, too */
+        const ELEMENT h = a->transposed ? (ELEMENT)0.5 : 1, i = a->transposed ? h : -h;
         points[0].im = (core_LETTERft_vector){0};
-        for (int64_t k = 1; k < given; k++) points[n - k] = points[k], points[k].im = -points[k].im;
+        for (int64_t k = 1; k < given; k++) {
+            points[k] = (core_LETTERft_point){h * points[k].re, i * points[k].im};
+            points[n - k] = (core_LETTERft_point){points[k].re, -points[k].im};
+        }
     }
     points = core_LETTERft_short(&job->plan->whole, points, other);
-    if (a->kind == CORE_FT_TO_HALF && !job->odd) core_LETTERft_points_to_half(points, n, job->plan->halves);
-    if (a->kind == CORE_FT_TO_HALF && job->odd) points[0].im = (core_LETTERft_vector){0};
+    if (a->kind == CORE_FT_TO_HALF && !job->odd)
+        core_LETTERft_points_to_half(points, n, job->plan->halves, a->transposed);
+    else if (a->kind == CORE_FT_TO_HALF) {
+        points[0].im = (core_LETTERft_vector){0};
+        for (int64_t k = 1; a->transposed && k < made; k++)
+            points[k] = (core_LETTERft_point){2 * points[k].re, -2 * points[k].im};
+    }
     core_LETTERft_store_lines(points, first, count, made, (ELEMENT)a->scale, to);
 }
 
@@ -104,13 +113,14 @@ static void core_LETTERft_alone(const core_LETTERft_job *job, const ELEMENT *x, 
         z = line;
     }
     if (a->kind == CORE_FT_FROM_HALF && !job->odd) {
-        core_LETTERft_line_from_half(z, n, p->halves, other);
+        core_LETTERft_line_from_half(z, n, p->halves, a->transposed, other);
         z = other;
     } else if (a->kind == CORE_FT_FROM_HALF) {
+        const ELEMENT h = a->transposed ? (ELEMENT)0.5 : 1, i = a->transposed ? h : -h;
         other[0] = z[0], other[1] = 0;
         for (int64_t k = 1; k < half; k++) {
-            other[2 * k] = other[2 * (n - k)] = z[2 * k];
-            other[2 * k + 1] = -z[2 * k + 1], other[2 * (n - k) + 1] = z[2 * k + 1];
+            other[2 * k] = other[2 * (n - k)] = h * z[2 * k];
+            other[2 * k + 1] = i * z[2 * k + 1], other[2 * (n - k) + 1] = -i * z[2 * k + 1];
         }
         z = other;
     }
@@ -119,11 +129,14 @@ static void core_LETTERft_alone(const core_LETTERft_job *job, const ELEMENT *x, 
     const int swapped = from.swap || (to.swap && a->kind == CORE_FT_FROM_HALF);
     core_LETTERft_line(p, z, swapped, out, to.swap, halved ? 1 : scale, work);
     if (halved) {
-        core_LETTERft_line_to_half(out, n, p->halves, scale, put ? line : y);
+        core_LETTERft_line_to_half(out, n, p->halves, a->transposed, scale, put ? line : y);
         out = put ? line : y;
     }
-    if (a->kind == CORE_FT_TO_HALF && job->odd) out[1] = 0;
     const int64_t made = a->kind == CORE_FT_TO_HALF ? half : n;
+    if (a->kind == CORE_FT_TO_HALF && job->odd) {
+        out[1] = 0;
+        for (int64_t k = 1; a->transposed && k < made; k++) out[2 * k] *= 2, out[2 * k + 1] *= -2;
+    }
     if (out == y) return;
     for (int64_t k = 0; k < made; k++) {
         y[k * to.step] = out[2 * k];
@@ -237,11 +250,13 @@ static __attribute__((noinline)) int core_LETTERft_transform(core_call *call, co
     return failed;
 }
 
-/* The axis of x, of these lengths and distances, along which ``kind`` goes; y lies row by row. */
-static int core_LETTERft_along_axis(core_call *call, int kind, int inverse, double scale, int ndim, int axis, void *x,
+/* The axis of x, of these lengths and distances, along which ``kind`` goes; y lies row by row.  ``option``: whether it
+ * is an inverse, where all is complex, else whether it is the transpose of what goes the other way. */
+static int core_LETTERft_along_axis(core_call *call, int kind, int option, double scale, int ndim, int axis, void *x,
     const int64_t *x_shape, const int64_t *x_by, void *y, const int64_t *y_shape)
 {
-    core_ft_axis a = {.kind = kind, .inverse = inverse, .x = x, .y = y, .scale = scale};
+    const int inverse = kind == CORE_FT_WHOLE && option, transposed = kind != CORE_FT_WHOLE && option;
+    core_ft_axis a = {.kind = kind, .inverse = inverse, .transposed = transposed, .x = x, .y = y, .scale = scale};
     a.n = kind == CORE_FT_FROM_HALF ? y_shape[axis] : x_shape[axis];
     if (a.n < 1) return CORE_FT_EMPTY;
     if (kind == CORE_FT_FROM_HALF && x_shape[axis] != a.n / 2 + 1) return CORE_FT_NOT_HALF;

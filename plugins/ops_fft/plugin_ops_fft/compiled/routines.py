@@ -50,7 +50,8 @@ def _to_real(call: Call) -> Iterator[str]:
 def _real(name: str, call: Call) -> Iterator[str]:
     y = call.outputs[0]
     yield _array("int64_t", "core_made", y.shape)
-    options = f"{len(y.shape)}, {call.attributes['axis']}, {float(call.attributes['power'])}"
+    power, transposed = float(call.attributes["power"]), int(call.attributes["transposed"])
+    options = f"{len(y.shape)}, {call.attributes['axis']}, {transposed}, {power}"
     yield from _called(name, options, call, ", core_made")
 
 
