@@ -145,3 +145,39 @@ def test_a_place_that_changes_cuts_nothing():
     inner, row = joined_at(t.expr)
     kernel = cut(Kernel("k", [], [row], [Let(t, const(3), constant=False), inner]))
     assert guards(kernel)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7])
+@pytest.mark.parametrize("by", [1, -1, 3, -4])
+def test_neighbours_on_a_ring_are_those_in_memory_but_at_the_ends(compiled, kernels, n, by):
+    here = ct.arange(a.shape[0])
+    f = compiled([a], a[(here + by) % a.shape[0]] - a)
+    (kernel,) = [kernel for kernel in kernels(f) if kernel.comment.startswith("sub")]
+    assert not guards(kernel)
+    modulo = [s for s in kernel.body if any(e.code is Code.MOD for e in walk(expressions([s])))]
+    assert len(modulo) == 1 and len(kernel.body) == 2  # one loop of two
+    A = random((n,))
+    assert_array_equal(f(A), np.roll(A, -by) - A)
+
+
+@pytest.mark.parametrize("mode", ["wrap", "reflect", "symmetric", "edge"])
+@pytest.mark.parametrize("n", [1, 2, 3, 9])
+def test_what_is_padded_from_the_other_end_is_right_however_often_it_turns(compiled, mode, n):
+    f = compiled([x], ct.pad(x, ((2, 3), (4, 1)), mode))
+    X = random((n, 3))
+    assert_array_equal(f(X), np.pad(X, ((2, 3), (4, 1)), mode))
+
+
+@pytest.mark.parametrize("m", [-3, -1, 0, 1, 3, 20])
+def test_a_number_of_either_sign_may_be_what_places_turn_by(compiled, m):
+    turn = ct.lscalar("turn")
+    f = compiled([a, turn], a[(ct.arange(9) - 2) % turn])
+    A = random((20,))
+    with np.errstate(all="ignore"):
+        assert_array_equal(f(A, m), A[(np.arange(9) - 2) % m])
+
+
+def test_a_place_beyond_the_end_of_a_loop_makes_no_empty_one(kernels, compiled, loops):
+    f = compiled([a], ct.where(ct.arange(a.shape[0]) < a.shape[0] + 1, a, 0) + ct.concatenate([a, a])[: a.shape[0]])
+    assert all(not guards(kernel) for kernel in kernels(f))
+    assert_array_equal(f([1.0, 2.0]), [2.0, 4.0])

@@ -6,16 +6,17 @@ in place of ``i``, that is ``x[h, d]``: plain strides, which later passes join, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from core.dataclass import replace
 from core.ir.axes import product, quotient
 from core.ir.cpu.collapse import collapse
 from core.ir.effort import resolved
-from core.ir.expr import HOLDS_LOCAL, INDEX_DTYPE, Code, Expr, const, index, walk
+from core.ir.expr import HOLDS_LOCAL, Code, Expr, const, index, walk
 from core.ir.nests.copies import Copy
+from core.ir.nests.places import with_places_inlined
 from core.ir.nests.strides import product_of
-from core.ir.nodes import If, Kernel, Let, Local, Loop, LoopKind, Statement, expressions, rewritten, statements
+from core.ir.nodes import If, Kernel, Let, Local, Loop, LoopKind, Statement, expressions, rewritten
 from core.ir.rebuild import rebuild
 
 MOST_SPLITS = 4  # of one loop
@@ -29,7 +30,7 @@ def with_periods(kernel: Kernel) -> Kernel:
     parts = walk(expressions(kernel.body))
     if not any(e.code in _DIVIDING and (e.free or e.marks & HOLDS_LOCAL) for e in parts):
         return kernel
-    kernel = collapse(replace(kernel, body=_with_places_inlined(kernel.body)))
+    kernel = collapse(replace(kernel, body=with_places_inlined(kernel.body)))
     return replace(kernel, body=_visit(kernel.body, {}))
 
 
@@ -86,31 +87,6 @@ def _within(
 def _divided(loop: Loop) -> set[Expr]:
     """The expressions that something below ``loop`` is divided into."""
     return {e.args[0] for e in walk(expressions(loop.body)) if e.code in _DIVIDING}
-
-
-def _with_places_inlined(body: Sequence[Statement]) -> list[Statement]:
-    """``body`` with the names of places in memory written out: some of these become sums soon."""
-    places = {s.local: s.value for s in statements(list(body)) if isinstance(s, Let) and _is_place(s)}
-    return Copy({local.expr: resolved(value, places) for local, value in places.items()}).body(_without(body, places))
-
-
-def _without(body: Sequence[Statement], locals: Collection[Local]) -> list[Statement]:
-    """``body`` without the declarations of ``locals``."""
-    new: list[Statement] = []
-    for s in body:
-        if isinstance(s, Loop):
-            s = replace(s, body=_without(s.body, locals))
-        elif isinstance(s, If):
-            s = If(s.condition, _without(s.body, locals), _without(s.orelse, locals))
-        if not (isinstance(s, Let) and s.local in locals):
-            new.append(s)
-    return new
-
-
-def _is_place(let: Let) -> bool:
-    """Whether it names index arithmetic."""
-    is_index = let.constant and let.local.dtype == INDEX_DTYPE
-    return is_index and not any(e.code in (Code.LOAD, Code.CALL) for e in walk([let.value]))
 
 
 def _period(loop: Loop, known: Mapping[Local, Expr]) -> tuple[Expr, Expr, bool] | None:

@@ -2,18 +2,22 @@
 
 Padding, joining, and what writes into a slice read memory under such conditions.  The loop of ``y[i] = a[i] if i < m
 else b[i - m]`` becomes one up to m and one from there on; the condition is known in each.
+So is what lies on a ring: all but the ends of ``x[(i + 1) % n]`` is ``x[i + 1]``.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from core.dataclass import replace
-from core.ir.expr import HOLDS_GUARD, Code, Expr, const, index, maximum, minimum, walk
+from core.ir.expr import HOLDS_GUARD, Code, Expr, const, guarded, index, maximum, minimum, walk
 from core.ir.nests.copies import Copy
+from core.ir.nests.places import with_places_inlined
 from core.ir.nests.strides import linear
-from core.ir.nodes import Kernel, Let, Loop, Statement, expressions
+from core.ir.nodes import Kernel, Let, Loop, Statement, expressions, rewritten
+from core.ir.rebuild import rebuild
 
 Scope: TypeAlias = Mapping[Expr, Expr]  # what reads a constant -> its value
 
@@ -33,12 +37,40 @@ def _visit(body: list[Statement], around: Scope) -> list[Statement]:
     known = dict(around)
     for s in body:
         if isinstance(s, Loop):
+            s = _with_turns_guarded(s, known)
             new += [replace(piece, body=_visit(piece.body, known)) for piece in _pieces(s, MOST_PIECES, known)]
             continue
         if isinstance(s, Let) and s.constant:
             known[s.local.expr] = s.value
         new.append(s)
     return new
+
+
+def _with_turns_guarded(loop: Loop, known: Scope) -> Loop:
+    """``loop`` with a guard for what is taken modulo a length: most of ``(i + 1) % n`` is ``i + 1``."""
+    if loop.reverse or not any(_turns(e, loop, known) for e in walk(expressions(loop.body))):
+        return loop
+
+    def change(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+        if not _turns(node, loop, known):
+            return None
+        place, n = node.args
+        return guarded((const(0) <= place) & (place < n), place, node)
+
+    memo: dict[Expr, Expr] = {}
+    body = with_places_inlined(loop.body)
+    return replace(loop, body=[rewritten(s, lambda e: rebuild(e, change, memo)) for s in body])
+
+
+def _turns(e: Expr, loop: Loop, known: Scope) -> bool:
+    if e.code is not Code.MOD or e.dtype != loop.variable.dtype or loop.variable not in e.args[0].free:
+        return False
+    inside = {s.variable for s in _loops(loop.body)}
+    own = {s.local.expr for s in loop.body if isinstance(s, Let)}
+    place, n = e.args
+    if n.is_const or not n.free.isdisjoint({loop.variable, *inside}) or not inside.isdisjoint(place.free):
+        return False
+    return own.isdisjoint(walk([n])) and _change(place < n, loop.variable, known) is not None
 
 
 def _pieces(loop: Loop, most: int, known: Scope) -> list[Loop]:
@@ -66,6 +98,8 @@ def _within(place: Expr, extent: Expr, known: Scope) -> tuple[Expr, Expr, Expr]:
         place = const(0)
     parts, whole = _terms(place), _terms(extent)
     if parts is not None and whole is not None:
+        if not Counter(whole) - Counter(parts):
+            return extent, extent, const(0)
         left = list(whole)
         for part in parts:
             if part not in left:
@@ -77,6 +111,8 @@ def _within(place: Expr, extent: Expr, known: Scope) -> tuple[Expr, Expr, Expr]:
                 total = total + part
             return place, place, total
     if _never_negative(place, known):
+        if _at_most(extent, place, known):
+            return extent, extent, const(0)
         if _at_most(place, extent, known):
             return place, place, extent - place
         return minimum(place, extent), place, maximum(extent - place, const(0))
@@ -106,6 +142,8 @@ def _at_most(e: Expr, n: Expr, known: Scope) -> bool:
         return all(_at_most(arg, n, known) for arg in e.args)
     if e.code is Code.SUB:
         return e.args[0] is n and _never_negative(e.args[1], known)
+    if e.code is Code.ADD and e.args[1].is_const and e.args[1].payload <= 0:
+        return _at_most(e.args[0], n, known)
     if e.code is Code.MOD:
         return e.args[1] is n and n.code is Code.LENGTH
     return e is n or e is const(0)

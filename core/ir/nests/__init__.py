@@ -8,4 +8,5 @@ accumulators.py   the registers of a reduction
 strides.py        how far each loop moves in memory
 vector_access.py  neighbouring elements taken together
 copies.py         copies of statements, with locals of their own
+places.py         statements without names for index arithmetic
 """
