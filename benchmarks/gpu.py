@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --check [--fast]     the op suite, random graphs, and both again under compute-sanitizer
     python benchmarks/gpu.py --time [--fast]      medians by device events, beside CuPy, JAX and PyTorch where they are
-    python benchmarks/gpu.py --libraries          cuSOLVER against NumPy; arrays to and from CuPy, PyTorch and JAX
+    python benchmarks/gpu.py --libraries          cuSOLVER against NumPy; packs and loops; arrays of other libraries
     python benchmarks/gpu.py --profile NAME       the time of each launch in a case
     python benchmarks/gpu.py ... --json FILE      also writes what it found
 
@@ -35,7 +35,17 @@ import gpu_training  # noqa: E402
 CASES = {**cases.CASES, **gpu_training.CASES}
 
 SLOW_TO_START = ("compile", "jax")  # with --fast, only the cases that matter most are compiled by these
-SUITE = ["tests/tensor", "tests/test_backends_agree.py", "tests/compile/test_function.py", "plugins/backend_cuda/tests"]
+SUITE = [
+    *(
+        "tests/tensor",
+        "tests/test_backends_agree.py",
+        "tests/compile/test_function.py",
+        "tests/scanning",
+        "tests/inner",
+    ),
+    *("plugins/ops_nn/tests/test_convolution.py", "plugins/ops_random/tests/test_stream.py", "plugins/ops_fft/tests"),
+    "plugins/backend_cuda/tests",
+]
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What needs a GPU and libraries: linear algebra against NumPy, arrays to and from CuPy, PyTorch and JAX."""
+"""What needs a GPU and libraries: linear algebra against NumPy, packs and loops, arrays to and from other libraries."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import gpu_packs
 import numpy as np
 
 
 def check() -> dict[str, str]:
     """What came out of each: "right", or what is wrong."""
-    steps = {**_linear_algebra(), **{f"arrays of {name}": exchange for name, exchange in EXCHANGES.items()}}
+    exchanges = {f"arrays of {name}": exchange for name, exchange in EXCHANGES.items()}
+    steps = {**_linear_algebra(), **gpu_packs.steps(), **exchanges}
     found = {}
     for name, step in steps.items():
         try:
