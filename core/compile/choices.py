@@ -25,6 +25,7 @@ class Choosing:
     """One Branch on its way.
 
     values, definitions, constants  what the graph around became so far; the latter two grow
+    element    what an input that is a scalar is, as an expression
     arguments  values of the program around that are there when it begins
     new        a new value, of a name like the one that is given and a dtype
     """
@@ -35,13 +36,14 @@ class Choosing:
         values: Mapping[Variable, Value],
         definitions: dict[Value, Definition],
         constants: dict[Value, Any],
+        element: Callable[[Variable], Expr],
         arguments: Sequence[Value],
         new: Callable[[str, str], Value],
     ):
         self.node, self.op = node, node.op
         assert isinstance(self.op, Branch)
         self.values, self.definitions, self.constants = values, definitions, constants
-        self.arguments, self.new = set(arguments), new
+        self.element, self.arguments, self.new = element, set(arguments), new
         self.condition = values[node.inputs[0]]
 
     # --- without steps of its own ------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ class Choosing:
         alike = dict.fromkeys((n, m) for n, m in lengths_of_both if n is not m)
         sides = []
         for (body, inputs, kept), (lengths, _) in zip(bodies, wheres, strict=True):
-            given = (*inputs, *self._constants(body))
+            given = (*(self.values[x] for x in inputs), *self._constants(body))
             inside = replace(body, inputs=[*body.inputs, *body.constants], constants={})
             sides.append(Side(inside, given, tuple(outputs[k] for k in kept), lengths))
         choice = Choice(self.condition, (sides[0], sides[1]), tuple(alike))
@@ -112,25 +114,26 @@ class Choosing:
 
     def _lowered(
         self, graph: InnerGraph, dialect: Dialect, lower: Callable[..., Lowered]
-    ) -> tuple[Lowered, list[Value], list[int]]:
-        """A side by itself; what its inputs are around it, and which outputs of the node it makes."""
+    ) -> tuple[Lowered, list[Variable], list[int]]:
+        """A side by itself; which inputs of the node its own are, and which outputs of the node it makes."""
         kept = [k for k, out in enumerate(graph.outputs) if not isinstance(getattr(out.owner, "op", None), Undefined)]
         wanted = [graph.outputs[k] for k in kept]
         leaves = set(graph_inputs(wanted, stop_at=graph.inputs)).union(wanted)
         used = [k for k, x in enumerate(graph.inputs) if x in leaves]
         part = FunctionGraph([graph.inputs[k] for k in used], wanted, clone=False)
         body = with_own_outputs(lower(opened(part), dialect, "side"))
-        return body, [self.values[self.node.inputs[1 + k]] for k in used], kept
+        return body, [self.node.inputs[1 + k] for k in used], kept
 
-    def _lengths(self, body: Lowered, inputs: Sequence[Value]) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
+    def _lengths(self, body: Lowered, inputs: Sequence[Variable]) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
         """Lengths of a body as those around it; and with these, scalars from which lengths may be computed there."""
         lengths: dict[Expr, Expr] = {}
         scalars: dict[Expr, Expr] = {}
         for inside, outside in zip(body.inputs, inputs, strict=True):
-            shape = self.definitions[outside].shape
+            shape = self.definitions[self.values[outside]].shape
             lengths.update(lengths_outside(body, inside, shape))
-            if not shape and outside in self.arguments:
-                scalars[load(inside, (), inside.dtype)] = load(outside, (), inside.dtype)
+            element = None if shape else self.element(outside)
+            if element is not None and all(e.payload in self.arguments for e in loads_in([element])):
+                scalars[load(inside, (), inside.dtype)] = element
         return lengths, {**lengths, **scalars}
 
     def _outside(

@@ -31,4 +31,4 @@ def opened(graph: FunctionGraph) -> FunctionGraph | Opened:
         return graph
     from core.compile.opened import Opened  # for those who have some
 
-    return Opened(graph)
+    return Opened(graph, with_branches)

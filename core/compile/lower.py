@@ -432,9 +432,7 @@ class _Lowering:
         if loop.body is not None:
             for x in node.inputs:
                 self.value(x)
-            made = loop.defined(
-                self._values, self.definitions, self.constants, lambda x: self.view(x).at(()), self._new_of(node)
-            )
+            made = loop.defined(self._values, self.definitions, self.constants, self._element_of, self._new_of(node))
         if made is None:
             self._host(node, is_said=loop.body is None)
         else:
@@ -447,7 +445,8 @@ class _Lowering:
         for x in node.inputs:
             self.value(x)
         new = self._new_of(node)
-        choosing = Choosing(node, self._values, self.definitions, self.constants, self.inputs, new)
+        element = self._element_of
+        choosing = Choosing(node, self._values, self.definitions, self.constants, element, self.inputs, new)
         made = choosing.picked()
         if made is None and self.dialect.has_inner_programs:
             made = choosing.defined(self.dialect, lower)
@@ -455,6 +454,9 @@ class _Lowering:
             self._host(node, is_said=True)  # of what is inside
         else:
             self._values.update(made)
+
+    def _element_of(self, scalar: Variable) -> Expr:
+        return self.view(scalar).at(())
 
     def _new_of(self, node: Apply) -> Callable[[str, str], Value]:
         return lambda wish, dtype: self._new(wish, dtype, node)

@@ -6,17 +6,20 @@ is merged with what was there, so that what an op has kept apart stays so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.graph import Apply, FunctionGraph, Variable, toposort
-from core.inner import InnerOp
+from core.inner import InnerGraph, InnerOp
 
 
 class Opened:
-    """A graph for a backend: ``inputs``, ``outputs``, and nodes in the order in which they are to be computed."""
+    """A graph for a backend: ``inputs``, ``outputs``, and nodes in the order in which they are to be computed.
 
-    def __init__(self, graph: FunctionGraph):
-        self.inputs = list(graph.inputs)
+    prepared  makes of a graph inside of an op what was made of the one around: see lazy.with_branches
+    """
+
+    def __init__(self, graph: FunctionGraph, prepared: Callable[[InnerGraph], InnerGraph]):
+        self.inputs, self._prepared = list(graph.inputs), prepared
         self._nodes: list[Apply] = []
         self._became: dict[Variable, Variable] = {}
         self._take(graph.toposort())
@@ -33,7 +36,7 @@ class Opened:
             twin = node
             if any(x in became for x in node.inputs):
                 twin = node.clone_with_new_inputs([became.get(x, x) for x in node.inputs])
-            outputs = twin.op.opened(twin) if isinstance(twin.op, InnerOp) else None
+            outputs = self._ready(twin.op).opened(twin) if isinstance(twin.op, InnerOp) else None
             if outputs is None:
                 self._nodes.append(twin)
                 outputs = twin.outputs
@@ -41,3 +44,8 @@ class Opened:
                 self._take(toposort(outputs, stop_at=twin.inputs))
             if outputs is not node.outputs:
                 became.update((old, became.get(new, new)) for old, new in zip(node.outputs, outputs, strict=True))
+
+    def _ready(self, op: InnerOp) -> InnerOp:
+        graphs = op.inner_graphs()
+        ready = {name: self._prepared(graph) for name, graph in graphs.items()}
+        return op if all(ready[name] is graph for name, graph in graphs.items()) else op.with_inner_graphs(ready)

@@ -88,7 +88,7 @@ def Lop(
 
     Of complex variables the transpose of ``Rop`` for the product ``Re sum(g dz)``: nothing is conjugated, and where f
     is holomorphic it is a product with f'.
-    ``eval_points`` holds one tensor for each output in ``f``, of its shape and dtype.
+    ``eval_points`` holds one tensor for each output in ``f``, of its shape and dtype.  The rest is as of grad.
     Errors: as of grad; ArgumentError when the numbers of outputs and of points differ.
     """
     outputs = as_variables("f of Lop", f)
