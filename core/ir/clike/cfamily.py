@@ -52,7 +52,7 @@ class Dialect:
     lanes      whether a loop that reduces is written lane by lane; see clanes.py
     preamble   text that every translation unit starts with
     declarations  of functions, by name: those that a unit uses stand at its beginning
-    function   qualifiers of the small functions that kernels use
+    function   qualifiers of the small functions that kernels use;  looping  of those with loops, "" for the same
     reserved   words that cannot be names, besides C's
     vectors    dtype -> the type to which a number of lanes is added, for a vector of them; see csimd.py.  Empty: none
     lacks      dtypes that the device does not have, each with what to say of it and what to do
@@ -78,6 +78,7 @@ class Dialect:
     preamble: str = ""
     declarations: Mapping[str, str] = field(default_factory=dict)
     function: str = "static inline"
+    looping: str = ""
     float_suffix: str = "f"  # of C99's functions of float32
     long_suffix: str = "LL"  # of constants of int64
     reserved: frozenset[str] = frozenset()

@@ -32,7 +32,7 @@ def print_function(function: Any, dialect: Dialect) -> str:
     parameters = [f"{dialect.types[p.dtype]} {names.of(p, p.name)}" for p in function.parameters]
     return "\n".join(
         [
-            f"{dialect.function} {dialect.types[function.dtype]} {function.c_name}({', '.join(parameters)})",
+            f"{dialect.looping or dialect.function} {dialect.types[function.dtype]} {function.c_name}({', '.join(parameters)})",
             "{",
             *printer.lines(function.body, "    "),
             f"    return {printer.expr(function.result)};",

@@ -101,6 +101,7 @@ CUDA = Dialect(
     nan="__longlong_as_double(0x7ff8000000000000LL)",
     preamble=PREAMBLE,
     function="static __device__ __forceinline__",
+    looping="static __device__",
     reserved=frozenset(_RESERVED),
     work=WorkItems(
         item="blockIdx.x * (int64_t)blockDim.x + threadIdx.x",

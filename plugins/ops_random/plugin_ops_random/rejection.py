@@ -25,11 +25,17 @@ _MOST = 10_000  # attempts: the least likely of these methods accepts two of thr
 _LOW = 10.0  # below this mean, counts are found one by one from 0
 
 
+@scalar_function
+def _bits(f: FunctionBuilder, k0: Any, k1: Any, high: Any, low: Any) -> Any:
+    """``threefry``, written once for all draws of a function."""
+    return threefry(k0, k1, high, low)
+
+
 class Uniforms:
     """The stream of one element: numbers in (0, 1), both ends left out."""
 
     def __init__(self, f: FunctionBuilder, words: tuple[Expr, ...], dtype: str):
-        own = f.let(threefry(*words), "own")
+        own = f.let(_bits(*words), "own")
         self._f, self._dtype = f, dtype
         self._key = f.let(cast(own >> 32, "uint32")), f.let(cast(own, "uint32"))
 
@@ -37,7 +43,7 @@ class Uniforms:
         """The one for an attempt, an integer; ``number`` tells those of one attempt apart."""
         words = cast(as_expr(attempt), "uint32"), const(number, "uint32")
         digits = 52 if self._dtype == "float64" else 23
-        drawn = self._f.let(threefry(*self._key, *words) >> (64 - digits))
+        drawn = self._f.let(_bits(*self._key, *words) >> (64 - digits))
         return self._f.let((cast(drawn, self._dtype) + 0.5) * 2.0**-digits, "u")
 
 
