@@ -29,10 +29,11 @@ def print_function(function: Any, dialect: Dialect) -> str:
     """The text of one ScalarFunction of core.ir.function."""
     names = Names([function.c_name, *dialect.reserved])
     printer = Printer(dialect, names)
+    qualifiers, kind = dialect.looping or dialect.function, dialect.types[function.dtype]
     parameters = [f"{dialect.types[p.dtype]} {names.of(p, p.name)}" for p in function.parameters]
     return "\n".join(
         [
-            f"{dialect.looping or dialect.function} {dialect.types[function.dtype]} {function.c_name}({', '.join(parameters)})",
+            f"{qualifiers} {kind} {function.c_name}({', '.join(parameters)})",
             "{",
             *printer.lines(function.body, "    "),
             f"    return {printer.expr(function.result)};",
