@@ -18,7 +18,7 @@ from core.ir.iteration import Carried, Iteration, Rows
 from core.ir.passes.operands import source
 from core.ir.program import Definition, FromSteps, Given, Lowered, Pointwise, Value
 from core.ir.rebuild import loads_in, rebuild
-from core.scanning.form import Keep
+from core.scanning.form import Inputs, Keep
 from core.scanning.op import Scan, filled
 from core.tensor.shape import checked_length
 
@@ -45,15 +45,47 @@ class Loop:
         values     of the node's inputs;  element  what an input that is a scalar is, as an expression
         None       where the shape of a result depends on what the steps compute
         """
-        self.definitions, self.new = definitions, new
+        self.definitions, self.new, self.element = definitions, new, element
         form, body = self.op.form, self.body
         assert body is not None
         given = form.inputs([values[x] for x in self.node.inputs])
-        own, made = form.step_inputs(body.inputs), form.step_outputs(body.outputs)
-        shape_of = {value: definitions[value].shape for value in given.flat}
+        lengths = self._lengths_inside(body, given)
         n = checked_length(element(self.node.inputs[0]))
         for x in given.sequences:
-            n = same_length(n, shape_of[x][0])
+            n = same_length(n, definitions[x].shape[0])
+        shapes = self._result_shapes(body, lengths)
+        if shapes is None:
+            return None
+        carried, memory = self._states(given.initials, n)
+        outputs = form.outputs(self.node.outputs).results
+        results = [self.new(_name(out), out.type.dtype) for out in outputs]  # type: ignore[attr-defined]
+        memory += [(value, (n, *shape)) for value, shape in zip(results, shapes, strict=True)]
+        done = self.new("done", "int64") if form.until else None
+        memory += [] if done is None else [(done, ())]
+        spans = [
+            same_length(definitions[x].shape[0], const(state.span))
+            for x, state in zip(given.initials, form.states, strict=True)
+        ]
+        iteration = Iteration(
+            body=_closed(body, form.step_inputs(body.inputs), form.step_outputs(body.outputs)),
+            n=n,
+            sequences=tuple(self._rows(x) for x in given.sequences),
+            states=tuple(carried),
+            wholes=(*given.constants, *self._constants(body, constants)),
+            results=tuple(results),
+            done=done,
+            lengths=lengths,
+            equal=tuple(spans),
+        )
+        made, inputs = tuple(value for value, _ in memory), tuple(iteration.reads)
+        for value, shape in memory:
+            definitions[value] = FromSteps(shape, fresh_axes(shape), inputs, made, iteration)
+        return self._handed_out(iteration, done)
+
+    def _lengths_inside(self, body: Lowered, given: Inputs[Value]) -> dict[Expr, Expr]:
+        """What the lengths of the arrays of a step are around it."""
+        own = self.op.form.step_inputs(body.inputs)
+        shape_of = {value: self.definitions[value].shape for value in given.flat}
         lengths: dict[Expr, Expr] = {}
         for row, x in zip(own.sequences, given.sequences, strict=True):
             lengths.update(lengths_outside(body, row, shape_of[x][1:]))
@@ -62,39 +94,7 @@ class Loop:
                 lengths.update(lengths_outside(body, row, shape_of[x][1:]))
         for inside, x in zip(own.constants, given.constants, strict=True):
             lengths.update(lengths_outside(body, inside, shape_of[x]))
-        shapes = self._row_shapes(body, made.results, lengths)
-        if shapes is None:
-            return None
-        node_lengths = form.inputs(self.node.inputs).lengths
-        for k, (shape, known) in enumerate(zip(form.results, node_lengths, strict=True)):
-            said = filled(shape, [checked_length(element(x)) for x in known])
-            shapes[k] = (n, *(same_length(_expr(a), b) for a, b in zip(said, shapes[k], strict=True)))
-        carried, memory = self._states(given.initials, n)
-        results = [self.new(_name(out), out.type.dtype) for out in form.outputs(self.node.outputs).results]  # type: ignore[attr-defined]
-        memory += list(zip(results, shapes, strict=True))
-        done = self.new("done", "int64") if form.until else None
-        if done is not None:
-            memory.append((done, ()))
-        wholes = tuple(given.constants) + self._constants(body, constants)
-        iteration = Iteration(
-            body=_closed(body, own, made, self.op.form),
-            n=n,
-            sequences=tuple(self._rows(x) for x in given.sequences),
-            states=tuple(carried),
-            wholes=wholes,
-            results=tuple(results),
-            done=done,
-            lengths=lengths,
-            equal=tuple(
-                same_length(shape_of[x][0], const(state.span))
-                for x, state in zip(given.initials, form.states, strict=True)
-            ),
-        )
-        outputs = tuple(value for value, _ in memory)
-        inputs = tuple(iteration.reads)
-        for value, shape in memory:
-            definitions[value] = FromSteps(shape, fresh_axes(shape), inputs, outputs, iteration)
-        return self._handed_out(iteration, done)
+        return lengths
 
     def _states(self, initials: Sequence[Value], n: Expr) -> tuple[list[Carried], list[tuple[Value, tuple]]]:
         """What is carried from step to step, and memory for it."""
@@ -111,15 +111,18 @@ class Loop:
             carried.append(Carried(initial, state.taps, kept, room))
         return carried, memory
 
-    def _row_shapes(
-        self, body: Lowered, rows: Sequence[Value], lengths: Mapping[Expr, Expr]
-    ) -> list[tuple[Expr, ...]] | None:
+    def _result_shapes(self, body: Lowered, lengths: Mapping[Expr, Expr]) -> list[tuple[Expr, ...]] | None:
         """The shapes of rows of results in lengths of the program around; None where steps compute one."""
-        memo = dict(lengths)
-        shapes = [body.definitions[row].shape for row in rows]
-        if any(loads_in(shape) for shape in shapes):
+        form, memo = self.op.form, dict(lengths)
+        inside = [body.definitions[row].shape for row in form.step_outputs(body.outputs).results]
+        if any(loads_in(shape) for shape in inside):
             return None
-        return [tuple(rebuild(n, lambda e, args: None, memo) for n in shape) for shape in shapes]
+        found = []
+        for shape, known, given in zip(inside, form.results, form.inputs(self.node.inputs).lengths, strict=True):
+            said = filled(known, [checked_length(self.element(x)) for x in given])
+            made = [rebuild(n, lambda e, args: None, memo) for n in shape]
+            found.append(tuple(same_length(_expr(a), b) for a, b in zip(said, made, strict=True)))
+        return found
 
     def _constants(self, body: Lowered, constants: dict[Value, Any]) -> tuple[Value, ...]:
         """The arrays that a step holds, as values of the program around."""
@@ -200,7 +203,7 @@ def with_own_outputs(body: Lowered) -> Lowered:
     return replace(body, definitions=definitions, outputs=outputs)
 
 
-def _closed(body: Lowered, own: Any, made: Any, form: Any) -> Lowered:
+def _closed(body: Lowered, own: Any, made: Any) -> Lowered:
     """A body whose constants are inputs, and whose rows of states are as long as those that they follow."""
     definitions = dict(body.definitions)
     for rows, new in zip(own.taps, made.states, strict=True):

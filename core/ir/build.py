@@ -212,7 +212,7 @@ class _Steps:
 
         write(k, buffer)
         reads, writes = ([value for value in used if (value in made) == is_made] for is_made in (False, True))
-        name, comment = self._title(writes)[:2]
+        name, comment = self._title(writes)
         body = self._work.own(k.body) if self.target.is_device else k.body
         self._launch(Kernel(name, reads, writes, body, comment), group)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,15 @@ def evaluate_scalar(root: Expr, values: Mapping[Expr, Any]) -> Any:
     """
     done: dict[Expr, Any] = dict(values)
     with np.errstate(all="ignore"):
-        for node in walk([root], into=lambda e: e not in done):
-            if node not in done:
-                done[node] = _one(node, [done[arg] for arg in node.args])
+        for node in _order(root, frozenset(done)):
+            done[node] = _one(node, [done[arg] for arg in node.args])
     return done[root]
+
+
+@lru_cache(maxsize=1024)  # an op is evaluated again and again, in each step of a loop
+def _order(root: Expr, known: frozenset[Expr]) -> tuple[Expr, ...]:
+    """What is below ``root`` besides what is ``known``, operands first."""
+    return tuple(e for e in walk([root], into=lambda e: e not in known) if e not in known)
 
 
 def _one(node: Expr, args: list[Any]) -> Any:

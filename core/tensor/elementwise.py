@@ -105,7 +105,8 @@ class Elementwise(Op):
     def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:
         expr, places = self.template(*(x.dtype for x in node.inputs))
         out = np.asarray(evaluate_scalar(expr, dict(zip(places, inputs, strict=True))), dtype=expr.dtype)
-        shape = np.broadcast_shapes(*(x.shape for x in inputs))
+        shapes = {x.shape for x in inputs}
+        shape = np.broadcast_shapes(*shapes) if len(shapes) > 1 else next(iter(shapes), ())
         own = out.shape == shape and out.base is None and not any(out is x for x in inputs)
         output_storage[0][0] = out if own else np.array(np.broadcast_to(out, shape))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.dataclass import dataclass
 from core.graph import Apply, FunctionGraph, Variable, clone_replace, depends_on
 from core.rewriting.merge import merge
 from core.rewriting.pattern import same_value
@@ -28,9 +29,9 @@ def scans_with_the_same_states_are_one(graph: FunctionGraph, node: Apply) -> dic
         matched = _matched(taken, second)
         if matched is None or _one_after_the_other(node, other):
             continue
-        answer = _joined(taken, second, matched)
-        if answer is not None:
-            return answer
+        step = _joined(taken, second, matched)
+        if step is not None:
+            return _one(taken, second, matched, step)
     return None
 
 
@@ -63,8 +64,19 @@ def _one_after_the_other(a: Apply, b: Apply) -> bool:
     return depends_on(a.inputs, b.outputs) or depends_on(b.inputs, a.outputs)
 
 
-def _joined(a: Taken, b: Taken, matched: list[int]) -> dict[Variable, Variable] | None:
-    """The one scan, if what it would compute of the states is the same for both."""
+@dataclass(frozen=True)
+class Joined:
+    """A step that computes what those of two scans do: rows of sequences, and constants, by what they are around it."""
+
+    rows: dict[Variable, Variable]
+    wholes: dict[Variable, Variable]
+    taps: list[list[Variable]]
+    mine: StepOutputs[Variable]
+    other: StepOutputs[Variable]
+
+
+def _joined(a: Taken, b: Taken, matched: list[int]) -> Joined | None:
+    """The one step, if what it computes of the states is the same for both."""
     rows = dict(zip(a.given.sequences, a.own.sequences, strict=True))
     wholes = dict(zip(a.given.constants, a.own.constants, strict=True))
     replaced: dict[Variable, Variable] = {}
@@ -85,17 +97,28 @@ def _joined(a: Taken, b: Taken, matched: list[int]) -> dict[Variable, Variable] 
     if any(mine.states[k] is not new for k, new in zip(matched, other.states, strict=True)):
         return None
     inside = dict(zip(inputs, both.inputs, strict=True))
+    return Joined(
+        {x: inside[row] for x, row in rows.items()},
+        {x: inside[own] for x, own in wholes.items()},
+        [[inside[row] for row in taps] for taps in a.own.taps],
+        mine,
+        other,
+    )
+
+
+def _one(a: Taken, b: Taken, matched: list[int], step: Joined) -> dict[Variable, Variable]:
+    """The outputs of both scans as those of one."""
+    mine, other = step.mine, step.other
     loop = a.assembly()
-    for x, row in rows.items():
-        loop.sequence(x, inside[row])
-    for x, whole in wholes.items():
-        loop.constant(x, inside[whole])
+    for x, row in step.rows.items():
+        loop.sequence(x, row)
+    for x, whole in step.wholes.items():
+        loop.constant(x, whole)
     kept = [state.keep for state in a.form.states]
     for k, state in zip(matched, b.form.states, strict=True):
         kept[k] = Keep.ALL if Keep.ALL in (kept[k], state.keep) else Keep.LAST
     for k, state in enumerate(a.form.states):
-        taps = [inside[row] for row in a.own.taps[k]]
-        loop.state(a.given.initials[k], State(state.taps, kept[k]), taps, mine.states[k])
+        loop.state(a.given.initials[k], State(state.taps, kept[k]), step.taps[k], mine.states[k])
     results = {row: a.lengths(k) for k, row in enumerate(mine.results)}
     for k, row in enumerate(other.results):
         results.setdefault(row, b.lengths(k))
@@ -106,11 +129,10 @@ def _joined(a: Taken, b: Taken, matched: list[int]) -> dict[Variable, Variable] 
         if _alike(taken.node, out.flat[0].owner):  # nothing to add: the other one's results are among its own
             out = taken.out
     made = dict(zip(results, out.results, strict=True))
-    changes: dict[Variable, Variable] = {}
+    changes: dict[Variable, Variable] = {old: made[row] for old, row in zip(a.out.results, mine.results, strict=True)}
+    changes.update((old, made[row]) for old, row in zip(b.out.results, other.results, strict=True))
     for taken, numbers in ((a, range(len(kept))), (b, matched)):
         for k, state, old in zip(numbers, taken.form.states, taken.out.states, strict=True):
             is_cut = state.keep is Keep.LAST and kept[k] is Keep.ALL
             changes[old] = getitem(out.states[k], slice(-state.span, None)) if is_cut else out.states[k]
-    for taken, rows_of in ((a, mine.results), (b, other.results)):
-        changes.update((old, made[row]) for old, row in zip(taken.out.results, rows_of, strict=True))
     return changes
