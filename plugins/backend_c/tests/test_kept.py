@@ -123,7 +123,7 @@ FOR_FEW = (  # what only some graphs, or some users, need
     *("core.ir.check", "core.ir.parts.lowered", "core.ir.halves", "core.ir.work.schedule", "core.ir.passes.pulled"),
     *("core.ir.passes.row_blocks", "core.compile.compilation", "core.compile.debug", "core.tensor.specials"),
     *("plugin_backend_c.python_op", "plugin_backend_c.products", "plugin_backend_c.blas"),
-    *("cffi", "scipy", "importlib.metadata", "dataclasses", "string"),
+    *("cffi", "scipy", "importlib.metadata", "string"),
 )
 FOR_COMPILING = (
     *("core.rewriting", "core.tensor.rules", "core.compile.making", "core.compile.lower", "core.compile.interpreter"),
