@@ -33,7 +33,11 @@ class NumpyDevice:
 
     def __init__(self, target: Target, memory_bytes: int = 1 << 30):
         self.facts = Facts(
-            "numpy", target, Dialect("numpy", work=WORDS), memory_bytes=memory_bytes, largest_bytes=memory_bytes
+            "numpy",
+            target,
+            Dialect("numpy", work=WORDS, runs_programs=True),
+            memory_bytes=memory_bytes,
+            largest_bytes=memory_bytes,
         )
         self.lock = RLock()
         self.queued: list[Callable[[], None]] = []
@@ -53,6 +57,9 @@ class NumpyDevice:
         self.held_bytes += size_bytes
         self.log.append(f"allocate {size_bytes}")
         return Block(np.full(size_bytes, _GARBAGE, "uint8"), size_bytes)
+
+    def part(self, block: Block, offset_bytes: int, size_bytes: int) -> Block:
+        return Block(block.pointer[offset_bytes : offset_bytes + size_bytes], size_bytes)
 
     def release(self, block: Block) -> None:
         self.held_bytes -= block.size_bytes

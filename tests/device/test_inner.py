@@ -1,0 +1,71 @@
+"""Loops and choices on a device of NumPy: rows where they lie or copied, steps that wait, what goes wrong in one."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import core
+import core.tensor as ct
+from core.device.opened import Opened
+from core.device.space import Space
+from core.errors import IndexOutOfBounds
+from core.ir.program import BranchStep, LoopStep
+from core.ir.target import Target
+from core.testing.devices import NumpyDevice
+
+
+@pytest.fixture(params=["pieces", "groups"])
+def backend(request):
+    target = Target(units=3, lanes=1, piece=2) if request.param == "pieces" else Target(units=3, lanes=4)
+    return Opened("numpy", Space(NumpyDevice(target)))
+
+
+def steps(f, kind):
+    return [step for step in f._run._main.program.steps if isinstance(step, kind)]
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+@pytest.mark.parametrize("width", [25, 26], ids=["copied rows", "rows as they lie"])
+def test_a_loop_reads_and_writes_rows(backend, n, width):
+    x, h = ct.matrix("x"), ct.vector("h")
+    out, last = core.scan(lambda row, h: (ct.tanh(row + h), h.sum()), sequences=x, outputs_info=[h, None])
+    f = core.function([x, h], [out, last, out[-1] if n else out.sum()], backend=backend)
+    assert steps(f, LoopStep)
+    rows, state = np.random.default_rng(0).standard_normal((n, width)), np.ones(width)
+    found = f(rows, state)
+    want, sums = np.empty((n, width)), np.empty(n)
+    for i, row in enumerate(rows):
+        sums[i] = state.sum()
+        state = want[i] = np.tanh(row + state)
+    assert_allclose(found[0], want, rtol=1e-12)
+    assert_allclose(found[1], sums, rtol=1e-12)
+
+
+def test_the_gradient_of_a_loop_is_that_of_the_interpreter(backend):
+    x, h = ct.matrix("x"), ct.vector("h")
+    out = core.scan(lambda row, h: ct.tanh(row * h) + row, sequences=x, outputs_info=h)
+    gradients = core.grad((out**2).sum(), [x, h])
+    arrays = np.random.default_rng(0).standard_normal((3, 26)), np.ones(26)
+    got = core.function([x, h], gradients, backend=backend)(*arrays)
+    want = core.function([x, h], gradients, backend="interpreter")(*arrays)
+    for a, b in zip(got, want, strict=True):
+        assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_a_choice_computes_the_side_that_is_taken(backend):
+    c, x = ct.scalar("c", dtype="bool"), ct.vector("x")
+    f = core.function([c, x], core.ifelse(c, ct.exp(x).sum(), ct.sort(x)[0]), backend=backend)
+    assert steps(f, BranchStep)
+    a = np.array([3.0, 1.0, 2.0])
+    assert_allclose(f(True, a), np.exp(a).sum())
+    assert_array_equal(f(False, a), 1.0)
+
+
+def test_a_bad_index_in_a_step_is_an_error_and_values_stay(backend):
+    x, i, w = ct.vector("x"), ct.lvector("i"), core.shared(np.zeros(()))
+    out = core.scan(lambda k, x: x[k], sequences=i, non_sequences=x)
+    f = core.function([x, i], out, updates={w: out.sum()}, backend=backend)
+    assert_array_equal(f(np.arange(4.0), np.array([2, 0])), [2.0, 0.0])
+    with pytest.raises(IndexOutOfBounds):
+        f(np.arange(4.0), np.array([2, 9]))
+    assert w.get_value() == 2.0
