@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
+
+import numpy as np
 
 import core.tensor as ct
 from core.errors import ArgumentError
@@ -63,8 +64,10 @@ def next_fast_len(target: Any, real: bool = False) -> Any:
     """
     known = static_length(as_length(target))
     if known is None:
-        n = as_length(target)
-        return reduce(ct.minimum, (c * _power_of_two((n + (c - 1)) // c) for c in (1, 3, 5, 9, 15)))
+        n, odd = as_length(target), ct.constant(np.array([1, 3, 5, 9, 15]))
+        least = (n + odd - 1) // odd
+        doublings = (ct.constant(2 ** np.arange(62)) < least[:, None]).sum(axis=1)
+        return (odd << doublings).min()
     if known < 1:
         raise ArgumentError(f"next_fast_len needs a target >= 1, got {known}")
     while not _is_product(known, (2, 3, 5) if real else (2, 3, 5, 7, 11)):
@@ -77,11 +80,3 @@ def _is_product(n: int, primes: Sequence[int]) -> bool:
         while n % p == 0:
             n //= p
     return n == 1
-
-
-def _power_of_two(n: TensorVariable) -> TensorVariable:
-    """The least power of 2 that is no less than ``n``: all bits below the highest of n - 1, and 1."""
-    bits = n - 1
-    for distance in (1, 2, 4, 8, 16, 32):
-        bits = bits | (bits >> distance)
-    return bits + 1

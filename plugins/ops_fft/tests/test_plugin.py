@@ -36,7 +36,7 @@ def test_importing_the_plugin_imports_no_numpy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("page", ["plugins/ops_fft/README.md"])
+@pytest.mark.parametrize("page", ["plugins/ops_fft/README.md", "docs/fft.md"])
 def test_what_the_pages_show_is_true(page, tmp_path):
     for name in needs_of(Path(__file__).parents[3] / page):
         pytest.importorskip(name)
