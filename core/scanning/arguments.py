@@ -20,6 +20,7 @@ class Sequence:
 
     x: TensorVariable
     taps: tuple[int, ...]
+    name: str = "sequence"
 
     @property
     def before(self) -> int:
@@ -34,7 +35,7 @@ class Sequence:
     def rows(self) -> list[Any]:
         """A variable for each tap."""
         kind = TensorType(self.x.dtype, self.x.type.shape[1:])
-        return [kind(_at(self.x.name, tap)) for tap in self.taps]
+        return [kind(_at(self.name, tap)) for tap in self.taps]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Start:
     initial: TensorVariable
     taps: tuple[int, ...]
     number: Any = None
-    name: str | None = None
+    name: str = "state"
 
     def rows(self) -> list[Any]:
         """A variable for each tap."""
@@ -73,8 +74,8 @@ def until(condition: Any) -> Until:
     return Until(found if found.dtype == "bool" else not_equal(found, 0))
 
 
-def _at(name: str | None, tap: int) -> str | None:
-    return None if name is None else f"{name}[t{tap:+d}]" if tap else f"{name}[t]"
+def _at(name: str, tap: int) -> str:
+    return f"{name}[t{tap:+d}]" if tap else f"{name}[t]"
 
 
 def listed(given: Any) -> list[Any]:
@@ -114,7 +115,7 @@ def as_sequence(number: int, given: Any) -> Sequence:
     x = as_tensor(given)
     if x.ndim == 0:
         raise ShapeError(f"{who} needs an axis of steps, got the scalar {x}; did you mean non_sequences?", blame=x)
-    return Sequence(x, taps)
+    return Sequence(x, taps, x.name or f"sequence{number}")
 
 
 def as_start(number: int, given: Any, others: Iterable[str]) -> Start | None:
@@ -139,14 +140,14 @@ def as_start(number: int, given: Any, others: Iterable[str]) -> Start | None:
     weak = given if type(given) in (bool, int, float, complex) else None
     x = as_tensor(given, dtype=dtypes.promote(*others, float) if isinstance(weak, float) else None)
     if taps == (-1,):
-        return Start(x.dimshuffle("x", *range(x.ndim)), taps, weak, x.name)  # type: ignore[attr-defined]
+        return Start(x.dimshuffle("x", *range(x.ndim)), taps, weak, x.name or f"state{number}")  # type: ignore[attr-defined]
     span = -min(taps)
     if x.ndim == 0:
         raise ShapeError(f"{who} needs {span} initial rows for its taps {list(taps)}, got the scalar {x}", blame=x)
     n = x.type.shape[0]
     if n is not None and n < span:
         raise ShapeError(f"{who} needs {span} initial rows for its taps {list(taps)}, got {n} in {x}", blame=x)
-    return Start(x if n == span else x[:span], taps, None, x.name)  # type: ignore[index]
+    return Start(x if n == span else x[:span], taps, None, x.name or f"state{number}")  # type: ignore[index]
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,12 @@ class Form:
     until: bool = False
     truncate: int = -1
 
+    def __repr__(self) -> str:
+        states = ", ".join(f"{list(state.taps)}{' last' * (state.keep is Keep.LAST)}" for state in self.states)
+        parts = [f"sequences: {self.sequences}", f"states at taps: {states or 'none'}", f"results: {len(self.results)}"]
+        parts += ["until"] * self.until + [f"truncated to {self.truncate}"] * (self.truncate >= 0)
+        return f"<{'; '.join(parts)}>"
+
     def inputs(self, flat: Sequence[T]) -> Inputs[T]:
         rest = iter(flat)
         return Inputs(
