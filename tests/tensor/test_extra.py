@@ -11,7 +11,7 @@ from core.errors import ArgumentError, DTypeError, ShapeError
 from core.testing import available_backends, check_op, random
 from core.testing.values import as_list, symbolic
 
-BACKENDS = available_backends()
+BACKENDS = sorted(available_backends(), reverse=True)  # c is the last
 INF, NAN = np.inf, np.nan
 V, W, M = random(7), random(4, seed=1), random((3, 5), seed=2)
 REPEATED = np.array([3, 1, 2, 3, 1, 1, 7])
@@ -141,10 +141,10 @@ SAME = {  # name: the function of ct and of np, by their module, and arrays
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("static", [False, True], ids=["unknown", "known"])
+@pytest.mark.parametrize("backend, static", [*((b, False) for b in BACKENDS), (BACKENDS[-1], True)])
 @pytest.mark.parametrize("name", SAME)
-def test_they_match_numpy(name, static, backend):
+def test_they_match_numpy(name, backend, static):
+    """With lengths unknown on every backend, and known on one."""
     function, *arrays = SAME[name]
     with np.errstate(all="ignore"):
         expected = function(np, *arrays)
