@@ -234,7 +234,7 @@ static __attribute__((noinline)) int core_LETTERft_transform(core_call *call, co
     else {
         core_LETTERft_job job = {.a = a, .plan = p, .odd = odd};
         const int few = 2 * a->length[last] < core_LETTERft_lanes || p->n > CORE_FT_WIDE;
-        job.by_line = !p->is_short || (p->is_matrix && (in_a_row || few));
+        job.by_line = !p->is_short || (p->is_matrix && ((in_a_row && !p->by_sides) || few));
         job.groups = job.by_line ? a->length[last] : core_LETTERft_groups(a->length[last]);
         const int64_t items = lines / a->length[last] * job.groups;
         const double work = (double)lines * (double)a->n * (double)(64 - __builtin_clzll((uint64_t)a->n | 1));

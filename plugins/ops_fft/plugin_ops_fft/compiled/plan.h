@@ -8,12 +8,14 @@
 #define CORE_FT_PLAN_LETTER
 
 enum { CORE_FT_LARGEST_PRIME = 61, CORE_FT_LEAST_MATRIX = 32, CORE_FT_KEPT = 16 };
+enum { CORE_FT_NARROW = 128 }; /* up to here as many lines as there are lanes stay in the first cache */
 
 typedef struct core_LETTERft_plan core_LETTERft_plan;
 struct core_LETTERft_plan {
     int64_t n;
     int real; /* whether it is for 2 n real numbers; then ``halves`` are exp(-2 pi i k / 2n), 0 <= k <= n / 2 */
     int is_short, is_matrix;
+    int by_sides; /* whether many lines cost less side by side than as matrices, one by one */
     core_LETTERft_passes whole, columns, rows; /* of lengths n, n1 and n2 */
     core_LETTERft_point *turns; /* exp(-2 pi i k j / n) for row k, and the lanes of a group of columns j */
     core_LETTERft_plan *longer; /* of a convolution */
@@ -189,6 +191,7 @@ CORE_FT_RARE core_LETTERft_plan *core_LETTERft_make(int64_t n, int real)
     const int by_sums = all >= 0 && (convolved < 0 || lines <= core_LETTERft_lanes * convolved);
     p->is_short = by_sums;
     p->is_matrix = by_sums && matrix >= 0 && n >= CORE_FT_LEAST_MATRIX;
+    p->by_sides = by_sums && n <= CORE_FT_NARROW && all + 8.0 * (double)n < core_LETTERft_lanes * matrix;
     int good = !p->is_short || core_LETTERft_make_passes(&p->whole, n);
     if (p->is_matrix) good = good && core_LETTERft_make_matrix(p, n1);
     if (!p->is_short && !p->is_matrix) good = good && core_LETTERft_make_convolution(p);

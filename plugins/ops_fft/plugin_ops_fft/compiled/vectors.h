@@ -76,7 +76,7 @@ typedef ELEMENT core_LETTERft_vector __attribute__((vector_size(CORE_FT_BYTES_LE
 typedef ELEMENT core_LETTERft_stored
     __attribute__((vector_size(CORE_FT_BYTES_LETTER), aligned(sizeof(ELEMENT)), may_alias));
 typedef SIGNED core_LETTERft_places __attribute__((vector_size(CORE_FT_BYTES_LETTER)));
-typedef struct { core_LETTERft_vector re, im; } core_LETTERft_point; /* an element of as many lines as there are lanes */
+typedef struct { core_LETTERft_vector re, im; } core_LETTERft_point; /* an element of each line */
 
 #define CORE_FT_TAKE_LETTER(order, a, b) \
     CORE_FT_MIXED(core_LETTERft_places, a, b, CORE_FT_ORDER(order, CORE_FT_LANES_LETTER))
