@@ -230,6 +230,11 @@ class Call:
         shape = self._shape(value)
         return DeviceArray(self.space, self.memory[value], shape, np.dtype(value.dtype))
 
+    @property
+    def prepared(self) -> list[Prepared]:
+        """What was queued."""
+        return self._used
+
     def look(self) -> None:
         """Wait for what may have failed, if there is such: an index that was bad, or a matrix."""
         if self._failing or self._flags:

@@ -72,9 +72,10 @@ class Body:
             return bool(self.program.routines[step.call.name].fails)
         return isinstance(step, (BranchStep, CheckStep))
 
-    def queue(self, arrays: Sequence[DeviceArray], places: Sequence[Any], node: Any) -> None:
+    def queue(self, arrays: Sequence[DeviceArray], places: Sequence[Any], node: Any, held: dict[int, Any]) -> None:
         """Queue one call, of a step of ``node``, that leaves its outputs there.
 
+        held    gets what keeps the memory that a recording of it uses
         Errors  GuardFailed; StepFailed for what else went wrong: the interpreter says what that was
         """
         self.edges.places = dict(zip(self.program.outputs, places, strict=True))
@@ -85,6 +86,9 @@ class Body:
         except (IndexError, ValueError) as error:  # an index, a shape, a matrix
             raise StepFailed(str(node.op)) from error
         finally:
+            for prepared in call.prepared:
+                held[id(prepared)] = prepared
+                prepared.let_go([value for value in prepared.memory if value not in prepared.slots])
             call.close()
 
     def free(self) -> None:
@@ -113,8 +117,8 @@ class _Row:
 class _Rows:
     """The rows of a value: where each begins."""
 
-    def __init__(self, owner: Any, prepared: Any, value: Value, shape: Sequence[int]):
-        self._owner, self._memory, self.value = owner, prepared.memory, value
+    def __init__(self, owner: Any, prepared: Any, value: Value, shape: Sequence[int], copies: dict[Any, Memory]):
+        self._owner, self._memory, self.value, self._copies = owner, prepared.memory, value, copies
         self.count, self.shape, self.dtype = shape[0], tuple(shape[1:]), np.dtype(value.dtype)
         self.size = int(np.prod(self.shape, dtype="int64")) * dtypes.size_bytes(value.dtype)
 
@@ -139,15 +143,19 @@ class _Rows:
         here = self.at(row)
         if self.lies_well(row):
             return self.array(here)
-        copy = self._owner.edges.keep(key, self.size, self.value, self.shape)
+        copy = self._copy(key)
         self.moved(here, copy)
         return self.array(copy)
 
     def written(self, row: int, key: Any) -> Any:
         """Where a step writes a row."""
-        if self.lies_well(row):
-            return self.at(row)
-        return self._owner.edges.keep(key, self.size, self.value, self.shape)
+        return self.at(row) if self.lies_well(row) else self._copy(key)
+
+    def _copy(self, key: Any) -> Memory:
+        """Memory for a copy of a row, the same each time: recordings know it by its address."""
+        if key not in self._copies:
+            self._copies[key] = self._owner.edges.keep(key, self.size, self.value, self.shape)
+        return self._copies[key]
 
     def leave(self, row: int, place: Any) -> None:
         """The row is there, wherever it was written."""
@@ -193,7 +201,9 @@ class LoopCommand:
         self._node = step.node
         self._n, self._done, self._wholes = lengths(own.n), own.done, own.wholes
         shape = {v: lengths.all(owner.program.shapes[v]) for v in (*own.reads, *own.writes)}
-        rows = {value: _Rows(owner, prepared, value, s) for value, s in shape.items() if s}
+        self._held: dict[int, Any] = {}
+        copies: dict[Any, Memory] = {}
+        rows = {value: _Rows(owner, prepared, value, s, copies) for value, s in shape.items() if s}
         self._sequences = [(rows[one.value], lengths(one.start), lengths(one.step)) for one in own.sequences]
         self._traces = [
             _Trace(state, rows[state.kept if state.room is None else state.room], rows[state.kept],
@@ -227,7 +237,7 @@ class LoopCommand:
         places += [rows.written(i, ("result", k)) for k, rows in enumerate(self._results)]
         flag = None if self._done is None else self._flag()
         try:
-            self._body.queue(given, places if flag is None else [*places, flag], self._node)
+            self._body.queue(given, places if flag is None else [*places, flag], self._node, self._held)
         except GuardFailed as error:
             raise StepFailed(str(self._node.op)) from error
         for trace, place in zip(self._traces, places, strict=False):
@@ -261,7 +271,7 @@ class ChoiceCommand:
             DeviceArray(space, self._memory[value], self._shapes[value], np.dtype(value.dtype)) for value in side.inputs
         ]
         try:
-            body.queue(given, [self._memory[value] for value in side.outputs], self._step.node)
+            body.queue(given, [self._memory[value] for value in side.outputs], self._step.node, {})
         except GuardFailed as failed:  # said in lengths of the program around
             own = self._step.guards[number][side.body.guards.index(failed.guard)]
             raise GuardFailed(own, failed.a, failed.b) from None

@@ -90,6 +90,21 @@ def test_a_training_step_through_a_loop_is_one_graph(own, driver):
     assert value() < first
 
 
+def test_graphs_of_several_lengths_keep_the_memory_that_they_use(own):
+    """Rows of 25 elements are copied; longer ones of another call take more memory for that."""
+    given = ct.matrix("x"), ct.vector("h"), ct.matrix("w")
+    f = core.function([*given], core.Out(recurrent(*given), borrow=True), backend=own)
+    rng, held = np.random.default_rng(0), []
+    for turn in range(24):
+        width = (25, 27, 33)[turn % 3]
+        arrays = rng.standard_normal((5, width)), rng.standard_normal(width), np.eye(width) / 2
+        held.append((f(*arrays), recurrent_numpy(*arrays)))
+        other = own.space.pool.take(25 * 8)
+        own.space.device.fill(other.block, 0xFF, 25 * 8)
+    for found, expected in held:
+        assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
 def test_a_loop_that_asks_whether_to_go_on_waits_for_each_step(own, driver):
     x = ct.vector("x")
     out = core.scan(lambda h: (h / 2, core.until((h < 1).all())), outputs_info=x, n_steps=50)
