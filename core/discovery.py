@@ -10,6 +10,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from inspect import getattr_static
 from types import ModuleType
@@ -19,7 +20,6 @@ import pluggy
 
 from core import installed
 from core import records as kinds
-from core.dataclass import dataclass, field, replace
 from core.errors import CoreWarning, PluginError, did_you_mean
 from core.markers import API_GROUP, PROJECT
 from core.registries import Registries
