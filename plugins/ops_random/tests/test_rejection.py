@@ -78,7 +78,7 @@ def test_counts_are_as_likely_as_they_should_be(name):
 def test_draws_are_those_of_the_interpreter(backend, name):
     draw, _ = {**CONTINUOUS, **COUNTS}[name]
     got, want = (core.function([], draw(size=(30, 5)), backend=b)() for b in (backend, "interpreter"))
-    assert_allclose(got, want, rtol=1e-11)
+    assert_allclose(got, want, rtol=1e-11, atol=1e-12)  # an angle near 0 is the arccos of a number near 1
 
 
 @pytest.mark.parametrize("backend", available_backends())
