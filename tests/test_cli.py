@@ -108,7 +108,7 @@ def test_plugins_is_a_table_of_states_with_the_problems_under_it(register, capsy
     table, problems = text.split("\n\n")
     header, own, *_, fast = table.splitlines()  # between them whatever is installed here
     assert header.split() == ["STATE", "DIST", "VERSION", "MS", "OFFERS", "WORKS", "ON"]
-    assert own.split()[:2] == ["loaded", "core"] and own.endswith("ops 1, rewrites 4, backends 1  interpreter: cpu")
+    assert own.split()[:2] == ["loaded", "core"] and own.endswith("ops 1, rewrites 6, backends 1  interpreter: cpu")
     assert fast.split()[:2] == ["loaded", "plugin-fast"] and fast.endswith("fast: no")
     assert "fast: no compiler; install gcc" in problems.splitlines()
 

@@ -198,7 +198,7 @@ def test_no_rule_about_lengths_is_left_in_a_program(compiled, kernels):
 
 def test_a_program_is_made_once_for_each_case(compiled, monkeypatch):
     made = []
-    monkeypatch.setattr("core.compile.making.build", lambda *of: made.append(of[1]) or build(*of))
+    monkeypatch.setattr("core.ir.build.build", lambda *of: made.append(of[1]) or build(*of))
     f = compiled([a, b], a + b)
     for lengths in [(4, 4), (4, 1), (3, 1), (4, 4), (2, 1)]:
         f(*(random(k) for k in lengths))

@@ -13,7 +13,7 @@ from core.ir.expr import Combine
 from core.ir.nodes import Atomic, statements
 from core.ir.program import KernelStep
 from core.ir.target import Target
-from core.tensor import set_subtensor, tensor
+from core.tensor import minimum, set_subtensor, tensor, tile
 from core.testing.graphs import float_outputs, graphs
 from core.testing.values import compiled
 
@@ -68,6 +68,15 @@ def test_gradients_of_random_graphs_are_those_of_the_interpreter(target):
             assert_allclose(got, want, rtol=1e-10, atol=atol, err_msg=str(graph))
 
     check()
+
+
+@TARGETS
+def test_what_has_no_elements_is_written_by_nobody(target):
+    x = tensor("x", dtype="float64", shape=(None, 5))
+    y = tile(minimum(x, 1), 0)
+    run = function([x], [y.astype("float32")[-4], y], backend=Driver("c", target))
+    got = run(np.ones((5, 5)))
+    assert [one.shape for one in got] == [(0,), (5, 0)]
 
 
 # --- elements that are set several times -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from core.testing.graphs import STEPS, build, float_outputs, graphs
 from core.testing.values import compiled
 
 quick = settings(
-    max_examples=150,
+    max_examples=300,
     derandomize=True,
     deadline=None,
     database=None,

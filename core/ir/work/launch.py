@@ -16,7 +16,7 @@ from core.ir.nests.accumulators import Accumulator
 from core.ir.nests.items import again_in, root_of
 from core.ir.nests.nest import Nest
 from core.ir.nests.vector_access import fit, widen
-from core.ir.nodes import Loop, LoopKind, Store
+from core.ir.nodes import NOTHING, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
 from core.ir.program import Value
 from core.ir.target import Target
@@ -73,6 +73,9 @@ class Launch:
 
         Pieces have ``least`` elements or more (left out: what the target says), and no more than keep it busy.
         """
+        if total is NOTHING:
+            self.open("piece", NOTHING)
+            return NOTHING, NOTHING
         least = self.target.piece if least is None else least
         wanted = maximum(minimum(const(self.target.units), ceil_div(total, least)), 1)
         size = ceil_div(total, wanted)

@@ -177,7 +177,7 @@ def test_no_reference_is_lost_in_ten_thousand_calls(a):
 
     gains = references_after(10_000, call, [x, factor, x.dtype, np.dtype("float64"), None])
     assert gains[:2] == [0, 0]
-    assert all(abs(gain) < 1000 for gain in gains[2:])  # others hold these, too; one lost a call would be 10,000
+    assert all(abs(gain) < 5000 for gain in gains[2:])  # others hold these, too; one lost a call would be 10,000
     before = arrays_alive()[1]
     for _ in range(10_000):
         call()
