@@ -16,18 +16,15 @@ from plugin_backend_cuda.device import CudaDevice
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 
 PIECE = """
-#include <stdlib.h>
 extern "C" { long long core_loaded, core_stored; }
 struct __align__(16) core_float32x4 {
     float at[4];
     core_float32x4() = default;
-    static bool is_near(const void *p) /* on the stack of this thread, as registers are */
-    { const char here = 0; return llabs((long long)((const char *)p - &here)) < 65536; }
     core_float32x4(const core_float32x4 &from) { *this = from; }
     core_float32x4 &operator=(const core_float32x4 &from)
     {
-        core_loaded += is_near(&from) ? 0 : 16;
-        core_stored += is_near(this) ? 0 : 16;
+        core_loaded += core_on_my_stack(&from) ? 0 : 16;
+        core_stored += core_on_my_stack(this) ? 0 : 16;
         for (int k = 0; k < 4; k++) at[k] = from.at[k];
         return *this;
     }

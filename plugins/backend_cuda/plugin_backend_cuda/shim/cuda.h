@@ -123,6 +123,14 @@ static int core_threads, core_phase, core_launches;
 static core_error core_failed;
 static void (*core_body)(void **);
 static void **core_arguments;
+static const char *core_top; /* the stack of a thread that is no fiber begins below it */
+
+/* Is it a variable of the thread that asks, rather than memory?  Stacks grow downwards. */
+static __attribute__((noinline, unused)) bool core_on_my_stack(const void *p)
+{
+    const char *top = core_now ? core_now->stack + CORE_STACK : core_top;
+    return (const char *)p >= (const char *)__builtin_frame_address(0) && (const char *)p < top;
+}
 
 static inline int core_lane() { return (int)((threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) & 31); }
 
@@ -272,6 +280,7 @@ static void core_spoil_shared()
 
 static void core_run_plain_block()
 {
+    core_now = nullptr;
     for (unsigned z = 0; z < blockDim.z; z++)
         for (unsigned y = 0; y < blockDim.y; y++)
             for (unsigned x = 0; x < blockDim.x; x++) {
@@ -286,6 +295,7 @@ extern "C" core_error core_launch(void (*body)(void **), const unsigned *grid, c
     core_body = body, core_arguments = arguments, core_failed = core_error{0, 0, 0};
     gridDim = uint3{grid[0], grid[1], grid[2]}, blockDim = uint3{block[0], block[1], block[2]};
     core_threads = (int)(block[0] * block[1] * block[2]);
+    core_top = (const char *)__builtin_frame_address(0);
     core_launches++;
     unsigned long long blocks = (unsigned long long)grid[0] * grid[1] * grid[2];
     for (unsigned long long k = 0; k < blocks && !core_failed.line; k++) {
