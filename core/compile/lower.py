@@ -24,12 +24,7 @@ from core.inner import InnerOp
 from core.ir.axes import same_length
 from core.ir.clike.ccalls import params_of
 from core.ir.clike.cfamily import Dialect, identifier
-from core.ir.expr import Code, Expr, as_expr, const, index, length, load
-from core.ir.layouts import Layout
-from core.ir.library import PRODUCTS, LibraryCall
-from core.ir.passes.accumulate import ROUTINE as ACCUMULATING
-from core.ir.passes.operands import merged, operand, stacked
-from core.ir.program import (
+from core.ir.definitions import (
     Definition,
     FromC,
     FromLibrary,
@@ -42,6 +37,11 @@ from core.ir.program import (
     Scattering,
     Value,
 )
+from core.ir.expr import Code, Expr, as_expr, const, index, length, load
+from core.ir.layouts import Layout
+from core.ir.library import PRODUCTS, LibraryCall
+from core.ir.passes.accumulate import ROUTINE as ACCUMULATING
+from core.ir.passes.operands import merged, operand, stacked
 from core.ir.rebuild import loads_in, rebuild, reductions_in
 from core.ir.scatter import Scatter
 from core.ir.view import View

@@ -19,10 +19,11 @@ from core.device.array import on_host
 from core.errors import ComputeError, CoreError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, FunctionGraph
 from core.inner import InnerOp
+from core.ir.definitions import Lowered
 from core.ir.expr import Expr
 from core.ir.guards import Guard, GuardFailed
 from core.ir.layouts import Layout
-from core.ir.program import LibraryStep, Lowered, Program
+from core.ir.program import LibraryStep, Program
 from core.ir.target import HOST
 from core.records import Backend
 from core.rewriting import rewrite

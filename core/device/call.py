@@ -20,10 +20,11 @@ from core.device.space import described, what
 from core.device.stretches import Stretch
 from core.errors import IndexOutOfBounds, ShapeError
 from core.ir.check.run import holds
+from core.ir.definitions import Value
 from core.ir.expr import Expr
 from core.ir.guards import GuardFailed
 from core.ir.nodes import Kernel
-from core.ir.program import BranchStep, CheckStep, HostStep, KernelStep, LibraryStep, LoopStep, Value
+from core.ir.program import BranchStep, CheckStep, HostStep, KernelStep, LibraryStep, LoopStep
 
 PREPARED = 16  # sets of lengths for which a stretch stays prepared
 _LARGEST = 1 << 48  # bytes of one array: more is a mistake, of a shape that was read from memory

@@ -14,7 +14,8 @@ from core.device.array import DeviceArray
 from core.device.contract import Block
 from core.device.pool import Memory
 from core.device.space import Space, described
-from core.ir.program import Program, Value
+from core.ir.definitions import Value
+from core.ir.program import Program
 
 _WORTH_SHARING = 1 << 16  # bytes from which an array is used where it lies, on a device that can; else it is copied
 

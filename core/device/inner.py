@@ -20,9 +20,10 @@ from core.device.edges import Edges
 from core.device.lengths import Lengths
 from core.device.pool import Memory
 from core.device.stretches import split
+from core.ir.definitions import Value
 from core.ir.guards import GuardFailed, StepFailed
 from core.ir.iteration import Carried
-from core.ir.program import BranchStep, CheckStep, HostStep, LibraryStep, LoopStep, Program, Value
+from core.ir.program import BranchStep, CheckStep, HostStep, LibraryStep, LoopStep, Program
 
 BOUNDARY = 16  # bytes: where the widest access begins
 

@@ -16,9 +16,10 @@ from core.device.pool import Memory
 from core.device.replay import Replays, can_replay
 from core.device.space import Space
 from core.ir.clike.clibrary import Failure
+from core.ir.definitions import Operand, Value
 from core.ir.expr import Expr
 from core.ir.nodes import Barrier, Kernel, Loop, LoopKind, statements
-from core.ir.program import CheckStep, LibraryStep, Operand, Value
+from core.ir.program import CheckStep, LibraryStep
 from core.ir.target import Target
 from core.ir.work.launches import lane_extents, lanes_for, pieces
 

@@ -12,7 +12,7 @@ from core.device.array import DeviceArray
 from core.device.contract import Block, Device
 from core.device.exchange import Foreign
 from core.device.pool import Memory, Pool
-from core.ir.program import Value
+from core.ir.definitions import Value
 
 _KEPT_SHARE = 4  # of a device's memory, one part in so many may lie unused in the pool
 

@@ -3,7 +3,8 @@
 expr.py, axes.py, rebuild.py, evaluate.py   scalar expressions
 function.py, elements.py                    functions of scalars with loops of their own
 view.py, scatter.py, builder.py             what an op's ``lower`` and ``kernel`` are written with
-nodes.py, program.py, layouts.py, target.py what passes hand on: kernels, programs, and facts of the hardware
+definitions.py, nodes.py, program.py        what passes hand on: definitions of values, kernels, programs
+layouts.py, target.py                       how arguments lie in memory, and facts of the hardware
 row_blocks.py                               what is done with some rows of tall matrices at a time
 form.py                                     what parts of a program have in common but for the things they name
 build.py                                    from a lowered graph to a program: the passes below, in their order

@@ -22,6 +22,20 @@ from core.ir.cpu.scatters import scatter_kernel
 from core.ir.cpu.schedule import Scheduler
 from core.ir.cpu.strips import with_strips
 from core.ir.cpu.wide import widen
+from core.ir.definitions import (
+    FromBlocks,
+    FromC,
+    FromChoice,
+    FromLibrary,
+    FromLoops,
+    FromSteps,
+    Lowered,
+    Operand,
+    Scattering,
+    Value,
+    expressions_of,
+    with_rows_merged,
+)
 from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.nodes import Kernel, expressions
@@ -34,25 +48,13 @@ from core.ir.program import (
     BlockStep,
     BranchStep,
     CheckStep,
-    FromBlocks,
-    FromC,
-    FromChoice,
-    FromLibrary,
-    FromLoops,
-    FromSteps,
     HostStep,
     KernelStep,
     LibraryStep,
     LoopStep,
-    Lowered,
     OpCall,
-    Operand,
     Program,
-    Scattering,
     Step,
-    Value,
-    expressions_of,
-    with_rows_merged,
 )
 from core.ir.rebuild import loads_in
 from core.ir.row_blocks import Blocks

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from core import dtypes
 from core.dataclass import replace
+from core.ir.definitions import Definition, Lowered, Pointwise, Reduction, Scattering, Value
 from core.ir.expr import COMPARISONS, Code, Combine, Expr, cast, compare, conditional, const, load, make, walk
 from core.ir.nodes import Assign, Atomic, If, Let, Loop, Statement, Store
-from core.ir.program import Definition, Lowered, Pointwise, Reduction, Scattering, Value
 from core.ir.rebuild import remake
 
 HALF, WIDE = "float16", "float32"

@@ -13,11 +13,11 @@ from typing import Any
 
 from core import dtypes
 from core.ir.builder import Buffer, KernelBuilder, Variable
+from core.ir.definitions import Given, Lowered, Pointwise, Reduction, Value
 from core.ir.expr import Code, Combine, Expr, const, make, walk
 from core.ir.guards import Guard
 from core.ir.iteration import Carried, Iteration
 from core.ir.passes.lengths import resolve
-from core.ir.program import Given, Lowered, Pointwise, Reduction, Value
 from core.ir.rebuild import loads_in, rebuild, substitute
 from core.ir.steps import known_inside, rule_for_lengths
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from core.dataclass import replace
 from core.ir.choice import Choice, Side
+from core.ir.definitions import Lowered
 from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.iteration import Iteration
 from core.ir.passes.lengths import rebuilt
-from core.ir.program import BranchStep, LoopStep, Lowered, Program
+from core.ir.program import BranchStep, LoopStep, Program
 from core.ir.rebuild import loads_in, rebuild
 
 

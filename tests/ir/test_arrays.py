@@ -6,9 +6,9 @@ import core.tensor as ct
 from core.ir.clike.cfamily import Dialect
 from core.ir.clike.cunits import print_program
 from core.ir.cpu.arrays import MOST_BYTES, MOST_IN_ALL, with_arrays
+from core.ir.definitions import Value
 from core.ir.expr import const, length
 from core.ir.nodes import Kernel
-from core.ir.program import Value
 
 V = [Value(f"v{k}", "float64") for k in range(40)]
 

@@ -12,6 +12,7 @@ from core.ir.clike.centry import Status
 from core.ir.clike.cfamily import Dialect, Names, Printer, identifier, print_kernel
 from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.cunits import print_program
+from core.ir.definitions import Value
 from core.ir.expr import (
     Call,
     Code,
@@ -27,7 +28,6 @@ from core.ir.expr import (
     select,
 )
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
-from core.ir.program import Value
 
 C = Dialect("test")
 X, Y = Value("x", "float64"), Value("y", "float64")

@@ -13,9 +13,10 @@ from core.gradient import grad
 from core.ir.check.oracle import run_kernel
 from core.ir.check.run import Driver
 from core.ir.check.verify_kernel import verify_kernel
+from core.ir.definitions import Value
 from core.ir.expr import const, index
 from core.ir.nodes import Barrier, Kernel, Loop, LoopKind, Store, statements
-from core.ir.program import KernelStep, Value
+from core.ir.program import KernelStep
 from core.ir.target import Target
 from core.ir.work.launches import launches
 

@@ -1,10 +1,10 @@
 """Values that stages of a row compute again: which are found, which are not, and whose registers can take them."""
 
 from core.ir.cpu.computed_again import computed_again
+from core.ir.definitions import Value
 from core.ir.expr import Call, const, index, length, load
 from core.ir.nests.vector_access import kept, widen
 from core.ir.nodes import Assign, Let, Local, Loop, LoopKind, Store
-from core.ir.program import Value
 
 X, Y = (Value(name, "float32") for name in "xy")
 row, n = index("row"), length(X, 0)

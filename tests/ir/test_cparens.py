@@ -4,9 +4,9 @@ import pytest
 
 from core.ir.axes import unravel
 from core.ir.clike.cfamily import Dialect, Names, Printer, print_kernel
+from core.ir.definitions import Value
 from core.ir.expr import Call, cast, const, index, load, maximum, select
 from core.ir.nodes import Assign, Kernel, Let, Local, Store
-from core.ir.program import Value
 
 AT, J, N = index("i"), index("j"), index("n")
 A, B, D = (load(Value(name, "float64"), (AT,), "float64") for name in "abd")

@@ -13,6 +13,7 @@ from core.errors import DTypeError
 from core.ir import expr
 from core.ir.axes import join_length, product, ravel, reduce, same_length, spread, stretch, unravel, wrap_index
 from core.ir.builder import KernelBuilder
+from core.ir.definitions import Value
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import (
     Call,
@@ -34,7 +35,6 @@ from core.ir.expr import (
     walk,
 )
 from core.ir.nodes import Local
-from core.ir.program import Value
 from core.ir.rebuild import rebuild, substitute
 
 DEEP = 20_000

@@ -3,10 +3,10 @@
 import pytest
 
 from core.dataclass import fields, replace
+from core.ir.definitions import Value
 from core.ir.expr import Call, Code, Combine, const, index, length, load
 from core.ir.form import Form
 from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Local, Loop, LoopKind, Store
-from core.ir.program import Value
 
 
 def key(*expressions, about=lambda value: None):

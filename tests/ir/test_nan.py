@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose
 import core.tensor as ct
 from core.compile.function import function
 from core.gradient import Lop
+from core.ir.definitions import Value
 from core.ir.expr import Call, Combine, const, index, load, maximum, select
 from core.ir.nests.nan import is_nan_with
-from core.ir.program import Value
 from core.testing import random
 
 x, g, r = ct.matrix("x", shape=(None, 20)), ct.matrix("g", shape=(None, 20)), ct.vector("r")

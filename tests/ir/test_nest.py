@@ -1,9 +1,9 @@
 """Writing a nest of loops: every expression lands in the outermost loop that knows its variables."""
 
+from core.ir.definitions import Value
 from core.ir.expr import Call, Code, const, guarded, index, length, load, make, select
 from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Let, Local, LoopKind, Store
-from core.ir.program import Value
 
 X, A, Y = Value("x", "float64"), Value("a", "float64"), Value("y", "float64")
 N, M = length(X, 0), length(X, 1)

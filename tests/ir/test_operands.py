@@ -6,10 +6,11 @@ from numpy.testing import assert_allclose
 
 import core.tensor as ct
 from core.errors import BackendError
+from core.ir.definitions import Operand, Value
 from core.ir.expr import const
 from core.ir.library import LibraryCall
 from core.ir.passes.operands import stacked
-from core.ir.program import KernelStep, LibraryStep, Operand, Value
+from core.ir.program import KernelStep, LibraryStep
 from core.testing import random
 
 pytestmark = pytest.mark.usefixtures("gemm")

@@ -10,11 +10,12 @@ from core.errors import BackendError, IndexOutOfBounds, VerifyError
 from core.gradient import grad
 from core.graph import Apply
 from core.ir.check.run import Driver, Run, holds
+from core.ir.definitions import Operand, Value
 from core.ir.expr import Code, const, index, length, make
 from core.ir.guards import Guard, GuardFailed
 from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel, Loop, Store
-from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Operand, Program, Value
+from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Program
 from core.op import Op
 from core.testing import random
 from core.testing.graphs import float_outputs, graphs

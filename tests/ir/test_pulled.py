@@ -9,8 +9,9 @@ from core.compile.function import function
 from core.errors import IndexOutOfBounds
 from core.gradient import grad
 from core.ir.check.run import Driver
+from core.ir.definitions import Scattering
 from core.ir.passes.pulled import pull
-from core.ir.program import KernelStep, Scattering
+from core.ir.program import KernelStep
 from core.ir.target import Target
 from core.testing import random
 

@@ -4,10 +4,10 @@ import pytest
 
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.cwork import WorkItems
+from core.ir.definitions import Value
 from core.ir.expr import Combine, cast, const, guarded, index, length, load
 from core.ir.nests.vector_access import accesses, kept, widen
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, LoopKind, Store
-from core.ir.program import Value
 
 WORK = WorkItems("item", "items", "row", "rows", "lane", "lanes", "meet;", "local ", "", wide="struct {name};")
 X, Y, Z = (Value(name, "float32") for name in "xyz")

@@ -9,11 +9,12 @@ from core.errors import VerifyError
 from core.ir.axes import join_length, reduce, wrap_index
 from core.ir.check.verify import verify
 from core.ir.check.verify_kernel import verify_kernel
+from core.ir.definitions import Operand, Value
 from core.ir.expr import Code, Combine, cast, const, index, length, make
 from core.ir.guards import Guard
 from core.ir.library import LibraryCall
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
-from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Operand, Program, Value
+from core.ir.program import CheckStep, HostStep, KernelStep, LibraryStep, Program
 
 X, Y, FLAG = Value("x", "float64"), Value("y", "float64"), Value("flag", "bool")
 N = length(X, 0)

@@ -3,9 +3,9 @@
 import re
 
 import core.tensor as ct
+from core.ir.definitions import Value
 from core.ir.expr import Call, index, load
 from core.ir.nests.wishes import wish
-from core.ir.program import Value
 
 X, AT, J = Value("x", "float64"), index("i"), index("j")
 

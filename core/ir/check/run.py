@@ -15,6 +15,7 @@ from core.ir.axes import product
 from core.ir.check.oracle import evaluate_at, evaluate_lengths, run_kernel
 from core.ir.check.verify import verify
 from core.ir.clike.cfamily import Dialect
+from core.ir.definitions import Operand, Value
 from core.ir.expr import Code, Expr, walk
 from core.ir.guards import Guard, GuardFailed
 from core.ir.iteration import Rows
@@ -22,19 +23,7 @@ from core.ir.layouts import Layout, layout_of, passed, window
 from core.ir.library import PRODUCTS
 from core.ir.nodes import Kernel, Local, Split
 from core.ir.passes.memory import size_bytes
-from core.ir.program import (
-    BlockStep,
-    BranchStep,
-    HostStep,
-    KernelStep,
-    LibraryStep,
-    LoopStep,
-    OpCall,
-    Operand,
-    Program,
-    Step,
-    Value,
-)
+from core.ir.program import BlockStep, BranchStep, HostStep, KernelStep, LibraryStep, LoopStep, OpCall, Program, Step
 from core.ir.row_blocks import Part, Way
 from core.ir.target import HOST, Target
 

@@ -12,6 +12,7 @@ from typing import Any
 from core.ir.axes import product
 from core.ir.check.verify_expr import check_types, fail
 from core.ir.check.verify_kernel import roots_of, verify_kernel
+from core.ir.definitions import Operand, Value
 from core.ir.expr import INDEX_DTYPE, Code, Expr, length, show, walk
 from core.ir.library import PRODUCTS
 from core.ir.nodes import (
@@ -29,10 +30,8 @@ from core.ir.program import (
     LibraryStep,
     LoopStep,
     OpCall,
-    Operand,
     Program,
     Step,
-    Value,
 )
 from core.ir.rebuild import loads_in
 from core.ir.row_blocks import Part, Way

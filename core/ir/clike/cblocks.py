@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from core import dtypes
 from core.dataclass import dataclass
 from core.ir.axes import product
+from core.ir.definitions import Value
 from core.ir.expr import Expr
-from core.ir.program import BlockStep, Program, Value
+from core.ir.program import BlockStep, Program
 from core.ir.row_blocks import Part, Way
 
 _MEMORY = """\

@@ -19,7 +19,8 @@ from core import dtypes
 from core.dataclass import dataclass, fields
 from core.errors import BackendError, CoreError
 from core.ir.clike.cfamily import Dialect, identifier
-from core.ir.program import OpCall, Program, Value
+from core.ir.definitions import Value
+from core.ir.program import OpCall, Program
 
 ERRORS: tuple[type[Exception], ...] = (  # what ``core_error`` knows; a report holds the position
     *(RuntimeError, ValueError, TypeError, IndexError, KeyError, LookupError, ArithmeticError, ZeroDivisionError),

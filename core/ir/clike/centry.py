@@ -31,6 +31,7 @@ from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.clike.csections import LONG, Declared, constant, cut
 from core.ir.clike.ctasks import Task
+from core.ir.definitions import Value
 from core.ir.effort import library_work, total_work
 from core.ir.expr import INDEX_DTYPE, Code, Expr, length, walk
 from core.ir.guards import Guard
@@ -48,7 +49,6 @@ from core.ir.program import (
     OpCall,
     Program,
     Step,
-    Value,
 )
 from core.ir.rebuild import lengths_in, loads_in
 

@@ -13,8 +13,9 @@ from typing import Any
 from core import dtypes
 from core.dataclass import dataclass
 from core.ir.clike.routine import Routine
+from core.ir.definitions import Operand
 from core.ir.expr import Expr
-from core.ir.program import LibraryStep, Operand
+from core.ir.program import LibraryStep
 
 
 @dataclass(frozen=True)

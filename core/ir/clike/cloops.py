@@ -8,9 +8,10 @@ from __future__ import annotations
 from core import dtypes
 from core.ir.axes import product
 from core.ir.clike.cblocks import Around
+from core.ir.definitions import Value
 from core.ir.expr import length
 from core.ir.iteration import Carried, Rows
-from core.ir.program import LoopStep, Value
+from core.ir.program import LoopStep
 
 REPORT = 256  # integers: what failed in a step is not read, but asked of the interpreter
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from core.dataclass import replace
+from core.ir.definitions import Reduction, Scattering, Value
 from core.ir.expr import HOLDS_LOAD, Code, Expr, make
 from core.ir.form import Form
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, Split, Statement, Store
 from core.ir.passes.fuse import Group, Item
-from core.ir.program import Reduction, Scattering, Value
 from core.ir.rebuild import rebuild
 
 Shapes: TypeAlias = dict[Value, tuple[Expr, ...]]

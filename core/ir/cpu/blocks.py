@@ -18,6 +18,7 @@ from core.ir.axes import product, ravel
 from core.ir.combining import combining
 from core.ir.cpu.lanes import Laned, gains_by_lanes, holds_loop, varies, varying_in
 from core.ir.cpu.parallel import Shared, shared_by
+from core.ir.definitions import Value
 from core.ir.expr import Code, Combine, Expr, cast, const, index, make, minimum, walk
 from core.ir.nests.accumulators import combined, narrow_sum, narrowed
 from core.ir.nests.copies import Copy, declared
@@ -37,7 +38,6 @@ from core.ir.nodes import (
     statements,
 )
 from core.ir.passes.storage import EXPENSIVE
-from core.ir.program import Value
 from core.ir.rebuild import guarded_loads, loads_in, rebuild
 
 BLOCK_BYTES = 256  # of a block of numbers: eight vectors of 32 bytes

@@ -12,12 +12,12 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import dataclass, field, replace
+from core.ir.definitions import Value
 from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum, select, walk
 from core.ir.nests.accumulators import narrow_sum, narrowed
 from core.ir.nests.copies import Copy, assigned
 from core.ir.nests.strides import linear, positions, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, expressions, statements
-from core.ir.program import Value
 from core.ir.rebuild import guarded_loads, loads_in, rebuild
 
 TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache

@@ -15,6 +15,7 @@ from core import dtypes
 from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
 from core.ir.combining import combining
+from core.ir.definitions import Value
 from core.ir.effort import GRAIN, PART, resolved, work_of
 from core.ir.expr import Code, Combine, Expr, const, index, make, maximum, walk
 from core.ir.nests.accumulators import combined
@@ -35,7 +36,6 @@ from core.ir.nodes import (
     own_expressions,
     statements,
 )
-from core.ir.program import Value
 from core.ir.rebuild import loads_in
 
 MOST_CHUNKS = 256

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from core.dataclass import dataclass
 from core.ir.axes import ravel
 from core.ir.cpu.scatters import begin, taken
+from core.ir.definitions import Reduction, Value
 from core.ir.expr import Code, Combine, Expr, cast, const, make, walk
 from core.ir.nests.accumulators import Accumulator, combined
 from core.ir.nests.items import ordered, root_of
@@ -18,7 +19,6 @@ from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
 from core.ir.passes.fuse import Group, Item
 from core.ir.passes.storage import EXPENSIVE
-from core.ir.program import Reduction, Value
 
 
 @dataclass(eq=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import dataclass, replace
+from core.ir.definitions import Value
 from core.ir.expr import (
     COMPARISONS,
     Code,
@@ -31,7 +32,6 @@ from core.ir.nests.accumulators import combined, narrow_sum, narrowed
 from core.ir.nests.copies import Copy, assigned
 from core.ir.nests.strides import linear, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, statements
-from core.ir.program import Value
 
 BLOCK = 2048  # elements reduced before their result joins that of earlier blocks
 SEARCHED = 256  # elements searched before it is asked whether something was found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from core.ir.definitions import Reduction, Scattering
 from core.ir.expr import Expr
 from core.ir.passes.fuse import Item
-from core.ir.program import Reduction, Scattering
 
 
 def ordered(variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core import dtypes
+from core.ir.definitions import Reduction, Value
 from core.ir.expr import Code, Combine, Expr, walk
 from core.ir.nests.items import root_of
 from core.ir.passes.fuse import Item
-from core.ir.program import Reduction, Value
 
 _STRICT = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.NEG, Code.MIN, Code.MAX})
 # C99, F.10: functions of one argument that give NaN for it

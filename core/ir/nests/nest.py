@@ -8,11 +8,11 @@ from typing import Any
 
 from core import dtypes
 from core.ir.axes import ravel
+from core.ir.definitions import Value
 from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, imaginary_part, make, pair, real_part, walk
 from core.ir.nests.wishes import wish
 from core.ir.nodes import If, Let, Local, Loop, LoopKind, Statement
 from core.ir.parts.elements import element_part
-from core.ir.program import Value
 from core.ir.rebuild import remake, unconditional
 
 _LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from core.ir.definitions import Value
 from core.ir.expr import Code, Expr
-from core.ir.program import Value
 
 _NOUNS = {"add": "total", "subtract": "difference", "multiply": "product", "true_divide": "ratio"}
 _DEPTH = 4  # how far down a function's operand is looked for

@@ -15,9 +15,7 @@ from itertools import pairwise
 from core import dtypes
 from core.dataclass import dataclass, replace
 from core.ir.axes import ravel
-from core.ir.expr import Code, Expr, walk
-from core.ir.library import LibraryCall
-from core.ir.program import (
+from core.ir.definitions import (
     Definition,
     FromLibrary,
     Operand,
@@ -29,6 +27,8 @@ from core.ir.program import (
     operands_of,
     with_rows_merged,
 )
+from core.ir.expr import Code, Expr, walk
+from core.ir.library import LibraryCall
 from core.ir.rebuild import loads_in, rebuild
 
 # operands of gemm or gemv, what they are added to, perhaps a 0-d factor; attribute "alpha", a constant factor

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.dataclass import replace
+from core.ir.definitions import Operand, Value
 from core.ir.library import PRODUCTS
 from core.ir.passes.in_place import Places
 from core.ir.passes.memory import last_uses
-from core.ir.program import KernelStep, LibraryStep, Operand, Program, Step, Value
+from core.ir.program import KernelStep, LibraryStep, Program, Step
 
 _NEVER_FAIL = PRODUCTS | {"gemm_add"}
 

@@ -12,12 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.dataclass import dataclass, field, replace
-from core.ir.expr import Code, Expr, walk
-from core.ir.guards import Guard
-from core.ir.passes import accumulate, rows
-from core.ir.passes.loops import name_loops
-from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
-from core.ir.program import (
+from core.ir.definitions import (
     Definition,
     FromLibrary,
     FromLoops,
@@ -29,6 +24,11 @@ from core.ir.program import (
     expressions_of,
     operands_of,
 )
+from core.ir.expr import Code, Expr, walk
+from core.ir.guards import Guard
+from core.ir.passes import accumulate, rows
+from core.ir.passes.loops import name_loops
+from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
 from core.ir.rebuild import lengths_in, loads_in
 
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function

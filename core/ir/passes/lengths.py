@@ -14,9 +14,7 @@ from typing import Any
 from core.dataclass import replace
 from core.errors import ShapeError
 from core.ir.axes import ravel
-from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
-from core.ir.guards import Guard
-from core.ir.program import (
+from core.ir.definitions import (
     HOLD_GRAPHS,
     Definition,
     FromLibrary,
@@ -27,6 +25,8 @@ from core.ir.program import (
     Value,
     expressions_of,
 )
+from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
+from core.ir.guards import Guard
 from core.ir.rebuild import lengths_in, loads_in, rebuild, remake, rules_in
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from core.dataclass import replace
+from core.ir.definitions import Definition, Pointwise, Reduction, Scattering, Value, expressions_of
 from core.ir.expr import Code, Expr
-from core.ir.program import Definition, Pointwise, Reduction, Scattering, Value, expressions_of
 from core.ir.rebuild import loads_in, rebuild
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from core import dtypes
 from core.ir.axes import product
+from core.ir.definitions import Value
 from core.ir.expr import Expr
-from core.ir.program import HostStep, KernelStep, LibraryStep, OpCall, Program, Step, Value
+from core.ir.program import HostStep, KernelStep, LibraryStep, OpCall, Program, Step
 from core.ir.rebuild import loads_in
 
 

@@ -13,15 +13,11 @@ from collections.abc import Mapping, Sequence
 
 from core.dataclass import replace
 from core.ir.axes import product
-from core.ir.expr import Code, Expr, index, length, make
-from core.ir.passes.accumulate import ROUTINE
-from core.ir.passes.rows import Rows, Sizes, sources
-from core.ir.program import (
+from core.ir.definitions import (
     Definition,
     FromBlocks,
     FromLibrary,
     Given,
-    LibraryCall,
     Lowered,
     Operand,
     Pointwise,
@@ -31,6 +27,10 @@ from core.ir.program import (
     expressions_of,
     operands_of,
 )
+from core.ir.expr import Code, Expr, index, length, make
+from core.ir.passes.accumulate import ROUTINE
+from core.ir.passes.rows import Rows, Sizes, sources
+from core.ir.program import LibraryCall
 from core.ir.rebuild import loads_in, rebuild
 from core.ir.row_blocks import Blocks, Part, Way
 

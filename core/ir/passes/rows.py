@@ -12,12 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from core import dtypes
 from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
-from core.ir.expr import Code, Expr, const, maximum, minimum, select
-from core.ir.passes.accumulate import ROUTINE
-from core.ir.program import (
+from core.ir.definitions import (
     Definition,
     FromLibrary,
-    Guard,
     Lowered,
     Operand,
     Pointwise,
@@ -27,6 +24,9 @@ from core.ir.program import (
     expressions_of,
     operands_of,
 )
+from core.ir.expr import Code, Expr, const, maximum, minimum, select
+from core.ir.passes.accumulate import ROUTINE
+from core.ir.program import Guard
 from core.ir.rebuild import lengths_in, loads_in
 
 BLOCK = 3 << 17  # bytes of a block of rows: they stay in the second cache

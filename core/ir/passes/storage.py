@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.dataclass import dataclass, field, replace
-from core.ir.expr import HOLDS_REDUCE, INDEX_DTYPE, Code, Expr, make, walk
-from core.ir.guards import Guard
-from core.ir.passes.loops import variables_of
-from core.ir.program import (
+from core.ir.definitions import (
     HOLD_GRAPHS,
     Definition,
     FromLibrary,
@@ -21,6 +18,9 @@ from core.ir.program import (
     expressions_of,
     operands_of,
 )
+from core.ir.expr import HOLDS_REDUCE, INDEX_DTYPE, Code, Expr, make, walk
+from core.ir.guards import Guard
+from core.ir.passes.loops import variables_of
 from core.ir.rebuild import guarded_loads, lengths_in, loads_in, rebuild, substitute
 
 LARGEST_UNDER_A_GUARD = 8  # a costlier value is stored: branches with much in them are slow to compile and to run

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 from core.dataclass import dataclass, replace
 from core.ir.axes import product
+from core.ir.definitions import Pointwise, Reduction, Value
 from core.ir.expr import Combine, Expr, const, equal, maximum, minimum, select
 from core.ir.nests.items import ordered
 from core.ir.nests.vector_access import KEPT_PIECES, MOST_ELEMENTS
 from core.ir.nodes import Loop
 from core.ir.passes.fuse import Item
-from core.ir.program import Pointwise, Reduction, Value
 from core.ir.target import Target
 from core.ir.work.launch import Work, ceil_div
 from core.ir.work.reductions import finish_parts, reduction_loops

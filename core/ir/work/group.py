@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.ir.definitions import Reduction
 from core.ir.expr import Expr, const
 from core.ir.nests.items import ordered
 from core.ir.nests.vector_access import KEPT_PIECES
 from core.ir.nodes import Kernel, Loop, LoopKind, Store, statements
 from core.ir.passes.fuse import Group, Item
-from core.ir.program import Reduction
 from core.ir.work.columns import column_sums, does_fit, either, launches
 from core.ir.work.launch import Work, map_loop
 from core.ir.work.reductions import reduction_loops

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.dataclass import replace
 from core.ir.axes import product
+from core.ir.definitions import Value
 from core.ir.expr import Expr, const, index, maximum, minimum
 from core.ir.nests.accumulators import Accumulator
 from core.ir.nests.items import again_in, root_of
@@ -18,7 +19,6 @@ from core.ir.nests.nest import Nest
 from core.ir.nests.vector_access import fit, widen
 from core.ir.nodes import NOTHING, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
-from core.ir.program import Value
 from core.ir.target import Target
 from core.ir.work.barriers import with_barriers
 from core.ir.work.place import OneAxis, Places, flattened, unravels

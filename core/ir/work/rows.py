@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.ir.axes import product
+from core.ir.definitions import Value
 from core.ir.expr import Code, Expr, const, make, maximum
 from core.ir.nests.accumulators import combined
 from core.ir.nests.items import again_in, ordered
 from core.ir.nodes import Barrier, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
-from core.ir.program import Value
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import Places
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from core.dataclass import dataclass
+from core.ir.definitions import Scattering, Value
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, Statement
 from core.ir.passes.fuse import Group
-from core.ir.program import Scattering, Value
 from core.ir.target import Target
 from core.ir.work.group import WorkScheduler
 from core.ir.work.launch import Work

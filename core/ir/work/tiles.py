@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.ir.axes import product, unravel
+from core.ir.definitions import Value
 from core.ir.expr import Code, Expr, const, guarded, index, make
 from core.ir.nests.items import root_of
 from core.ir.nodes import Barrier, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
-from core.ir.program import Value
 from core.ir.rebuild import unconditional
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import flattened

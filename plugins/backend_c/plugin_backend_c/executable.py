@@ -19,9 +19,10 @@ from core.errors import BackendError, IndexOutOfBounds, ShapeError, compute_erro
 from core.ir.clike import ccalls
 from core.ir.clike.centry import Status, kernels_of, report_length
 from core.ir.clike.clibrary import read_failure
+from core.ir.definitions import Value
 from core.ir.guards import GuardFailed, StepFailed
 from core.ir.layouts import first_address, passed
-from core.ir.program import LibraryStep, OpCall, Program, Value
+from core.ir.program import LibraryStep, OpCall, Program
 from core.threads import get_num_threads
 from plugin_backend_c import launcher, runtime
 from plugin_backend_c.compiler import Compiler

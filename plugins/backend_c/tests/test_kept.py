@@ -127,7 +127,8 @@ FOR_FEW = (  # what only some graphs, or some users, need
 )
 FOR_COMPILING = (
     *("core.rewriting", "core.tensor.rules", "core.compile.making", "core.compile.lower", "core.compile.interpreter"),
-    *("core.ir.build", "core.ir.program", "core.ir.nodes", "core.ir.passes", "core.ir.cpu", "core.ir.clike"),
+    *("core.ir.build", "core.ir.definitions", "core.ir.program", "core.ir.nodes"),
+    *("core.ir.passes", "core.ir.cpu", "core.ir.clike"),
     *("plugin_backend_c.prepared", "plugin_backend_c.running", "plugin_backend_c.dialect"),
     *("plugin_backend_c.executable", "subprocess", "tempfile", "shutil", "select", "signal"),
 )
