@@ -16,7 +16,6 @@ from core.dataclass import dataclass
 from core.device.array import DeviceArray
 from core.device.contract import Block, Launcher
 from core.device.pool import Memory
-from core.device.prepare import LibraryCommand
 from core.device.space import described
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def bindable(repeat: Repeat, shapes: Sequence[tuple[int, ...]]) -> Bindable | No
     prepared, program, space = repeat.prepared, repeat.owner.program, repeat.space
     if repeat.waits or any(value.dtype in space.facts.stored for value in program.inputs):
         return None
-    launchers: tuple[Any, ...] = tuple(c for c in prepared.commands if not isinstance(c, LibraryCommand))
+    launchers: tuple[Any, ...] = tuple(c for c in prepared.commands if hasattr(c, "set"))  # no loop, no routine
     number = {launcher: k for k, launcher in enumerate(launchers)}
 
     def uses(*values: Any) -> Uses:

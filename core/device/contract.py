@@ -26,18 +26,33 @@ class Block:
 
     host    the same bytes as the host sees them, which it may touch while ``Device.idle``; None where it sees none
     handle  the driver's number of it, where it binds calls (``Binder``)
+    offset_bytes  where it begins in ``whole``: 0, but for parts of blocks on devices whose memory has no addresses
     """
 
-    __slots__ = ("handle", "host", "pointer", "size_bytes", "_view", "__weakref__")
+    __slots__ = ("handle", "host", "offset_bytes", "pointer", "size_bytes", "_view", "_whole", "__weakref__")
 
     def __init__(self, pointer: Pointer, size_bytes: int, host: np.ndarray | None = None, handle: int | None = None):
         self.pointer, self.size_bytes, self.host, self.handle = pointer, size_bytes, host, handle
-        self._view = np.empty(0, "uint8")
+        self.offset_bytes = 0
+        self._view: np.ndarray | None = None
+        self._whole: Block | None = None
+
+    @property
+    def whole(self) -> Block:
+        """What it is a part of, with the same pointer: itself, where it is none."""
+        return self if self._whole is None else self._whole
+
+    def named_part(self, offset_bytes: int, size_bytes: int) -> Block:
+        """Some of its bytes, on a device that must be told the whole and where they begin: see Parted."""
+        stop = offset_bytes + size_bytes
+        part = Block(self.pointer, size_bytes, None if self.host is None else self.host[offset_bytes:stop])
+        part._whole, part.offset_bytes = self.whole, self.offset_bytes + offset_bytes
+        return part
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """The first bytes of ``host`` as an array."""
         view = self._view
-        if view.shape != shape or view.dtype is not dtype:
+        if view is None or view.shape != shape or view.dtype is not dtype:
             assert self.host is not None
             view = self._view = np.ndarray(shape, dtype, buffer=self.host)
         return view
@@ -52,6 +67,7 @@ class Facts:
     stored         dtypes that lie in its memory as another one: ``{"float64": "float32"}`` under a policy
     memory_bytes   all of its memory;  largest_bytes: the largest single block
     shares_memory  its memory is the host's: blocks have ``host``, and arrays can be used where they lie (``wrap``)
+    boundary_bytes  on whose multiples arrays must begin for its kernels: rows of an array that do not are copied
     """
 
     name: str
@@ -61,6 +77,7 @@ class Facts:
     memory_bytes: int = 0
     largest_bytes: int = 0
     shares_memory: bool = False
+    boundary_bytes: int = 16
 
 
 @dataclass(frozen=True)
@@ -210,7 +227,12 @@ class Neighbour(Protocol):
 
 
 class Parted(Protocol):
-    """What a device must offer whose dialect ``runs_programs``: rows of arrays as blocks of their own."""
+    """What a device must offer whose dialect ``runs_programs``: rows of arrays as blocks of their own.
+
+    Where memory has addresses, a part is a block like any other.  Where it has none (``WorkItems.has_addresses``) it is
+    ``Block.named_part``: whatever takes a block must look at its ``whole`` and ``offset_bytes``, and kernels that say
+    so (``Kernel.in_parts``) take, behind their lengths, an int64 for each block: its offset in bytes.
+    """
 
     def part(self, block: Block, offset_bytes: int, size_bytes: int) -> Block:
         """Some of the bytes of a block, which lives as long as that."""

@@ -12,20 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from core import dtypes
 from core.device.array import DeviceArray
 from core.device.call import Call
 from core.device.contract import Block
 from core.device.edges import Edges
 from core.device.lengths import Lengths
 from core.device.pool import Memory
+from core.device.prepare import Prepared
 from core.device.stretches import split
 from core.ir.definitions import Value
 from core.ir.guards import GuardFailed, StepFailed
 from core.ir.iteration import Carried
 from core.ir.program import BranchStep, CheckStep, HostStep, LibraryStep, LoopStep, Program
-
-BOUNDARY = 16  # bytes: where the widest access begins
 
 
 class Placed(Edges):
@@ -76,7 +74,7 @@ class Body:
     def queue(self, arrays: Sequence[DeviceArray], places: Sequence[Any], node: Any, held: dict[int, Any]) -> None:
         """Queue one call, of a step of ``node``, that leaves its outputs there.
 
-        held    gets what keeps the memory that a recording of it uses
+        held    gets what was prepared for it, with the memory that a recording of it uses
         Errors  GuardFailed; StepFailed for what else went wrong: the interpreter says what that was
         """
         self.edges.places = dict(zip(self.program.outputs, places, strict=True))
@@ -89,7 +87,7 @@ class Body:
         finally:
             for prepared in call.prepared:
                 held[id(prepared)] = prepared
-                prepared.let_go([value for value in prepared.memory if value not in prepared.slots])
+                _let_go(prepared)
             call.close()
 
     def free(self) -> None:
@@ -104,6 +102,11 @@ def body_of(owner: Any, program: Program) -> Body:
         owner.bodies[id(program)] = Body(program, owner)
     found: Body = owner.bodies[id(program)]
     return found
+
+
+def _let_go(prepared: Prepared) -> None:
+    """Hold no memory but its own."""
+    prepared.let_go([value for value in prepared.memory if value not in prepared.slots])
 
 
 class _Row:
@@ -121,32 +124,30 @@ class _Rows:
     def __init__(self, owner: Any, prepared: Any, value: Value, shape: Sequence[int], copies: dict[Any, Memory]):
         self._owner, self._memory, self.value, self._copies = owner, prepared.memory, value, copies
         self.count, self.shape, self.dtype = shape[0], tuple(shape[1:]), np.dtype(value.dtype)
-        self.size = int(np.prod(self.shape, dtype="int64")) * dtypes.size_bytes(value.dtype)
+        self.size = int(np.prod(self.shape, dtype="int64")) * owner.space.stored_dtype(value.dtype).itemsize
+        self._boundary = owner.space.facts.boundary_bytes
 
     def at(self, row: int) -> _Row:
         whole = self._memory[self.value]
         return _Row(self._owner.device.part(whole.block, row * self.size, self.size), whole)
 
     def lies_well(self, row: int) -> bool:
-        return row * self.size % BOUNDARY == 0
-
-    def array(self, memory: Any) -> DeviceArray:
-        return DeviceArray(self._owner.space, memory, self.shape, self.dtype)
+        return row * self.size % self._boundary == 0
 
     def moved(self, source: Any, target: Any) -> None:
         if self.size:
             self._owner.device.copy(source.block, target.block, self.size)
 
-    def read(self, row: int, key: Any) -> DeviceArray:
-        """A row, for a step; ``key`` names memory for a copy of it.  Errors: StepFailed where there is none."""
+    def read(self, row: int, key: Any) -> Any:
+        """Where a step reads a row; ``key`` names memory for a copy of it.  Errors: StepFailed where there is none."""
         if not 0 <= row < self.count:
             raise StepFailed(f"a step reads row {row} of {self.value}, which has {self.count}")
         here = self.at(row)
         if self.lies_well(row):
-            return self.array(here)
+            return here
         copy = self._copy(key)
         self.moved(here, copy)
-        return self.array(copy)
+        return copy
 
     def written(self, row: int, key: Any) -> Any:
         """Where a step writes a row."""
@@ -178,7 +179,7 @@ class _Trace:
         for k in range(self.state.span):
             self._rows.moved(self._initial.at(k), self._rows.at(k))
 
-    def read(self, i: int) -> Iterator[DeviceArray]:
+    def read(self, i: int) -> Iterator[Any]:
         for tap in self.state.taps:
             yield self._rows.read(self.row(i + self.state.span + tap), ("tap", self._number, tap))
 
@@ -212,14 +213,22 @@ class LoopCommand:
             for k, state in enumerate(own.states)
         ]  # fmt: skip
         self._results = [rows[value] for value in own.results]
-        self._shapes = {value: shape[value] for value in own.wholes}
-        self.can_record = own.done is None and not self._body.waits
+        read = [rows[one.value].shape for one in own.sequences]
+        read += [rows[state.initial].shape for state in own.states for _ in state.taps]
+        self._shapes = [*read, *(shape[value] for value in own.wholes)]
+        self._waits = self._body.waits
+        self._prepared: Prepared | None = None  # for a step, where nothing but places differs from one to the next
+        self.can_record = own.done is None and not self._waits
 
     def __call__(self) -> None:
         """Errors: StepFailed."""
         for trace in self._traces:
             trace.begin()
-        done = next((i + 1 for i in range(self._n) if self._step(i)), self._n)
+        try:
+            done = next((i + 1 for i in range(self._n) if self._step(i)), self._n)
+        finally:
+            if self._prepared is not None:
+                _let_go(self._prepared)
         for trace in self._traces:
             trace.end(done)
         if self._done is not None:
@@ -227,25 +236,42 @@ class LoopCommand:
 
     def _step(self, i: int) -> bool:
         """Queue step i; whether it was the last, as far as that must be asked."""
-        space = self._owner.space
         given = [rows.read(start + i * step, ("row", k)) for k, (rows, start, step) in enumerate(self._sequences)]
         given += [row for trace in self._traces for row in trace.read(i)]
-        given += [
-            DeviceArray(space, self._memory[value], self._shapes[value], np.dtype(value.dtype))
-            for value in self._wholes
-        ]
+        given += [self._memory[value] for value in self._wholes]
         places = [trace.place(i) for trace in self._traces]
         places += [rows.written(i, ("result", k)) for k, rows in enumerate(self._results)]
         flag = None if self._done is None else self._flag()
-        try:
-            self._body.queue(given, places if flag is None else [*places, flag], self._node, self._held)
-        except GuardFailed as error:
-            raise StepFailed(str(self._node.op)) from error
+        self._queue(given, places if flag is None else [*places, flag])
         for trace, place in zip(self._traces, places, strict=False):
             trace.leave(i, place)
         for rows, place in zip(self._results, places[len(self._traces) :], strict=True):
             rows.leave(i, place)
-        return flag is not None and truth(space, flag)
+        return flag is not None and truth(self._owner.space, flag)
+
+    def _queue(self, given: Sequence[Any], places: Sequence[Any]) -> None:
+        """Queue the body: the first time as a call, then, where it waits for nothing, what was prepared for that."""
+        program = self._body.program
+        try:
+            if self._prepared is None:
+                self._call(given, places)
+            else:
+                self._prepared.place((*program.inputs, *program.outputs), (*given, *places))
+                self._prepared.queue()
+        except (GuardFailed, IndexError, ValueError) as error:  # lengths that a routine refuses
+            raise StepFailed(str(self._node.op)) from error
+
+    def _call(self, given: Sequence[Any], places: Sequence[Any]) -> None:
+        space, inputs = self._owner.space, self._body.program.inputs
+        arrays = [
+            DeviceArray(space, memory, shape, np.dtype(value.dtype))
+            for value, memory, shape in zip(inputs, given, self._shapes, strict=True)
+        ]
+        held: dict[int, Any] = {}
+        self._body.queue(arrays, places, self._node, held)
+        self._held.update(held)
+        if not self._waits:
+            (self._prepared,) = held.values()
 
     def _flag(self) -> Memory:
         memory: Memory = self._owner.edges.keep("done", 1, self._done, ())

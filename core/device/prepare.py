@@ -63,6 +63,13 @@ class Prepared:
         for launcher, position in self.uses.get(value, ()):
             launcher.set(position, memory.block)
 
+    def place(self, values: Sequence[Value], places: Sequence[Any]) -> None:
+        """From now on values lie in these places, and others where their homes are."""
+        for value, memory in zip(values, places, strict=True):
+            self.put(value, memory)
+        for value, home in self.homes:
+            self.put(value, self.memory[home])
+
     def forget(self, *kinds: type) -> None:
         """Memory of these kinds serves one call."""
         for value in [value for value, memory in self.memory.items() if type(memory) in kinds]:
@@ -75,10 +82,7 @@ class Prepared:
 
     def queue_at(self, values: Sequence[Value], places: Sequence[Memory]) -> Callable[[], None] | None:
         """Queue everything with these values in these places, and others where their homes are: see ``queue``."""
-        for value, memory in zip(values, places, strict=True):
-            self.put(value, memory)
-        for value, home in self.homes:
-            self.put(value, self.memory[home])
+        self.place(values, places)
         try:
             return self.queue()
         finally:
@@ -95,7 +99,8 @@ class Prepared:
         Errors  DeviceError
         """
         if self._replays is not None and self.can_record and not self.failing and self._is_worth_it:
-            where = tuple(self.memory[value].block.pointer for value in self.moving)
+            blocks = [self.memory[value].block for value in self.moving]
+            where = tuple((block.pointer, block.offset_bytes) for block in blocks)
             return self._replays.queue(where, self.commands)
         for command in self.commands:
             command()
@@ -148,12 +153,16 @@ class LibraryCommand:
         """Operands and results, where they lie; what is overwritten is copied there."""
         for source, target in self._copied:
             a, b = self._block(source), self._block(target)
-            if a is not b:
+            if (a.whole, a.offset_bytes) != (b.whole, b.offset_bytes):
                 self._space.device.copy(a, b, min(a.size_bytes, b.size_bytes))
-        operands, results = (
-            [Strided(self._block(value), *rest) for value, *rest in found] for found in (self._operands, self._results)
-        )
+        operands, results = ([self._lying(*one) for one in found] for found in (self._operands, self._results))
         return operands, results
+
+    def _lying(self, value: Value, dtype: str, shape: Any, strides: Any, offset: int) -> Strided:
+        """An array, where it lies: of a part of a block, in elements of the whole."""
+        block = self._block(value)
+        before = block.offset_bytes // self._space.stored_dtype(dtype).itemsize
+        return Strided(block.whole, dtype, shape, strides, offset + before)
 
     def __call__(self) -> None:
         """Errors: what the op says of lengths that the routine does not take."""

@@ -179,6 +179,7 @@ class Kernel:
     arrays   such scratch that lies in the kernel itself, and how many elements each has; on a device, a group shares it
     split    how threads share the loop, where they may;  takes  locals that come from outside, as arguments
     shared   values of which two may lie in the same memory: see donation.py
+    in_parts  whether arrays may be parts of others, so that it must be told where they begin
     """
 
     name: str
@@ -192,6 +193,7 @@ class Kernel:
     split: Split | None = None
     takes: list[Local] = field(default_factory=list)
     shared: frozenset[Any] = frozenset()
+    in_parts: bool = False
 
     def __str__(self) -> str:
         head = f"kernel {self.name}({', '.join(map(str, self.reads))}) -> {', '.join(map(str, self.writes))}"

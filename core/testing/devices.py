@@ -29,15 +29,19 @@ WORDS = WorkItems("item", "items", "row", "rows", "lane", "lanes", "barrier;", "
 
 
 class NumpyDevice:
-    """A device of ``memory_bytes``; ``queued`` are commands that wait, ``log`` what was done so far, in words."""
+    """A device of ``memory_bytes``; ``queued`` are commands that wait, ``log`` what was done so far, in words.
 
-    def __init__(self, target: Target, memory_bytes: int = 1 << 30):
+    has_addresses  whether its memory has; else parts of it are known by the whole and where they begin
+    """
+
+    def __init__(self, target: Target, memory_bytes: int = 1 << 30, has_addresses: bool = True):
         self.facts = Facts(
             "numpy",
             target,
-            Dialect("numpy", work=WORDS, runs_programs=True),
+            Dialect("numpy", work=replace(WORDS, has_addresses=has_addresses), runs_programs=True),
             memory_bytes=memory_bytes,
             largest_bytes=memory_bytes,
+            boundary_bytes=16 if has_addresses else 1,
         )
         self.lock = RLock()
         self.queued: list[Callable[[], None]] = []
@@ -59,6 +63,9 @@ class NumpyDevice:
         return Block(np.full(size_bytes, _GARBAGE, "uint8"), size_bytes)
 
     def part(self, block: Block, offset_bytes: int, size_bytes: int) -> Block:
+        assert self.facts.dialect.work is not None
+        if not self.facts.dialect.work.has_addresses:
+            return block.named_part(offset_bytes, size_bytes)
         return Block(block.pointer[offset_bytes : offset_bytes + size_bytes], size_bytes)
 
     def release(self, block: Block) -> None:
@@ -100,6 +107,7 @@ class NumpyLauncher:
         self._body = renamed(kernel.body, known)
 
     def set(self, position: int, block: Block) -> None:
+        assert block.offset_bytes == 0 or self._kernel.in_parts
         self._blocks[position] = block
 
     def __call__(self) -> None:
@@ -118,7 +126,7 @@ class NumpyLauncher:
 
 
 def _bytes(block: Block, count: int) -> np.ndarray:
-    return block.pointer[:count]
+    return block.pointer[block.offset_bytes : block.offset_bytes + count]
 
 
 def _flat(array: np.ndarray) -> np.ndarray:

@@ -24,6 +24,28 @@ def steps(f, kind):
     return [step for step in f._run._main.program.steps if isinstance(step, kind)]
 
 
+@pytest.fixture
+def without_addresses():
+    """A device that takes a part of its memory for the whole and where the part begins, as OpenCL does."""
+    return Opened("numpy", Space(NumpyDevice(Target(units=3, lanes=1, piece=2), has_addresses=False)))
+
+
+def test_rows_are_parts_of_arrays_where_memory_has_no_addresses(without_addresses):
+    x, h, w = ct.matrix("x"), ct.vector("h"), core.shared(np.zeros(25))
+    out = core.scan(lambda row, h: ct.tanh(row + h), sequences=x, outputs_info=h)
+    updates = {w: w - core.grad((out**2).sum(), h)}
+    f = core.function([x, h], out, updates=updates, backend=without_addresses)
+    device = without_addresses.space.device
+    rows, state = np.random.default_rng(0).standard_normal((4, 25)), np.ones(25)
+    for _ in range(3):
+        device.log.clear()
+        found = f(rows, state)
+    assert device.log.count("copy") <= 4, "first rows of states alone: those of the loop, of its gradient"
+    plain = core.function([x, h], [out, core.grad((out**2).sum(), h)], backend="interpreter")(rows, state)
+    assert_allclose(found, plain[0], rtol=1e-12)
+    assert_allclose(w.get_value(), -3 * plain[1], rtol=1e-10)
+
+
 @pytest.mark.parametrize("n", [0, 1, 4])
 @pytest.mark.parametrize("width", [25, 26], ids=["copied rows", "rows as they lie"])
 def test_a_loop_reads_and_writes_rows(backend, n, width):

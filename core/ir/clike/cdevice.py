@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
-from core.dataclass import dataclass
+from core.dataclass import dataclass, replace
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.cfunctions import functions_of
 from core.ir.clike.chelpers import HELPERS
@@ -36,13 +36,15 @@ def print_device_program(program: Program, dialect: Dialect) -> Printed:
     """The translation unit of a program, whose kernels are those of a schedule for devices."""
     assert dialect.work is not None
     texts: list[str] = []
-    steps, *inner = [_steps(one, dialect, texts) for one in program.all]
+    outer, *bodies = program.all
+    in_parts = not dialect.work.has_addresses  # what steps use are rows of arrays
+    steps, inner = _steps(outer, dialect, texts), [_steps(one, dialect, texts, in_parts) for one in bodies]
     kernels = [kernel for each in (steps, *inner) for found in each.values() for kernel, _ in found]
-    own = {id(one): found for one, found in zip(program.all[1:], inner, strict=True)}
+    own = {id(one): found for one, found in zip(bodies, inner, strict=True)}
     return Printed(unit(texts, kernels, dialect), steps, own)
 
 
-def _steps(program: Program, dialect: Dialect, texts: list[str]) -> Steps:
+def _steps(program: Program, dialect: Dialect, texts: list[str], in_parts: bool = False) -> Steps:
     """The launches of a program's own kernels; their text is added to ``texts``."""
     scalars = {value for value in program.inputs if not program.shapes[value]}
     steps: Steps = {}
@@ -50,6 +52,7 @@ def _steps(program: Program, dialect: Dialect, texts: list[str]) -> Steps:
         if isinstance(step, KernelStep):
             steps[position] = []
             for kernel in launches(step.kernel):
+                kernel = replace(kernel, in_parts=in_parts)
                 text, lengths = print_kernel(kernel, dialect, scalars)
                 steps[position].append((kernel, lengths))
                 texts.append(text)

@@ -474,39 +474,48 @@ def print_kernel(
     """The text of a kernel, and the lengths that it takes as arguments, after its pointers.
 
     Parameters: a pointer for each value written, then for each value read, then the lengths: ``lengths_of`` its body,
-    then the locals that it takes.
+    then the locals that it takes; ``in_parts``, then for each pointer how many bytes behind it the array begins.
     """
     names = Names([kernel.name, *dialect.reserved]) if names is None else names
     printer = Printer(dialect, names)
     if dialect.work is not None and dialect.work.has_full_groups:
         lanes = fixed_lanes(kernel, dialect.work.largest_group, dialect.work.warp)
         printer.lanes = printer.lanes if lanes is None else str(lanes)
-    parameters = []
-    for value in kernel.writes:
-        name = names.of(value, str(value))
-        parameters.append(f"{dialect.pointer}{dialect.types[value.dtype]} *{_restrict(value, kernel, dialect)}{name}")
-    for value in kernel.reads:
-        name, restrict = names.of(value, str(value)), _restrict(value, kernel, dialect)
-        parameters.append(f"{dialect.pointer}const {dialect.types[value.dtype]} *{restrict}{name}")
+    pointers = [_pointer(value, kernel, dialect) for value in (*kernel.writes, *kernel.reads)]
+    arrays = [names.of(value, str(value)) for value in (*kernel.writes, *kernel.reads)]
+    taken = [names.of((array, "whole"), f"{array}_whole") for array in arrays] if kernel.in_parts else arrays
+    parameters = [pointer + name for pointer, name in zip(pointers, taken, strict=True)]
     lengths = lengths_of(kernel.body, scalars)
     for n in lengths:
         printer.known[n] = printer.length(n) if n.code is Code.LENGTH else names.of(n, "n")
     parameters += [f"{dialect.types['int64']} {printer.known[n]}" for n in lengths]
     parameters += [f"{dialect.types[local.dtype]} {names.of(local, local.name)}" for local in kernel.takes]
+    begun = []
+    if kernel.in_parts:
+        places = [names.of((array, "at"), f"{array}_at") for array in arrays]
+        parameters += [f"{dialect.types['int64']} {at}" for at in places]
+        begun = [
+            f"    {pointer}{array} = ({pointer.partition('*')[0]}*)(({dialect.pointer}const char *){whole} + {at});"
+            for pointer, array, whole, at in zip(pointers, arrays, taken, places, strict=True)
+        ]
     comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
     if dialect.work is not None and dialect.work.wide:
         own = [array for s in kernel.body if isinstance(s, Loop) for array in own_arrays(s, kernel.arrays)]
         printer.own = {array: names.of(array, str(array)) for array in own}
     lines = [
+        *begun,
         *_arrays(kernel, dialect, names, printer.own),
         *(f"    if ({names.of(v, str(v))}[0]) return;" for v in kernel.unless),
     ]
     return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
 
 
-def _restrict(value: Any, kernel: Kernel, dialect: Dialect) -> str:
-    return "" if value in kernel.shared else f"{dialect.restrict} "
+def _pointer(value: Any, kernel: Kernel, dialect: Dialect) -> str:
+    """What stands before the name of a pointer to a value that the kernel uses."""
+    const = "" if value in kernel.writes else "const "
+    restrict = "" if value in kernel.shared else f"{dialect.restrict} "
+    return f"{dialect.pointer}{const}{dialect.types[value.dtype]} *{restrict}"
 
 
 def _arrays(kernel: Kernel, dialect: Dialect, names: Names, own: Collection[Any] = ()) -> list[str]:

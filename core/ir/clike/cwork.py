@@ -31,6 +31,7 @@ class WorkItems:
                     ``helpers``, in one instruction
     ahead           a statement that brings what lies at the address ``{at}`` nearer, for somebody who reads it soon;
                     "" where there is none
+    has_addresses   a pointer that a kernel takes may lead anywhere into memory; else to the beginning of a block alone
     helpers         functions that these spellings use, by name; a text may only use helpers that stand before it
     """
 
@@ -53,6 +54,7 @@ class WorkItems:
     atomics: Mapping[tuple[Combine, str], str] = field(default_factory=dict)
     keeps_nan: frozenset[str] = frozenset()
     ahead: str = ""
+    has_addresses: bool = True
     helpers: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, kind: LoopKind, index: str, i: str, n: str, lanes: str = "") -> str:

@@ -21,6 +21,7 @@ from core.device.bound import Bindable
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
 from core.ir.expr import Combine
+from core.ir.nodes import Kernel
 from core.ir.target import Target
 from plugin_backend_opencl import building, calls
 from plugin_backend_opencl.dialect import HALVES, NEEDS_64_BITS, OPENCL, VECTORS
@@ -58,13 +59,13 @@ class ClDevice:
 
     def build(self, source: Source) -> Code:
         program = building.build(self._context, self.cl_device, self.facts, source)
-        return Code(program, {kernel.name: len(kernel.writes) for kernel, _ in source.kernels})
+        return Code(program, {kernel.name: kernel for kernel, _ in source.kernels})
 
     def launcher(self, code: Code, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
-        kernel = cl.Kernel(code.program, name)
+        kernel, of = cl.Kernel(code.program, name), code.kernels[name]
         if self.transfers is None:
-            return Launcher(self, kernel, arguments, grid)
-        return WaitingLauncher(self, kernel, arguments, grid, code.writes[name])
+            return Launcher(self, kernel, arguments, grid, of.in_parts)
+        return WaitingLauncher(self, kernel, arguments, grid, of.in_parts, len(of.writes))
 
     def bind(self, *how: Any) -> Callable[..., Any] | None:
         """See core.device.contract.Binder."""
@@ -90,6 +91,10 @@ class ClDevice:
         except (cl.Error, MemoryError) as error:
             raise named(error, self.facts.name, f"cannot give {size_bytes} bytes") from error
         return block
+
+    def part(self, block: Block, offset_bytes: int, size_bytes: int) -> Block:
+        """Some of the bytes of a block: OpenCL has no pointers into buffers, and sub-buffers on few places alone."""
+        return block.named_part(offset_bytes, size_bytes)
 
     def _shared(self, size_bytes: int) -> np.ndarray:
         """Memory that the host may touch whenever the device does not (OpenCL 2.0, 5.6: fine-grain buffers)."""
@@ -117,7 +122,9 @@ class ClDevice:
                 self.transfers.upload(block, array)
                 return
             source = array if keep else array.copy()  # it lives as long as the event
-            self._keep_copy(cl.enqueue_copy(self.queue, block.pointer, source, is_blocking=False), array.nbytes)
+            at = block.offset_bytes
+            event = cl.enqueue_copy(self.queue, block.pointer, source, dst_offset=at, is_blocking=False)
+            self._keep_copy(event, array.nbytes)
         except cl.Error as error:
             raise self._failed(error, "cannot be written to") from error
 
@@ -127,7 +134,9 @@ class ClDevice:
             if self.transfers is not None:
                 self.transfers.download(block, array)
                 return
-            self._keep_copy(cl.enqueue_copy(self.queue, array, block.pointer, is_blocking=False), array.nbytes)
+            at = block.offset_bytes
+            event = cl.enqueue_copy(self.queue, array, block.pointer, src_offset=at, is_blocking=False)
+            self._keep_copy(event, array.nbytes)
         except cl.Error as error:
             raise self._failed(error, "cannot be read from") from error
 
@@ -152,7 +161,8 @@ class ClDevice:
 
     def copy(self, source: Block, target: Block, size_bytes: int) -> None:
         def queue(**waits: Any) -> Any:
-            return cl.enqueue_copy(self.queue, target.pointer, source.pointer, byte_count=size_bytes, **waits)
+            at = {"src_offset": source.offset_bytes, "dst_offset": target.offset_bytes}
+            return cl.enqueue_copy(self.queue, target.pointer, source.pointer, byte_count=size_bytes, **at, **waits)
 
         try:
             self.in_order(queue, (target, source), 1)
@@ -167,10 +177,10 @@ class ClDevice:
             raise self._failed(error, "cannot be written to") from error
 
     def _write_to(self, block: Block, byte: int, size_bytes: int, offset_bytes: int) -> None:
-        pattern = np.full(1, byte, "uint8")
+        pattern, start = np.full(1, byte, "uint8"), block.offset_bytes + offset_bytes
 
         def queue(**waits: Any) -> Any:
-            return cl.enqueue_fill_buffer(self.queue, block.pointer, pattern, offset_bytes, size_bytes, **waits)
+            return cl.enqueue_fill_buffer(self.queue, block.pointer, pattern, start, size_bytes, **waits)
 
         self.in_order(queue, (block,), 1)
 
@@ -180,6 +190,7 @@ class ClDevice:
         if self.transfers is None:
             queue()
             return
+        blocks = [block.whole for block in blocks]
         waits = self.transfers.before(blocks, written)
         self.transfers.after(queue(wait_for=waits), blocks, written)
 
@@ -224,22 +235,26 @@ _MOST_COPIED = 1 << 24  # bytes, after which it is looked which of them have run
 
 @dataclass(frozen=True)
 class Code:
-    """A program, and how many blocks each of its kernels writes: the first of its arguments."""
+    """A program, and its kernels by their names: the blocks that they write are the first of their arguments."""
 
     program: Any
-    writes: Mapping[str, int]
+    kernels: Mapping[str, Kernel]
 
 
 class Launcher:
-    """A kernel with its arguments and its grid."""
+    """A kernel with its arguments and its grid; ``in_parts``: behind them, where each of its blocks begins."""
 
-    def __init__(self, device: ClDevice, kernel: Any, arguments: Sequence[Block | int], grid: Grid):
+    def __init__(self, device: ClDevice, kernel: Any, arguments: Sequence[Block | int], grid: Grid, in_parts: bool):
         self._kernel, self._device, self._queue = kernel, device, device.queue
+        self._places = len(arguments) if in_parts else 0
         (gx, gy), (x, y) = grid.groups, grid.group
         self._global, self._local = (gx * x, gy * y), (x, y)
         self._lengths = {k: np.int64(n) for k, n in enumerate(arguments) if not isinstance(n, Block)}
         for position, argument in enumerate(arguments):
-            kernel.set_arg(position, argument.pointer if isinstance(argument, Block) else self._lengths[position])
+            if isinstance(argument, Block):
+                Launcher.set(self, position, argument)
+            else:
+                kernel.set_arg(position, self._lengths[position])
 
     def again(self, blocks: Mapping[int, Block]) -> Launcher:
         """Another one with the same lengths, and these of its blocks; the rest must be set."""
@@ -258,6 +273,8 @@ class Launcher:
 
     def set(self, position: int, block: Block) -> None:
         self._kernel.set_arg(position, block.pointer)
+        if self._places:
+            self._kernel.set_arg(self._places + position, np.int64(block.offset_bytes))
 
     def __call__(self) -> None:
         self._device.queued += 1
@@ -274,15 +291,15 @@ class WaitingLauncher(Launcher):
     """The same beside a queue of copies: ``written`` of its blocks, the first, are changed."""
 
     def __init__(
-        self, device: ClDevice, kernel: Any, arguments: Sequence[Block | int], grid: Grid, written: int
+        self, device: ClDevice, kernel: Any, arguments: Sequence[Block | int], grid: Grid, in_parts: bool, written: int
     ) -> None:
-        super().__init__(device, kernel, arguments, grid)
-        self._blocks: list[Any] = [argument for argument in arguments if isinstance(argument, Block)]
+        super().__init__(device, kernel, arguments, grid, in_parts)
+        self._blocks: list[Any] = [argument.whole for argument in arguments if isinstance(argument, Block)]
         self._written = written
 
     def set(self, position: int, block: Block) -> None:
         super().set(position, block)
-        self._blocks[position] = block
+        self._blocks[position] = block.whole
 
     def __call__(self) -> None:
         try:
@@ -361,6 +378,7 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
         and is_cpu
         and bool(device.host_unified_memory)
         and _is_fine_grained(device),
+        boundary_bytes=1,  # vectors are packed, see csimd.py
     )
 
 

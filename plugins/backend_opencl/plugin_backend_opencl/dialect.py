@@ -102,6 +102,7 @@ WORK = WorkItems(
     # PoCL 3.0 compiles a static function with a barrier, called twice in a loop, to code that gives wrong numbers or
     # crashes; the same function without "static" is right (tests/test_pocl.py shows it)
     function="",
+    has_addresses=False,
     atomics=ATOMICS,
     helpers=HELPERS,
 )
@@ -148,6 +149,7 @@ OPENCL = Dialect(
     types={**Dialect("").types, "float16": "uint16_t"},
     declarations=HALVES,
     kernel="__kernel void",
+    runs_programs=True,
     pointer="__global ",
     float_suffix="",
     long_suffix="L",

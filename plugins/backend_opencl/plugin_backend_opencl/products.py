@@ -67,8 +67,10 @@ def gemm_add(device: Any, call: LibraryCall, operands: Sequence[Strided], result
     """Queue C = S + alpha A B, where S may lie in the place of C; perhaps times a factor that lies on the device."""
     a, b, start, *factor = operands
     (c,) = results
-    if start.block is not c.block and 0 not in c.shape:
-        device.copy(start.block, c.block, math.prod(c.shape) * dtypes.size_bytes(c.dtype))
+    if (start.block, start.offset) != (c.block, c.offset) and 0 not in c.shape:
+        size = dtypes.size_bytes(_as_stored(device, c).dtype)
+        parts = (device.part(one.block, one.offset * size, math.prod(c.shape) * size) for one in (start, c))
+        device.copy(*parts, math.prod(c.shape) * size)
     _product(device, (a, b), c, Added(dict(call.attributes)["alpha"], True, *factor))
 
 

@@ -85,15 +85,17 @@ class Transfers:
 
     # --- the queue of copies ----------------------------------------------------------------------------------------
 
-    def upload(self, block: ClBlock, array: np.ndarray) -> None:
+    def upload(self, block: Block, array: np.ndarray) -> None:
         """Queue a copy of a C-contiguous array, which may change when this returns."""
-        block.arrived = self._staging.upload(block.pointer, _bytes(array), self._for(block.used))
-        self._mark(block)
+        whole: Any = block.whole
+        whole.arrived = self._staging.upload(block, _bytes(array), self._for(whole.used))
+        self._mark(whole)
 
-    def download(self, block: ClBlock, array: np.ndarray) -> None:
+    def download(self, block: Block, array: np.ndarray) -> None:
         """Queue a copy into a C-contiguous array, which has its elements after ``finish``."""
-        block.leaves = self._staging.download(block.pointer, _bytes(array), self._for(block.written))
-        self._mark(block)
+        whole: Any = block.whole
+        whole.leaves = self._staging.download(block, _bytes(array), self._for(whole.written))
+        self._mark(whole)
 
     def _for(self, event: Any) -> list[Any]:
         if self.queued != self._finished:
@@ -181,23 +183,29 @@ class Staging:
         self._next = min(-(-end // _BOUNDARY) * _BOUNDARY, _PINNED)
         return start, self._memory[start:end]
 
-    def upload(self, target: Any, source: np.ndarray, waits: list[Any]) -> Any:
+    def upload(self, target: Block, source: np.ndarray, waits: list[Any]) -> Any:
         """Queue copies of all bytes; the event of the last, which ends when all have."""
         for offset in range(0, source.size, _PIECE):
             part = source[offset : offset + _PIECE]
             start, memory = self._take(part.size)
             memory[:] = part
-            event = cl.enqueue_copy(self._queue, target, memory, dst_offset=offset, is_blocking=False, wait_for=waits)
+            at = target.offset_bytes + offset
+            event = cl.enqueue_copy(
+                self._queue, target.pointer, memory, dst_offset=at, is_blocking=False, wait_for=waits
+            )
             self.copies.append(_Copy(start, event))
             waits = []  # the queue runs in order
         return self.copies[-1].event
 
-    def download(self, source: Any, target: np.ndarray, waits: list[Any]) -> Any:
+    def download(self, source: Block, target: np.ndarray, waits: list[Any]) -> Any:
         """The same the other way; ``target`` has the bytes when the copies are settled."""
         for offset in range(0, target.size, _PIECE):
             part = target[offset : offset + _PIECE]
             start, memory = self._take(part.size)
-            event = cl.enqueue_copy(self._queue, memory, source, src_offset=offset, is_blocking=False, wait_for=waits)
+            at = source.offset_bytes + offset
+            event = cl.enqueue_copy(
+                self._queue, memory, source.pointer, src_offset=at, is_blocking=False, wait_for=waits
+            )
             self.copies.append(_Copy(start, event, memory, part))
             waits = []
         return self.copies[-1].event

@@ -11,6 +11,7 @@ import core
 import core.tensor as ct
 
 x, v, i, w = ct.dmatrix("x"), ct.dvector("v"), ct.lvector("i"), ct.fmatrix("w")
+loop = core.scan(lambda row, h: ct.tanh(row + h), sequences=x[:5], outputs_info=v)
 GRAPHS = {
     "elementwise": [ct.where(x > 0, x * v, -x), w * 2],
     "sums": [x.sum(), x.sum(axis=0), x.sum(axis=1), w.mean(axis=0)],
@@ -22,6 +23,7 @@ GRAPHS = {
     "running sums": [ct.cumsum(x, axis=0), ct.cumsum(x, axis=1)],
     "sorts": [ct.sort(x, axis=1), ct.argsort(v), ct.sort(w, axis=0)],
     "products": [x @ x.T, x @ v],
+    "loops": [loop, core.grad((loop**2).sum(), v)],
     "views": [x.T + 1, x[::-1, ::2], ct.concatenate([x, x[:2]], axis=0), x.reshape((-1,))],
 }
 

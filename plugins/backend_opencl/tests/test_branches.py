@@ -1,4 +1,4 @@
-"""Branches on a device: the condition is fetched, and the program of the side that is taken queued on its arrays."""
+"""Choices on a device: the condition is fetched, and the program of the side that is taken queued on its arrays."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import core
 import core.tensor as ct
 from core.device.array import DeviceArray
 from core.errors import IndexOutOfBounds, ShapeError
-from core.ir.program import HostStep
+from core.ir.program import BranchStep, HostStep
 
 c, x, y, m = ct.bscalar("c"), ct.fvector("x"), ct.fvector("y"), ct.fmatrix("m")
 A, B = np.array([0.5, -1.0, 2.0], "float32"), np.array([3.0, 0.25, -2.0], "float32")
@@ -18,13 +18,13 @@ def on_device(inputs, outputs, **options):
     return core.function([c, *inputs], outputs, backend="opencl", strict=True, **options)
 
 
-def hosts(f):
-    return sum(isinstance(step, HostStep) for step in f.program.steps)
+def steps(f, kind=BranchStep):
+    return sum(isinstance(step, kind) for step in f.program.steps)
 
 
 def test_each_side_is_a_program_of_the_device():
     f = on_device([x, m], [core.ifelse(c, ct.tanh(m @ x).sum(), ct.exp(x).max()) * 2])
-    assert hosts(f) == 1
+    assert steps(f) == 1 and not steps(f, HostStep)
     M = np.eye(3, dtype="float32")
     for _ in range(3):
         assert_allclose(f(1, A, M)[0], 2 * np.tanh(A).sum(), rtol=1e-5)
@@ -34,7 +34,7 @@ def test_each_side_is_a_program_of_the_device():
 def test_what_is_there_already_is_chosen_by_a_kernel():
     h = ct.exp(x)
     f = on_device([x], [h, core.ifelse(c, h, x) * 2])
-    assert hosts(f) == 0
+    assert steps(f) == 0 and not steps(f, HostStep)
     assert_allclose(f(1, A)[1], 2 * np.exp(A), rtol=1e-6)
     assert_array_equal(f(0, A)[1], 2 * A)
 
@@ -78,3 +78,18 @@ def test_gradients_are_handed_on_from_one_choice_to_the_next():
     for got, expected in zip(f(1, A, M), (t.sum() ** 2, M.T @ g, np.outer(g, A)), strict=True):
         assert_allclose(got, expected, rtol=1e-5)
     assert_array_equal(f(0, A, M)[1], np.zeros(3))
+
+
+def test_a_side_that_needs_python_is_left_to_it():
+    class Halved(core.Op):
+        __props__ = ()
+        itypes, otypes = [x.type], [x.type]
+
+        def perform(self, node, inputs, output_storage):
+            output_storage[0][0] = inputs[0] / 2
+
+    with pytest.warns(UserWarning, match="Halved"):
+        f = core.function([c, x], [core.ifelse(c, Halved()(x).sum(), ct.exp(x).sum())], backend="opencl")
+    assert steps(f, HostStep) == 1
+    assert_allclose(f(1, A)[0], A.sum() / 2, rtol=1e-6)
+    assert_allclose(f(0, A)[0], np.exp(A).sum(), rtol=1e-6)
