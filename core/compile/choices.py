@@ -16,8 +16,9 @@ from core.graph import Apply, FunctionGraph, Variable, graph_inputs
 from core.inner import InnerGraph
 from core.ir.choice import Choice, Side
 from core.ir.clike.cfamily import Dialect
+from core.ir.codes import Code
 from core.ir.definitions import Definition, FromChoice, Given, Lowered, Pointwise, Value
-from core.ir.expr import Code, Expr, load, select
+from core.ir.expr import Expr, load, select
 from core.ir.rebuild import loads_in, rebuild
 
 

@@ -13,8 +13,9 @@ from core.dataclass import replace
 from core.graph import Apply, Variable
 from core.ir.axes import same_length
 from core.ir.clike.cfamily import Dialect
+from core.ir.codes import Code
 from core.ir.definitions import Definition, FromSteps, Given, Lowered, Pointwise, Value
-from core.ir.expr import Code, Expr, const, index, load
+from core.ir.expr import Expr, const, index, load
 from core.ir.iteration import Carried, Iteration, Rows
 from core.ir.passes.operands import source
 from core.ir.rebuild import loads_in, rebuild

@@ -24,6 +24,7 @@ from core.inner import InnerOp
 from core.ir.axes import same_length
 from core.ir.clike.ccalls import params_of
 from core.ir.clike.cfamily import Dialect, identifier
+from core.ir.codes import Code
 from core.ir.definitions import (
     Definition,
     FromC,
@@ -37,7 +38,7 @@ from core.ir.definitions import (
     Scattering,
     Value,
 )
-from core.ir.expr import Code, Expr, as_expr, const, index, length, load
+from core.ir.expr import Expr, as_expr, const, index, length, load
 from core.ir.layouts import Layout
 from core.ir.library import PRODUCTS, LibraryCall
 from core.ir.passes.accumulate import ROUTINE as ACCUMULATING

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from core.ir.codes import Code
 from core.ir.evaluate import evaluate_scalar
-from core.ir.expr import INDEX_DTYPE, Code, Expr, walk
+from core.ir.expr import INDEX_DTYPE, Expr
+from core.ir.walk import walk
 
 _INTEGER: dict[Code, Callable[..., int]] = {
     Code.ADD: lambda a, b: a + b,

@@ -11,11 +11,13 @@ from typing import Any
 
 from core.dataclass import dataclass, field
 from core.device.prepare import Prepared
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr, walk
+from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.nodes import Kernel, Loop
 from core.ir.program import BranchStep, HostStep, LibraryStep, LoopStep, Program, Step
+from core.ir.walk import walk
 from core.ir.work.launches import lane_extents
 
 Launches = Mapping[int, list[tuple[Kernel, list[Expr]]]]  # of each kernel step, by its position

@@ -1,6 +1,7 @@
 """The loop IR: scalar expressions, views, loops and kernels, the passes over them, and the printer of C-like text.
 
-expr.py, axes.py, rebuild.py, evaluate.py   scalar expressions
+expr.py, codes.py, walk.py, show.py,         scalar expressions
+axes.py, rebuild.py, evaluate.py
 function.py, elements.py                    functions of scalars with loops of their own
 view.py, scatter.py, builder.py             what an op's ``lower`` and ``kernel`` are written with
 definitions.py, nodes.py, program.py        what passes hand on: definitions of values, kernels, programs

@@ -7,20 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from core import dtypes
-from core.ir.expr import (
-    INDEX_DTYPE,
-    Code,
-    Combine,
-    Expr,
-    as_expr,
-    cast,
-    const,
-    equal,
-    index,
-    make,
-    not_equal,
-    select,
-)
+from core.ir.codes import Code, Combine
+from core.ir.expr import INDEX_DTYPE, Expr, as_expr, cast, const, equal, index, make, not_equal, select
 
 
 def reduce(combine: Combine, extents: Sequence[Any], body: Callable[..., Expr], dtype: str | None = None) -> Expr:

@@ -8,8 +8,9 @@ from typing import Any
 
 from core.errors import GraphError
 from core.ir.axes import ravel
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr, as_expr, cast, index, make
+from core.ir.expr import Expr, as_expr, cast, index, make
 from core.ir.nodes import Assign, If, Let, Local, Loop, LoopKind, Statement, Store
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.ir.expr import Code, Combine, Expr, walk
+from core.ir.codes import Code, Combine
+from core.ir.expr import Expr
+from core.ir.walk import walk
 
 _SAID: dict[Code, Combine] = {
     Code.ADD: Combine.ADD,

@@ -9,7 +9,8 @@ import numpy as np
 
 from core.dataclass import dataclass, field
 from core.ir.axes import product
-from core.ir.expr import Combine, Expr, const, show
+from core.ir.codes import Combine
+from core.ir.expr import Expr, const
 from core.ir.layouts import Layout
 from core.ir.library import LibraryCall
 
@@ -102,8 +103,8 @@ class Operand:
         return Operand(self.value, tuple(map(new, self.shape)), tuple(map(new, self.strides)), new(self.offset))
 
     def __str__(self) -> str:
-        strides = ", ".join(map(show, self.strides))
-        return f"{self.value}[{show(self.offset)} + ({strides})]"
+        strides = ", ".join(map(str, self.strides))
+        return f"{self.value}[{self.offset} + ({strides})]"
 
 
 @dataclass(frozen=True, eq=False)

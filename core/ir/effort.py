@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from core.ir.axes import product
-from core.ir.expr import INDEX_DTYPE, Code, Expr, const, walk
+from core.ir.codes import Code
+from core.ir.expr import INDEX_DTYPE, Expr, const
 from core.ir.nodes import Assign, If, Let, Local, Loop, LoopKind, Statement, Store, statements
 from core.ir.program import LibraryStep
 from core.ir.rebuild import rebuild, substitute
+from core.ir.walk import walk
 
 GRAIN = 240_000  # the least work of a chunk: 15 us, far more than it takes to hand one out
 BUSY = 320_000  # from 20 us on, a call lets others run, and asks for threads

@@ -11,7 +11,9 @@ import numpy as np
 
 from core import dtypes
 from core.errors import BackendError
-from core.ir.expr import Code, Expr, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr
+from core.ir.walk import walk
 
 
 def _vectorized(function: Callable[[float], float]) -> Callable[[np.ndarray], np.ndarray]:

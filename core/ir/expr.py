@@ -7,109 +7,19 @@ maximum and minimum pass NaN on.  Nothing here recurses.
 
 from __future__ import annotations
 
-import enum
-import math
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from core import dtypes
 from core.errors import DTypeError
+from core.ir.codes import COST_CAP, OWN, PARTS, Code, bounds, own_of_call
 
 INDEX_DTYPE = "int64"
 
 
-class Code(enum.Enum):
-    """What an expression does.  Operands are listed after the dash; ``payload`` is what is no operand."""
-
-    CONST = "const"  # payload: the Python value
-    INDEX = "index"  # a loop variable; payload: a name for people.  Never merged: each is its own
-    LENGTH = "length"  # payload (value, axis): the run-time length of an axis
-    LOAD = "load"  # index...; payload: the value that is read
-    LOCAL = "local"  # payload: a Local, a scalar kept in a register by scheduled code
-
-    ADD, SUB, MUL, DIV = "+", "-", "*", "/"
-    FLOORDIV, MOD, POW, NEG = "//", "%", "**", "neg"
-    AND, OR, XOR, NOT, SHL, SHR = "&", "|", "^", "~", "<<", ">>"
-    LT, LE, EQ, NE = "<", "<=", "==", "!="
-    MIN, MAX = "min", "max"
-    CAST = "cast"
-    SELECT = "select"  # condition, a, b - both are evaluated
-    GUARDED = "guarded"  # condition, a, b - ``a`` is touched only where the condition holds, ``b`` only elsewhere
-    CALL = "call"  # operands; payload: a C99 function name, or a ScalarFunction
-    REDUCE = "reduce"  # body, extent...; payload (Combine, bound variables)
-    PAIR = "pair"  # real part, imaginary part: see core.ir.parts
-
-    UNRAVEL = "unravel"  # flat, length...; payload axis: coordinate ``axis`` of the flat position in that shape
-    JOIN = "join"  # a, b - the broadcast length of two axes: either is 1, or both are equal (checked)
-    SAME = "same"  # a, b - the length of two axes that must be equal (checked)
-    STRETCH = "stretch"  # i, n - index ``i`` of a broadcast axis in an operand of length ``n``: 0 where n is 1
-    SPREAD = "spread"  # big, small - how many elements of ``big`` share one of ``small``: 1 or big
-    WRAP = "wrap"  # i, n - an index of an axis of length n; negative counts from the end (checked)
-
-    __hash__ = object.__hash__  # members are compared by identity, and looked up often
-
-
-COMPARISONS = frozenset({Code.LT, Code.LE, Code.EQ, Code.NE})
-LENGTH_RULES = frozenset({Code.JOIN, Code.SAME, Code.STRETCH, Code.SPREAD})
-
-
-class Combine(enum.Enum):
-    """How a reduction combines.
-
-    ARGMAX and ARGMIN give the flat position over their variables, the first NaN wins; ``reduce`` makes them of others.
-    """
-
-    ADD, MUL, MAX, MIN, OR, AND, ARGMAX, ARGMIN = "sum", "prod", "max", "min", "any", "all", "argmax", "argmin"
-
-    def identity(self, dtype: str) -> Any:
-        """The value that changes nothing, as a Python scalar of ``dtype``."""
-        if self is Combine.ADD:
-            return False if dtype == "bool" else 0
-        if self is Combine.MUL:
-            return True if dtype == "bool" else 1
-        if self in (Combine.OR, Combine.AND):
-            return self is Combine.AND
-        largest, smallest = _range(dtype)
-        return smallest if self is Combine.MAX else largest
-
-
-def _range(dtype: str) -> tuple[Any, Any]:
-    if dtype in dtypes.FLOATS:
-        return math.inf, -math.inf
-    if dtype == "bool":
-        return True, False
-    bits = 8 * dtypes.size_bytes(dtype)
-    return (2**bits - 1, 0) if dtype.startswith("u") else (2 ** (bits - 1) - 1, -(2 ** (bits - 1)))
-
-
-_CALL_COST = 20
-_COST = {
-    Code.DIV: 4,
-    Code.FLOORDIV: 10,
-    Code.MOD: 10,
-    Code.POW: 40,
-    Code.CALL: _CALL_COST,
-    Code.UNRAVEL: 10,
-    Code.REDUCE: 1000,
-}
-_CHEAP_CALLS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "rint", "copysign", "isnan", "isinf", "signbit"})
-_PARTS = ("creal", "cimag")  # of an element in memory, each is read by itself
-_FREE = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL, Code.PAIR})
-_COST_CAP = 1 << 20
-# what lies below an expression, as bits, so that searches can turn back
-HOLDS_LOAD, HOLDS_LENGTH, HOLDS_RULE, HOLDS_GUARD, HOLDS_REDUCE, HOLDS_LOCAL, HOLDS_FUNCTION = 1, 2, 4, 8, 16, 32, 64
-RULES = LENGTH_RULES | {Code.WRAP, Code.REDUCE}
-_MARKS = {
-    Code.LOAD: HOLDS_LOAD,
-    Code.LENGTH: HOLDS_LENGTH,
-    Code.GUARDED: HOLDS_GUARD,
-    Code.LOCAL: HOLDS_LOCAL,
-    **dict.fromkeys(RULES, HOLDS_RULE),
-    Code.REDUCE: HOLDS_RULE | HOLDS_REDUCE,
-}
 _EMPTY: frozenset[Expr] = frozenset()
 
 
@@ -245,6 +155,8 @@ class Expr:
         return self.code is Code.CONST
 
     def __str__(self) -> str:
+        from core.ir.show import show  # few programs are shown
+
         return show(self)
 
     __repr__ = __str__
@@ -269,14 +181,7 @@ def _new(code: Code, dtype: str, args: tuple[Expr, ...], payload: Any) -> Expr:
     self = object.__new__(Expr)
     self.code, self.dtype, self.args, self.payload = code, dtype, args, payload
     free = _EMPTY
-    cost = 0 if code in _FREE else _COST.get(code, 1)
-    if code is Code.CALL and payload in _CHEAP_CALLS:
-        cost = 4
-    elif code is Code.CALL and payload in _PARTS:
-        cost = 0
-    marks = _MARKS.get(code, 0)
-    if code is Code.CALL and not isinstance(payload, str):
-        cost, marks = payload.cost, HOLDS_FUNCTION
+    cost, marks = own_of_call(payload) if code is Code.CALL else OWN[code]
     for arg in args:
         if arg.free is not free and not arg.free <= free:
             free = free | arg.free if free else arg.free
@@ -286,7 +191,7 @@ def _new(code: Code, dtype: str, args: tuple[Expr, ...], payload: Any) -> Expr:
         free = free - frozenset(payload[1])
     elif code is Code.INDEX:
         free = frozenset((self,))
-    self.free, self.cost, self.marks = free, min(cost, _COST_CAP), marks
+    self.free, self.cost, self.marks = free, min(cost, COST_CAP), marks
     return self
 
 
@@ -329,7 +234,7 @@ def const(value: Any, dtype: str = INDEX_DTYPE) -> Expr:
         value = bool(value)
     elif dtype in dtypes.INTEGERS:
         value = int(value)
-        largest, smallest = _range(dtype)
+        largest, smallest = bounds(dtype)
         if not smallest <= value <= largest:
             value = (value - smallest) % (largest - smallest + 1) + smallest
     elif dtype in dtypes.FLOATS:
@@ -592,7 +497,7 @@ def Call(function: str, *operands: Any) -> Expr:
 def pair(re: Expr, im: Expr) -> Expr:
     """The complex number with these parts; the parts of one element are that element."""
     parts = tuple(e.payload if e.code is Code.CALL else None for e in (re, im))
-    if parts == _PARTS and re.args == im.args:
+    if parts == PARTS and re.args == im.args:
         return re.args[0]
     return make(Code.PAIR, {"float32": "complex64", "float64": "complex128"}[re.dtype], (re, im))
 
@@ -605,85 +510,3 @@ def real_part(x: Expr) -> Expr:
 def imaginary_part(x: Expr) -> Expr:
     """That of a PAIR is known; else a CALL of ``cimag``."""
     return x.args[1] if x.code is Code.PAIR else make(Code.CALL, dtypes.real_of(x.dtype), (x,), "cimag")
-
-
-# --- for people ----------------------------------------------------------------------------------------------------
-
-
-def walk(roots: Iterable[Expr], into: Callable[[Expr], bool] | None = None) -> list[Expr]:
-    """Every expression below ``roots``, once, operands first.  ``into(e)`` says whether to look below ``e``."""
-    seen: set[Expr] = set()
-    order: list[Expr] = []
-    for root in roots:
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            if node not in seen:
-                if node.args and (into is None or into(node)):
-                    pending: list[Expr] = []
-                    for arg in node.args:
-                        if arg not in seen:
-                            if arg.args or pending:
-                                pending.append(arg)
-                            else:  # half of all: they need not wait on the stack
-                                seen.add(arg)
-                                order.append(arg)
-                    if pending:
-                        stack += pending[::-1]
-                        continue
-                seen.add(node)
-                order.append(node)
-            stack.pop()
-    return order
-
-
-def marked(roots: Iterable[Expr], mark: int) -> list[Expr]:
-    """Every expression below ``roots`` that holds ``mark``, once, operands first."""
-    seen: set[Expr] = set()
-    order: list[Expr] = []
-    for root in roots:
-        if not root.marks & mark:
-            continue
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            if node not in seen:
-                pending = [arg for arg in node.args if arg.marks & mark and arg not in seen]
-                if pending:
-                    stack += pending[::-1]
-                    continue
-                seen.add(node)
-                order.append(node)
-            stack.pop()
-    return order
-
-
-_SHOW_LIMIT = 400
-
-
-def show(root: Expr, limit: int = _SHOW_LIMIT) -> str:
-    """A readable text, cut where it grows past ``limit`` characters."""
-    text: dict[Expr, str] = {}
-    for node in walk([root]):
-        args = [text[arg] for arg in node.args]
-        if node.code is Code.CONST:
-            shown = repr(node.payload)
-        elif node.code in (Code.INDEX, Code.LOCAL):
-            shown = str(node.payload)
-        elif node.code is Code.LENGTH:
-            shown = f"{node.payload[0]}.shape[{node.payload[1]}]"
-        elif node.code is Code.LOAD:
-            shown = f"{node.payload}[{', '.join(args)}]"
-        elif node.code is Code.CALL:
-            shown = f"{node.payload}({', '.join(args)})"
-        elif node.code is Code.CAST:
-            shown = f"{node.dtype}({args[0]})"
-        elif node.code is Code.REDUCE:
-            names = ", ".join(f"{v.payload} < {n}" for v, n in zip(node.payload[1], args[1:], strict=True))
-            shown = f"{node.payload[0].value}[{names}]({args[0]})"
-        elif len(args) == 2 and len(node.code.value) <= 2:
-            shown = f"({args[0]} {node.code.value} {args[1]})"
-        else:
-            shown = f"{node.code.value}({', '.join(args)})"
-        text[node] = shown if len(shown) <= limit else shown[: limit - 3] + "..."
-    return text[root]

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
-from core.ir.expr import Code, Expr, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr
 from core.ir.nodes import Assign, Atomic, If, Let, Loop, Statement, Store
+from core.ir.walk import walk
 
 
 class Form:

@@ -16,10 +16,12 @@ import numpy as np
 from core import dtypes
 from core.errors import DTypeError
 from core.ir.builder import KernelBuilder, scalar
+from core.ir.codes import Code
 from core.ir.elements import evaluate_function
-from core.ir.expr import Code, Expr, as_expr, cast, make, walk
+from core.ir.expr import Expr, as_expr, cast, make
 from core.ir.nodes import Break, If, Let, Local, Loop, Statement, expressions, own_expressions, rewritten
 from core.ir.rebuild import functions_in, rebuild
+from core.ir.walk import walk
 
 COST = 300  # of a call, in operations: some turns of a loop
 

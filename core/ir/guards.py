@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.dataclass import dataclass
-from core.ir.expr import Expr, show
+from core.ir.expr import Expr
 
 _SIGNS = {"range": "indexes", "within": "<=", "positive": ">", "short": "<=", "tall": ">"}  # others say "=="
 
@@ -30,7 +30,7 @@ class Guard:
     symbols: tuple[Expr, Expr] | None = None
 
     def __str__(self) -> str:
-        return f"{show(self.a)} {_SIGNS.get(self.kind, '==')} {show(self.b)} for {self.who}"
+        return f"{self.a} {_SIGNS.get(self.kind, '==')} {self.b} for {self.who}"
 
 
 class GuardFailed(Exception):

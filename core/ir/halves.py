@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from core import dtypes
 from core.dataclass import replace
+from core.ir.codes import COMPARISONS, Code, Combine
 from core.ir.definitions import Definition, Lowered, Pointwise, Reduction, Scattering, Value
-from core.ir.expr import COMPARISONS, Code, Combine, Expr, cast, compare, conditional, const, load, make, walk
+from core.ir.expr import Expr, cast, compare, conditional, const, load, make
 from core.ir.nodes import Assign, Atomic, If, Let, Loop, Statement, Store
 from core.ir.rebuild import remake
+from core.ir.walk import walk
 
 HALF, WIDE = "float16", "float32"
 _EXACT = frozenset({Code.NEG, Code.MIN, Code.MAX})

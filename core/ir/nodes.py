@@ -14,7 +14,9 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeAlias
 
 from core.dataclass import dataclass, field, replace
-from core.ir.expr import HOLDS_LENGTH, INDEX_DTYPE, Code, Combine, Expr, const, register, show, walk
+from core.ir.codes import HOLDS_LENGTH, Code, Combine
+from core.ir.expr import INDEX_DTYPE, Expr, const, register
+from core.ir.walk import walk
 
 
 class Local:
@@ -166,7 +168,7 @@ class Split:
         )
 
     def __str__(self) -> str:
-        return f"in chunks of {show(self.extent)}, each iteration of work {show(self.work)}"
+        return f"in chunks of {self.extent}, each iteration of work {self.work}"
 
 
 @dataclass
@@ -289,28 +291,28 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
     for statement in body:
         if isinstance(statement, Let):
             word = "near" if statement.nearer else "let" if statement.constant else "var"
-            lines.append(f"{indent}{word} {statement.local} = {show(statement.value)}")
+            lines.append(f"{indent}{word} {statement.local} = {statement.value}")
         elif isinstance(statement, Assign):
-            lines.append(f"{indent}{statement.local} = {show(statement.value)}")
+            lines.append(f"{indent}{statement.local} = {statement.value}")
         elif isinstance(statement, Store):
-            lines.append(f"{indent}{statement.buffer}[{show(statement.offset)}] = {show(statement.value)}")
+            lines.append(f"{indent}{statement.buffer}[{statement.offset}] = {statement.value}")
         elif isinstance(statement, Loop):
             order = " reversed" if statement.reverse else ""
-            start = "" if statement.start is NOTHING else f"{show(statement.start)} <= "
+            start = "" if statement.start is NOTHING else f"{statement.start} <= "
             lines.append(
-                f"{indent}{statement.kind.value} {start}{statement.variable.payload} < {show(statement.extent)}{order}"
+                f"{indent}{statement.kind.value} {start}{statement.variable.payload} < {statement.extent}{order}"
                 f"{f' in {statement.fits} turns of {statement.width}' if statement.fits else ''}:"
             )
             lines += _lines(statement.body, indent + "  ")
         elif isinstance(statement, Atomic):
-            place = f"{statement.buffer}[{show(statement.offset)}]"
-            lines.append(f"{indent}atomic {place} {statement.combine.value}= {show(statement.value)}")
+            place = f"{statement.buffer}[{statement.offset}]"
+            lines.append(f"{indent}atomic {place} {statement.combine.value}= {statement.value}")
         elif isinstance(statement, Barrier):
             lines.append(f"{indent}barrier")
         elif isinstance(statement, Break):
-            lines.append(f"{indent}break if {show(statement.condition)}")
+            lines.append(f"{indent}break if {statement.condition}")
         else:
-            lines.append(f"{indent}if {show(statement.condition)}:")
+            lines.append(f"{indent}if {statement.condition}:")
             lines += _lines(statement.body, indent + "  ")
             if statement.orelse:
                 lines += [f"{indent}else:", *_lines(statement.orelse, indent + "  ")]

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.dataclass import dataclass, field
 from core.ir.definitions import Operand, Value
-from core.ir.expr import Expr, show
+from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.layouts import Layout
 from core.ir.library import LibraryCall
@@ -262,7 +262,7 @@ class Program:
     def __str__(self) -> str:
         lines = [f"program {self.name}({', '.join(map(str, self.inputs))}) -> {', '.join(map(str, self.outputs))}"]
         lines += [f"  requires {guard}" for guard in self.guards]
-        lines += [f"  slot {k}: {show(size)} bytes" for k, size in enumerate(self.slot_sizes)]
+        lines += [f"  slot {k}: {size} bytes" for k, size in enumerate(self.slot_sizes)]
         for step in self.steps:
             lines += ["  " + line for line in _shown(step)]
         return "\n".join(lines)
@@ -287,10 +287,10 @@ def _shown(step: Step) -> list[str]:
         return [f"{', '.join(map(str, step.outputs))} = host call {step.index}({', '.join(map(str, step.inputs))})"]
     if isinstance(step, BlockStep):
         outputs = ", ".join(f"{part.value} ({part.way.value})" for part in step.blocks.outputs)
-        head = f"{outputs} = {step.body.name}, for blocks of {show(step.blocks.rows)} of {show(step.blocks.count)} rows"
+        head = f"{outputs} = {step.body.name}, for blocks of {step.blocks.rows} of {step.blocks.count} rows"
         return [head, *(f"  {line}" for line in str(step.body).splitlines())]
     if isinstance(step, LoopStep):
-        head = f"{', '.join(map(str, step.writes))} = {step.body.name}, {show(step.iteration.n)} times"
+        head = f"{', '.join(map(str, step.writes))} = {step.body.name}, {step.iteration.n} times"
         return [head, *(f"  {line}" for line in str(step.body).splitlines())]
     if isinstance(step, BranchStep):
         first, second = step.bodies

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from core.ir.axes import join_length, same_length, spread, unravel, wrap_index
-from core.ir.expr import (
+from core.ir.codes import (
     COMPARISONS,
     HOLDS_FUNCTION,
     HOLDS_GUARD,
@@ -14,20 +14,11 @@ from core.ir.expr import (
     HOLDS_LOAD,
     HOLDS_REDUCE,
     HOLDS_RULE,
-    INDEX_DTYPE,
     RULES,
     Code,
-    Expr,
-    arith,
-    cast,
-    compare,
-    conditional,
-    imaginary_part,
-    make,
-    marked,
-    pair,
-    real_part,
 )
+from core.ir.expr import INDEX_DTYPE, Expr, arith, cast, compare, conditional, imaginary_part, make, pair, real_part
+from core.ir.walk import marked
 
 
 def loads_in(roots: Iterable[Expr]) -> list[Expr]:

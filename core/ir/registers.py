@@ -13,13 +13,15 @@ from typing import Any
 
 from core import dtypes
 from core.ir.builder import Buffer, KernelBuilder, Variable
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Given, Lowered, Pointwise, Reduction, Value
-from core.ir.expr import Code, Combine, Expr, const, make, walk
+from core.ir.expr import Expr, const, make
 from core.ir.guards import Guard
 from core.ir.iteration import Carried, Iteration
 from core.ir.passes.lengths import resolve
 from core.ir.rebuild import loads_in, rebuild, substitute
 from core.ir.steps import known_inside, rule_for_lengths
+from core.ir.walk import walk
 
 MOST_ELEMENTS = 24  # of all that is carried
 MOST_WORK = 4000  # of a step, in the cost of expressions

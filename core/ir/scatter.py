@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.dataclass import dataclass
-from core.ir.expr import Combine, Expr
+from core.ir.codes import Combine
+from core.ir.expr import Expr
 from core.ir.view import View
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from core import dtypes
 from core.errors import ArgumentError
-from core.ir.expr import Call, Code, Expr, arith, select
+from core.ir.codes import Code
+from core.ir.expr import Call, Expr, arith, select
 from core.ir.expr import cast as convert
 from core.ir.expr import divide as quotient
 from core.ir.expr import equal as is_equal

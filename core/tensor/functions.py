@@ -14,7 +14,8 @@ from core import dtypes
 from core.errors import DTypeError
 from core.graph import Apply
 from core.ir.axes import wrap_index
-from core.ir.expr import Call, Code, Expr, arith, const, select
+from core.ir.codes import Code
+from core.ir.expr import Call, Expr, arith, const, select
 from core.ir.expr import cast as convert
 from core.ir.expr import equal as is_equal
 from core.ir.expr import maximum as larger

@@ -14,7 +14,8 @@ from core import dtypes
 from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import same_length, wrap_index
-from core.ir.expr import Combine, Expr, as_expr
+from core.ir.codes import Combine
+from core.ir.expr import Expr, as_expr
 from core.ir.scatter import Scatter
 from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.op import Op, disconnected

@@ -15,7 +15,8 @@ from core import dtypes
 from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import same_length, wrap_index
-from core.ir.expr import Combine, Expr, as_expr, const, equal, guarded, not_equal
+from core.ir.codes import Combine
+from core.ir.expr import Expr, as_expr, const, equal, guarded, not_equal
 from core.ir.expr import cast as convert
 from core.ir.view import View
 from core.op import Op, disconnected

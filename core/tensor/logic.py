@@ -10,7 +10,8 @@ from typing import Any
 
 from core import dtypes
 from core.graph import Apply
-from core.ir.expr import Call, Code, Expr, compare, const, select
+from core.ir.codes import Code
+from core.ir.expr import Call, Expr, compare, const, select
 from core.ir.expr import equal as is_equal
 from core.tensor.elementwise import Elementwise, elementwise
 from core.tensor.kinds import brought, need_reals, promoted

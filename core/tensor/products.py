@@ -11,7 +11,8 @@ from core import dtypes
 from core.errors import ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce, same_length
-from core.ir.expr import Combine, Expr, cast
+from core.ir.codes import Combine
+from core.ir.expr import Expr, cast
 from core.ir.library import LibraryCall
 from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.op import Op

@@ -11,7 +11,8 @@ from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce
-from core.ir.expr import Combine, Expr, cast, const
+from core.ir.codes import Combine
+from core.ir.expr import Expr, cast, const
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor.dimshuffle import DimShuffle

@@ -15,8 +15,10 @@ from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable, ancestors, toposort
 from core.ir.axes import same_length
-from core.ir.expr import INDEX_DTYPE, Code, Expr, as_expr, maximum, walk
+from core.ir.codes import Code
+from core.ir.expr import INDEX_DTYPE, Expr, as_expr, maximum
 from core.ir.view import View
+from core.ir.walk import walk
 from core.op import Op, disconnected
 from core.tensor.type import TensorConstant, TensorType, TensorVariable, as_tensor, constant, normalize_axis
 

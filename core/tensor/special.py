@@ -15,7 +15,8 @@ from core import dtypes
 from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce
-from core.ir.expr import Call, Combine, Expr, cast, select
+from core.ir.codes import Combine
+from core.ir.expr import Call, Expr, cast, select
 from core.ir.view import View
 from core.op import Op
 from core.tensor.arithmetic import abs as magnitude

@@ -9,7 +9,8 @@ import numpy as np
 
 from core.graph import Apply, Variable
 from core.ir.axes import reduce, spread, stretch
-from core.ir.expr import Combine, Expr, as_expr
+from core.ir.codes import Combine
+from core.ir.expr import Expr, as_expr
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor.type import TensorType, TensorVariable, as_tensor

@@ -13,7 +13,7 @@ import numpy as np
 from core import dtypes
 from core.errors import DTypeError, IndexOutOfBounds, ShapeError
 from core.graph import Apply, Variable
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.op import Op, disconnected
 from core.tensor.broadcast import stacked
 from core.tensor.elementwise import second

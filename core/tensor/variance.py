@@ -10,7 +10,8 @@ import numpy as np
 from core import dtypes
 from core.graph import Apply, Variable
 from core.ir.axes import product, reduce
-from core.ir.expr import Combine, Expr, cast
+from core.ir.codes import Combine
+from core.ir.expr import Expr, cast
 from core.ir.view import View
 from core.op import Op
 from core.tensor.arithmetic import conj, maximum, real, sqrt

@@ -5,9 +5,9 @@ import pytest
 import core
 from core.compile.function import function
 from core.ir.check.run import Driver
-from core.ir.expr import walk
 from core.ir.nodes import Loop, LoopKind, expressions, statements
 from core.ir.program import KernelStep
+from core.ir.walk import walk
 from core.records import Library
 
 

@@ -12,21 +12,9 @@ from core.ir.clike.centry import Status
 from core.ir.clike.cfamily import Dialect, Names, Printer, identifier, print_kernel
 from core.ir.clike.chelpers import HELPERS
 from core.ir.clike.cunits import print_program
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Value
-from core.ir.expr import (
-    Call,
-    Code,
-    Combine,
-    cast,
-    const,
-    guarded,
-    index,
-    length,
-    make,
-    maximum,
-    minimum,
-    select,
-)
+from core.ir.expr import Call, cast, const, guarded, index, length, make, maximum, minimum, select
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
 
 C = Dialect("test")

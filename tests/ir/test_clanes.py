@@ -4,8 +4,9 @@ import pytest
 
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.chelpers import HELPERS, fold
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Value
-from core.ir.expr import Code, Combine, cast, const, guarded, index, make, maximum
+from core.ir.expr import cast, const, guarded, index, make, maximum
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
 
 DIALECT = Dialect("test", simd="#pragma omp simd {clauses}", reduction_clause="reduction({sign}:{names})", lanes=True)

@@ -9,7 +9,7 @@ import core.tensor as ct
 from core.compile.function import function
 from core.ir.axes import reduce
 from core.ir.check.run import Driver
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.ir.nodes import LoopKind, statements
 from core.ir.passes import fuse
 from core.ir.program import KernelStep

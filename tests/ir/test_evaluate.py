@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core import dtypes
 from core.errors import BackendError
+from core.ir.codes import Code
 from core.ir.evaluate import NUMPY_CALLS, evaluate_scalar
 from core.ir.expr import (
     Call,
-    Code,
     arith,
     cast,
     compare,

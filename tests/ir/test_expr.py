@@ -10,15 +10,14 @@ import pytest
 
 from core import dtypes
 from core.errors import DTypeError
-from core.ir import expr
+from core.ir import codes, expr
 from core.ir.axes import join_length, product, ravel, reduce, same_length, spread, stretch, unravel, wrap_index
 from core.ir.builder import KernelBuilder
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Value
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import (
     Call,
-    Code,
-    Combine,
     as_expr,
     cast,
     const,
@@ -31,11 +30,11 @@ from core.ir.expr import (
     minimum,
     not_equal,
     select,
-    show,
-    walk,
 )
 from core.ir.nodes import Local
 from core.ir.rebuild import rebuild, substitute
+from core.ir.show import show
+from core.ir.walk import marked, walk
 
 DEEP = 20_000
 
@@ -515,8 +514,8 @@ def test_marked_finds_what_a_full_walk_finds_in_the_same_order():
     x, i = Value("x", "float64"), index("i")
     at = load(x, [i], "float64")
     root = Call("exp", at) + at * length(x, 0) + load(x, [i + length(x, 0)], "float64")
-    for mark in (expr.HOLDS_LOAD, expr.HOLDS_LENGTH, expr.HOLDS_GUARD):
-        assert expr.marked([root, at], mark) == [e for e in walk([root, at]) if e.marks & mark]
+    for mark in (codes.HOLDS_LOAD, codes.HOLDS_LENGTH, codes.HOLDS_GUARD):
+        assert marked([root, at], mark) == [e for e in walk([root, at]) if e.marks & mark]
 
 
 @pytest.mark.parametrize("use", [float, range, math.exp])

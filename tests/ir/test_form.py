@@ -3,8 +3,9 @@
 import pytest
 
 from core.dataclass import fields, replace
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Value
-from core.ir.expr import Call, Code, Combine, const, index, length, load
+from core.ir.expr import Call, const, index, length, load
 from core.ir.form import Form
 from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Local, Loop, LoopKind, Store
 

@@ -11,8 +11,9 @@ from core.compile.function import function
 from core.errors import IndexOutOfBounds
 from core.gradient import Lop, grad
 from core.ir.check.run import Driver
-from core.ir.expr import Code, walk
+from core.ir.codes import Code
 from core.ir.nodes import expressions
+from core.ir.walk import walk
 from core.testing import random
 
 x, y, m = ct.matrix("x"), ct.matrix("y"), ct.matrix("m")

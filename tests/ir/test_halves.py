@@ -9,12 +9,14 @@ from core.compile.function import function
 from core.errors import VerifyError
 from core.ir.check.run import Driver
 from core.ir.check.verify_expr import check_types
+from core.ir.codes import Code
 from core.ir.definitions import Value
 from core.ir.evaluate import evaluate_scalar
-from core.ir.expr import Call, Code, arith, cast, compare, load, select, walk
+from core.ir.expr import Call, arith, cast, compare, load, select
 from core.ir.halves import Halves, lacking
 from core.ir.nodes import expressions
 from core.ir.program import HostStep, KernelStep
+from core.ir.walk import walk
 from core.testing import random
 from core.testing.values import symbolic
 

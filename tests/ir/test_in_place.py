@@ -8,8 +8,9 @@ from numpy.testing import assert_allclose
 import core.tensor as ct
 from core.errors import VerifyError
 from core.ir.check.verify import verify
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, const, index, length, make
+from core.ir.expr import const, index, length, make
 from core.ir.nodes import Kernel, Loop, LoopKind, Store
 from core.ir.passes.in_place import Places
 from core.ir.program import KernelStep

@@ -9,7 +9,8 @@ from core.errors import IndexOutOfBounds, ShapeError
 from core.gradient import grad
 from core.graph import Apply
 from core.ir.build import build
-from core.ir.expr import Code, length
+from core.ir.codes import Code
+from core.ir.expr import length
 from core.ir.rebuild import rules_in
 from core.op import Op
 from core.testing import random

@@ -7,8 +7,9 @@ from numpy.testing import assert_allclose
 import core.tensor as ct
 from core.compile.function import function
 from core.gradient import Lop
+from core.ir.codes import Combine
 from core.ir.definitions import Value
-from core.ir.expr import Call, Combine, const, index, load, maximum, select
+from core.ir.expr import Call, const, index, load, maximum, select
 from core.ir.nests.nan import is_nan_with
 from core.testing import random
 

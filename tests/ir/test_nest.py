@@ -1,7 +1,8 @@
 """Writing a nest of loops: every expression lands in the outermost loop that knows its variables."""
 
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Call, Code, const, guarded, index, length, load, make, select
+from core.ir.expr import Call, const, guarded, index, length, load, make, select
 from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Let, Local, LoopKind, Store
 

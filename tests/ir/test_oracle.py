@@ -8,7 +8,8 @@ from core.errors import BackendError, GraphError, IndexOutOfBounds, ShapeError
 from core.ir.axes import reduce, same_length, spread, unravel, wrap_index
 from core.ir.builder import Buffer, KernelBuilder
 from core.ir.check.oracle import evaluate_at, evaluate_lengths, evaluate_view, run_kernel
-from core.ir.expr import Call, Code, Combine, cast, const, guarded, index, length, load, make, select
+from core.ir.codes import Code, Combine
+from core.ir.expr import Call, cast, const, guarded, index, length, load, make, select
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, Store
 from core.ir.scatter import Scatter
 from core.ir.view import View

@@ -13,10 +13,11 @@ from core.errors import VerifyError
 from core.gradient import grad
 from core.ir.check.run import Driver
 from core.ir.check.verify_kernel import verify_kernel
+from core.ir.codes import Code
 from core.ir.cpu.parallel import chunk_length, shared_by, split
 from core.ir.definitions import Value
 from core.ir.evaluate import evaluate_scalar
-from core.ir.expr import Code, const, index, length, make
+from core.ir.expr import const, index, length, make
 from core.ir.nodes import Assign, Kernel, Let, Local, Loop, LoopKind, Store
 from core.ir.program import KernelStep
 from core.ir.rebuild import lengths_in

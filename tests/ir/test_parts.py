@@ -12,22 +12,9 @@ from core import dtypes
 from core.errors import BackendError, VerifyError
 from core.ir.check.run import Driver
 from core.ir.check.verify_expr import check_types
+from core.ir.codes import Code
 from core.ir.evaluate import evaluate_scalar
-from core.ir.expr import (
-    Call,
-    Code,
-    arith,
-    cast,
-    compare,
-    const,
-    divide,
-    load,
-    maximum,
-    minimum,
-    pair,
-    real_part,
-    select,
-)
+from core.ir.expr import Call, arith, cast, compare, const, divide, load, maximum, minimum, pair, real_part, select
 from core.ir.nodes import statements
 from core.ir.parts.split import Parts, lacking
 from core.ir.program import HostStep, KernelStep

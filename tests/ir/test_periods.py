@@ -8,10 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core.ir.check.oracle import run_kernel
+from core.ir.codes import Code
 from core.ir.cpu.periods import UNROLLED, with_periods
 from core.ir.definitions import Value
-from core.ir.expr import Code, const, index, load, walk
+from core.ir.expr import const, index, load
 from core.ir.nodes import Kernel, Loop, LoopKind, Store, expressions
+from core.ir.walk import walk
 from core.testing import random
 
 x, a, t = ct.matrix("x"), ct.vector("a"), ct.tensor4("t")

@@ -10,8 +10,9 @@ from core.errors import BackendError, IndexOutOfBounds, VerifyError
 from core.gradient import grad
 from core.graph import Apply
 from core.ir.check.run import Driver, Run, holds
+from core.ir.codes import Code
 from core.ir.definitions import Operand, Value
-from core.ir.expr import Code, const, index, length, make
+from core.ir.expr import const, index, length, make
 from core.ir.guards import Guard, GuardFailed
 from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel, Loop, Store

@@ -6,10 +6,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
 from core.gradient import grad
+from core.ir.codes import Code
 from core.ir.cpu.ranges import cut
 from core.ir.definitions import Value
-from core.ir.expr import Code, const, guarded, index, length, load, walk
+from core.ir.expr import const, guarded, index, length, load
 from core.ir.nodes import Kernel, Let, Local, Loop, Store, expressions
+from core.ir.walk import walk
 from core.testing import random
 
 x, y = ct.matrix("x"), ct.matrix("y")

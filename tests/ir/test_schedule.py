@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import core.tensor as ct
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.ir.nodes import Let, LoopKind, statements
 from core.testing import random
 

@@ -4,8 +4,9 @@ import pytest
 
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.cwork import WorkItems
+from core.ir.codes import Combine
 from core.ir.definitions import Value
-from core.ir.expr import Combine, cast, const, guarded, index, length, load
+from core.ir.expr import cast, const, guarded, index, length, load
 from core.ir.nests.vector_access import accesses, kept, widen
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, LoopKind, Store
 

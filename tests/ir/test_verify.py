@@ -9,8 +9,9 @@ from core.errors import VerifyError
 from core.ir.axes import join_length, reduce, wrap_index
 from core.ir.check.verify import verify
 from core.ir.check.verify_kernel import verify_kernel
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Operand, Value
-from core.ir.expr import Code, Combine, cast, const, index, length, make
+from core.ir.expr import cast, const, index, length, make
 from core.ir.guards import Guard
 from core.ir.library import LibraryCall
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store

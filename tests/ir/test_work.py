@@ -9,7 +9,7 @@ from core.compile.function import function
 from core.dataclass import replace
 from core.gradient import grad
 from core.ir.check.run import Driver
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.ir.nodes import Atomic, statements
 from core.ir.program import KernelStep
 from core.ir.target import Target

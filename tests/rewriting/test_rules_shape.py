@@ -5,7 +5,7 @@ import pytest
 
 from core.gradient import grad
 from core.graph import FunctionGraph
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.tensor.arithmetic import maximum
 from core.tensor.broadcast import broadcast_to
 from core.tensor.create import arange

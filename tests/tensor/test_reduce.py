@@ -9,7 +9,7 @@ import core.tensor as ct
 from core.compile.function import function
 from core.errors import AxisError, DTypeError, ShapeError
 from core.graph import DisconnectedType
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.tensor.type import TensorType, constant
 from core.testing import available_backends, check_derivatives, check_lowering, check_shapes, evaluate, random
 

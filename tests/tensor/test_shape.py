@@ -7,7 +7,8 @@ import core.tensor as ct
 from core.compile.function import function
 from core.errors import AxisError, DTypeError, ShapeError
 from core.graph import DisconnectedType
-from core.ir.expr import Code, const, length
+from core.ir.codes import Code
+from core.ir.expr import const, length
 from core.tensor.shape import as_length, as_lengths, checked_length, static_length, static_shape
 from core.tensor.type import TensorConstant, TensorType, constant
 from core.testing import available_backends, check_lowering, check_op, check_shapes, evaluate, random

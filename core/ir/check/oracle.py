@@ -13,11 +13,13 @@ import numpy as np
 from core import dtypes
 from core.dataclass import dataclass, field
 from core.errors import BackendError, IndexOutOfBounds, ShapeError, VerifyError
+from core.ir.codes import Code, Combine
 from core.ir.evaluate import evaluate_scalar
-from core.ir.expr import Code, Combine, Expr, index, walk
+from core.ir.expr import Expr, index
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, Statement, Store
 from core.ir.scatter import Scatter
 from core.ir.view import View
+from core.ir.walk import walk
 
 Arrays = Mapping[Any, Any]
 

@@ -15,8 +15,9 @@ from core.ir.axes import product
 from core.ir.check.oracle import evaluate_at, evaluate_lengths, run_kernel
 from core.ir.check.verify import verify
 from core.ir.clike.cfamily import Dialect
+from core.ir.codes import Code
 from core.ir.definitions import Operand, Value
-from core.ir.expr import Code, Expr, walk
+from core.ir.expr import Expr
 from core.ir.guards import Guard, GuardFailed
 from core.ir.iteration import Rows
 from core.ir.layouts import Layout, layout_of, passed, window
@@ -26,6 +27,7 @@ from core.ir.passes.memory import size_bytes
 from core.ir.program import BlockStep, BranchStep, HostStep, KernelStep, LibraryStep, LoopStep, OpCall, Program, Step
 from core.ir.row_blocks import Part, Way
 from core.ir.target import HOST, Target
+from core.ir.walk import walk
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
 

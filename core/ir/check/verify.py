@@ -12,8 +12,9 @@ from typing import Any
 from core.ir.axes import product
 from core.ir.check.verify_expr import check_types, fail
 from core.ir.check.verify_kernel import roots_of, verify_kernel
+from core.ir.codes import Code
 from core.ir.definitions import Operand, Value
-from core.ir.expr import INDEX_DTYPE, Code, Expr, length, show, walk
+from core.ir.expr import INDEX_DTYPE, Expr, length
 from core.ir.library import PRODUCTS
 from core.ir.nodes import (
     Local,
@@ -35,6 +36,8 @@ from core.ir.program import (
 )
 from core.ir.rebuild import loads_in
 from core.ir.row_blocks import Part, Way
+from core.ir.show import show
+from core.ir.walk import walk
 
 _GUARDS = frozenset({"join", "same", "one", "range", "within", "positive", "short", "tall", "alike"})
 

@@ -7,7 +7,10 @@ from typing import NoReturn
 from core import dtypes
 from core.errors import VerifyError
 from core.ir.axes import stride_of
-from core.ir.expr import COMPARISONS, INDEX_DTYPE, LENGTH_RULES, Code, Expr, show, walk
+from core.ir.codes import COMPARISONS, LENGTH_RULES, Code
+from core.ir.expr import INDEX_DTYPE, Expr
+from core.ir.show import show
+from core.ir.walk import walk
 
 _NOT_SCALAR = LENGTH_RULES | {Code.WRAP, Code.REDUCE, Code.PAIR}
 _OF_HALF = frozenset({Code.LOAD, Code.LOCAL, Code.CAST})

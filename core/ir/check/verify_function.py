@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.ir.check.verify_expr import check_types, fail
-from core.ir.expr import INDEX_DTYPE, Code, Expr, walk
+from core.ir.codes import Code
+from core.ir.expr import INDEX_DTYPE, Expr
 from core.ir.function import ScalarFunction
 from core.ir.nodes import Assign, Break, If, Let, Local, Loop, LoopKind, Statement
+from core.ir.walk import walk
 
 
 def verify_function(function: ScalarFunction) -> None:

@@ -10,9 +10,10 @@ from core.dataclass import replace
 from core.ir.check.verify_expr import check_types, fail, meets_another_lane, not_same_lane
 from core.ir.check.verify_function import verify_function
 from core.ir.check.verify_work import verify_work
+from core.ir.codes import Code
 from core.ir.combining import combining
 from core.ir.cpu.parallel import shared_by
-from core.ir.expr import INDEX_DTYPE, Code, Expr, const, make, show, walk
+from core.ir.expr import INDEX_DTYPE, Expr, const, make
 from core.ir.nodes import (
     NOTHING,
     Assign,
@@ -29,6 +30,8 @@ from core.ir.nodes import (
     Statement,
     Store,
 )
+from core.ir.show import show
+from core.ir.walk import walk
 
 _ONE = const(1)
 _LANES = frozenset({LoopKind.SIMD, LoopKind.LANES})

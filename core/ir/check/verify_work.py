@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from core.errors import VerifyError
-from core.ir.expr import Code, Expr, show, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr
 from core.ir.nodes import SPREAD_OUT, Atomic, Barrier, If, Kernel, Loop, LoopKind, Statement, Store, statements
+from core.ir.show import show
+from core.ir.walk import walk
 from core.ir.work.barriers import holds_lanes, same_lane
 
 

@@ -31,9 +31,10 @@ from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
 from core.ir.clike.csections import LONG, Declared, constant, cut
 from core.ir.clike.ctasks import Task
+from core.ir.codes import Code
 from core.ir.definitions import Value
 from core.ir.effort import library_work, total_work
-from core.ir.expr import INDEX_DTYPE, Code, Expr, length, walk
+from core.ir.expr import INDEX_DTYPE, Expr, length
 from core.ir.guards import Guard
 from core.ir.nodes import Kernel, Split
 from core.ir.passes.donation import beginnings
@@ -51,6 +52,7 @@ from core.ir.program import (
     Step,
 )
 from core.ir.rebuild import lengths_in, loads_in
+from core.ir.walk import walk
 
 
 class Status(enum.IntEnum):

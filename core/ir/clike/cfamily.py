@@ -20,9 +20,11 @@ from core.ir.clike.cparens import is_bare
 from core.ir.clike.csimd import vector_loop
 from core.ir.clike.cvector import keep_rows, wide_loop
 from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_reductions
-from core.ir.expr import COMPARISONS, Code, Combine, Expr, const, make, walk
+from core.ir.codes import COMPARISONS, Code, Combine
+from core.ir.expr import Expr, const, make
 from core.ir.nests.vector_access import own_arrays
 from core.ir.nodes import Assign, Atomic, Barrier, Break, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
+from core.ir.walk import walk
 from core.ir.work.barriers import holds_lanes
 from core.ir.work.launches import fixed_lanes
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from core import dtypes
 from core.ir.clike.cwork import COMBINED
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 
 _C = {**{name: f"{name}_t" for name in dtypes.INTEGERS}, "float32": "float", "float64": "double", "bool": "uint8_t"}
 

@@ -14,13 +14,15 @@ from typing import Any
 
 from core import dtypes
 from core.ir.clike.chelpers import fold
-from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, const, walk
+from core.ir.codes import Code, Combine
+from core.ir.expr import INDEX_DTYPE, Expr, const
 from core.ir.nests.accumulators import combined
 from core.ir.nests.copies import declared
 from core.ir.nests.strides import work
 from core.ir.nodes import Assign, Let, Local, Loop, Store, expressions
 from core.ir.passes.storage import EXPENSIVE
 from core.ir.rebuild import guarded_loads, loads_in
+from core.ir.walk import walk
 
 VECTOR_BYTES = 64  # that lanes hold together: one register or, on smaller processors, several
 CALL_BYTES = 128  # where nothing but a function is waited for: two calls side by side

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 
 from core import dtypes
-from core.ir.expr import COMPARISONS, Code, Expr
+from core.ir.codes import COMPARISONS, Code
+from core.ir.expr import Expr
 
 _SMALL = frozenset({"int8", "int16", "uint8", "uint16"})  # C computes these in int, so results are cast back
 

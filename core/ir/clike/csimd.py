@@ -15,8 +15,10 @@ from typing import Any
 from core import dtypes
 from core.ir.axes import stride_of
 from core.ir.clike.cwork import COMBINED
-from core.ir.expr import COMPARISONS, HOLDS_FUNCTION, INDEX_DTYPE, Code, Combine, Expr, const, walk
+from core.ir.codes import COMPARISONS, HOLDS_FUNCTION, Code, Combine
+from core.ir.expr import INDEX_DTYPE, Expr, const
 from core.ir.nodes import Assign, Let, Local, Loop, LoopKind, Statement, Store, statements
+from core.ir.walk import walk
 
 _INTEGER_OF_SIZE = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
 _INFIX = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.AND, Code.OR, Code.XOR})

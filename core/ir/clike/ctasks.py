@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from core.dataclass import dataclass, replace
 from core.ir.clike.cfamily import Dialect, Names
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr
+from core.ir.expr import Expr
 from core.ir.nodes import Kernel, Split
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from core import dtypes
+from core.ir.codes import Code
 from core.ir.cpu.computed_again import computed_again
-from core.ir.expr import Code, Expr, cast, const, walk
+from core.ir.expr import Expr, cast, const
 from core.ir.nests.accumulators import narrow_sum, narrowed
 from core.ir.nests.vector_access import (
     ACCESS_BYTES,
@@ -19,6 +20,7 @@ from core.ir.nests.vector_access import (
 )
 from core.ir.nodes import Assign, Let, Loop, LoopKind, Store, expressions
 from core.ir.rebuild import substitute
+from core.ir.walk import walk
 from core.ir.work.barriers import holds_lanes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from core.dataclass import dataclass, field
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.ir.nodes import Loop, LoopKind, Statement, statements
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from core.dataclass import replace
+from core.ir.codes import HOLDS_LOAD, Code
 from core.ir.definitions import Reduction, Scattering, Value
-from core.ir.expr import HOLDS_LOAD, Code, Expr, make
+from core.ir.expr import Expr, make
 from core.ir.form import Form
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, Split, Statement, Store
 from core.ir.passes.fuse import Group, Item

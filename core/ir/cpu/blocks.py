@@ -15,11 +15,12 @@ from typing import Any
 from core import dtypes
 from core.dataclass import replace
 from core.ir.axes import product, ravel
+from core.ir.codes import Code, Combine
 from core.ir.combining import combining
 from core.ir.cpu.lanes import Laned, gains_by_lanes, holds_loop, varies, varying_in
 from core.ir.cpu.parallel import Shared, shared_by
 from core.ir.definitions import Value
-from core.ir.expr import Code, Combine, Expr, cast, const, index, make, minimum, walk
+from core.ir.expr import Expr, cast, const, index, make, minimum
 from core.ir.nests.accumulators import combined, narrow_sum, narrowed
 from core.ir.nests.copies import Copy, declared
 from core.ir.nests.strides import linear, work
@@ -39,6 +40,7 @@ from core.ir.nodes import (
 )
 from core.ir.passes.storage import EXPENSIVE
 from core.ir.rebuild import guarded_loads, loads_in, rebuild
+from core.ir.walk import walk
 
 BLOCK_BYTES = 256  # of a block of numbers: eight vectors of 32 bytes
 SHORT = 32  # elements of a row that fills few vectors by itself

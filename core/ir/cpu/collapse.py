@@ -8,7 +8,8 @@ keep the loops over those apart.
 from __future__ import annotations
 
 from core.dataclass import replace
-from core.ir.expr import Code, Expr, index, make
+from core.ir.codes import Code
+from core.ir.expr import Expr, index, make
 from core.ir.nests.strides import linear
 from core.ir.nodes import Assign, If, Kernel, Let, Loop, LoopKind, Statement, Store, statements
 from core.ir.rebuild import rebuild

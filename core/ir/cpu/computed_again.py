@@ -11,10 +11,12 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import dataclass, replace
-from core.ir.expr import Code, Expr, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr
 from core.ir.nests.vector_access import KEPT_BYTES, KEPT_PIECES, accesses, kept
 from core.ir.nodes import Assign, Atomic, Let, Loop, Store, expressions, statements
 from core.ir.rebuild import substitute, unconditional
+from core.ir.walk import walk
 
 WORTH_KEEPING = 12  # operations: what costs less is computed again in the time that a register costs, if none is free
 

@@ -12,13 +12,15 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import dataclass, field, replace
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import INDEX_DTYPE, Code, Expr, const, index, make, minimum, select, walk
+from core.ir.expr import INDEX_DTYPE, Expr, const, index, make, minimum, select
 from core.ir.nests.accumulators import narrow_sum, narrowed
 from core.ir.nests.copies import Copy, assigned
 from core.ir.nests.strides import linear, positions, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.rebuild import guarded_loads, loads_in, rebuild
+from core.ir.walk import walk
 
 TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache
 LONG_TILE = 512  # lanes where each element is met once: the longer, the fewer jumps

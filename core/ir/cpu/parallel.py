@@ -14,10 +14,11 @@ from collections.abc import Iterable, Sequence
 from core import dtypes
 from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
+from core.ir.codes import Code, Combine
 from core.ir.combining import combining
 from core.ir.definitions import Value
 from core.ir.effort import GRAIN, PART, resolved, work_of
-from core.ir.expr import Code, Combine, Expr, const, index, make, maximum, walk
+from core.ir.expr import Expr, const, index, make, maximum
 from core.ir.nests.accumulators import combined
 from core.ir.nodes import (
     NOTHING,
@@ -37,6 +38,7 @@ from core.ir.nodes import (
     statements,
 )
 from core.ir.rebuild import loads_in
+from core.ir.walk import walk
 
 MOST_CHUNKS = 256
 _LINE = 64  # bytes of memory that two cores should not write to at once, and elements that fill vectors whole

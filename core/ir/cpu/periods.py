@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from core.dataclass import replace
 from core.ir.axes import product, quotient
+from core.ir.codes import HOLDS_LOCAL, Code
 from core.ir.cpu.collapse import collapse
 from core.ir.effort import resolved
-from core.ir.expr import HOLDS_LOCAL, Code, Expr, const, index, walk
+from core.ir.expr import Expr, const, index
 from core.ir.nests.copies import Copy
 from core.ir.nests.places import with_places_inlined
 from core.ir.nests.strides import product_of
 from core.ir.nodes import If, Kernel, Let, Local, Loop, LoopKind, Statement, expressions, rewritten
 from core.ir.rebuild import rebuild
+from core.ir.walk import walk
 
 MOST_SPLITS = 4  # of one loop
 UNROLLED = 4  # a period no longer than this is written out

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from core.dataclass import replace
-from core.ir.expr import HOLDS_GUARD, Code, Expr, const, guarded, index, maximum, minimum, walk
+from core.ir.codes import HOLDS_GUARD, Code
+from core.ir.expr import Expr, const, guarded, index, maximum, minimum
 from core.ir.nests.copies import Copy
 from core.ir.nests.places import with_places_inlined
 from core.ir.nests.strides import linear
 from core.ir.nodes import Kernel, Let, Loop, Statement, expressions, rewritten
 from core.ir.rebuild import rebuild
+from core.ir.walk import walk
 
 Scope: TypeAlias = Mapping[Expr, Expr]  # what reads a constant -> its value
 

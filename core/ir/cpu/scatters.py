@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from core.ir.axes import ravel
+from core.ir.codes import Code
 from core.ir.definitions import Scattering, Value
-from core.ir.expr import Code, Expr, make
+from core.ir.expr import Expr, make
 from core.ir.nests.accumulators import combined
 from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, LoopKind, Store

@@ -9,9 +9,10 @@ from collections.abc import Collection, Sequence
 
 from core.dataclass import dataclass
 from core.ir.axes import ravel
+from core.ir.codes import Code, Combine
 from core.ir.cpu.scatters import begin, taken
 from core.ir.definitions import Reduction, Value
-from core.ir.expr import Code, Combine, Expr, cast, const, make, walk
+from core.ir.expr import Expr, cast, const, make
 from core.ir.nests.accumulators import Accumulator, combined
 from core.ir.nests.items import ordered, root_of
 from core.ir.nests.nan import blind
@@ -19,6 +20,7 @@ from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
 from core.ir.passes.fuse import Group, Item
 from core.ir.passes.storage import EXPENSIVE
+from core.ir.walk import walk
 
 
 @dataclass(eq=False)

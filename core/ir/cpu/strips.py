@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from core import dtypes
 from core.dataclass import replace
-from core.ir.expr import Code, Expr, const, index, select, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr, const, index, select
 from core.ir.nests.copies import Copy
 from core.ir.nests.strides import Linear, linear
 from core.ir.nodes import NOTHING, If, Kernel, Let, Loop, LoopKind, Statement, Store, expressions
+from core.ir.walk import walk
 
 LINE_BYTES = 64  # of what memory hands out
 STRIP, STRIP_OF_SMALL = 8, 16  # elements: not more lines than one set of a near cache holds; of one or two bytes, more

@@ -12,26 +12,14 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import dataclass, replace
+from core.ir.codes import COMPARISONS, Code, Combine
 from core.ir.definitions import Value
-from core.ir.expr import (
-    COMPARISONS,
-    Code,
-    Combine,
-    Expr,
-    cast,
-    const,
-    equal,
-    index,
-    make,
-    minimum,
-    not_equal,
-    select,
-    walk,
-)
+from core.ir.expr import Expr, cast, const, equal, index, make, minimum, not_equal, select
 from core.ir.nests.accumulators import combined, narrow_sum, narrowed
 from core.ir.nests.copies import Copy, assigned
 from core.ir.nests.strides import linear, work
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store, statements
+from core.ir.walk import walk
 
 BLOCK = 2048  # elements reduced before their result joins that of earlier blocks
 SEARCHED = 256  # elements searched before it is asked whether something was found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core import dtypes
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Reduction, Value
-from core.ir.expr import Code, Combine, Expr, cast, const, maximum, minimum, not_equal, select
+from core.ir.expr import Expr, cast, const, maximum, minimum, not_equal, select
 from core.ir.nodes import Assign, Local, Statement, statements
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core import dtypes
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Reduction, Value
-from core.ir.expr import Code, Combine, Expr, walk
+from core.ir.expr import Expr
 from core.ir.nests.items import root_of
 from core.ir.passes.fuse import Item
+from core.ir.walk import walk
 
 _STRICT = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.NEG, Code.MIN, Code.MAX})
 # C99, F.10: functions of one argument that give NaN for it

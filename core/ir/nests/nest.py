@@ -8,12 +8,14 @@ from typing import Any
 
 from core import dtypes
 from core.ir.axes import ravel
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Value
-from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, imaginary_part, make, pair, real_part, walk
+from core.ir.expr import INDEX_DTYPE, Expr, imaginary_part, make, pair, real_part
 from core.ir.nests.wishes import wish
 from core.ir.nodes import If, Let, Local, Loop, LoopKind, Statement
 from core.ir.parts.elements import element_part
 from core.ir.rebuild import remake, unconditional
+from core.ir.walk import walk
 
 _LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _INDEX_COST = 4  # index arithmetic up to this cost is repeated rather than named: compilers share it anyway

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from core.dataclass import replace
+from core.ir.codes import Code
 from core.ir.effort import resolved
-from core.ir.expr import INDEX_DTYPE, Code, walk
+from core.ir.expr import INDEX_DTYPE
 from core.ir.nests.copies import Copy
 from core.ir.nodes import If, Let, Local, Loop, Statement, statements
+from core.ir.walk import walk
 
 
 def with_places_inlined(body: Sequence[Statement]) -> list[Statement]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.ir.expr import Code, Expr, const, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr, const
 from core.ir.nodes import Barrier, If, Loop, Statement, Store, expressions, statements
+from core.ir.walk import walk
 
 Factors = tuple[Expr, ...]  # a product of lengths, in an order that does not depend on how it was written
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import dataclass
-from core.ir.expr import INDEX_DTYPE, Code, Expr, const, walk
+from core.ir.codes import Code
+from core.ir.expr import INDEX_DTYPE, Expr, const
 from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Loop, LoopKind, Statement, Store, statements
 from core.ir.rebuild import unconditional
+from core.ir.walk import walk
 
 ACCESS_BYTES = 16
 MOST_ELEMENTS = 4

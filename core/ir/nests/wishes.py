@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr
+from core.ir.expr import Expr
 
 _NOUNS = {"add": "total", "subtract": "difference", "multiply": "product", "true_divide": "ratio"}
 _DEPTH = 4  # how far down a function's operand is looked for

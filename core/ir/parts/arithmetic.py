@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from core import dtypes
 from core.errors import DTypeError
-from core.ir.expr import Call, Code, Expr, cast, compare, conditional, const, equal, not_equal, select
+from core.ir.codes import Code
+from core.ir.expr import Call, Expr, cast, compare, conditional, const, equal, not_equal, select
 
 Pair: TypeAlias = tuple[Expr, Expr]
 

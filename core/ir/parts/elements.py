@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from core import dtypes
-from core.ir.expr import Code, Expr, make
+from core.ir.codes import Code
+from core.ir.expr import Expr, make
 
 
 def neighbours(offset: Expr) -> tuple[Expr, Expr]:

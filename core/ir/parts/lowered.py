@@ -12,8 +12,9 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import replace
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Definition, FromLoops, Lowered, Pointwise, Reduction, Scattering, Value
-from core.ir.expr import Code, Combine, load, pair
+from core.ir.expr import load, pair
 from core.ir.parts.split import Parts, is_complex
 
 

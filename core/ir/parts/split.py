@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from core import dtypes
 from core.errors import BackendError
-from core.ir.expr import COMPARISONS, Code, Expr, imaginary_part, make, pair, real_part, walk
+from core.ir.codes import COMPARISONS, Code
+from core.ir.expr import Expr, imaginary_part, make, pair, real_part
 from core.ir.parts import arithmetic, functions, inverse
 from core.ir.parts.arithmetic import Pair
 from core.ir.rebuild import remake
+from core.ir.walk import walk
 
 _FUNCTIONS: dict[str, Callable[[Pair], Pair]] = {**functions.FUNCTIONS, **inverse.INVERSE}
 _TO_REAL: dict[str, Callable[[Pair], Expr]] = {

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from core import dtypes
 from core.dataclass import replace
-from core.ir.expr import INDEX_DTYPE, Code, Expr, walk
+from core.ir.codes import Code
+from core.ir.expr import INDEX_DTYPE, Expr
 from core.ir.nodes import Assign, Atomic, If, Let, Local, Loop, Statement, Store, statements
 from core.ir.parts.arithmetic import Pair
 from core.ir.parts.elements import loaded, neighbours
 from core.ir.parts.split import Parts, is_complex
 from core.ir.rebuild import loads_in, remake, unconditional
+from core.ir.walk import walk
 
 
 def statements_in_parts(body: list[Statement]) -> list[Statement]:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from core import dtypes
 from core.dataclass import dataclass, replace
 from core.ir.axes import ravel
+from core.ir.codes import Code
 from core.ir.definitions import (
     Definition,
     FromLibrary,
@@ -27,9 +28,10 @@ from core.ir.definitions import (
     operands_of,
     with_rows_merged,
 )
-from core.ir.expr import Code, Expr, walk
+from core.ir.expr import Expr
 from core.ir.library import LibraryCall
 from core.ir.rebuild import loads_in, rebuild
+from core.ir.walk import walk
 
 # operands of gemm or gemv, what they are added to, perhaps a 0-d factor; attribute "alpha", a constant factor
 ROUTINE = "gemm_add"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.dataclass import dataclass, field, replace
+from core.ir.codes import Code
 from core.ir.definitions import (
     Definition,
     FromLibrary,
@@ -24,12 +25,13 @@ from core.ir.definitions import (
     expressions_of,
     operands_of,
 )
-from core.ir.expr import Code, Expr, walk
+from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.passes import accumulate, rows
 from core.ir.passes.loops import name_loops
 from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
 from core.ir.rebuild import lengths_in, loads_in
+from core.ir.walk import walk
 
 LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster than a function
 MOST_REDUCTIONS = 12  # registers that the loops of one kernel fill side by side

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 from core import dtypes
 from core.dataclass import replace
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr, make
+from core.ir.expr import Expr, make
 from core.ir.nodes import Atomic, If, Kernel, Loop, Statement, Store, own_expressions, rewritten
 from core.ir.program import HostStep, KernelStep, Program
 from core.ir.rebuild import loads_in, rebuild

@@ -14,6 +14,7 @@ from typing import Any
 from core.dataclass import replace
 from core.errors import ShapeError
 from core.ir.axes import ravel
+from core.ir.codes import HOLDS_RULE, LENGTH_RULES, Code, Combine
 from core.ir.definitions import (
     HOLD_GRAPHS,
     Definition,
@@ -25,9 +26,10 @@ from core.ir.definitions import (
     Value,
     expressions_of,
 )
-from core.ir.expr import HOLDS_RULE, INDEX_DTYPE, LENGTH_RULES, Code, Combine, Expr, const, index, make, select, walk
+from core.ir.expr import INDEX_DTYPE, Expr, const, index, make, select
 from core.ir.guards import Guard
 from core.ir.rebuild import lengths_in, loads_in, rebuild, remake, rules_in
+from core.ir.walk import walk
 
 
 class LengthSolver:

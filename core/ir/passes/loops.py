@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from core.dataclass import replace
+from core.ir.codes import Code
 from core.ir.definitions import Definition, Pointwise, Reduction, Scattering, Value, expressions_of
-from core.ir.expr import Code, Expr
+from core.ir.expr import Expr
 from core.ir.rebuild import loads_in, rebuild
 
 

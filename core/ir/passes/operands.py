@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from core.dataclass import replace
 from core.errors import BackendError
 from core.ir.axes import product, same_length, stretch
+from core.ir.codes import Code
 from core.ir.definitions import Definition, Operand, Pointwise, Value, with_rows_merged
-from core.ir.expr import Code, Expr, const
+from core.ir.expr import Expr, const
 from core.ir.library import LibraryCall
 from core.ir.rebuild import substitute
 

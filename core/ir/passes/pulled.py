@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from core import dtypes
 from core.dataclass import replace
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Definition, Pointwise, Reduction, Scattering, Value, expressions_of
-from core.ir.expr import Code, Combine, Expr, const, equal, guarded, select
+from core.ir.expr import Expr, const, equal, guarded, select
 from core.ir.nests.accumulators import combined
 from core.ir.rebuild import loads_in, rebuild, substitute
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from core.dataclass import replace
 from core.ir.axes import product
+from core.ir.codes import Code
 from core.ir.definitions import (
     Definition,
     FromBlocks,
@@ -27,7 +28,7 @@ from core.ir.definitions import (
     expressions_of,
     operands_of,
 )
-from core.ir.expr import Code, Expr, index, length, make
+from core.ir.expr import Expr, index, length, make
 from core.ir.passes.accumulate import ROUTINE
 from core.ir.passes.rows import Rows, Sizes, sources
 from core.ir.program import LibraryCall

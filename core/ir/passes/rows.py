@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from core import dtypes
 from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
+from core.ir.codes import Code
 from core.ir.definitions import (
     Definition,
     FromLibrary,
@@ -24,7 +25,7 @@ from core.ir.definitions import (
     expressions_of,
     operands_of,
 )
-from core.ir.expr import Code, Expr, const, maximum, minimum, select
+from core.ir.expr import Expr, const, maximum, minimum, select
 from core.ir.passes.accumulate import ROUTINE
 from core.ir.program import Guard
 from core.ir.rebuild import lengths_in, loads_in

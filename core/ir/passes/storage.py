@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.dataclass import dataclass, field, replace
+from core.ir.codes import HOLDS_REDUCE, Code
 from core.ir.definitions import (
     HOLD_GRAPHS,
     Definition,
@@ -18,10 +19,11 @@ from core.ir.definitions import (
     expressions_of,
     operands_of,
 )
-from core.ir.expr import HOLDS_REDUCE, INDEX_DTYPE, Code, Expr, make, walk
+from core.ir.expr import INDEX_DTYPE, Expr, make
 from core.ir.guards import Guard
 from core.ir.passes.loops import variables_of
 from core.ir.rebuild import guarded_loads, lengths_in, loads_in, rebuild, substitute
+from core.ir.walk import walk
 
 LARGEST_UNDER_A_GUARD = 8  # a costlier value is stored: branches with much in them are slow to compile and to run
 EXPENSIVE = 16  # from this cost on, computing an element twice is worse than storing it

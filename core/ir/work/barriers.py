@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from core.dataclass import replace
-from core.ir.expr import Code, Expr, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr
 from core.ir.nodes import Barrier, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.rebuild import substitute
+from core.ir.walk import walk
 
 Stored: TypeAlias = list[tuple[Store, Loop]]  # what lanes have stored, each with the loop in which they did
 

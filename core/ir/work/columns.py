@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from core.dataclass import dataclass, replace
 from core.ir.axes import product
+from core.ir.codes import Combine
 from core.ir.definitions import Pointwise, Reduction, Value
-from core.ir.expr import Combine, Expr, const, equal, maximum, minimum, select
+from core.ir.expr import Expr, const, equal, maximum, minimum, select
 from core.ir.nests.items import ordered
 from core.ir.nests.vector_access import KEPT_PIECES, MOST_ELEMENTS
 from core.ir.nodes import Loop

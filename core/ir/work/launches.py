@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from core.ir.expr import Code, Expr, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr
 from core.ir.nodes import SPREAD_OUT, Atomic, Kernel, Loop, LoopKind, Store, expressions, statements
+from core.ir.walk import walk
 
 
 def launches(kernel: Kernel) -> list[Kernel]:

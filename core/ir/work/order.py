@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from core import dtypes
 from core.ir.axes import product
+from core.ir.codes import Code, Combine
 from core.ir.definitions import Pointwise, Scattering, Value
-from core.ir.expr import INDEX_DTYPE, Code, Combine, Expr, const, equal, make, maximum
+from core.ir.expr import INDEX_DTYPE, Expr, const, equal, make, maximum
 from core.ir.nests.accumulators import combined
 from core.ir.nodes import Atomic, If, Kernel, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item

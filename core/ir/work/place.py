@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.ir.axes import product, unravel
-from core.ir.expr import Code, Expr, const, make, walk
+from core.ir.codes import Code
+from core.ir.expr import Expr, const, make
 from core.ir.rebuild import rebuild
+from core.ir.walk import walk
 
 Shapes = Mapping[Any, tuple[Expr, ...]]
 

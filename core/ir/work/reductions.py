@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 from core.dataclass import replace
 from core.ir.axes import product, unravel
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr, cast, const, index, make, maximum, minimum, select
+from core.ir.expr import Expr, cast, const, index, make, maximum, minimum, select
 from core.ir.nests.accumulators import Accumulator, combined
 from core.ir.nests.items import again_in, ordered, root_of
 from core.ir.nodes import Barrier, Loop, LoopKind, Store

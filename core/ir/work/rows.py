@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.ir.axes import product
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr, const, make, maximum
+from core.ir.expr import Expr, const, make, maximum
 from core.ir.nests.accumulators import combined
 from core.ir.nests.items import again_in, ordered
 from core.ir.nodes import Barrier, Loop, LoopKind, Store

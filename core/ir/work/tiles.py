@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.ir.axes import product, unravel
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import Code, Expr, const, guarded, index, make
+from core.ir.expr import Expr, const, guarded, index, make
 from core.ir.nests.items import root_of
 from core.ir.nodes import Barrier, Loop, LoopKind, Store
 from core.ir.passes.fuse import Item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.graph import Apply, FunctionGraph
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.rewriting import canonicalize, specialize
 from core.tensor.arithmetic import cast, negative
 from core.tensor.dimshuffle import DimShuffle

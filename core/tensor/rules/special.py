@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.graph import Apply, FunctionGraph, Variable
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.rewriting import stabilize
 from core.tensor.arithmetic import subtract, true_divide
 from core.tensor.dimshuffle import DimShuffle

@@ -7,7 +7,8 @@ from typing import Any
 
 from core import dtypes
 from core.errors import DTypeError
-from core.ir.expr import Code, arith, equal, select
+from core.ir.codes import Code
+from core.ir.expr import arith, equal, select
 from core.ir.function import FunctionBuilder, scalar_function
 from core.op import grad_not_implemented
 from core.tensor.arithmetic import cast

@@ -18,7 +18,7 @@ import numpy as np
 from core.device.bound import Bindable
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.ir.target import Target
 from core.options import config
 from plugin_backend_cuda import cache, calls, cublas, exchange

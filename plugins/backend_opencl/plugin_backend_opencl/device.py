@@ -20,7 +20,7 @@ from core.dataclass import replace
 from core.device.bound import Bindable
 from core.device.contract import Block, Facts, Grid, Source
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 from core.ir.nodes import Kernel
 from core.ir.target import Target
 from plugin_backend_opencl import building, calls

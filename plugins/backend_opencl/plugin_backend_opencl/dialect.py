@@ -2,7 +2,7 @@
 
 from core.ir.clike.cfamily import Dialect
 from core.ir.clike.cwork import WorkItems
-from core.ir.expr import Combine
+from core.ir.codes import Combine
 
 _WORDS = "char short int long float double half"
 RESERVED = frozenset(

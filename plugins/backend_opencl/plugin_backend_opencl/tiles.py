@@ -17,8 +17,9 @@ from core import dtypes
 from core.device.contract import Block, Grid, Source, Strided
 from core.ir.clike.cdevice import unit
 from core.ir.clike.cfamily import print_kernel
+from core.ir.codes import Code
 from core.ir.definitions import Value
-from core.ir.expr import INDEX_DTYPE, Code, Expr, compare, const, index, make, minimum
+from core.ir.expr import INDEX_DTYPE, Expr, compare, const, index, make, minimum
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Statement, Store
 from plugin_backend_opencl.added import Added
 

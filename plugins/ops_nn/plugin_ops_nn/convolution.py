@@ -13,7 +13,8 @@ import numpy as np
 
 from core.graph import Apply, Variable
 from core.ir.axes import reduce
-from core.ir.expr import Combine, Expr, as_expr, guarded
+from core.ir.codes import Combine
+from core.ir.expr import Expr, as_expr, guarded
 from core.ir.view import View
 from core.op import disconnected
 from core.tensor import TensorType, TensorVariable

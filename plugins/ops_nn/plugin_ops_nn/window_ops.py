@@ -14,7 +14,8 @@ import core.tensor as ct
 from core.errors import ShapeError
 from core.graph import Apply
 from core.ir.axes import ravel, reduce, same_length
-from core.ir.expr import Combine, Expr, as_expr, cast, const, guarded, maximum, minimum
+from core.ir.codes import Combine
+from core.ir.expr import Expr, as_expr, cast, const, guarded, maximum, minimum
 from core.ir.view import View
 from core.op import Op
 from core.tensor import TensorType, TensorVariable, as_tensor

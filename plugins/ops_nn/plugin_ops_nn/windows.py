@@ -15,7 +15,8 @@ import numpy as np
 from core import dtypes
 from core.errors import DTypeError
 from core.graph import Apply, Variable
-from core.ir.expr import Combine, Expr, as_expr, equal, guarded, not_equal, select
+from core.ir.codes import Combine
+from core.ir.expr import Expr, as_expr, equal, guarded, not_equal, select
 from core.ir.library import LibraryCall
 from core.ir.view import View
 from core.op import disconnected
