@@ -17,9 +17,10 @@ def backends() -> list[Backend]:
 def libraries() -> list[Library]:
     place = "plugin_backend_cuda"
     products = ("gemm", "complex_gemm", "gemm_add")
-    lu = ("gesv", "getri", "getrf", "getrs", "lu_inverse", "determinant")
     transforms = ("fourier", "fourier_of_real", "fourier_to_real")
-    solved = ("potrf", "potrf_gradient", "potri", "potrs", "trtrs", *lu, "syevd", "gesdd", "geqrf")
+    systems = ("trtrs", "potrs", "potri", "gesv", "sysv", "hesv", "gtsv", "gbsv", "getri", "getrs", "lu_inverse")
+    factors = ("potrf", "getrf", "determinant", "syevd", "gesdd", "geqrf", "geqrf_complete")
+    solved = ("potrf_gradient", *systems, *factors, *(f"{name}_complex" for name in systems + factors))
     return [
         Library("cublas", "cuda", products, ref=f"{place}.cublas:routines", probe=f"{place}.cublas:probe"),
         Library(

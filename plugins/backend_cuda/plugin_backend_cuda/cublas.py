@@ -62,10 +62,12 @@ cublasStatus_t cublas{letter}getrsBatched(cublasHandle_t handle, cublasOperation
     const {real} *const Aarray[], int lda, const int *devIpiv, {real} *const Barray[], int ldb, int *info,
     int batchSize);
 """
-    for letter, real in (("S", "float"), ("D", "double"))
+    for letter, real in (("S", "float"), ("D", "double"), ("C", "float"), ("Z", "double"))  # a complex one is two
 )
 _DATA = {"float32": 0, "float64": 1, "complex64": 4, "complex128": 5}  # cudaDataType
-_LETTERS = {"float32": ("S", "float"), "float64": ("D", "double")}
+_LETTERS = {  # and the C type of the parts of an element
+    "float32": ("S", "float"), "float64": ("D", "double"), "complex64": ("C", "float"), "complex128": ("Z", "double"),
+}  # fmt: skip
 COMPUTE = {  # cublasComputeType_t, by the option cuda.products; complex numbers have that of their parts
     "float32": {"float32": 68, "float64": 70},
     "tf32": {"float32": 77, "float64": 70},
@@ -114,7 +116,7 @@ class Cublas:
         self._handle = handle[0]
         self._call("cublasSetStream_v2", self._handle, self._ffi.cast("cudaStream_t", stream_number))
         self._call("cublasSetWorkspace_v2", self._handle, self._ffi.cast("void *", workspace), WORKSPACE)
-        self._one = {dtype: self._ffi.new(f"{real} *", 1.0) for dtype, (_, real) in _LETTERS.items()}
+        self._one = {dtype: self._ffi.new(f"{real}[2]", (1.0, 0.0)) for dtype, (_, real) in _LETTERS.items()}
         self.scale = workspace + WORKSPACE  # memory for two factors
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -167,7 +169,7 @@ class Cublas:
     def triangular(
         self,
         dtype: str,
-        shape: tuple[bool, bool, bool],
+        shape: tuple[bool, int, bool],
         sizes: tuple[int, int, int],
         places: tuple[int, int],
         firsts: tuple[int, int],
@@ -176,7 +178,8 @@ class Cublas:
     ) -> None:
         """X := X op(A)^-1, or op(A)^-1 X where ``left``, for ``count`` matrices X of (m, n).
 
-        ``shape``: whether A is upper, transposed, and has ones on its diagonal.  ``sizes``: (count, m, n).
+        ``shape``: whether A is upper, 1 where op transposes or 2 where it conjugates too, and whether A has ones on its
+        diagonal.  ``sizes``: (count, m, n).
         ``places``: where the addresses of all A and X lie;  ``firsts``: the first of each.
         """
         letter, real = _LETTERS[dtype]
@@ -248,7 +251,7 @@ def product(device: Any, left: Strided, right: Strided, result: Strided, scale: 
         return
     size, precision = dtypes.size_bytes(c.dtype), config["cuda.products"]
     workspace = (device.products.scale - WORKSPACE, WORKSPACE)
-    is_thin = precision == "float32" and c.dtype in _LETTERS
+    is_thin = precision == "float32" and c.dtype not in dtypes.COMPLEXES
     if is_thin and thin.queue(device, a, b, c, (scale.alpha, scale.beta, scale.device or 0), workspace):
         return
     if k == 0:

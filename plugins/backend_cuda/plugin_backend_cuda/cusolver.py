@@ -19,7 +19,8 @@ from plugin_backend_cuda.shared_library import opened
 WHEELS = ("nvidia-cusolver", "nvidia-cusolver-cu13", "nvidia-cusolver-cu12")
 _SYSTEM = ("libcusolver.so", "libcusolver.so.12", "libcusolver.so.11", "cusolver64_12.dll", "cusolver64_11.dll")
 _NEEDED = (("nvidia-nvjitlink", "libnvJitLink"), ("nvidia-cublas", "libcublas"), ("nvidia-cusparse", "libcusparse"))
-LETTERS = {"float32": "S", "float64": "D"}
+LETTERS = {"float32": "S", "float64": "D", "complex64": "C", "complex128": "Z"}
+_OF_COMPLEX = {"orgqr": "ungqr", "syevd": "heevd"}  # what is called otherwise where numbers are complex
 _ARGUMENTS = {  # function without its letter -> its arguments behind the handle; i int, r memory of numbers, R that is
     # only read, I memory of int, c a char, l where the host finds an int, p memory of pointers
     "potrfBatched": "iipiIi",
@@ -45,7 +46,7 @@ int cusolverDnXpotrf(cusolverDnHandle_t handle, cusolverDnParams_t params, int u
     int64_t lda, int computed_as, void *on_device, size_t size_on_device, void *on_host, size_t size_on_host,
     int *info);
 """  # of the interface that takes every dtype: faster than the older one for large matrices
-_KINDS = {"float32": 0, "float64": 1}  # cudaDataType
+_KINDS = {"float32": 0, "float64": 1, "complex64": 4, "complex128": 5}  # cudaDataType
 _STATUS = {
     1: "not initialized", 2: "no memory", 3: "an invalid value", 4: "a GPU that it does not know", 6: "a kernel failed",
     7: "an internal error", 8: "an unknown kind of matrix", 9: "not supported",
@@ -63,13 +64,26 @@ def declarations() -> str:
         "int cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t stream);",
         _OF_ANY_LENGTH,
     ]
-    for letter, real in (("S", "float"), ("D", "double")):
-        kinds = {"i": "int", "r": f"{real} *", "R": f"const {real} *", "I": "int *", "c": "signed char", "l": "int *"}
-        kinds["p"] = f"{real} **"
+    for dtype in LETTERS:
+        kinds = {"i": "int", "c": "signed char", "l": "int *", **_pointers(dtype)}
         for name, codes in _ARGUMENTS.items():
             arguments = ", ".join(["cusolverDnHandle_t", *(kinds[code] for code in codes)])
-            lines.append(f"int cusolverDn{letter}{name}({arguments});")
+            lines.append(f"int {_function(name, dtype)}({arguments});")
     return "\n".join(lines)
+
+
+def _function(name: str, dtype: str) -> str:
+    """What it is called for one dtype."""
+    if dtype in dtypes.COMPLEXES:
+        routine, _, rest = name.partition("_")
+        name = "_".join(filter(None, (_OF_COMPLEX.get(routine, routine), rest)))
+    return f"cusolverDn{LETTERS[dtype]}{name}"
+
+
+def _pointers(dtype: str) -> dict[str, str]:
+    """The C types of memory: of real numbers, of which a complex one is two."""
+    real = "float" if dtypes.real_of(dtype) == "float32" else "double"
+    return {"r": f"{real} *", "R": f"const {real} *", "I": "int *", "p": f"{real} **"}
 
 
 @cache
@@ -113,13 +127,12 @@ class Cusolver:
             raise DeviceError(f"{name} failed: {_STATUS.get(code, f'status {code}')}")
 
     def _queue(self, name: str, dtype: str, *arguments: Any) -> None:
-        real = "float" if dtype == "float32" else "double"
-        kinds = {"r": f"{real} *", "R": f"const {real} *", "I": "int *", "p": f"{real} **"}
+        kinds = _pointers(dtype)
         given = [
             self._ffi.cast(kinds[code], one) if code in kinds else _short(name, one) if code == "i" else one
             for code, one in zip(_ARGUMENTS[name], arguments, strict=True)
         ]
-        self._call(f"cusolverDn{LETTERS[dtype]}{name}", self._handle, *given)
+        self._call(_function(name, dtype), self._handle, *given)
 
     def _room(self, name: str, dtype: str, *arguments: Any) -> int:
         out = self._ffi.new("int *")
@@ -142,10 +155,10 @@ class Cusolver:
     def getrf_room(self, dtype: str, m: int, n: int) -> int:
         return self._room("getrf", dtype, m, n, 0, m)
 
-    def qr_room(self, dtype: str, m: int, n: int) -> int:
-        """For ``geqrf`` of (m, n), and for ``orgqr`` of as many columns as there are."""
-        k = min(m, n)
-        return max(self._room("geqrf", dtype, m, n, 0, m), self._room("orgqr", dtype, m, k, k, 0, m, 0))
+    def qr_room(self, dtype: str, m: int, n: int, columns: int) -> int:
+        """For ``geqrf`` of (m, n), and for ``orgqr`` of so many columns."""
+        needed = self._room("geqrf", dtype, m, n, 0, m)
+        return max(needed, self._room("orgqr", dtype, m, columns, min(m, n), 0, m, 0))
 
     def syevd_room(self, dtype: str, vectors: bool, upper: bool, n: int) -> int:
         return self._room("syevd", dtype, int(vectors), int(upper), n, 0, n, 0)
@@ -181,9 +194,11 @@ class Cusolver:
         """R above the diagonal, reflectors below it."""
         self._queue("geqrf", dtype, m, n, a, m, tau, work, room, info)
 
-    def orgqr(self, dtype: str, m: int, k: int, a: int, tau: int, work: int, room: int, info: int) -> None:
-        """The first k columns of Q, in place of the reflectors."""
-        self._queue("orgqr", dtype, m, k, k, a, m, tau, work, room, info)
+    def orgqr(
+        self, dtype: str, m: int, columns: int, k: int, a: int, tau: int, work: int, room: int, info: int
+    ) -> None:
+        """The first columns of Q, in place of its k reflectors."""
+        self._queue("orgqr", dtype, m, columns, k, a, m, tau, work, room, info)
 
     def syevd(
         self, dtype: str, vectors: bool, upper: bool, n: int, a: int, w: int, work: int, room: int, info: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,46 +21,63 @@ from plugin_backend_cuda.libcuda import Packed
 THREADS, BLOCKS = 256, 4096
 _BOUNDARY = 256
 _WORDS = {
-    "float32": {"REAL": "float", "LOG": "logf", "SQRT": "sqrtf"},
-    "float64": {"REAL": "double", "LOG": "log", "SQRT": "sqrt"},
+    "float": {"REAL": "float", "LOG": "logf", "SQRT": "sqrtf", "HYPOT": "hypotf"},
+    "double": {"REAL": "double", "LOG": "log", "SQRT": "sqrt", "HYPOT": "hypot"},
 }
-_SIGNATURES = {  # the arguments of each kernel, as libcuda.Packed names them
-    "gather": "PqqPqqqqqPq", "clear": "Pqqqq", "identity": "Pqq", "fail": "PqqP", "singular": "PqqqP",
-    "determinant": "PPqqPP", "exchange": "PPqqqqq", "from_zero": "PPq", "halve": "Pqq", "symmetric": "PPqq",
-    "note": "PPq", "scaled": "PPq", "cholesky": "PqqqqP",
+_SIGNATURES = {  # file -> the arguments of each of its kernels, as libcuda.Packed names them
+    "matrices": {
+        "gather": "PqqPqqqqqPqq", "clear": "Pqqqq", "identity": "Pqq", "fail": "PqqP", "no_numbers": "PqqP",
+        "singular": "PqqqP", "determinant": "PPqqPP", "exchange": "PPqqqqq", "from_zero": "PPq", "halve": "Pqq",
+        "symmetric": "PPqq", "note": "PPq", "scaled": "PPq", "cholesky": "PqqqqP", "whole": "PqqPqqqq",
+    },
+    "banded": {"band": "PqqPqqqqq", "solve_band": "PPqqqqqP"},
 }  # fmt: skip
-_A_WARP_EACH = ("singular", "determinant", "cholesky")
+_FILE = {name: file for file, kernels in _SIGNATURES.items() for name in kernels}
 WARP = 32
+_BLOCK_EACH = {"singular": WARP, "determinant": WARP, "cholesky": WARP, "solve_band": WARP}  # and its threads, at least
 
 
 @cache
-def source(dtype: str) -> str:
-    """matrices.cu for one dtype."""
-    text = (files("plugin_backend_cuda") / "matrices.cu").read_text().replace("core_REAL_", f"core_{dtype}_")
-    for word, spelling in _WORDS[dtype].items():
+def source(file: str, dtype: str) -> str:
+    """matrices.cu or banded.cu for one dtype."""
+    package, is_complex = files("plugin_backend_cuda"), dtype in dtypes.COMPLEXES
+    numbers = "numbers_complex.cu" if is_complex else "numbers_real.cu"
+    text = "\n".join((package / name).read_text() for name in (numbers, f"{file}.cu"))
+    real = "float" if dtypes.real_of(dtype) == "float32" else "double"
+    for word, spelling in {"core_DTYPE_": f"core_{dtype}_", **_WORDS[real]}.items():
         text = text.replace(word, spelling)
     return f"{CUDA.preamble}\n{text}"
 
 
 class Kernels:
-    """Those of one dtype, loaded on one device."""
+    """Those of one dtype, loaded on one device, each file when the first of its kernels is asked for."""
 
     def __init__(self, device: Any, dtype: str):
         self._device, self._dtype = device, dtype
-        kernels = tuple((Kernel(f"core_{dtype}_{name}", [], [], [], f"{name} of matrices"), ()) for name in _SIGNATURES)
-        self._code = device.build(Source("matrices", source(dtype), kernels))
+        self._code: dict[str, Any] = {}
         self._functions: dict[str, Any] = {}
 
-    def __call__(self, name: str, elements: int, *arguments: int) -> None:
-        """Queue one of them, for so many elements, or matrices."""
+    def __call__(self, name: str, elements: int, *arguments: int, threads: int = 0) -> None:
+        """Queue one of them, for so many elements, or matrices; ``threads``: of a block that has a matrix to itself."""
         if elements == 0:
             return
+        file = _FILE[name]
         function = self._functions.get(name)
         if function is None:
-            function = self._functions[name] = self._device.function(self._code, f"core_{self._dtype}_{name}")
-        threads = 32 if name in _A_WARP_EACH else THREADS
-        blocks = elements if name in _A_WARP_EACH else -(-elements // THREADS)
-        self._device.run(function, min(blocks, BLOCKS), threads, Packed(_SIGNATURES[name], arguments))
+            function = self._functions[name] = self._device.function(self._loaded(file), self._name(name))
+        alone = name in _BLOCK_EACH
+        threads = threads or _BLOCK_EACH.get(name, THREADS)
+        blocks = elements if alone else -(-elements // THREADS)
+        self._device.run(function, min(blocks, BLOCKS), threads, Packed(_SIGNATURES[file][name], arguments))
+
+    def _name(self, kernel: str) -> str:
+        return f"core_{self._dtype}_{kernel}"
+
+    def _loaded(self, file: str) -> Any:
+        if file not in self._code:
+            kernels = tuple((Kernel(self._name(one), [], [], [], f"{one} of {file}"), ()) for one in _SIGNATURES[file])
+            self._code[file] = self._device.build(Source(file, source(file, self._dtype), kernels))
+        return self._code[file]
 
 
 @dataclass
@@ -84,6 +101,10 @@ class Matrices:
         turned = self.by_columns
         return max(self.columns if turned else self.rows, self.shape[0 if turned else 1], 1)
 
+    def part(self, m: int, n: int) -> Matrices:
+        """The first m rows and n columns of each."""
+        return replace(self, shape=(m, n))
+
     def address(self, k: int) -> int:
         return self.first + int(self.offsets[k])
 
@@ -105,7 +126,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.dtype = self.operands[0].dtype
-        self.itemsize = dtypes.size_bytes(self.dtype)
+        self.itemsize, self.is_complex = dtypes.size_bytes(self.dtype), self.dtype in dtypes.COMPLEXES
         self.lead = self.results[0].shape[: self.call.batch]
         self.count = math.prod(self.lead)
         self.attributes: dict[str, Any] = dict(self.call.attributes)
@@ -164,11 +185,18 @@ class Job:
 
     # --- kernels ----------------------------------------------------------------------------------------------------
 
-    def run(self, name: str, elements: int, *arguments: int) -> None:
-        self.device.matrices(self.dtype)(name, elements, *arguments)
+    def run(self, name: str, elements: int, *arguments: int, threads: int = 0) -> None:
+        self.device.matrices(self.dtype)(name, elements, *arguments, threads=threads)
 
-    def copy(self, source: Matrices, target: Matrices | None, operand: int = -1, turned: bool = False) -> None:
-        """target = source, of the target's shape; or its transpose.
+    def copy(
+        self,
+        source: Matrices,
+        target: Matrices | None,
+        operand: int = -1,
+        turned: bool = False,
+        conjugated: bool = False,
+    ) -> None:
+        """target = source, of the target's shape; or its transpose, its conjugate, or both.
 
         ``operand``: which one it is, if it is noted when it is not finite; without a target, that alone.
         """
@@ -176,9 +204,13 @@ class Job:
         steps = (source.columns, source.rows) if turned else (source.rows, source.columns)
         noted = 0 if operand < 0 else operand + 1 + 4 * turned
         to = (0, 0, 0) if target is None else (target.places, target.rows, target.columns)
-        self.run(
-            "gather", self.count * m * n, source.places, *steps, *to, self.count, m, n, self.at["numbers"], noted
-        )  # fmt: skip
+        flags = (self.at["numbers"], noted, int(conjugated and self.is_complex))
+        self.run("gather", self.count * m * n, source.places, *steps, *to, self.count, m, n, *flags)
+
+    def conjugate(self, x: Matrices) -> None:
+        """The conjugates of complex matrices, in their place."""
+        if self.is_complex:
+            self.copy(x, x, conjugated=True)
 
     def clear(self, matrices: Matrices, lower: bool) -> None:
         """0 in the other triangle."""
@@ -193,17 +225,19 @@ class Job:
         """How each matrix went; where that is asked for, those that failed are NaN now, and nothing has to be said."""
         if self.attributes.get("on_error") != "nan":
             return Block(self.at["numbers"], 4 * self.count)
-        for out in self.results:
-            size = math.prod(out.shape[self.call.batch :])
-            where = out.block.pointer + out.offset * self.itemsize
-            self.run("fail", self.count * size, where, self.count, size, self.at["numbers"])
+        for out in self.results:  # of another dtype than the operands, perhaps: integers become 0
+            size, itemsize = math.prod(out.shape[self.call.batch :]), dtypes.size_bytes(out.dtype)
+            where = out.block.pointer + out.offset * itemsize
+            numeric = out.dtype in dtypes.CONTINUOUS
+            kernels = self.device.matrices(out.dtype if numeric else self.dtype)
+            kernels("fail" if numeric else "no_numbers", self.count * size, where, self.count, size, self.at["numbers"])
         return None
 
     def result(self, k: int, place: int = 0) -> int:
         """Where a result lies, for one matrix of the stack."""
-        out = self.results[k]
-        size = math.prod(out.shape[self.call.batch :]) * self.itemsize
-        return out.block.pointer + out.offset * self.itemsize + place * size
+        out, size = self.results[k], dtypes.size_bytes(self.results[k].dtype)
+        each = math.prod(out.shape[self.call.batch :])
+        return out.block.pointer + (out.offset + place * each) * size
 
     def said(self, place: int) -> int:
         return self.at["said"] + 4 * place

@@ -46,10 +46,11 @@ def test_text_becomes_machine_code_with_a_report(cache_folder, one, architecture
 
 
 @each_compiler
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_kernels_of_linear_algebra_compile_without_spills(cache_folder, one, dtype):
-    used = compiler.usage(cache.build(matrices.source(dtype), one, 90).log)
-    assert len(used) == len(matrices._SIGNATURES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("file", ["matrices", "banded"])
+def test_the_kernels_of_linear_algebra_compile_without_spills(cache_folder, one, dtype, file):
+    used = compiler.usage(cache.build(matrices.source(file, dtype), one, 90).log)
+    assert set(used) == {f"core_{dtype}_{name}" for name in matrices._SIGNATURES[file]}
     assert not any(kernel.spill_store_bytes or kernel.stack_bytes for kernel in used.values())
 
 

@@ -58,7 +58,7 @@ CALLS = {
     "getrf": (("float64", 6, 5, A, WORK, PIVOTS, INFO), [6, 5, A, 6, WORK, PIVOTS, INFO]),
     "getrs": (("float64", True, 5, 2, A, 6, PIVOTS, X, INFO), [1, 5, 2, A, 6, PIVOTS, X, 5, INFO]),
     "geqrf": (("float64", 5, 3, A, W, WORK, 77, INFO), [5, 3, A, 5, W, WORK, 77, INFO]),
-    "orgqr": (("float64", 5, 3, A, W, WORK, 77, INFO), [5, 3, 3, A, 5, W, WORK, 77, INFO]),
+    "orgqr": (("float64", 5, 4, 3, A, W, WORK, 77, INFO), [5, 4, 3, A, 5, W, WORK, 77, INFO]),
     "syevd": (("float64", True, False, 5, A, W, WORK, 77, INFO), [1, 0, 5, A, 5, W, WORK, 77, INFO]),
     "gesvd": (
         ("float64", "S", 5, 3, A, W, U, V, WORK, 77, INFO),
@@ -67,13 +67,15 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", cusolver.LETTERS)
 @pytest.mark.parametrize("name", CALLS)
 def test_arguments_arrive_in_the_order_of_the_manual(library, name, dtype):
     (_, *arguments), expected = CALLS[name]
     getattr(cusolver.Cusolver(1), name)(dtype, *arguments)
     function, got = library.called[-1]
     routine = "potrfBatched" if name == "potrf_stack" else name
+    if dtype.startswith("complex"):
+        routine = {"orgqr": "ungqr", "syevd": "heevd"}.get(routine, routine)
     assert function == f"cusolverDn{cusolver.LETTERS[dtype]}{routine}"
     assert [bytes([one]) if name == "gesvd" and k < 2 else one for k, one in enumerate(got)] == expected
 
@@ -82,7 +84,7 @@ def test_arguments_arrive_in_the_order_of_the_manual(library, name, dtype):
     "name, arguments, asked",
     [
         ("getrf_room", (5, 6), ["getrf"]),
-        ("qr_room", (5, 3), ["geqrf", "orgqr"]),
+        ("qr_room", (5, 3, 4), ["geqrf", "orgqr"]),
         ("syevd_room", (True, True, 5), ["syevd"]),
         ("gesvd_room", (5, 3), ["gesvd"]),
     ],
@@ -92,7 +94,9 @@ def test_work_memory_is_asked_for(library, name, arguments, asked):
     assert [one for one, _ in library.called if "buffer" in one] == [f"cusolverDnS{name}_bufferSize" for name in asked]
 
 
-@pytest.mark.parametrize("dtype, kind, room", [("float32", 0, 150), ("float64", 1, 75)])
+@pytest.mark.parametrize(
+    "dtype, kind, room", [("float32", 0, 150), ("float64", 1, 75), ("complex64", 4, 75), ("complex128", 5, 38)]
+)
 def test_cholesky_asks_for_memory_on_the_device_and_has_its_own_on_the_host(library, dtype, kind, room):
     made = cusolver.Cusolver(1)
     assert made.potrf_room(dtype, True, 5, 6) == room
@@ -134,14 +138,22 @@ def products(monkeypatch):
     return handle, made
 
 
-def test_triangular_systems_of_one_matrix_and_of_many(products):
+@pytest.mark.parametrize("dtype, letter", cusolver.LETTERS.items())
+def test_triangular_systems_of_one_matrix_and_of_many(products, dtype, letter):
     handle, library = products
     for count in (1, 3):
-        handle.triangular("float64", (True, False, True), (count, 4, 5), (A, X), (U, V), (6, 7), left=count == 3)
+        handle.triangular(dtype, (True, 2, True), (count, 4, 5), (A, X), (U, V), (6, 7), left=count == 3)
     (one, first), (many, second) = library.called
-    assert (one, many) == ("cublasDtrsm_v2", "cublasDtrsmBatched")
-    assert first[:6] == [1, 1, 0, 1, 4, 5] and first[7:] == [U, 6, V, 7]
-    assert second[:6] == [0, 1, 0, 1, 4, 5] and second[7:] == [A, 6, X, 7, 3]
+    assert (one, many) == (f"cublas{letter}trsm_v2", f"cublas{letter}trsmBatched")
+    assert first[:6] == [1, 1, 2, 1, 4, 5] and first[7:] == [U, 6, V, 7]
+    assert second[:6] == [0, 1, 2, 1, 4, 5] and second[7:] == [A, 6, X, 7, 3]
+
+
+def test_the_one_of_complex_systems_has_an_imaginary_part(products):
+    handle, library = products
+    handle.triangular("complex128", (True, 0, False), (1, 4, 5), (A, X), (U, V), (6, 7))
+    alpha = library.ffi.cast("double *", library.called[0][1][6])
+    assert (alpha[0], alpha[1]) == (1, 0)
 
 
 def test_factors_and_systems_of_stacks(products):

@@ -9,13 +9,15 @@ import plugin_backend_cuda
 from core import plugins
 from core.errors import BackendError, CoreWarning
 from core.records import Probe
+from core.testing import random
 from plugin_backend_cuda import cublas, cusolver
 from plugin_backend_cuda.backend import Driver
-from plugin_backend_cuda.decompositions import NOT_SQUARE, ROUTINES, STACKED
+from plugin_backend_cuda.decompositions import ROUTINES
 from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 from plugin_backend_cuda.shim.recorder import Recorder
 from plugin_backend_cuda.shim.solver import HostSolver
+from plugin_backend_cuda.systems import NOT_SQUARE, STACKED
 
 linalg = pytest.importorskip("plugin_ops_linalg")
 failures = pytest.importorskip("plugin_ops_linalg.failures")
@@ -30,11 +32,11 @@ DRIVER = Driver(
     lambda stream, number: HostSolver(stream, CALLS._do),
 )
 PROBE = cusolver.probe
-TOLERANCE = {"float64": 1e-8, "float32": 2e-3}
+TOLERANCE = {"float64": 1e-8, "float32": 2e-3, "complex128": 1e-8, "complex64": 2e-3}
 UNIQUE = {  # what is one matrix, whoever computes it
     "cholesky": linalg.cholesky,
     "upper": lambda a: linalg.cholesky(a, lower=False),
-    "gradient": lambda a: core.grad((linalg.cholesky(a) * 2.0).sum(), a),
+    "gradient": lambda a: core.grad(ct.real(linalg.cholesky(a) * 2.0).sum(), a),
     "inv": linalg.inv,
     "det": linalg.det,
     "slogdet": linalg.slogdet,
@@ -46,10 +48,16 @@ SYSTEMS = {
     "lower": lambda a, b: linalg.solve_triangular(a, b, lower=True),
     "upper": lambda a, b: linalg.solve_triangular(a, b, lower=False),
     "transposed": lambda a, b: linalg.solve_triangular(a, b, trans=1, lower=True),
+    "adjoint": lambda a, b: linalg.solve_triangular(a, b, trans=2, lower=True),
     "unit": lambda a, b: linalg.solve_triangular(a, b, lower=True, unit_diagonal=True),
     "factored": lambda a, b: linalg.cho_solve((a, True), b),
     "factored upper": lambda a, b: linalg.cho_solve((a, False), b),
     "general": linalg.solve,
+    "symmetric": lambda a, b: linalg.solve(a, b, assume_a="sym"),
+    "symmetric lower": lambda a, b: linalg.solve(a, b, assume_a="sym", lower=True),
+    "hermitian": lambda a, b: linalg.solve(a, b, assume_a="her"),
+    "hermitian lower": lambda a, b: linalg.solve(a, b, assume_a="her", lower=True),
+    "tridiagonal": lambda a, b: linalg.solve(a, b, assume_a="tridiagonal"),
 }
 
 
@@ -65,12 +73,16 @@ def libraries():
 
 
 def matrices(*shape, dtype="float64", seed=0):
-    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+    return random(shape, dtype, seed)
+
+
+def adjoint(x):
+    return np.swapaxes(x, -1, -2).conj()
 
 
 def positive(*shape, dtype="float64"):
     x = matrices(*shape, dtype=dtype)
-    return (x @ np.swapaxes(x, -1, -2) + np.eye(shape[-1])).astype(dtype)
+    return (x @ adjoint(x) + np.eye(shape[-1])).astype(dtype)
 
 
 def both(op, *arrays):
@@ -104,77 +116,87 @@ def test_solutions_are_those_of_the_interpreter(name, n, k, dtype):
     assert_same(both(SYSTEMS[name], a, matrices(n, k, dtype=dtype, seed=1)), TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize("leads", [((3,), (3,)), ((3,), ()), ((), (3,)), ((2, 1), (3,))], ids=str)
-def test_stacks_of_systems_broadcast(name, leads):
-    a, b = matrices(*leads[0], 4, 4) + 4 * np.eye(4), matrices(*leads[1], 4, 2, seed=1)
+def test_stacks_of_systems_broadcast(name, leads, dtype):
+    a, b = matrices(*leads[0], 4, 4, dtype=dtype) + 4 * np.eye(4), matrices(*leads[1], 4, 2, dtype=dtype, seed=1)
     assert_same(both(SYSTEMS[name], a, b), 1e-8)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_transposed_matrices_and_parts_are_read_where_they_lie(name):
+def test_transposed_matrices_and_parts_are_read_where_they_lie(name, dtype):
     def of_a_view(a, b):
         return SYSTEMS[name](a[1:6, 2:7].T, b[1:, :3])
 
-    assert_same(both(of_a_view, matrices(8, 9) + 8 * np.eye(8, 9, 1), matrices(6, 5, seed=1)), 1e-6)
+    a = matrices(8, 9, dtype=dtype) + 8 * np.eye(8, 9, 1)
+    assert_same(both(of_a_view, a, matrices(6, 5, dtype=dtype, seed=1)), 1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("name", ["det", "slogdet", "eigvalsh", "svdvals", "r"])
-def test_transposed_matrices_are_decomposed_where_they_lie(name):
-    assert_same(both(lambda a: UNIQUE[name](a[1:, 1:].T), positive(6, 6)), 1e-8)
+def test_transposed_matrices_are_decomposed_where_they_lie(name, dtype):
+    assert_same(both(lambda a: UNIQUE[name](a[1:, 1:].T), positive(6, 6, dtype=dtype)), 1e-8)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("shape", [(1, 1), (6, 6), (3, 5, 5), (0, 0)], ids=str)
-def test_eigenvectors_diagonalise_the_triangle_that_is_read(shape, lower):
-    a = matrices(*shape)
+def test_eigenvectors_diagonalise_the_triangle_that_is_read(shape, lower, dtype):
+    a = matrices(*shape, dtype=dtype)
     (w, v), (expected, _) = both(lambda x: linalg.eigh(x, lower=lower), a)
     half = np.tril(a) if lower else np.triu(a)
-    whole = half + np.swapaxes(half, -1, -2) - half * np.eye(shape[-1])
+    whole = half + adjoint(half) - half.conj() * np.eye(shape[-1])
+    whole = np.where(np.eye(shape[-1]), whole.real, whole)
     np.testing.assert_allclose(w, expected, atol=1e-10)
     np.testing.assert_allclose(whole @ v, v * w[..., None, :], atol=1e-10)
-    np.testing.assert_allclose(np.swapaxes(v, -1, -2) @ v, np.broadcast_to(np.eye(shape[-1]), v.shape), atol=1e-10)
+    np.testing.assert_allclose(adjoint(v) @ v, np.broadcast_to(np.eye(shape[-1]), v.shape), atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize(
     "shape", [(5, 3), (3, 5), (4, 4), (1, 6), (6, 1), (2, 5, 3), (2, 3, 5), (0, 3), (3, 0)], ids=str
 )
-def test_singular_vectors_give_the_matrix_back(shape, full):
-    a = matrices(*shape)
+def test_singular_vectors_give_the_matrix_back(shape, full, dtype):
+    a = matrices(*shape, dtype=dtype)
     (u, s, vh), (u2, s2, vh2) = both(lambda x: linalg.svd(x, full_matrices=full), a)
     k = min(shape[-2:])
     assert (u.shape, vh.shape) == (u2.shape, vh2.shape)
     np.testing.assert_allclose(s, s2, atol=1e-10)
     np.testing.assert_allclose(u[..., :k] * s[..., None, :] @ vh[..., :k, :], a, atol=1e-10)
-    for one in (np.swapaxes(u, -1, -2) @ u, vh @ np.swapaxes(vh, -1, -2)):
+    for one in (adjoint(u) @ u, vh @ adjoint(vh)):
         np.testing.assert_allclose(one, np.broadcast_to(np.eye(one.shape[-1]), one.shape), atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("mode", ["reduced", "complete"])
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (2, 5, 3), (1, 1), (0, 3), (3, 0)], ids=str)
-def test_q_and_r_give_the_matrix_back(shape):
-    a = matrices(*shape)
-    (q, r), (q2, r2) = both(linalg.qr, a)
+def test_q_and_r_give_the_matrix_back(shape, mode, dtype):
+    a = matrices(*shape, dtype=dtype)
+    (q, r), (q2, r2) = both(lambda x: linalg.qr(x, mode), a)
     assert (q.shape, r.shape) == (q2.shape, r2.shape)
     np.testing.assert_allclose(q @ r, a, atol=1e-10)
-    np.testing.assert_allclose(
-        np.swapaxes(q, -1, -2) @ q, np.eye(q.shape[-1]) + np.zeros((*shape[:-2], 1, 1)), atol=1e-10
-    )
+    np.testing.assert_allclose(adjoint(q) @ q, np.eye(q.shape[-1]) + np.zeros((*shape[:-2], 1, 1)), atol=1e-10)
     np.testing.assert_array_equal(r, np.triu(r))
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (2, 4, 4), (1, 1), (0, 3)], ids=str)
-def test_lu_factors_and_their_exchanges_are_those_of_the_interpreter(shape):
-    assert_same(both(lambda a: list(linalg.lu_factor(a)), matrices(*shape)), 1e-10)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_lu_factors_and_their_exchanges_are_those_of_the_interpreter(shape, dtype):
+    assert_same(both(lambda a: list(linalg.lu_factor(a)), matrices(*shape, dtype=dtype)), 1e-10)
 
 
-@pytest.mark.parametrize("trans", [0, 1])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("trans", [0, 1, 2])
 @pytest.mark.parametrize("leads", [((), ()), ((3,), (3,)), ((2, 1), (3,))], ids=str)
-def test_lu_factors_serve_systems(leads, trans):
+def test_lu_factors_serve_systems(leads, trans, dtype):
     def solved(a, b):
         return linalg.lu_solve(linalg.lu_factor(a), b, trans=trans)
 
-    assert_same(both(solved, matrices(*leads[0], 5, 5), matrices(*leads[1], 5, 2, seed=1)), 1e-8)
+    a, b = matrices(*leads[0], 5, 5, dtype=dtype), matrices(*leads[1], 5, 2, dtype=dtype, seed=1)
+    assert_same(both(solved, a, b), 1e-8)
 
 
 def test_one_factorisation_serves_an_inverse_and_a_determinant():
@@ -182,16 +204,25 @@ def test_one_factorisation_serves_an_inverse_and_a_determinant():
     assert_same(both(lambda x: [linalg.inv(x), linalg.det(x), linalg.solve(x, x.sum(axis=-1, keepdims=True))], a), 1e-8)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("lower", [True, False])
 @pytest.mark.parametrize("whole", [True, False])
-def test_inverses_from_cholesky_factors(lower, whole):
+def test_inverses_from_cholesky_factors(lower, whole, dtype):
     factor = linalg.cholesky
-    both_ways = both(lambda a: CholeskyInverse(lower, whole)(factor(a, lower=lower)), positive(2, 4, 4))
+    both_ways = both(lambda a: CholeskyInverse(lower, whole)(factor(a, lower=lower)), positive(2, 4, 4, dtype=dtype))
     assert_same(both_ways, 1e-8)
 
 
-def test_large_matrices_are_factored_one_by_one():
-    a = positive(2, STACKED + 1, STACKED + 1) / STACKED + np.eye(STACKED + 1)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("lower", [True, False])
+def test_matrices_of_more_than_a_warp_are_factored_by_the_library(lower, dtype):
+    a = positive(2, 40, 40, dtype=dtype)
+    assert_same(both(lambda x: [linalg.cholesky(x, lower=lower), linalg.cholesky(x[0], lower=lower)], a), 1e-8)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_large_matrices_are_factored_one_by_one(dtype):
+    a = positive(2, STACKED + 1, STACKED + 1, dtype=dtype) / STACKED + np.eye(STACKED + 1)
     assert_same(both(lambda x: [linalg.cholesky(x), linalg.inv(x)], a), 1e-8)
 
 

@@ -34,7 +34,7 @@ class HostBlas:
     def triangular(
         self,
         dtype: str,
-        shape: tuple[bool, bool, bool],
+        shape: tuple[bool, int, bool],
         sizes: tuple[int, int, int],
         places: tuple[int, int],
         firsts: tuple[int, int],
@@ -78,7 +78,7 @@ def _addresses(place: int, count: int) -> list[int]:
 
 
 def _triangular(
-    dtype: str, shape: tuple[bool, bool, bool], size: tuple[int, int], places: Any, leading: Any, left: bool
+    dtype: str, shape: tuple[bool, int, bool], size: tuple[int, int], places: Any, leading: Any, left: bool
 ) -> None:
     """X := X op(A)^-1, or op(A)^-1 X."""
     upper, transposed, unit = shape
@@ -87,7 +87,7 @@ def _triangular(
     a = np.triu(a) if upper else np.tril(a)
     if unit:
         np.fill_diagonal(a, 1)
-    a = a.T if transposed else a
+    a = (a, a.T, a.conj().T)[transposed]
     with np.errstate(all="ignore"):
         if (np.diagonal(a) == 0).any() or not np.isfinite(a).all():
             x[...] = np.nan

@@ -15,7 +15,13 @@ def at(address: int, dtype: str, count: int) -> np.ndarray:
     return np.frombuffer(memory, dtype)
 
 
+_OF_COMPLEX = {"orgqr": "ungqr", "syevd": "heevd"}
+
+
 def lapack(name: str, dtype: str) -> Any:
+    """A routine of LAPACK for one dtype, by its name for real matrices."""
+    if np.dtype(dtype).kind == "c":
+        name = _OF_COMPLEX.get(name, name)
     (found,) = get_lapack_funcs((name,), dtype=np.dtype(dtype))
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.dtypes import real_of
 from plugin_backend_cuda.shim.lapack import at, getrf, getrs, lapack, matrix
 
 ROOM = 7  # elements of work memory that are asked for, and filled with garbage, so that too little is seen
@@ -24,7 +25,7 @@ class HostSolver:
     def getrf_room(self, dtype: str, m: int, n: int) -> int:
         return ROOM
 
-    def qr_room(self, dtype: str, m: int, n: int) -> int:
+    def qr_room(self, dtype: str, m: int, n: int, columns: int) -> int:
         return ROOM
 
     def syevd_room(self, dtype: str, vectors: bool, upper: bool, n: int) -> int:
@@ -72,9 +73,13 @@ class HostSolver:
 
         self._queue(act, dtype, work, info)
 
-    def orgqr(self, dtype: str, m: int, k: int, a: int, tau: int, work: int, room: int, info: int) -> None:
+    def orgqr(
+        self, dtype: str, m: int, columns: int, k: int, a: int, tau: int, work: int, room: int, info: int
+    ) -> None:
+        assert k <= columns <= m, "cuSOLVER needs k <= columns <= m"
+
         def act() -> int:
-            given = matrix(dtype, a, 0, m, k, m)
+            given = matrix(dtype, a, 0, m, columns, m)
             given[...], _, number = lapack("orgqr", dtype)(given.copy("F"), at(tau, dtype, k).copy())
             return number
 
@@ -87,7 +92,7 @@ class HostSolver:
             given = matrix(dtype, a, 0, n, n, n)
             _spoil(given, upper)
             values, found, number = lapack("syevd", dtype)(given.copy("F"), compute_v=vectors, lower=not upper)
-            at(w, dtype, n)[...] = values
+            at(w, real_of(dtype), n)[...] = values
             given[...] = found if vectors else np.nan
             return number
 
@@ -103,7 +108,7 @@ class HostSolver:
             left, values, right, number = lapack("gesvd", dtype)(
                 given.copy("F"), compute_uv=job != "N", full_matrices=job == "A"
             )
-            at(s, dtype, n)[...] = values
+            at(s, real_of(dtype), n)[...] = values
             given[...] = np.nan
             if job != "N":
                 matrix(dtype, u, 0, m, m if job == "A" else n, m)[...] = left

@@ -1,0 +1,83 @@
+/* Systems with banded matrices, by a block of threads each: LU with exchanges of rows, as LAPACK's gbsv.
+
+   Row i of the band holds the columns from i - below to i + above + below, ``width`` of them, the last of which are room
+   for what exchanges of rows fill in. */
+
+/* A band from its diagonals, from[above + i - j, j], or, where ``dense``, from a matrix, from[i, j]; 0 elsewhere. */
+extern "C" __global__ void __launch_bounds__(256) core_DTYPE_band(const ELEMENT *const *from, int64_t rows, int64_t columns,
+    ELEMENT *band, int64_t count, int64_t n, int64_t below, int64_t above, int64_t dense)
+{
+    const int64_t width = 2 * below + above + 1;
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * n * width; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t k = e / (n * width), i = e / width % n, j = i - below + e % width;
+        ELEMENT x = 0;
+        if (j >= 0 && j < n && j <= i + above) x = from[k][(dense ? i : above + i - j) * rows + j * columns];
+        band[e] = x;
+    }
+}
+
+/* x, which holds b, row by row; the first pivot that is 0 is noted, from 1, and x is garbage then.  The band is spoilt.
+   Threads share what a pivot changes; each warp looks for the pivot, so that all know it. */
+extern "C" __global__ void __launch_bounds__(256) core_DTYPE_solve_band(ELEMENT *band, ELEMENT *const *x, int64_t count, int64_t n,
+    int64_t columns, int64_t below, int64_t above, int32_t *numbers)
+{
+    const int64_t width = 2 * below + above + 1, reach = above + below;
+    const int lane = threadIdx.x % 32;
+    for (int64_t matrix = blockIdx.x; matrix < count; matrix += gridDim.x) {
+        ELEMENT *at = band + matrix * n * width, *b = x[matrix];
+        int64_t singular = 0;
+        for (int64_t k = 0; k < n && !singular; k++) {
+            const int64_t last = k + below < n ? k + below : n - 1, right = k + reach < n ? k + reach : n - 1;
+            REAL largest = -1;
+            int pivot = 0;
+            for (int64_t i = k + lane; i <= last; i += 32) {
+                const REAL weight = core_DTYPE_weight(at[i * width + k - i + below]);
+                if (weight > largest) largest = weight, pivot = (int)(i - k);
+            }
+            for (int d = 16; d > 0; d /= 2) {
+                const REAL weight = __shfl_xor_sync(0xffffffffu, largest, d);
+                const int other = __shfl_xor_sync(0xffffffffu, pivot, d);
+                if (weight > largest || (weight == largest && other < pivot)) largest = weight, pivot = other;
+            }
+            __syncthreads();
+            if (largest == 0) singular = k + 1;
+            if (!singular && pivot != 0) {
+                for (int64_t j = k + threadIdx.x; j <= right; j += blockDim.x) {
+                    ELEMENT *one = at + k * width + j - k + below, *two = at + (k + pivot) * width + j - k - pivot + below;
+                    const ELEMENT kept = *one;
+                    *one = *two;
+                    *two = kept;
+                }
+                for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
+                    const ELEMENT kept = b[k * columns + c];
+                    b[k * columns + c] = b[(k + pivot) * columns + c];
+                    b[(k + pivot) * columns + c] = kept;
+                }
+                __syncthreads();
+            }
+            for (int64_t i = k + 1 + threadIdx.x; i <= last && !singular; i += blockDim.x)
+                at[i * width + k - i + below] = core_DTYPE_divide(at[i * width + k - i + below], at[k * width + below]);
+            __syncthreads();
+            const int64_t beside = right - k, each = beside + columns;
+            for (int64_t e = threadIdx.x; e < (last - k) * each && !singular; e += blockDim.x) {
+                const int64_t i = k + 1 + e / each, c = e % each;
+                const ELEMENT factor = at[i * width + k - i + below];
+                if (c < beside) at[i * width + k + 1 + c - i + below] -= factor * at[k * width + 1 + c + below];
+                else b[i * columns + c - beside] -= factor * b[k * columns + c - beside];
+            }
+            __syncthreads();
+        }
+        if (singular && threadIdx.x == 0 && numbers[matrix] == 0) numbers[matrix] = (int32_t)singular;
+        for (int64_t k = n - 1; k >= 0 && !singular; k--) {
+            for (int64_t c = threadIdx.x; c < columns; c += blockDim.x)
+                b[k * columns + c] = core_DTYPE_divide(b[k * columns + c], at[k * width + below]);
+            __syncthreads();
+            const int64_t first = k > reach ? k - reach : 0;
+            for (int64_t e = threadIdx.x; e < (k - first) * columns; e += blockDim.x) {
+                const int64_t i = first + e / columns, c = e % columns;
+                b[i * columns + c] -= at[i * width + k - i + below] * b[k * columns + c];
+            }
+            __syncthreads();
+        }
+    }
+}
