@@ -16,7 +16,7 @@ from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce
 from core.ir.codes import Combine
-from core.ir.expr import Call, Expr, cast, select
+from core.ir.expr import Call, Expr, cast, equal, select
 from core.ir.view import View
 from core.op import Op
 from core.tensor.arithmetic import abs as magnitude
@@ -134,10 +134,13 @@ class Softmax(_OverAxes):
     def lower(self, node: Apply, x: View) -> View:
         def at(index: tuple[Expr, ...]) -> Expr:
             largest, total = self._parts(node, x, index, self._shift)
-            value = Call("exp", cast(x.at(index), largest.dtype) - largest) * (1 / total)  # 1 <= total: no overflow
-            return cast(value, node.out.dtype)
+            return cast(Call("exp", cast(x.at(index), largest.dtype) - largest) * self._scale(total), node.out.dtype)
 
         return View(node.out.dtype, x.shape, at)
+
+    @staticmethod
+    def _scale(total: Expr) -> Expr:
+        return 1 / total  # 1 <= total: no overflow
 
     def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
         """The Jacobian diag(s) - s s^T is symmetric, so s (g - sum(s g))."""
@@ -156,7 +159,8 @@ class Softmax(_OverAxes):
 class _Shares(Softmax):
     """Softmax from the very parts that LogSumExp is made of, so that a value and its derivative share exponentials.
 
-    It differs from Softmax on a line with inf: what is finite there gets 0.
+    It differs from Softmax on a line with inf, where what is finite gets 0, and on one of nothing but -inf, where all
+    get 0: what is made of such a sum does not depend on it, and a NaN would reach elements that have gradients.
     """
 
     @staticmethod
@@ -166,7 +170,11 @@ class _Shares(Softmax):
     @staticmethod
     def _of(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         largest, total = _numpy_parts(x, axes, finite=True)
-        return np.exp(x - largest) / total
+        return np.exp(x - largest) / np.where(total == 0, np.ones((), x.dtype), total)
+
+    @staticmethod
+    def _scale(total: Expr) -> Expr:
+        return select(equal(total, 0), 0, 1 / total)
 
 
 class LogSoftmax(_OverAxes):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import core
 import core.tensor as ct
 from core.errors import AxisError, DTypeError, IndexOutOfBounds, ShapeError
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
@@ -83,6 +84,27 @@ def test_rows_with_infinities_are_right(backend, function, expected, row):
 
 def test_logsumexp_of_nothing_but_minus_infinity_is_minus_infinity():
     assert evaluate(ct.logsumexp, np.full(3, -INF)) == -INF
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_the_gradient_of_logsumexp_of_nothing_but_minus_infinity_is_zero(backend):
+    x = np.array([[-INF, -INF], [-INF, 0], [NAN, -INF]])
+    slope = evaluate(lambda x: core.grad(ct.logsumexp(x, axis=1).sum(), x), x, backend=backend)
+    assert_allclose(slope, [[0, 0], [0, 1], [NAN, NAN]])
+
+
+def test_a_forbidden_state_of_a_chain_in_logarithms_has_no_part_in_the_gradient():
+    stay = np.array([[0.5, 0.5], [0, 1]])  # from the second state nothing leads to the first, and none starts there
+
+    def total(logp):
+        alpha = ct.constant([0, -INF])
+        for _ in range(3):
+            alpha = ct.logsumexp(alpha[:, None] + logp + np.array([[0, -INF], [-INF, 0]]), axis=0)
+        return ct.logsumexp(alpha)
+
+    assert_allclose(
+        evaluate(lambda x: core.grad(total(x), x), np.log(stay, where=stay > 0, out=stay - 2)), [[3, 0], [0, 0]]
+    )
 
 
 def test_logsumexp_can_keep_its_axes():

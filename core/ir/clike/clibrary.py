@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from core import dtypes
-from core.dataclass import dataclass
+from core.dataclass import dataclass, replace
 from core.ir.clike.routine import Routine
 from core.ir.definitions import Operand
 from core.ir.expr import Expr
@@ -32,7 +32,7 @@ class Array:
     """An operand or output of one call, in C: where its first element lies, how long its axes are, and how to move.
 
     Complex elements are of C's ``_Complex`` types.  Lengths and strides are text of type int64_t, digits where they are
-    known; strides count elements.  Of a matrix, one
+    known, and an operand of any operator: a name, or in parentheses.  Strides count elements.  Of a matrix, one
     stride is ``"1"`` and the other no less than the length of that axis; a vector has any positive stride.
     """
 
@@ -85,7 +85,7 @@ class Call:
 
     def integer(self, length: str, least: int = 0) -> str:
         """A name for a length as a C ``int``, at least ``least``; where it is too long for one, the program stops."""
-        text = length if length.isdecimal() else f"({length})"
+        text = length if length.isdecimal() or length.isidentifier() else f"({length})"
         if least:
             text = f"({text} > {least} ? {text} : {least})"
         if ("int", text) not in self._names:
@@ -139,6 +139,7 @@ def call_lines(step: LibraryStep, routine: Routine, hooks: Hooks) -> list[str]:
     names = [f"core_a{k}" for k in range(len(step.operands))], [f"core_c{k}" for k in range(len(step.outputs))]
     stacked = step.call.batch
     looped = stacked - (routine.stacks and stacked > 0)
+    hooks = replace(hooks, length=_enclosed(hooks.length))
     arrays: list[list[Array]] = []
     moves: list[str] = []
     for given, own in zip((step.operands, step.results), names, strict=True):
@@ -179,6 +180,16 @@ def _block(lines: Iterable[str]) -> list[str]:
     return ["{", *(f"    {line}" for line in lines), "}"]
 
 
+def _enclosed(length: Callable[[Expr], str]) -> Callable[[Expr], str]:
+    """``length``, whose text may stand beside any operator: that of ``x[1:]`` has a choice, which binds least."""
+
+    def text(n: Expr) -> str:
+        plain = length(n)
+        return plain if plain.isidentifier() or plain.isdecimal() else f"({plain})"
+
+    return text
+
+
 def _array(operand: Operand, name: str, axes: tuple[int, int], hooks: Hooks, constant: bool) -> tuple[Array, list[str]]:
     """An array without its stacked axes, and the line that finds the one at hand.
 
@@ -189,8 +200,8 @@ def _array(operand: Operand, name: str, axes: tuple[int, int], hooks: Hooks, con
     strides = [hooks.length(n) for n in operand.strides]
     dtype, pointer = operand.value.dtype, hooks.pointer(operand.value)
     kind = element_type(dtype, hooks.types)
-    terms = [] if operand.offset.is_const and operand.offset.payload == 0 else [f"({hooks.length(operand.offset)})"]
-    terms += [f"core_b{axis} * ({stride})" for axis, stride in enumerate(strides[:looped]) if stride != "0"]
+    terms = [] if operand.offset.is_const and operand.offset.payload == 0 else [hooks.length(operand.offset)]
+    terms += [f"core_b{axis} * {stride}" for axis, stride in enumerate(strides[:looped]) if stride != "0"]
     line = []
     if dtype in dtypes.COMPLEXES:
         pointer = f"(({kind} *){pointer})"
@@ -204,7 +215,7 @@ def _array(operand: Operand, name: str, axes: tuple[int, int], hooks: Hooks, con
 def _copied(step: LibraryStep, output: int, operand: int, hooks: Hooks) -> str:
     """A line that puts an operand into the memory of the output that overwrites it, unless both are one."""
     source, target = step.operands[operand].value, step.outputs[output]
-    n = " * ".join(f"({hooks.length(n)})" for n in step.results[output].shape) or "1"
+    n = " * ".join(hooks.length(n) for n in step.results[output].shape) or "1"
     to, start = hooks.pointer(target), hooks.pointer(source)
     size = dtypes.size_bytes(target.dtype)
     return f"if ({to} != {start}) __builtin_memcpy({to}, {start}, (size_t)({n}) * {size});"

@@ -47,6 +47,19 @@ def test_stacks_of_small_matrices_are_those_of_the_interpreter(make, name, kind,
                 np.testing.assert_allclose(mine, theirs, rtol=tol, atol=tol * max(1, np.abs(theirs).max(initial=0)))
 
 
+@pytest.mark.parametrize("part", [slice(1, None), slice(None, -1), slice(2, -3), slice(None, None, -2)], ids=str)
+@pytest.mark.parametrize("name", OPS)
+def test_a_part_of_a_stack_whose_length_is_an_expression(make, name, part):
+    a, b = make.positive(3, 21, 4, 4), make.general(3, 21, 4, 2)
+    f, g = (
+        compiled(lambda a, b: OPS[name](a[..., part, :, :], b[..., part, :, :]), a, b, False, backend)
+        for backend in ("c", "interpreter")
+    )
+    for count in (0, 1, 9, 21):
+        for mine, theirs in zip(f(a[:, :count], b[:, :count]), g(a[:, :count], b[:, :count]), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["solve", "det", "inv", "slogdet"])
 def test_rows_are_exchanged_in_each_matrix_on_its_own(make, name):
     a, b = make.general(40, 5, 5), make.general(40, 5, 3)

@@ -88,7 +88,7 @@ def in_lanes(write: Callable[[Call], Iterator[str]], lanes: Callable[[Call], str
 
 def _one_of_a_stack(array: Array, index: str) -> Array:
     """The array of one call of a stack."""
-    return array if array.next == "0" else replace(array, pointer=f"({array.pointer} + {index} * ({array.next}))")
+    return array if array.next == "0" else replace(array, pointer=f"({array.pointer} + {index} * {array.next})")
 
 
 def lane_matrix(array: Array) -> str:

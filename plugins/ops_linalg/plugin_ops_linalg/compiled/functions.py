@@ -105,7 +105,7 @@ def _gges(call: Call) -> Iterator[str]:
 def _circulant(call: Call) -> Iterator[str]:
     (c, b), (x,) = call.operands, call.outputs
     if not call.attributes["in_place"]:
-        yield f"for (int64_t i = 0; i < {b.shape[0]}; i++) {x.pointer}[i] = {b.pointer}[i * ({b.strides[0]})];"
+        yield f"for (int64_t i = 0; i < {b.shape[0]}; i++) {x.pointer}[i] = {b.pointer}[i * {b.strides[0]}];"
     tol = call.attributes["tol"]
     least = "-1" if tol is None else repr(max(float(tol), 0.0))
     given = f"{c.shape[0]}, {c.pointer}, {c.strides[0]}, {x.pointer}, {int(call.attributes['singular'] != 'raise')}"
