@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from core import backend as backends
-from core.compile.lower import c_of, lower
+from core.compile.lower import lower
+from core.compile.means import c_of
 from core.errors import BackendError, PluginConflict
 from core.graph import Apply, Constant, FunctionGraph
 from core.ir.build import build

@@ -93,7 +93,7 @@ class Making:
             from core.compile.sides import Sides  # who has nothing to choose need not wait for it
 
             return Sides(node, lambda graph: self._compiled(graph, driver))
-        from core.compile.lower import c_for_python_of  # as above
+        from core.compile.means import c_for_python_of  # as above
 
         code = c_for_python_of(node, driver.dialect_table)
         return host_call(node, None if code is None else driver.c_op(node, code))

@@ -126,7 +126,8 @@ FOR_FEW = (  # what only some graphs, or some users, need
     *("cffi", "scipy", "importlib.metadata", "string"),
 )
 FOR_COMPILING = (
-    *("core.rewriting", "core.tensor.rules", "core.compile.making", "core.compile.lower", "core.compile.interpreter"),
+    *("core.rewriting", "core.tensor.rules", "core.compile.making", "core.compile.interpreter"),
+    *("core.compile.lower", "core.compile.means", "core.compile.values"),
     *("core.ir.build", "core.ir.definitions", "core.ir.program", "core.ir.nodes"),
     *("core.ir.passes", "core.ir.cpu", "core.ir.clike"),
     *("plugin_backend_c.prepared", "plugin_backend_c.running", "plugin_backend_c.dialect"),
