@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import core
 import core.tensor as ct
 from core.ir.cpu.lanes import LONG_TILE, TILE
 from core.ir.nodes import Let, LoopKind, statements
@@ -115,3 +116,34 @@ def test_what_all_lanes_have_in_common_is_computed_once_for_all(compiled, kernel
     f = compiled([x, weights], (x * ct.exp(weights)[:, None]).sum(axis=0))
     values, w = random((4, 70)), random((4,))
     assert_allclose(f(values, w), (values * np.exp(w)[:, None]).sum(axis=0))
+
+
+at = ct.tensor("at", dtype="int64", shape=(None, None))
+
+
+def test_rows_that_indices_name_are_added_up_row_by_row(compiled, kernels, loops):
+    *_, kernel = kernels(compiled([x, at], x[at].sum(axis=1)))
+    tile = next(loop for loop in loops(kernel) if loop.variable.payload.endswith("_tile"))
+    assert all(
+        "lanes" in str(loop.extent) for loop in statements(tile.body) if getattr(loop, "kind", "") is LoopKind.SIMD
+    )
+
+
+def test_elements_that_indices_name_are_added_up_as_they_come(compiled, kernels, loops):
+    *_, kernel = kernels(compiled([a, at], a[at].sum(axis=1)))
+    assert not any(loop.variable.payload.endswith("_tile") for loop in loops(kernel))
+
+
+@pytest.mark.parametrize("named", [0, 1, 7, 8, 9, 17])
+@pytest.mark.parametrize("columns", [0, 1, TILE, LONG_TILE + 3])
+def test_sums_of_rows_that_indices_name_are_those_of_numpy(compiled, named, columns):
+    f = compiled([x, f32, at], [x[at].sum(axis=1), f32[at].max(axis=1), (x[at] * x[0]).sum(axis=1)])
+    values, places = random((5, columns), seed=named), np.arange(4 * named).reshape(4, named) * 7 % 10 - 5
+    narrow = values.astype("float32")
+    if not named:
+        with pytest.raises(core.errors.ShapeError):
+            f(values, narrow, places)
+        return
+    expected = [values[places].sum(1), narrow[places].max(1), (values[places] * values[0]).sum(1)]
+    for got, wanted in zip(f(values, narrow, places), expected, strict=True):
+        assert_allclose(got, wanted, rtol=1e-12, atol=1e-14)

@@ -67,14 +67,22 @@ def gains_by_lanes(loop: Loop) -> bool:
     if any(varies(s.extent, loop.variable, varying) for s in inner):
         return False
     variables = [loop.variable, *(s.variable for s in inner)]
+    changing = set().union(*(varying_in(s) for s in inner))
     as_lanes = as_it_is = 0  # places that are jumped to
     for position in positions([s for s in loop.body if isinstance(s, Loop)]):
-        form = linear(position, position.free.intersection(variables))
+        form = linear(position, position.free.intersection(variables)) or linear(position, [loop.variable])
         if form is not None:
             moving = [v for v in form.strides if v is not loop.variable]
-            as_it_is += bool(moving) and not any(form.is_consecutive(v) for v in moving)
+            jumps = bool(moving) or (loop.variable in form.strides and _is_looked_up(form.rest, changing))
+            as_it_is += jumps and not any(form.is_consecutive(v) for v in moving)
             as_lanes += loop.variable in form.strides and not form.is_consecutive(loop.variable)
     return as_lanes < as_it_is
+
+
+def _is_looked_up(position: Expr, changing: set[Local]) -> bool:
+    """Whether a position is read from memory, as that of a row which an index names."""
+    parts = walk([position])
+    return any(e.code is Code.LOAD or (e.code is Code.LOCAL and e.payload in changing) for e in parts)
 
 
 def holds_loop(statement: If) -> bool:
@@ -196,16 +204,17 @@ class Laned:
         if steps == 1:
             kind = LoopKind.ORDER if loop.kind is LoopKind.ORDER or loop.reductions else LoopKind.GRID
             return [replace(loop, body=self._written(inside), kind=kind, reductions=[])]
-        (run,) = inside
+        *common, run = inside
         last, whole = index(loop.variable.payload), Local("chunks", INDEX_DTYPE)
-        rest = Copy({loop.variable: whole.expr * steps + last}).body(run.statements)
+        copy = Copy({loop.variable: whole.expr * steps + last})
+        rest = [*copy.body(common), self._over_lanes(self._moved(copy.body(run.statements)))]
         near, pays, together = self._near(run.statements, loop, steps)
-        together.append(self._over_lanes(self._together(run.statements, loop, steps)))
+        together += self._together(common, run.statements, loop, steps)
         return [
             *near,
             Let(whole, select(pays, loop.extent // const(steps), const(0))),
             Loop(loop.variable, whole.expr, together, LoopKind.ORDER),
-            Loop(last, loop.extent - whole.expr * steps, [self._over_lanes(self._moved(rest))], LoopKind.ORDER),
+            Loop(last, loop.extent - whole.expr * steps, rest, LoopKind.ORDER),
         ]
 
     def _near(self, body: list[Statement], loop: Loop, steps: int) -> tuple[list[Statement], Expr, list[Statement]]:
@@ -242,30 +251,36 @@ class Laned:
         )
 
     def _steps(self, loop: Loop, inside: list[Any]) -> int:
-        if len(inside) != 1 or not isinstance(inside[0], Run) or loop.reverse or not loop.reductions:
+        *common, run = inside
+        if not all(isinstance(s, Let) for s in common) or not isinstance(run, Run):
             return 1
-        if any(isinstance(s, (Store, If)) for s in inside[0].statements):
+        if loop.reverse or not loop.reductions or any(isinstance(s, (Store, If)) for s in run.statements):
             return 1
-        if assigned(inside[0].statements) != {local for _, local in loop.reductions}:
+        if assigned(run.statements) != {local for _, local in loop.reductions}:
             return 1
-        operations = max(work(inside[0].statements), 1)
+        operations = max(work(run.statements), 1)
         steps = 1
         while steps < MOST_STEPS and operations * steps * 2 <= STEP_WORK:
             steps *= 2
         return steps
 
-    def _together(self, body: list[Statement], loop: Loop, steps: int) -> list[Statement]:
-        """``steps`` elements of ``loop``, one after the other; a few of float32 are summed before they are widened."""
+    def _together(self, common: list[Statement], body: list[Statement], loop: Loop, steps: int) -> list[Statement]:
+        """``steps`` elements of ``loop``, one after the other; a few of float32 are summed before they are widened.
+
+        ``common`` is what all lanes have in common.
+        """
+        outside: list[Statement] = []
         inside: list[Statement] = []
         for first in range(0, steps, NARROW_STEPS):
             own = {local: narrow for combine, local in loop.reductions if (narrow := narrow_sum(combine, local, body))}
             inside += [Let(part, const(0, part.dtype), False) for part in own.values()]
             for k in range(first, min(first + NARROW_STEPS, steps)):
                 copy = Copy({loop.variable: loop.variable * const(steps) + k}, suffix=f"_{k + 1}")
+                outside += copy.body(common)
                 inside += copy.body(narrowed(body, own))
             for local, part in own.items():
                 inside.append(Assign(local, local.expr + make(Code.CAST, local.dtype, (part.expr,))))
-        return self._moved(inside)
+        return [*outside, self._over_lanes(self._moved(inside))]
 
     def _over_lanes(self, body: list[Statement]) -> Loop:
         return Loop(self.lane, self.count.expr, body, LoopKind.SIMD)
