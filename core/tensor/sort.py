@@ -52,7 +52,7 @@ def _line(x: Any, axis: int | None, kind: str | None, name: str) -> tuple[Tensor
 
 
 class _Sorting(Op):
-    """What both ops say in C: a function of one line, called for each."""
+    """What both ops say in C: a call of a function for all lines."""
 
     def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
         return self(*inputs, return_list=True)
@@ -62,16 +62,14 @@ class _Sorting(Op):
 
     def c_code(self, node: Apply, name: str, inputs: Sequence[str], outputs: Sequence[str], sub: Mapping) -> str:
         (x,), axes = inputs, node.inputs[0].ndim
-        where = ", ".join(f"{array} + line * n" for array in (x, *outputs))
         return f"""
             const int64_t n = {x}_shape[{axes - 1}];
             int64_t lines = 1;
             for (int axis = 0; axis < {axes - 1}; axis++) lines *= {x}_shape[axis];
-            for (int64_t line = 0; line < lines; line++)
-                if (!{name}_sort({where}, n)) {{
-                    core_error(MemoryError, "no memory to sort %lld elements", (long long)n);
-                    {sub["fail"]}
-                }}
+            if (!{name}_sort({", ".join((x, *outputs))}, lines, n)) {{
+                core_error(MemoryError, "no memory to sort %lld elements", (long long)n);
+                {sub["fail"]}
+            }}
         """
 
 

@@ -1,21 +1,23 @@
-"""The C function that sorts one line: a short one by runs of eight, merged two by two, a long one byte by byte."""
+"""The C function that sorts lines: many at once (sort_lanes.py), or one by one.
+
+A short one by itself is sorted by runs of eight, merged two by two, a long one byte by byte.
+"""
 
 from __future__ import annotations
 
 from core import dtypes
+from core.tensor.sort_lanes import EIGHT, sort_in_lanes
 
 _RUN = 8
-_NETWORK = (  # Batcher's odd-even merge sort of eight: Knuth, volume 3, section 5.3.4
-    *((0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6)),
-    *((0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6)),
-)
 
 
 def sort_function(name: str, dtype: str, order: bool = False) -> str:
-    """C of ``int name(const T *x, T *y, int64_t n)``: x in ascending order, NaN last; 0 where memory is lacking.
+    """C of ``int name(const T *x, T *y, int64_t lines, int64_t n)``: each line of x in ascending order, NaN last.
 
-    order  another argument after ``y``, ``int64_t *order``: the index in x of each element.  Elements then travel with
-           their index, which decides between equal ones, so that the first stays the first.
+    It returns 0 where memory is lacking.
+
+    order  another argument after ``y``, ``int64_t *order``: the index in its line of each element.  Elements then
+           travel with their index, which decides between equal ones, so that the first stays the first.
     """
     declared = f"struct {{ {_C_TYPE[dtype]} key; int64_t index; }}" if order else _C_TYPE[dtype]
     unsigned = _UNSIGNED[dtype]
@@ -23,7 +25,7 @@ def sort_function(name: str, dtype: str, order: bool = False) -> str:
     merging = (
         _SORTED.replace("DECLARED", declared)
         .replace("BEFORE", _before(dtype, order))
-        .replace("EXCHANGES", "\n        ".join(f"EXCHANGE(a[{i}], a[{j}]);" for i, j in _NETWORK))
+        .replace("EXCHANGES", "\n        ".join(f"EXCHANGE(a[{i}], a[{j}]);" for i, j in EIGHT))
         .replace("RUN", str(_RUN))
     )
     by_bytes = (
@@ -33,7 +35,8 @@ def sort_function(name: str, dtype: str, order: bool = False) -> str:
         .replace("TO_KEY", _to_key(dtype, order))
     )
     ends = (_WITH_ORDER if order else _ALONE).replace("FROM_KEY", _from_key(dtype))
-    text = (merging + by_bytes + ends).replace("LONG", str(_long(dtype, size, order)))
+    text = merging + by_bytes + ends + sort_in_lanes(size, order) + (_LINES_WITH_ORDER if order else _LINES)
+    text = text.replace("LONG", str(_long(dtype, size, order)))
     text = text.replace("SIGN_BIT", f"((UNSIGNED)1 << {8 * size - 1})")
     return text.replace("NAME", name).replace("TYPE", _C_TYPE[dtype]).replace("UNSIGNED", unsigned)
 
@@ -203,7 +206,7 @@ static inline TYPE NAME_number(UNSIGNED bits)
     return x;
 }
 
-static int NAME(const TYPE *x, TYPE *y, int64_t n)
+static int NAME_line(const TYPE *x, TYPE *y, int64_t n)
 {
     if (n >= LONG && n < ((int64_t)1 << 32)) {
         NAME_digits *const memory = malloc((size_t)n * 2 * sizeof(NAME_digits));
@@ -225,7 +228,7 @@ static int NAME(const TYPE *x, TYPE *y, int64_t n)
 """
 
 _WITH_ORDER = """
-static int NAME(const TYPE *x, TYPE *y, int64_t *order, int64_t n)
+static int NAME_line(const TYPE *x, TYPE *y, int64_t *order, int64_t n)
 {
     if (n >= LONG && n < ((int64_t)1 << 32)) {
         NAME_digits *const memory = malloc((size_t)n * 2 * sizeof(NAME_digits));
@@ -242,6 +245,24 @@ static int NAME(const TYPE *x, TYPE *y, int64_t *order, int64_t n)
     const NAME_item *const sorted = NAME_sorted(memory, memory + n, n);
     for (int64_t k = 0; k < n; k++) { y[k] = sorted[k].key; order[k] = sorted[k].index; }
     free(memory);
+    return 1;
+}
+"""
+
+_LINES = """
+static int NAME(const TYPE *x, TYPE *y, int64_t lines, int64_t n)
+{
+    for (int64_t line = NAME_in_lanes(x, y, lines, n); line < lines; line++)
+        if (!NAME_line(x + line * n, y + line * n, n)) return 0;
+    return 1;
+}
+"""
+
+_LINES_WITH_ORDER = """
+static int NAME(const TYPE *x, TYPE *y, int64_t *order, int64_t lines, int64_t n)
+{
+    for (int64_t line = NAME_in_lanes(x, y, order, lines, n); line < lines; line++)
+        if (!NAME_line(x + line * n, y + line * n, order + line * n, n)) return 0;
     return 1;
 }
 """

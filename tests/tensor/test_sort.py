@@ -15,6 +15,7 @@ from core.ir.nodes import LoopKind, statements
 from core.ir.target import Target
 from core.tensor import sort_loops
 from core.tensor.sort import SortWithOrder
+from core.tensor.sort_lanes import ENOUGH, LANE_BYTES, MOST
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 
 SHAPES = [
@@ -223,22 +224,58 @@ def test_lengths_that_are_known_to_be_0_or_1_need_no_loops(target, known):
         assert_array_equal(sums, np.cumsum(x, axis))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint32", "int64", "uint64", "float32", "float64"])
-@pytest.mark.parametrize("few", [False, True])
-def test_long_lines_are_sorted_as_numpy_sorts_them(dtype, few):
+NUMBERS = ["bool", "int8", "uint8", "int16", "uint32", "int64", "uint64", "float32", "float64"]
+ON_C = "c" if "c" in available_backends() else "interpreter"
+
+
+def of_all_sizes(shape, dtype, few):
+    """Numbers over the whole range of a dtype, or ``few`` different ones; floats with NaN, infinities and zeros."""
     rng = np.random.default_rng(0)
-    if dtype.startswith("float"):
-        x = rng.standard_normal((3, 700)) * 10.0 ** rng.integers(-30, 30, (3, 700))
-        x = np.where(rng.random(x.shape) < 0.1, rng.choice([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0], x.shape), x)
-        x = (np.round(np.where(np.abs(x) > 4, 4, x)) if few else x).astype(dtype)
-    else:
+    if not dtype.startswith("float"):
         ends = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         low, high = (max(ends[0], -2), min(ends[1], 3)) if few else ends
-        x = rng.integers(low, high, (3, 700), dtype, endpoint=True)
-    backend = "c" if "c" in available_backends() else "interpreter"
-    assert_array_equal(evaluate(ct.sort, x, backend=backend), np.sort(x, -1))
-    assert_array_equal(evaluate(ct.argsort, x, backend=backend), np.argsort(x, -1, kind="stable"))
-    got, order = evaluate(lambda a: SortWithOrder()(a), x, backend=backend)
-    assert_array_equal(got, np.take_along_axis(x, order, -1))
+        return rng.integers(low, high, shape, dtype, endpoint=True)
+    x = rng.standard_normal(shape) * 10.0 ** rng.integers(-30, 30, shape)
+    x = np.where(rng.random(shape) < 0.1, rng.choice([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0], shape), x)
+    return (np.round(np.where(np.abs(x) > 4, 4, x)) if few else x).astype(dtype)
+
+
+def with_order(x):
+    """The sorted elements, argsort, and the elements that are moved with their index, with it."""
+    return [ct.sort(x), ct.argsort(x), *SortWithOrder()(x)]
+
+
+def assert_all_are_sorted(found, x):
+    alone, order, together, its_order = found
+    assert_array_equal(alone, np.sort(x, -1))
+    assert_array_equal(order, np.argsort(x, -1, kind="stable"))
+    assert_array_equal(its_order, order)
+    assert_array_equal(together, np.take_along_axis(x, order, -1))
     if x.dtype.kind == "f":  # elements that are moved with their index keep the sign of their zeros
-        assert_array_equal(np.signbit(got), np.signbit(np.take_along_axis(x, order, -1)))
+        assert_array_equal(np.signbit(together), np.signbit(np.take_along_axis(x, order, -1)))
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+@pytest.mark.parametrize("few", [False, True])
+def test_long_lines_are_sorted_as_numpy_sorts_them(dtype, few):
+    x = of_all_sizes((3, 700), dtype, few)
+    assert_all_are_sorted(evaluate(with_order, x, backend=ON_C), x)
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_many_lines_of_any_length_are_sorted_as_numpy_sorts_them(dtype):
+    v = ct.tensor("v", dtype=dtype, shape=(None, None))
+    f = function([v], with_order(v), backend=ON_C)
+    lanes = LANE_BYTES // np.dtype(dtype).itemsize
+    for n in [*range(1, 50), 63, 64, 65, 100, MOST[1], MOST[1] + 1]:
+        for few in (False, True):
+            x = of_all_sizes((lanes + ENOUGH if n % 2 else ENOUGH, n), dtype, few)
+            assert_all_are_sorted(f(x), x)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float64"])
+def test_the_longest_lines_that_are_sorted_together_are_sorted_as_numpy_sorts_them(dtype):
+    n = MOST[np.dtype(dtype).itemsize]
+    for length in (n, n + 1):
+        x = of_all_sizes((ENOUGH, length), dtype, False)
+        assert_all_are_sorted(evaluate(with_order, x, backend=ON_C), x)
