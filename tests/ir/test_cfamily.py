@@ -8,9 +8,9 @@ import core.tensor as ct
 from core import dtypes
 from core.errors import BackendError
 from core.ir.axes import unravel, wrap_index
-from core.ir.clike.centry import Status
 from core.ir.clike.cfamily import Dialect, Names, Printer, identifier, print_kernel
 from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.cinterface import Status
 from core.ir.clike.cunits import print_program
 from core.ir.codes import Code, Combine
 from core.ir.definitions import Value

@@ -4,8 +4,8 @@ import re
 
 import core.tensor as ct
 from core.dataclass import replace
-from core.ir.clike.centry import kernels_of
 from core.ir.clike.cfamily import Dialect, Names
+from core.ir.clike.cinterface import kernels_of
 from core.ir.clike.csections import LONG, SECTION
 from core.ir.clike.cunits import Functions, print_program, print_units
 

@@ -1,25 +1,10 @@
 """A whole program as one C function: checks lengths, gets memory, runs the steps.  For backends whose host is C.
 
-    int32_t NAME(void **inputs, const int64_t *lengths, void **constants, void **routines, void **outputs,
-                 int64_t *output_lengths, int64_t *report, core_call *call)
-
-``lengths`` holds the shapes of the inputs one after the other, each with what its layout passes besides.  ``outputs``
-are those that steps write (``Program.made``); they belong to the caller, their shapes go to ``output_lengths``.
-Returns 0, or a Status; ``report`` then says what was met, and there are no outputs.  The caller offers ``call``:
-
-    memory(call, block, size)  ``size`` bytes on a boundary of 64, or NULL, when ``block`` is NULL; else it takes back a
-                               block of that size, which may also go to ``free``.  NULL: that of the C library
-    python(number, inputs, lengths, outputs, output_lengths)  a step that only Python can compute
-    busy(call)                 called once, before more than 20 us of work, by estimate: sets ``threads``.  May be NULL
-    run(task, arguments, n, chunk, threads)  runs all chunks of 0 ... n, by so many threads at most.  NULL: by this one
-    given                      for each output the memory that it takes, where the caller gives it an argument's
-                               (``Program.donors``), or NULL; read after ``busy``.  NULL: it gives none
-    work, threads              how much was done so far, in units of 1/16 ns; how many threads may take part: 0 and 1
+What it takes and returns is said in cinterface.py.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -28,7 +13,8 @@ from core import dtypes
 from core.dataclass import dataclass
 from core.ir.clike import cblocks, ccalls
 from core.ir.clike.cfamily import Dialect, Names, Printer
-from core.ir.clike.clibrary import Hooks, Routine, call_lines, failure_length
+from core.ir.clike.cinterface import SAID, Status, functions_of, kernels_of
+from core.ir.clike.clibrary import Hooks, call_lines
 from core.ir.clike.csections import LONG, Declared, constant, cut
 from core.ir.clike.ctasks import Task
 from core.ir.codes import Code
@@ -54,55 +40,14 @@ from core.ir.program import (
 from core.ir.rebuild import lengths_in, loads_in
 from core.ir.walk import walk
 
-
-class Status(enum.IntEnum):
-    """What the entry function returns.  ``report`` holds, in order, what is named here."""
-
-    DONE = 0
-    GUARD = 1  # number of the guard, its two lengths
-    MEMORY = 2  # number of the value in Program.shapes, its lengths; or -1 and the bytes of all intermediate values
-    HOST = 3  # number of the host op that raised
-    CHECK = 4  # number of the step
-    LIBRARY = 5  # number of the step; a length that is too long for the library's integers
-    ROUTINE = 6  # number of the step; what clibrary.read_failure reads
-    OP = 7  # number of the step; what ccalls.read_error reads
-    STEP = 8  # number of the step of which some step failed
-    BRANCH = 9  # number of the step; which side failed, its status, the beginning of its report
-
-
-def report_length(program: Program) -> int:
-    """How many integers ``report`` has room for."""
-    shapes = [len(shape) for shape in program.shapes.values()]
-    failures = [failure_length(step) for step in program.steps if isinstance(step, LibraryStep)]
-    failures += [ccalls.REPORT_LENGTH for step in program.steps if isinstance(step, OpCall)]
-    return 3 + _SAID + max([0, *shapes, *failures])
-
-
 # what the entry function calls its own; slots, kernels and host calls add to it
 _OWN_NAMES = """inputs lengths constants routines outputs output_lengths report call status arena arena_size failed
 done""".split()
 
 
-def kernels_of(program: Program) -> list[Kernel]:
-    """The kernels of all steps, in the order in which they run."""
-    return [kernel for step in program.steps if isinstance(step, KernelStep) for kernel in step.kernels]
-
-
-def functions_of(program: Program) -> dict[str, Routine]:
-    """The C functions whose addresses the entry function takes in ``routines``, in that order, and whose each is."""
-    found: dict[str, Routine] = {}
-    for step in [step for one in program.all for step in one.steps]:
-        if isinstance(step, LibraryStep):
-            routine = program.routines[step.call.name]
-            names = routine.functions if routine.asked is None else routine.asked(step)
-            found.update(dict.fromkeys(names, routine))
-    return found
-
-
 _WORTH_A_NAME = 4  # from this cost on, a length that is read twice has a name
 _LONG = 60  # characters, from which on any has
 _ON_STACK, _ALL_ON_STACK = 4096, 32768  # bytes of a slot that needs no arena, and of all these together
-_SAID = 3  # integers of the report of a guard, that of a step inside of another among them
 _HARDLY_ANY = 1600  # work that is not worth a line: 100 ns
 
 
@@ -558,7 +503,7 @@ class Entry:
     def _branch(self, position: int, step: BranchStep) -> None:
         from core.ir.clike import cbranches  # few programs need it
 
-        said = [f"core_said[{k}]" for k in range(_SAID)]
+        said = [f"core_said[{k}]" for k in range(SAID)]
         failed = self._fail(Status.BRANCH, str(position), "core_side", "core_status", *said)
         for line in cbranches.call_lines(step, self._surroundings(lambda _: failed), failed):
             self._say(line)

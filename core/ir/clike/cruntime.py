@@ -1,6 +1,6 @@
 """C text that every translation unit starts with: memory, checks of sizes, and how loops are divided for threads.
 
-What ``core_call`` offers is said in centry.py.
+What ``core_call`` offers is said in cinterface.py.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 from core.dataclass import dataclass, field, replace
 from core.ir.clike import cblocks, ccalls
-from core.ir.clike.centry import Called, Entry, kernels_of
+from core.ir.clike.centry import Called, Entry
 from core.ir.clike.cfamily import Dialect, Names, print_kernel
 from core.ir.clike.cfunctions import functions_of
 from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.cinterface import kernels_of
 from core.ir.clike.clibrary import declarations as library_types
 from core.ir.clike.cruntime import HEAD, THREADS
 from core.ir.clike.ctasks import Task, Tasks, strides_of

@@ -17,7 +17,7 @@ import numpy as np
 from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError, compute_error
 from core.ir.clike import ccalls
-from core.ir.clike.centry import Status, kernels_of, report_length
+from core.ir.clike.cinterface import Status, kernels_of, report_length
 from core.ir.clike.clibrary import read_failure
 from core.ir.definitions import Value
 from core.ir.guards import GuardFailed, StepFailed

@@ -1,7 +1,7 @@
 /* A program as the launcher sees it: the entry function, what it takes, and where each output comes from. */
 
 typedef struct CoreCall CoreCall;
-struct CoreCall { /* what an entry function gets from its caller, as core.ir.clike.centry has it */
+struct CoreCall { /* what an entry function gets from its caller, as core.ir.clike.cinterface has it */
     void *(*memory)(CoreCall *, void *block, int64_t size);
     int32_t (*python)(int32_t, void **inputs, const int64_t *lengths, void **outputs, int64_t *output_lengths);
     void (*busy)(CoreCall *);

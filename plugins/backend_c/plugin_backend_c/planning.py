@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.ir.clike.centry import functions_of, report_length
+from core.ir.clike.cinterface import functions_of, report_length
 from core.ir.program import Program
 from plugin_backend_c.plan import CONSTANT, EARLIER, INPUT, MADE, Plan
 

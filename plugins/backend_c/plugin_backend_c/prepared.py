@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from core.errors import CompileError
 from core.ir.clike.ccalls import calls_of, needs_of
-from core.ir.clike.centry import functions_of
 from core.ir.clike.cfamily import Dialect
+from core.ir.clike.cinterface import functions_of
 from core.ir.clike.cunits import INITIALIZE, print_units
 from core.ir.program import Program
 from core.options import config

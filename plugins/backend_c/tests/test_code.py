@@ -13,7 +13,7 @@ import core
 import core.ir.passes.rows as rows
 import core.tensor as ct
 from core.ir.clike import centry, csections
-from core.ir.clike.centry import functions_of
+from core.ir.clike.cinterface import functions_of
 from core.ir.clike.cunits import print_program
 from core.ir.program import LibraryStep
 from plugin_backend_c import products, ready

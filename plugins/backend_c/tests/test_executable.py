@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import core
 import core.tensor as ct
 from core.errors import BackendError, ComputeError, CoreWarning, IndexOutOfBounds, ShapeError
-from core.ir.clike.centry import Status
+from core.ir.clike.cinterface import Status
 from core.options import config
 from plugin_backend_c.executable import Executable
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 import core
 import core.tensor as ct
 from core.dataclass import replace
-from core.ir.clike.centry import functions_of
+from core.ir.clike.cinterface import functions_of
 from core.ir.program import LibraryStep
 from core.testing import random
 from plugin_backend_c import blas, cache, compiler, products, ready
