@@ -116,6 +116,8 @@ class Call:
                 self._library(prepared, step)
             elif isinstance(step, CheckStep):
                 prepared.checks.append(step)
+            elif isinstance(step, LoopStep) and step.alone is not None and self._can_be_alone(step):
+                self._alone(prepared, position, step.alone)
             elif isinstance(step, (LoopStep, BranchStep)):
                 self._inner(prepared, step)
         while len(stretch.prepared) >= PREPARED:
@@ -131,6 +133,26 @@ class Call:
         blocks = [self.memory[value].block for value in values]
         arguments = [*blocks, *self.lengths.all(needed)]
         prepared.use(self.device.launcher(self.owner.code, kernel.name, arguments, grid), values)
+
+    def _can_be_alone(self, step: LoopStep) -> bool:
+        """Whether a loop is to be one launch: its steps do little, and all rows that they read are there."""
+        own, lengths = step.iteration, self.lengths
+        n = lengths(own.n)
+        ends = [lengths(rows.start) + k * lengths(rows.step) for rows in own.sequences for k in (0, n - 1)]
+        counts = [lengths(self.program.shapes[rows.value][0]) for rows in own.sequences for _ in range(2)]
+        there = all(0 <= end < count for end, count in zip(ends, counts, strict=True))
+        if not (there or n <= 0) or not step.alone.is_worth_while(lengths):
+            return False
+        return all(holds(guard.kind, lengths(guard.a), lengths(guard.b)) for guard in step.alone.guards)
+
+    def _alone(self, prepared: Prepared, position: int, found: Any) -> None:
+        """A loop as one launch, with memory for what its steps make."""
+        for value, shape in found.memory.items():
+            size = self.space.size_bytes(self.lengths.all(shape), value.dtype)
+            memory = self.edges.keep(("step", value), size, value, self.lengths.all(shape))
+            prepared.slots[value] = prepared.memory[value] = self.memory[value] = memory
+        for kernel, needed in self.owner.launches[position]:
+            self._launch(prepared, kernel, needed)
 
     def _inner(self, prepared: Prepared, step: LoopStep | BranchStep) -> None:
         command = self.owner.command(step, prepared, self.lengths)

@@ -96,6 +96,7 @@ class _Split:
             found += step.lengths
         elif isinstance(step, LoopStep):
             found += step.iteration.sizes
+            found += step.alone.sizes if step.alone is not None else []
         elif isinstance(step, BranchStep):
             found += step.choice.sizes
         for kernel, lengths in self.launches.get(position, ()):

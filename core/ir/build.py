@@ -225,8 +225,14 @@ class _Steps:
         plain = computable(self.lowered.definitions)
         target = replace(self.target, threads=False, blocks=False)
         name = f"{self.lowered.kernels}{len(self.done)}"
-        step, guards = loop_step(definition.write.map(plain), value.node, name, partial(build, target=target))
+        iteration = definition.write.map(plain)
+        step, guards = loop_step(iteration, value.node, name, partial(build, target=target))
         self.guards += guards
+        if target.is_device and not target.has_groups:
+            from core.ir.work.alone import alone  # on a CPU as a device, which takes the steps one by one else
+
+            by_one = partial(build, target=replace(target, units=1))
+            step.alone = alone(loop_step(iteration, value.node, name, by_one)[0], self.shapes, f"{name}_steps")
         return step
 
     def _choice(self, definition: FromChoice, value: Value) -> BranchStep:

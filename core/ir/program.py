@@ -170,11 +170,15 @@ class BlockStep:
 
 @dataclass
 class LoopStep:
-    """Run a program again and again, each time with other rows of arrays; ``node`` is whose steps they are."""
+    """Run a program again and again, each time with other rows of arrays; ``node`` is whose steps they are.
+
+    alone  on a device: a core.ir.work.alone.Alone, which does all of it, for lengths for which that is worth while
+    """
 
     iteration: Iteration
     body: Program
     node: Any = None
+    alone: Any = None
 
     @property
     def reads(self) -> Sequence[Value]:

@@ -11,12 +11,15 @@ from core.device.space import Space
 from core.errors import IndexOutOfBounds
 from core.ir.program import BranchStep, LoopStep
 from core.ir.target import Target
+from core.ir.work import alone
 from core.testing.devices import NumpyDevice
 
 
-@pytest.fixture(params=["pieces", "groups"])
-def backend(request):
-    target = Target(units=3, lanes=1, piece=2) if request.param == "pieces" else Target(units=3, lanes=4)
+@pytest.fixture(params=["pieces", "pieces, one launch a loop", "groups"])
+def backend(request, monkeypatch):
+    if request.param == "pieces":  # steps are launched, however small they are
+        monkeypatch.setattr(alone, "LAUNCH", 0)
+    target = Target(units=3, lanes=4) if request.param == "groups" else Target(units=3, lanes=1, piece=2)
     return Opened("numpy", Space(NumpyDevice(target)))
 
 
@@ -25,8 +28,9 @@ def steps(f, kind):
 
 
 @pytest.fixture
-def without_addresses():
+def without_addresses(monkeypatch):
     """A device that takes a part of its memory for the whole and where the part begins, as OpenCL does."""
+    monkeypatch.setattr(alone, "LAUNCH", 0)
     return Opened("numpy", Space(NumpyDevice(Target(units=3, lanes=1, piece=2), has_addresses=False)))
 
 
@@ -91,3 +95,74 @@ def test_a_bad_index_in_a_step_is_an_error_and_values_stay(backend):
     with pytest.raises(IndexOutOfBounds):
         f(np.arange(4.0), np.array([2, 9]))
     assert w.get_value() == 2.0
+
+
+@pytest.fixture
+def in_pieces():
+    return Opened("numpy", Space(NumpyDevice(Target(units=3, lanes=1, piece=2))))
+
+
+def launches(backend, f, *arrays):
+    f(*arrays)
+    backend.space.device.log.clear()
+    found = f(*arrays)
+    return found, [line for line in backend.space.device.log if line.startswith(("run", "copy"))]
+
+
+def test_a_loop_of_small_steps_is_one_launch_and_one_of_large_steps_is_not(in_pieces, monkeypatch):
+    x, h = ct.matrix("x"), ct.vector("h")
+    out = core.scan(lambda row, h: ct.tanh(row + h), sequences=x, outputs_info=h)
+    f = core.function([x, h], out, backend=in_pieces)
+    arrays = np.ones((5, 4)), np.zeros(4)
+    short, few = launches(in_pieces, f, *arrays)
+    monkeypatch.setattr(alone, "LAUNCH", 0)
+    f = core.function([x, h], out, backend=in_pieces)
+    long, many = launches(in_pieces, f, *arrays)
+    assert len(few) < 5 <= len(many)
+    assert_array_equal(short, long)
+
+
+@pytest.mark.parametrize("last", [0, 2, 4])
+def test_a_loop_in_one_launch_ends_where_a_step_says_so(in_pieces, last):
+    i, h = ct.lscalar("i"), ct.vector("h")
+    step = lambda k, before, h, i: (h + before, core.until(ct.eq(k, i)))
+    info = {"initial": ct.stack([h, 2 * h]), "taps": [-2, -1]}
+    every = core.scan(step, sequences=ct.arange(5), outputs_info=info, non_sequences=i)
+    f = core.function([i, h], [every, every[-1]], backend=in_pieces)
+    found, log = launches(in_pieces, f, last, np.ones(3))
+    expected = np.array([3.0, 5.0, 8.0, 13.0, 21.0])[: last + 1, None] * np.ones(3)
+    assert_array_equal(found[0], expected)
+    assert_array_equal(found[1], expected[-1])
+    assert len(log) < 6
+
+
+def test_loops_in_steps_are_part_of_the_one_launch(in_pieces):
+    b, h = ct.tensor3("b"), ct.zvector("h")
+    inner = lambda m, h: core.scan(lambda row, h: row * h, sequences=m, outputs_info=h)[-1]
+    f = core.function([b, h], core.scan(inner, sequences=b, outputs_info=h), backend=in_pieces)
+    (loop,) = steps(f, LoopStep)
+    assert loop.alone is not None
+    arrays = np.random.default_rng(0).standard_normal((3, 4, 2)), np.array([1.0, 2.0j])
+    found, log = launches(in_pieces, f, *arrays)
+    assert_allclose(found, np.cumprod(arrays[0].prod(axis=1), axis=0) * arrays[1], rtol=1e-12)
+    assert len(log) < 5
+
+
+def test_choices_in_steps_are_part_of_the_one_launch(in_pieces):
+    x, h = ct.matrix("x"), ct.vector("h")
+    choice = lambda row, h: core.ifelse(row.sum() > 0, ct.tanh(row + h), ct.cumsum(h) / 2)
+    out = core.scan(choice, sequences=x, outputs_info=h)
+    outputs = [out, core.grad(out.sum(), h)]
+    f = core.function([x, h], outputs, backend=in_pieces)
+    assert all(loop.alone is not None for loop in steps(f, LoopStep))
+    arrays = np.random.default_rng(1).standard_normal((6, 3)), np.ones(3)
+    for got, want in zip(f(*arrays), core.function([x, h], outputs, backend="interpreter")(*arrays), strict=True):
+        assert_allclose(got, want, rtol=1e-12)
+
+
+def test_what_may_fail_is_launched_step_by_step(in_pieces):
+    x, i = ct.vector("x"), ct.lvector("i")
+    f = core.function([x, i], core.scan(lambda k, x: x[k], sequences=i, non_sequences=x), backend=in_pieces)
+    (loop,) = steps(f, LoopStep)
+    assert loop.alone is None
+    assert_array_equal(f(np.arange(4.0), np.array([2, 0])), [2.0, 0.0])

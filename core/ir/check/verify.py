@@ -151,6 +151,13 @@ class _Steps:
         own, body = step.iteration, step.body
         self._lengths(own.sizes, where)
         verify(body)
+        if step.alone is not None:
+            kernel = step.alone.kernel
+            self._lengths(step.alone.sizes, where)
+            self._lengths([e for e in walk(roots_of(kernel.body)) if e.code is Code.LENGTH], where)
+            verify_kernel(kernel, set(own.writes))
+            if not {*kernel.reads, *kernel.writes} <= {*self.known, *own.writes, *step.alone.memory}:
+                fail(where, f"{kernel.name} uses what is neither around {body.name} nor made by a step")
         for inner in body.steps:
             splits = isinstance(inner, KernelStep) and any(kernel.split for kernel in inner.kernels)
             if splits or isinstance(inner, HostStep):

@@ -14,7 +14,7 @@ from core.ir.clike.cvector import declared
 from core.ir.clike.cwork import group_text, lane_reductions
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel
-from core.ir.program import KernelStep, Program
+from core.ir.program import KernelStep, LoopStep, Program
 from core.ir.work.launches import launches
 
 Steps: TypeAlias = dict[int, list[tuple[Kernel, list[Expr]]]]
@@ -49,9 +49,12 @@ def _steps(program: Program, dialect: Dialect, texts: list[str], in_parts: bool 
     scalars = {value for value in program.inputs if not program.shapes[value]}
     steps: Steps = {}
     for position, step in enumerate(program.steps):
-        if isinstance(step, KernelStep):
+        found = launches(step.kernel) if isinstance(step, KernelStep) else []
+        if isinstance(step, LoopStep) and step.alone is not None:
+            found = [step.alone.kernel]
+        if found:
             steps[position] = []
-            for kernel in launches(step.kernel):
+            for kernel in found:
                 kernel = replace(kernel, in_parts=in_parts)
                 text, lengths = print_kernel(kernel, dialect, scalars)
                 steps[position].append((kernel, lengths))

@@ -76,6 +76,9 @@ class Launch:
         if total is NOTHING:
             self.open("piece", NOTHING)
             return NOTHING, NOTHING
+        if self.target.units == 1:
+            self.open("piece", const(1))
+            return const(0), total
         least = self.target.piece if least is None else least
         wanted = maximum(minimum(const(self.target.units), ceil_div(total, least)), 1)
         size = ceil_div(total, wanted)

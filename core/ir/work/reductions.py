@@ -98,7 +98,7 @@ class _Reduction:
 
         The length is a multiple of ``multiple``, so that each part starts on as good a boundary as the first.
         """
-        most = ceil_div(along, least)
+        most = const(1) if self.target.units == 1 else ceil_div(along, least)
         if most is const(1):
             return most, along
         count = maximum(minimum(wanted, most), 1)

@@ -8,13 +8,17 @@ import core
 import core.tensor as ct
 from core.errors import IndexOutOfBounds
 from core.ir.program import HostStep, LoopStep
+from core.ir.work import alone
 
 x, h, w, b = ct.matrix("x"), ct.vector("h"), ct.matrix("w"), ct.tensor3("b")
 
 
-@pytest.fixture(params=[True, False], ids=["shared memory", "memory of its own"])
-def memory(request):
-    with core.config.override({"opencl.zero_copy": request.param}):
+@pytest.fixture(params=["memory that is shared, one launch a loop", "memory of its own, launches for each step"])
+def memory(request, monkeypatch):
+    shares = request.param.startswith("memory that is shared")
+    if not shares:
+        monkeypatch.setattr(alone, "LAUNCH", 0)
+    with core.config.override({"opencl.zero_copy": shares}):
         yield
 
 
