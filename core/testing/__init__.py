@@ -7,6 +7,7 @@ fixtures and a summary for pytest in core.testing.plugin.
 from core.testing.backends import check_backend
 from core.testing.checks import check_lowering, check_shapes
 from core.testing.derivatives import check_derivatives
+from core.testing.needed import needs
 from core.testing.ops import check_op
 from core.testing.packs import check_plugin
 from core.testing.result import Check, Outcome, Result
@@ -30,6 +31,7 @@ __all__ = [
     "check_rewrite",
     "check_shapes",
     "evaluate",
+    "needs",
     "numeric_grad",
     "op_suite",
     "random",

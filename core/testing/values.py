@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from core.compile.function import function
 from core.errors import BackendError
 from core.graph import Variable
 from core.tensor.type import TensorType, TensorVariable, as_tensor
+from core.testing.needed import VARIABLE, required
 
 
 def random(
@@ -42,11 +42,9 @@ def available_backends() -> list[str]:
             that are left out for want of a device then fail instead.
     """
     found = backends.available_names()
-    for name in filter(None, os.environ.get("CORE_REQUIRE_DEVICE", "").split(",")):
+    for name in required():
         if name not in found:
-            raise BackendError(
-                f"CORE_REQUIRE_DEVICE needs backend {name!r}, which cannot be used: {backends.probe(name)}"
-            )
+            raise BackendError(f"{VARIABLE} needs backend {name!r}, which cannot be used: {backends.probe(name)}")
     return ["interpreter", *(name for name in found if name != "interpreter")]
 
 
