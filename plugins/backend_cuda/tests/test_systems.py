@@ -33,8 +33,15 @@ ON_HOST = {  # what is computed by Python, for want of a routine
     "solve_continuous_lyapunov", "solve_discrete_are", "solve_discrete_lyapunov", "solve_sylvester", "eig", "eigvals",
     "qr(pivoting=True)",
 }  # fmt: skip
-VECTORS = {"eigh", "eigh(b)", "svd", "svd(full_matrices=False)", "qr"}  # whose columns are free up to a factor
-FREE = {"svd"}  # which have no gradient, therefore
+VECTORS = {
+    "eigh",
+    "eigh(b)",
+    "svd",
+    "svd(full_matrices=False)",
+    "qr",
+    "qr(mode='complete')",
+}  # whose columns are free up to a factor
+FREE = {"svd", "qr(mode='complete')"}  # which have no gradient, therefore
 
 
 @pytest.fixture(scope="module", autouse=True)

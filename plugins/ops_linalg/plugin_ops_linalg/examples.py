@@ -116,7 +116,7 @@ EXAMPLES = [
     example("pinv", linalg.pinv, general(5, 3)),
     example("pivot_to_permutation", lambda a: linalg.pivot_to_permutation(linalg.lu_factor(a)[1]), A),
     example("qr", linalg.qr, general(5, 3)),
-    example("qr(mode='complete')", lambda a: linalg.qr(a, "complete"), A),
+    example("qr(mode='complete')", lambda a: linalg.qr(a, "complete"), general(5, 3)),
     example("qr(pivoting=True)", lambda a: linalg.qr(a, pivoting=True), general(5, 3)),
     example("qz", linalg.qz, A, positive(seed=1)),
     example("qz(output='complex')", lambda a, b: linalg.qz(a, b, output="complex"), A, positive(seed=1)),

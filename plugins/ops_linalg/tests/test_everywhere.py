@@ -14,7 +14,7 @@ from plugin_ops_linalg.examples import BY_NAME, EXAMPLES
 
 IDS = [one.name for one in EXAMPLES]
 IN_PYTHON = {"null_space"}  # how many columns it gives depends on values
-NONE = {"null_space", "svd"}  # vectors that are free within their space
+NONE = {"null_space", "svd", "qr(mode='complete')"}  # vectors that are free within their space
 REAL_BLOCKS = {"schur", "schur(sort='iuc')", "qz", "ordqz"}  # of two eigenvalues have no derivatives
 DISCRETE = {"matrix_rank", "pivot_to_permutation"}
 
