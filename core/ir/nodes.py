@@ -181,6 +181,8 @@ class Kernel:
     arrays   such scratch that lies in the kernel itself, and how many elements each has; on a device, a group shares it
     split    how threads share the loop, where they may;  takes  locals that come from outside, as arguments
     shared   values of which two may lie in the same memory: see donation.py
+    apart    values of which an iteration of a loop in order reads other rows than it writes, see work/alone.py: what is
+             inside that loop never reads there what it writes
     in_parts  whether arrays may be parts of others, so that it must be told where they begin
     """
 
@@ -195,6 +197,7 @@ class Kernel:
     split: Split | None = None
     takes: list[Local] = field(default_factory=list)
     shared: frozenset[Any] = frozenset()
+    apart: frozenset[Any] = frozenset()
     in_parts: bool = False
 
     def __str__(self) -> str:

@@ -122,6 +122,19 @@ def test_a_loop_of_small_steps_is_one_launch_and_one_of_large_steps_is_not(in_pi
     assert_array_equal(short, long)
 
 
+@pytest.mark.parametrize("kept", [slice(None), -1], ids=["all rows", "the last row"])
+def test_a_step_reads_other_rows_than_it_writes_whatever_is_known_of_lengths(in_pieces, kept):
+    x, h = ct.matrix("x", shape=(4, 6)), ct.vector("h", shape=(6,))
+    out = core.scan(lambda row, h: ct.tanh(row + h) * h[::-1] + h[1], sequences=x, outputs_info=h)[kept]
+    gradients = core.grad(out.sum(), [x, h])
+    f = core.function([x, h], [out, *gradients], backend=in_pieces)
+    assert all(loop.alone is not None for loop in steps(f, LoopStep))
+    arrays = np.random.default_rng(0).standard_normal((4, 6)), np.linspace(0, 1, 6)
+    plain = core.function([x, h], [out, *gradients], backend="interpreter")
+    for got, want in zip(f(*arrays), plain(*arrays), strict=True):
+        assert_allclose(got, want, rtol=1e-12)
+
+
 @pytest.mark.parametrize("last", [0, 2, 4])
 def test_a_loop_in_one_launch_ends_where_a_step_says_so(in_pieces, last):
     i, h = ct.lscalar("i"), ct.vector("h")

@@ -56,6 +56,7 @@ def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
         fail(where, "a local array is not among what it writes")
     kept = writes if kept is None else set(kept)
     statements = _Statements(where, reads, writes | set(kernel.arrays), kept, {*kernel.scratch, *kernel.arrays})
+    statements.apart = kernel.apart
     statements.constant.update(dict.fromkeys(kernel.takes, True))
     statements.body(kernel.body)
     verify_work(kernel)
@@ -108,6 +109,7 @@ class _Statements:
         self.constant: dict[Local, bool] = {}  # the locals in scope
         self.depends: dict[Local, frozenset[Expr]] = {}  # the loop variables that a local's value comes from
         self.frames: list[_Frame] = []
+        self.apart: frozenset[Any] = frozenset()
 
     def body(self, body: Sequence[Statement]) -> None:
         before = set(self.constant)
@@ -218,6 +220,8 @@ class _Statements:
         for store in frame.stores:
             places.setdefault(store.buffer, set()).add(store.offset)
         for e in frame.loads:
+            if e.payload in self.apart:
+                continue
             (read,), written = e.args, places.get(e.payload, set())
             clash = meets_another_lane if read in written else not_same_lane
             if any(clash(read, place, frame.loop.variable) for place in written):

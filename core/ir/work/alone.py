@@ -95,6 +95,7 @@ class _Alone:
         self.inside: dict[Expr, Expr] = {}
         self.memory: dict[Value, tuple[Expr, ...]] = {}
         self.guards: list[Guard] = []
+        self.apart: frozenset[Value] = frozenset()
         self.launches = 0
         self.comments: dict[str, None] = {}
         self._memo: dict[Expr, Expr] = {}
@@ -163,6 +164,7 @@ class _Alone:
         if any(isinstance(s, (Atomic, Barrier)) for s in inside):
             raise _Launched
         self.launches += len(kernel.body)
+        self.apart |= {self.places.get(value, (value,))[0] for value in kernel.apart}
         self.comments.update(dict.fromkeys(kernel.comment.splitlines()))
         return list(map(self._statement, kernel.body))
 
@@ -227,7 +229,8 @@ class _Alone:
         stored = dict.fromkeys(s.buffer for s in statements(body) if isinstance(s, Store))
         read = dict.fromkeys(e.payload for e in loads_in(expressions(body)))
         reads = [value for value in read if value not in stored]
-        made = Kernel(name, reads, list(stored), body, "\n".join(self.comments))
+        apart = frozenset(state.kept if state.room is None else state.room for state in own.states)
+        made = Kernel(name, reads, list(stored), body, "\n".join(self.comments), apart=apart | self.apart)
         return Alone(made, self.memory, self.guards, work, self.launches)
 
     def _until(self, one_step: list[Statement], count: Local, last: Value) -> list[Statement]:
