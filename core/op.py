@@ -39,6 +39,9 @@ class Op(CCode):
     destroy_map: dict[int, list[int]] = {}  # output -> inputs that it overwrites
     default_output: int | None = None
     chooses: bool = False  # whether a node needs only some of its inputs: see core/tensor/ifelse.py
+    reads_once: Sequence[
+        int
+    ] = ()  # inputs, of the shape of the one output, whose elements ``kernel`` asks for once each
     explains_lengths: bool = False  # whether ``perform`` says of lengths that do not fit more than that they differ
 
     # --- identity ---------------------------------------------------------------------------------------------------

@@ -228,8 +228,13 @@ class _Lowering:
         inputs = tuple(self.values.value(variable) for variable in node.inputs)
         shapes, outputs = self._inferred(node), self._outputs(node)
         write = partial(_by_author, node.op.kernel, "kernel", node)
+        once = node.op.reads_once
         for value, shape in zip(outputs, shapes, strict=True):
-            self.definitions[value] = FromLoops(shape, fresh_axes(shape), inputs, outputs, write)
+            axes = fresh_axes(shape)
+            elements = (
+                tuple(load(v, axes, v.dtype) if k in once else None for k, v in enumerate(inputs)) if once else ()
+            )
+            self.definitions[value] = FromLoops(shape, axes, inputs, outputs, write, elements)
 
     def _c_code(self, node: Apply) -> None:
         """Errors: BackendError without ``infer_shape``, or where a destroyed input is not of its output's type."""

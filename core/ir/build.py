@@ -9,7 +9,9 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import replace
-from core.ir.builder import Buffer, KernelBuilder
+from core.ir.axes import ravel
+from core.ir.builder import Buffer, Computed, KernelBuilder
+from core.ir.codes import Code
 from core.ir.cpu.alike import Schedules
 from core.ir.cpu.arrays import with_arrays
 from core.ir.cpu.blocks import blocked
@@ -34,9 +36,10 @@ from core.ir.definitions import (
     Scattering,
     Value,
     expressions_of,
+    operands_of,
     with_rows_merged,
 )
-from core.ir.expr import Expr
+from core.ir.expr import Expr, make
 from core.ir.guards import Guard
 from core.ir.nodes import Kernel, expressions
 from core.ir.passes.donation import donate
@@ -56,7 +59,7 @@ from core.ir.program import (
     Program,
     Step,
 )
-from core.ir.rebuild import loads_in
+from core.ir.rebuild import loads_in, rebuild
 from core.ir.row_blocks import Blocks
 from core.ir.target import HOST, Target
 
@@ -298,14 +301,36 @@ class _Steps:
 
     def _own_loops(self, definition: FromLoops, value: Value) -> Kernel:
         k = KernelBuilder(has_groups=self.target.is_device and self.target.has_groups)
-        buffers = [Buffer(k, v, v.dtype, self.shapes[v], written=False) for v in definition.inputs]
+        elements = definition.elements or (None,) * len(definition.inputs)
+        buffers = [
+            Buffer(k, v, v.dtype, self.shapes[v], written=False)
+            if element is None
+            else Computed(k, v, self.shapes[v], partial(self._element, definition.axes, element))
+            for v, element in zip(definition.inputs, elements, strict=True)
+        ]
         buffers += [Buffer(k, v, v.dtype, self.shapes[v], written=True) for v in definition.outputs]
         definition.write(k, *buffers)
         self.shapes.update(k.scratch)
         name, comment = self._title([value])
         body = self._work.own(k.body) if self.target.is_device else k.body
-        writes = [*definition.outputs, *k.scratch]
-        return Kernel(name, list(dict.fromkeys(definition.inputs)), writes, body, comment)
+        computed = (e.payload for e in loads_in(expressions_of(definition)))
+        return Kernel(
+            name,
+            reads=list(dict.fromkeys([*operands_of(definition), *computed])),
+            writes=[*definition.outputs, *k.scratch],
+            body=body,
+            comment=comment,
+        )
+
+    def _element(self, axes: Sequence[Expr], element: Expr, at: Sequence[Expr]) -> Expr:
+        """What ``element`` of ``axes`` is at an index, in terms of where it lies in memory."""
+
+        def change(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+            if node.code is not Code.LOAD:
+                return None
+            return make(Code.LOAD, node.dtype, (ravel(args, self.shapes[node.payload]),), node.payload)
+
+        return rebuild(element, change, {v: i for v, i in zip(axes, at, strict=True) if v.code is Code.INDEX})
 
     def _with_lengths(self, kernel: Kernel) -> Kernel:
         """A kernel also reads the scalars from which lengths are computed."""

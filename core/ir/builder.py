@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,11 +25,14 @@ class Buffer:
     def ndim(self) -> int:
         return len(self.shape)
 
-    def _offset(self, at: Any) -> Expr:
+    def _index(self, at: Any) -> list[Expr]:
         at = at if isinstance(at, tuple) else (at,)
         if len(at) != self.ndim:
             raise GraphError(f"{self._value} has {self.ndim} axes, but {len(at)} indices were given in a kernel")
-        return ravel([as_expr(scalar(i)) for i in at], self.shape)
+        return [as_expr(scalar(i)) for i in at]
+
+    def _offset(self, at: Any) -> Expr:
+        return ravel(self._index(at), self.shape)
 
     def __getitem__(self, at: Any) -> Expr:
         return make(Code.LOAD, self.dtype, (self._offset(at),), self._value)
@@ -38,6 +41,17 @@ class Buffer:
         if not self._written:
             raise GraphError(f"{self._value} is an input, so a kernel cannot store into it")
         self._k.add(Store(self._value, self._offset(at), cast(as_expr(scalar(value), self.dtype), self.dtype)))
+
+
+class Computed(Buffer):
+    """A tensor inside a kernel that is nowhere stored: ``element`` of an index says what stands there."""
+
+    def __init__(self, k: KernelBuilder, value: Any, shape: Sequence[Expr], element: Callable[[Sequence[Expr]], Expr]):
+        super().__init__(k, value, value.dtype, shape, written=False)
+        self._element = element
+
+    def __getitem__(self, at: Any) -> Expr:
+        return self._element(self._index(at))
 
 
 class Variable:

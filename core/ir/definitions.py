@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from core.dataclass import dataclass, field
+from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
 from core.ir.codes import Combine
 from core.ir.expr import Expr, const
@@ -126,13 +126,17 @@ def with_rows_merged(shape: tuple[Expr, ...], lead: int) -> tuple[Expr, ...]:
 
 @dataclass(frozen=True, eq=False)
 class FromLoops:
-    """One output of an op that writes its own loops; ``write(builder, *buffers)`` does, on inputs and then outputs."""
+    """One output of an op that writes its own loops; ``write(builder, *buffers)`` does, on inputs and then outputs.
+
+    elements  for each input that the loops may compute where they need it, its element at ``axes``; else None
+    """
 
     shape: tuple[Expr, ...]
     axes: tuple[Expr, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     write: Callable[..., None]
+    elements: tuple[Expr | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +201,26 @@ def expressions_of(definition: Definition) -> tuple[Expr, ...]:
     if isinstance(definition, Scattering):
         own = definition
         return (*own.shape, own.base, *own.extents, *own.at, own.value)
-    return (*definition.shape, *definition.write.sizes) if isinstance(definition, HOLD_GRAPHS) else definition.shape
+    if isinstance(definition, HOLD_GRAPHS):
+        return (*definition.shape, *definition.write.sizes)
+    elements = definition.elements if isinstance(definition, FromLoops) else ()
+    return (*definition.shape, *(e for e in elements if e is not None))
 
 
 def operands_of(definition: Definition) -> tuple[Value, ...]:
     """The values that a definition reads as a whole, from memory."""
     if isinstance(definition, FromLibrary):
         return tuple(operand.value for operand in definition.operands)
-    return definition.inputs if isinstance(definition, FromLoops) else ()
+    if not isinstance(definition, FromLoops):
+        return ()
+    if not definition.elements:
+        return definition.inputs
+    pairs = zip(definition.inputs, definition.elements, strict=True)
+    return tuple(value for value, element in pairs if element is None)
+
+
+def with_elements(definition: FromLoops, new: Callable[[Expr], Expr]) -> FromLoops:
+    """The same loops with ``new`` applied to each element that they compute."""
+    if not definition.elements:
+        return definition
+    return replace(definition, elements=tuple(None if e is None else new(e) for e in definition.elements))

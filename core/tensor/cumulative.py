@@ -53,6 +53,7 @@ class CumSum(Op):
     """
 
     __props__ = ("axis", "reverse")
+    reads_once = (0,)
 
     def __init__(self, axis: int, reverse: bool = False):
         self.axis, self.reverse = axis, reverse
@@ -103,6 +104,7 @@ class CumProd(Op):
     """
 
     __props__ = ("axis", "reverse")
+    reads_once = (0,)
 
     def __init__(self, axis: int, reverse: bool = False):
         self.axis, self.reverse = axis, reverse
@@ -158,6 +160,7 @@ class Recurrence(Op):
     """
 
     __props__ = ("axis", "reverse")
+    reads_once = (0, 1)
 
     def __init__(self, axis: int, reverse: bool = False):
         self.axis, self.reverse = axis, reverse

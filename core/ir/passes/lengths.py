@@ -19,12 +19,14 @@ from core.ir.definitions import (
     HOLD_GRAPHS,
     Definition,
     FromLibrary,
+    FromLoops,
     Lowered,
     Pointwise,
     Reduction,
     Scattering,
     Value,
     expressions_of,
+    with_elements,
 )
 from core.ir.expr import INDEX_DTYPE, Expr, const, index, make, select
 from core.ir.guards import Guard
@@ -187,7 +189,8 @@ def rebuilt(definition: Definition, new: Any) -> Definition:
         return replace(definition, shape=shape, axes=axes, operands=operands)
     if isinstance(definition, HOLD_GRAPHS):
         return replace(definition, shape=shape, axes=axes, write=definition.write.map(new))
-    return replace(definition, shape=shape, axes=axes)
+    definition = replace(definition, shape=shape, axes=axes)
+    return with_elements(definition, new) if isinstance(definition, FromLoops) else definition
 
 
 def _guard_empty(lowered: Lowered, resolved: Lowered, solver: LengthSolver) -> None:

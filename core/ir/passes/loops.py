@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator
 
 from core.dataclass import replace
 from core.ir.codes import Code
-from core.ir.definitions import Definition, Pointwise, Reduction, Scattering, Value, expressions_of
+from core.ir.definitions import (
+    Definition,
+    FromLoops,
+    Pointwise,
+    Reduction,
+    Scattering,
+    Value,
+    expressions_of,
+    with_elements,
+)
 from core.ir.expr import Expr
 from core.ir.rebuild import loads_in, rebuild
 
@@ -86,4 +95,6 @@ def _over(definition: Definition, memo: dict[Expr, Expr]) -> Definition:
         own = definition
         at, value = many(own.at), new(own.value)
         return replace(own, axes=axes, base=new(own.base), bound=many(own.bound), at=at, value=value)
+    if isinstance(definition, FromLoops):
+        return with_elements(replace(definition, axes=axes), new)
     return replace(definition, axes=axes)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core import dtypes
 from core.dataclass import dataclass, field, replace
-from core.ir.codes import HOLDS_REDUCE, Code
+from core.ir.codes import HOLDS_GUARD, HOLDS_REDUCE, Code
 from core.ir.definitions import (
     HOLD_GRAPHS,
     Definition,
@@ -18,6 +19,7 @@ from core.ir.definitions import (
     Value,
     expressions_of,
     operands_of,
+    with_elements,
 )
 from core.ir.expr import INDEX_DTYPE, Expr, make
 from core.ir.guards import Guard
@@ -272,20 +274,28 @@ def _inline_into(
     if isinstance(definition, FromLibrary):
         operands = (replace(operand, value=twins.get(operand.value, operand.value)) for operand in definition.operands)
         return replace(definition, operands=tuple(operands)), size
-    return definition, size
+    return (with_elements(definition, new) if isinstance(definition, FromLoops) else definition), size
 
 
 def _worth_storing(
     value: Value, definition: Pointwise, size: int, uses: Uses, definitions: dict[Value, Definition]
 ) -> bool:
     """Whether a pointwise value is better stored than computed by each of its readers."""
+    reads = uses.readers.get(value, ())
+    if any(isinstance(definitions[reader], FromLoops) for reader, _ in reads) and not _is_simple(definition.expr):
+        return True
     cost = _cost_of_an_element(definition.expr)
     if size > LARGEST_EXPRESSION or (value in uses.guarded and cost > LARGEST_UNDER_A_GUARD):
         return True
-    reads = uses.readers.get(value, ())
     if cost < EXPENSIVE:
         return False
     return len({at for _, at in reads}) > 1 or any(_repeats(at, definitions[reader]) for reader, at in reads)
+
+
+def _is_simple(e: Expr) -> bool:
+    """Whether an op's own loops may compute ``e``: they name no parts of it, and have no vectors."""
+    kinds = {part.dtype for part in walk([e])}
+    return e.cost < EXPENSIVE and not e.marks & HOLDS_GUARD and kinds.isdisjoint((*dtypes.COMPLEXES, "float16"))
 
 
 def _cost_of_an_element(root: Expr) -> int:
