@@ -32,6 +32,13 @@ def libraries() -> list[Library]:
             when=f"{place}.convolutions:serves",
         ),
         Library("cusolver", "cuda", solved, ref=f"{place}.decompositions:ROUTINES", probe=f"{place}.cusolver:probe"),
+        Library(
+            "cusolver-general",
+            "cuda",
+            ("geev", "geev_complex"),
+            ref=f"{place}.decompositions:GENERAL",
+            probe=f"{place}.cusolver:probe_general",
+        ),
         Library("cufft", "cuda", transforms, ref=f"{place}.fourier:ROUTINES", probe=f"{place}.cufft:probe"),
     ]
 

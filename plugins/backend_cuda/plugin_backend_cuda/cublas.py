@@ -24,7 +24,7 @@ from core.ir.library import LibraryCall
 from core.options import config
 from core.records import Probe
 from plugin_backend_cuda import thin
-from plugin_backend_cuda.shared_library import opened
+from plugin_backend_cuda.shared_library import opened, short
 
 WHEELS = ("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12")
 _SYSTEM = ("libcublas.so", "libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll")
@@ -184,27 +184,22 @@ class Cublas:
         """
         letter, real = _LETTERS[dtype]
         upper, transposed, unit = map(int, shape)
-        count, m, n = sizes
+        count, *lengths = (short("trsm of cuBLAS", length) for length in (*sizes, *leading))
+        m, n, of_a, of_x = lengths
+        how = (self._handle, int(not left), upper, transposed, unit, m, n, self._one[dtype])
+        given = ("", firsts) if count == 1 else ("*", places)
+        a, x = (self._ffi.cast(f"{real} *{given[0]}", at) for at in given[1])
         if count == 1:
-            a, x = (self._ffi.cast(kind, at) for kind, at in zip((f"const {real} *", f"{real} *"), firsts, strict=True))
-            self._call(
-                f"cublas{letter}trsm_v2",
-                *(self._handle, int(not left), upper, transposed, unit, m, n, self._one[dtype]),
-                *(a, leading[0], x, leading[1]),
-            )
-            return
-        a, x = (self._ffi.cast(kind, at) for kind, at in zip((f"const {real} **", f"{real} **"), places, strict=True))
-        self._call(
-            f"cublas{letter}trsmBatched",
-            *(self._handle, int(not left), upper, transposed, unit, m, n, self._one[dtype]),
-            *(a, leading[0], x, leading[1], count),
-        )
+            self._call(f"cublas{letter}trsm_v2", *how, a, of_a, x, of_x)
+        else:
+            self._call(f"cublas{letter}trsmBatched", *how, a, of_a, x, of_x, count)
 
     def getrf_stack(self, dtype: str, n: int, places: int, leading: int, pivots: int, info: int, count: int) -> None:
         """LU in place; ``pivots`` are n ints for each matrix, ``info`` is one."""
         letter, real = _LETTERS[dtype]
         a = self._ffi.cast(f"{real} **", places)
         p, numbers = self._ffi.cast("int *", pivots), self._ffi.cast("int *", info)
+        n, leading, count = (short("getrf of cuBLAS", length) for length in (n, leading, count))
         self._call(f"cublas{letter}getrfBatched", self._handle, n, a, leading, p, numbers, count)
 
     def getrs_stack(
@@ -212,10 +207,12 @@ class Cublas:
     ) -> None:
         """Solve with the factors of ``getrf_stack``; ``sizes``: (count, n, k); all columns are n apart."""
         letter, real = _LETTERS[dtype]
-        count, n, k = sizes
-        a, b = (self._ffi.cast(kind, at) for kind, at in zip((f"const {real} **", f"{real} **"), places, strict=True))
+        count, n, k = (short("getrs of cuBLAS", length) for length in sizes)
+        a, b = (self._ffi.cast(f"{real} **", at) for at in places)
         p, refused = self._ffi.cast("const int *", pivots), self._ffi.new("int *")
         self._call(f"cublas{letter}getrsBatched", self._handle, int(transposed), n, k, a, n, p, b, n, refused, count)
+        if refused[0]:
+            raise DeviceError(f"cublas{letter}getrsBatched takes no argument {-refused[0]} like that")
 
     def free(self) -> None:
         self._call("cublasDestroy_v2", self._handle)

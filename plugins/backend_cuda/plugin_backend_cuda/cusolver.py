@@ -14,7 +14,7 @@ import cffi
 from core import dtypes
 from core.errors import BackendError, DeviceError
 from core.records import Probe
-from plugin_backend_cuda.shared_library import opened
+from plugin_backend_cuda.shared_library import opened, short
 
 WHEELS = ("nvidia-cusolver", "nvidia-cusolver-cu13", "nvidia-cusolver-cu12")
 _SYSTEM = ("libcusolver.so", "libcusolver.so.12", "libcusolver.so.11", "cusolver64_12.dll", "cusolver64_11.dll")
@@ -45,13 +45,19 @@ int cusolverDnXpotrf_bufferSize(cusolverDnHandle_t handle, cusolverDnParams_t pa
 int cusolverDnXpotrf(cusolverDnHandle_t handle, cusolverDnParams_t params, int uplo, int64_t n, int kind, void *A,
     int64_t lda, int computed_as, void *on_device, size_t size_on_device, void *on_host, size_t size_on_host,
     int *info);
+int cusolverDnXgeev_bufferSize(cusolverDnHandle_t handle, cusolverDnParams_t params, int left, int right, int64_t n,
+    int kind, const void *A, int64_t lda, int kind_w, const void *W, int kind_left, const void *VL, int64_t ldvl,
+    int kind_right, const void *VR, int64_t ldvr, int computed_as, size_t *size_on_device, size_t *size_on_host);
+int cusolverDnXgeev(cusolverDnHandle_t handle, cusolverDnParams_t params, int left, int right, int64_t n,
+    int kind, void *A, int64_t lda, int kind_w, void *W, int kind_left, void *VL, int64_t ldvl, int kind_right,
+    void *VR, int64_t ldvr, int computed_as, void *on_device, size_t size_on_device, void *on_host,
+    size_t size_on_host, int *info);
 """  # of the interface that takes every dtype: faster than the older one for large matrices
 _KINDS = {"float32": 0, "float64": 1, "complex64": 4, "complex128": 5}  # cudaDataType
 _STATUS = {
     1: "not initialized", 2: "no memory", 3: "an invalid value", 4: "a GPU that it does not know", 6: "a kernel failed",
     7: "an internal error", 8: "an unknown kind of matrix", 9: "not supported",
 }  # fmt: skip
-LONGEST = 2**31 - 1
 
 
 def declarations() -> str:
@@ -100,6 +106,14 @@ def probe() -> Probe:
     return Probe(devices=("cusolver",))
 
 
+def probe_general() -> Probe:
+    """Whether it has eigenvalues of general matrices, which versions of CUDA before 12.8 lack."""
+    found, _ = find()
+    if found is not None and not hasattr(found[1], "cusolverDnXgeev"):
+        return Probe(reason="this cuSOLVER is too old: it has no Xgeev", remedy="pip install --upgrade nvidia-cusolver")
+    return probe()
+
+
 class Cusolver:
     """A handle for one stream.  Make and use it with the device's context current.
 
@@ -137,6 +151,8 @@ class Cusolver:
     def _room(self, name: str, dtype: str, *arguments: Any) -> int:
         out = self._ffi.new("int *")
         self._queue(f"{name}_bufferSize", dtype, *arguments, out)
+        if out[0] < 0:
+            raise BackendError(f"{name} of cuSOLVER needs more work memory than it can count, for {dtype}{arguments}")
         return int(out[0])
 
     # --- how much work memory, in elements ----------------------------------------------------------------------------
@@ -165,6 +181,22 @@ class Cusolver:
 
     def gesvd_room(self, dtype: str, m: int, n: int) -> int:
         return self._room("gesvd", dtype, m, n)
+
+    def geev_room(self, dtype: str, vectors: bool, n: int) -> int:
+        return -(-self._geev_sizes(dtype, vectors, n)[0] // dtypes.size_bytes(dtype))
+
+    def _geev_sizes(self, dtype: str, vectors: bool, n: int) -> tuple[int, int]:
+        """Bytes of work memory on the device and on the host."""
+        device, host = self._ffi.new("size_t *"), self._ffi.new("size_t *")
+        what = self._geev_arguments(dtype, vectors, n, 0, 0, 0)
+        self._call("cusolverDnXgeev_bufferSize", self._handle, self._params, *what, device, host)
+        return int(device[0]), int(host[0])
+
+    def _geev_arguments(self, dtype: str, vectors: bool, n: int, a: int, w: int, v: int) -> tuple[Any, ...]:
+        """What the query and the call have in common: vectors from the right alone, values complex always."""
+        kind, of_values = _KINDS[dtype], _KINDS[dtypes.promote(dtype, "complex64")]
+        a, w, v = (self._ffi.cast("void *", place) for place in (a, w, v))
+        return (0, int(vectors), n, kind, a, n, of_values, w, kind, self._ffi.NULL, n, kind, v, n, kind)
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -206,6 +238,15 @@ class Cusolver:
         """Eigenvalues, and vectors in place of the matrix; columns are n apart."""
         self._queue("syevd", dtype, int(vectors), int(upper), n, a, n, w, work, room, info)
 
+    def geev(self, dtype: str, vectors: bool, n: int, a: int, w: int, v: int, work: int, room: int, info: int) -> None:
+        """Eigenvalues, complex, and vectors from the right; where the matrix is real, the columns of a pair are parts
+        of its first vector, the real and the imaginary one, as in LAPACK.  The matrix is spoilt."""
+        device, host = self._geev_sizes(dtype, vectors, n)
+        self._on_host = self._ffi.new("char[]", max(host, 1))
+        places = (self._ffi.cast("void *", work), device, self._on_host, host, self._ffi.cast("int *", info))
+        what = self._geev_arguments(dtype, vectors, n, a, w, v)
+        self._call("cusolverDnXgeev", self._handle, self._params, *what, *places)
+
     def gesvd(
         self, dtype: str, job: str, m: int, n: int, a: int, s: int, u: int, vt: int, work: int, room: int, info: int
     ) -> None:
@@ -220,6 +261,4 @@ class Cusolver:
 
 
 def _short(name: str, length: int) -> int:
-    if length > LONGEST:
-        raise BackendError(f"{name} of cuSOLVER needs lengths below 2**31, got {length}")
-    return length
+    return short(f"{name} of cuSOLVER", length)

@@ -109,6 +109,28 @@ def syevd(job: Job, scratch: Scratch) -> Block | None:
     return job.numbers()
 
 
+def geev(job: Job, scratch: Scratch) -> Block | None:
+    """Eigenvalues, and vectors as columns, of general matrices: complex, also where these are real."""
+    n, vectors = square(job), len(job.results) > 1
+    a, copied = job.given(job.operands[0]), job.own("matrix", n, n, by_columns=True)
+    v = job.own("vectors", n, n, by_columns=True) if vectors else None
+    out = job.given(job.results[1]) if vectors else None
+    room = job.device.solver.geev_room(job.dtype, vectors, n) if n else 0
+    job.room("work", room * job.itemsize)
+    job.begin(scratch)
+    job.copy(a, copied, operand=0)
+    for k in range(job.count if n else 0):
+        where = (copied.address(k), job.result(0, k), v.address(k) if v is not None else 0)
+        job.device.solver.geev(job.dtype, vectors, n, *where, job.at["work"], room, job.said(k))
+    if n:
+        job.note()
+    if v is not None and job.is_complex:
+        job.copy(v, out)
+    elif v is not None:
+        job.run("paired", job.count * n * n, v.first, job.result(0), job.result(1), job.count, n)
+    return job.numbers()
+
+
 def gesdd(job: Job, scratch: Scratch) -> Block | None:
     """Singular values, and vectors.  cuSOLVER takes matrices with no more columns than rows: others are turned.
 
@@ -202,6 +224,7 @@ _ALL = {
     },
     "geqrf_complete": geqrf,
 }
+GENERAL = {name: _routine(geev) for name in ("geev", "geev_complex")}  # which old versions of cuSOLVER lack
 ROUTINES = {
     name: _routine(write)
     for name, write in (*_REAL.items(), *_ALL.items(), *((f"{name}_complex", write) for name, write in _ALL.items()))

@@ -226,3 +226,17 @@ extern "C" __global__ void __launch_bounds__(256) core_DTYPE_whole(const ELEMENT
         to[k][i * n + j] = hermitian && !mine ? core_DTYPE_conjugate(x) : x;
     }
 }
+
+/* Complex vectors, row by row, of real matrices: of a pair of values the first is above the real axis, and the columns of
+   ``v``, which follow each other, are x and y, for x + i y and x - i y. */
+extern "C" __global__ void __launch_bounds__(256) core_DTYPE_paired(const ELEMENT *v, const REAL *w, REAL *out,
+    int64_t count, int64_t n)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * n * n; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t k = e / (n * n), i = e / n % n, j = e % n;
+        const REAL turn = w[2 * (k * n + j) + 1];
+        const ELEMENT *x = v + (k * n + (turn < 0 ? j - 1 : j)) * n + i;
+        out[2 * e] = core_DTYPE_real(x[0]);
+        out[2 * e + 1] = turn == 0 ? (REAL)0 : turn > 0 ? core_DTYPE_real(x[n]) : -core_DTYPE_real(x[n]);
+    }
+}

@@ -29,6 +29,7 @@ _SIGNATURES = {  # file -> the arguments of each of its kernels, as libcuda.Pack
         "gather": "PqqPqqqqqPqq", "clear": "Pqqqq", "identity": "Pqq", "fail": "PqqP", "no_numbers": "PqqP",
         "singular": "PqqqP", "determinant": "PPqqPP", "exchange": "PPqqqqq", "from_zero": "PPq", "halve": "Pqq",
         "symmetric": "PPqq", "note": "PPq", "scaled": "PPq", "cholesky": "PqqqqP", "whole": "PqqPqqqq",
+        "paired": "PPPqq",
     },
     "banded": {"band": "PqqPqqqqq", "solve_band": "PPqqqqqP"},
 }  # fmt: skip

@@ -10,6 +10,17 @@ from typing import Any
 
 import cffi
 
+from core.errors import BackendError
+
+LONGEST = 2**31 - 1
+
+
+def short(who: str, length: int) -> int:
+    """A length for an argument of 32 bits.  Errors: BackendError."""
+    if length > LONGEST:
+        raise BackendError(f"{who} needs lengths below 2**31, got {length}")
+    return length
+
 
 def in_wheels(wheels: Sequence[str], prefix: str) -> Iterator[str]:
     """Where files that begin with ``prefix`` lie in wheels that are installed."""

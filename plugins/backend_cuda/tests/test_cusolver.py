@@ -27,7 +27,7 @@ class Library:
             values = [self._plain(one) for one in arguments]
             if "Create" in name:
                 arguments[0][0] = self.ffi.cast(self.ffi.typeof(arguments[0]).item, 0x99)
-            elif "Xpotrf_bufferSize" in name:
+            elif "_bufferSize" in name and name[10] == "X":
                 arguments[-2][0], arguments[-1][0] = 600, 16
                 values[-2:] = ["out", "out"]
             elif "bufferSize" in name:
@@ -105,6 +105,23 @@ def test_cholesky_asks_for_memory_on_the_device_and_has_its_own_on_the_host(libr
     assert asked == ("cusolverDnXpotrf_bufferSize", [0x99, 0, 5, kind, 0, 6, kind, "out", "out"])
     assert name == "cusolverDnXpotrf" and given[:9] == [0x99, 0, 5, kind, A, 6, kind, WORK, 600]
     assert given[9] != 0 and given[10:] == [16, INFO]
+
+
+@pytest.mark.parametrize(
+    "dtype, kind, values, room",
+    [("float32", 0, 4, 150), ("float64", 1, 5, 75), ("complex64", 4, 4, 75), ("complex128", 5, 5, 38)],
+)
+def test_eigenvalues_of_general_matrices_are_complex_and_vectors_are_as_the_matrix(library, dtype, kind, values, room):
+    made = cusolver.Cusolver(1)
+    assert made.geev_room(dtype, True, 5) == room
+    made.geev(dtype, True, 5, A, W, V, WORK, room, INFO)
+    asked, (name, given) = library.called[-2], library.called[-1]
+    shared = [0, 1, 5, kind, A, 5, values, W, kind, 0, 5, kind, V, 5, kind]
+    nothing = [0 if one in (A, W, V) else one for one in shared]
+    for said in (library.called[3], asked):
+        assert said == ("cusolverDnXgeev_bufferSize", [0x99, *nothing, "out", "out"])
+    assert name == "cusolverDnXgeev" and given[:18] == [0x99, *shared, WORK, 600]
+    assert given[18] != 0 and given[19:] == [16, INFO]
 
 
 def test_one_handle_serves_one_stream(library):

@@ -8,11 +8,12 @@ import core.tensor as ct
 import plugin_backend_cuda
 from core import plugins
 from core.errors import BackendError, CoreWarning
+from core.ir.program import HostStep
 from core.records import Probe
 from core.testing import random
 from plugin_backend_cuda import cublas, cusolver
 from plugin_backend_cuda.backend import Driver
-from plugin_backend_cuda.decompositions import ROUTINES
+from plugin_backend_cuda.decompositions import GENERAL, ROUTINES
 from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 from plugin_backend_cuda.shim.recorder import Recorder
@@ -31,7 +32,7 @@ DRIVER = Driver(
     lambda stream, number, workspace: HostBlas(stream, CALLS._do, workspace),
     lambda stream, number: HostSolver(stream, CALLS._do),
 )
-PROBE = cusolver.probe
+PROBE, PROBE_GENERAL = cusolver.probe, cusolver.probe_general
 TOLERANCE = {"float64": 1e-8, "float32": 2e-3, "complex128": 1e-8, "complex64": 2e-3}
 UNIQUE = {  # what is one matrix, whoever computes it
     "cholesky": linalg.cholesky,
@@ -67,6 +68,7 @@ def libraries():
     with pytest.MonkeyPatch.context() as patch:
         for module in (cublas, cusolver):
             patch.setattr(module, "probe", lambda: Probe(devices=("SciPy",)))
+        patch.setattr(cusolver, "probe_general", cusolver.probe)
         plugins.reset()
         yield
     plugins.reset()
@@ -152,6 +154,18 @@ def test_eigenvectors_diagonalise_the_triangle_that_is_read(shape, lower, dtype)
     np.testing.assert_allclose(w, expected, atol=1e-10)
     np.testing.assert_allclose(whole @ v, v * w[..., None, :], atol=1e-10)
     np.testing.assert_allclose(adjoint(v) @ v, np.broadcast_to(np.eye(shape[-1]), v.shape), atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(1, 1), (6, 6), (3, 5, 5), (0, 0)], ids=str)
+def test_eigenvectors_of_general_matrices(shape, dtype):
+    a, tol = matrices(*shape, dtype=dtype), TOLERANCE[dtype]
+    (w, v), (w2, v2) = both(lambda x: list(linalg.eig(x)), a)
+    assert (w.dtype, v.dtype, w.shape, v.shape) == (w2.dtype, v2.dtype, w2.shape, v2.shape)
+    np.testing.assert_allclose(a @ v, v * w[..., None, :], atol=tol)
+    np.testing.assert_allclose(np.linalg.norm(v, axis=-2), np.ones(w.shape), rtol=1e-5)
+    np.testing.assert_allclose(np.sort_complex(w), np.sort_complex(w2), atol=tol)
+    assert_same(both(lambda x: linalg.eigvals(x).sum(axis=-1), a), tol)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
@@ -309,8 +323,23 @@ def test_decompositions_are_not_recorded_for_graphs():
 
 
 def test_every_routine_that_is_announced_is_there():
-    (announced,) = [one for one in plugin_backend_cuda.libraries() if one.name == "cusolver"]
-    assert set(announced.provides) == set(ROUTINES)
+    announced = {one.name: set(one.provides) for one in plugin_backend_cuda.libraries()}
+    assert announced["cusolver"] == set(ROUTINES) and announced["cusolver-general"] == set(GENERAL)
+
+
+def test_a_library_without_a_routine_leaves_that_one_to_python(monkeypatch):
+    monkeypatch.setattr(cusolver, "probe_general", PROBE_GENERAL)
+    monkeypatch.setattr(cusolver, "find", lambda: ((None, object()), ""))
+    plugins.reset()
+    x = ct.matrix("x")
+    with pytest.warns(CoreWarning, match=r"Eigvals.* has no code for the cuda backend: Python computes it"):
+        f = core.function([x], [linalg.eigvals(linalg.inv(x))], backend=DRIVER)
+    assert [type(step.outputs[0].node.op).__name__ for step in f.program.steps if isinstance(step, HostStep)] == [
+        "Eigvals"
+    ]
+    np.testing.assert_allclose(f(2 * np.eye(3))[0], [0.5] * 3)
+    assert PROBE_GENERAL().reason == "this cuSOLVER is too old: it has no Xgeev"
+    plugins.reset()
 
 
 def test_without_the_library_python_computes_and_it_is_said(monkeypatch):

@@ -30,7 +30,7 @@ DRIVER = Driver(
 DTYPES = ("float32", "float64", "complex64", "complex128")
 ON_HOST = {  # what is computed by Python, for want of a routine
     "expm", "logm", "sqrtm", "schur", "qz", "ordqz", "null_space", "solve_circulant", "solve_toeplitz",
-    "solve_continuous_lyapunov", "solve_discrete_are", "solve_discrete_lyapunov", "solve_sylvester", "eig", "eigvals",
+    "solve_continuous_lyapunov", "solve_discrete_are", "solve_discrete_lyapunov", "solve_sylvester",
     "qr(pivoting=True)",
 }  # fmt: skip
 VECTORS = {
@@ -50,6 +50,7 @@ def libraries():
     with pytest.MonkeyPatch.context() as patch:
         for module in (cublas, cusolver):
             patch.setattr(module, "probe", lambda: Probe(devices=("SciPy",)))
+        patch.setattr(cusolver, "probe_general", cusolver.probe)
         plugins.reset()
         yield
     plugins.reset()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.dtypes import real_of
+from core.dtypes import promote, real_of
 from plugin_backend_cuda.shim.lapack import at, getrf, getrs, lapack, matrix
 
 ROOM = 7  # elements of work memory that are asked for, and filled with garbage, so that too little is seen
@@ -29,6 +29,9 @@ class HostSolver:
         return ROOM
 
     def syevd_room(self, dtype: str, vectors: bool, upper: bool, n: int) -> int:
+        return ROOM
+
+    def geev_room(self, dtype: str, vectors: bool, n: int) -> int:
         return ROOM
 
     def gesvd_room(self, dtype: str, m: int, n: int) -> int:
@@ -94,6 +97,18 @@ class HostSolver:
             values, found, number = lapack("syevd", dtype)(given.copy("F"), compute_v=vectors, lower=not upper)
             at(w, real_of(dtype), n)[...] = values
             given[...] = found if vectors else np.nan
+            return number
+
+        self._queue(act, dtype, work, info)
+
+    def geev(self, dtype: str, vectors: bool, n: int, a: int, w: int, v: int, work: int, room: int, info: int) -> None:
+        def act() -> int:
+            given = matrix(dtype, a, 0, n, n, n)
+            *values, _, right, number = lapack("geev", dtype)(given.copy("F"), compute_vl=False, compute_vr=vectors)
+            at(w, promote(dtype, "complex64"), n)[...] = values[0] if len(values) == 1 else values[0] + 1j * values[1]
+            given[...] = np.nan
+            if vectors:
+                matrix(dtype, v, 0, n, n, n)[...] = right
             return number
 
         self._queue(act, dtype, work, info)

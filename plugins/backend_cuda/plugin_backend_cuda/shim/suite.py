@@ -80,7 +80,7 @@ def use_shim() -> None:
         lambda stream, number: HostSolver(stream, calls._do),
         lambda stream, number, allocate: HostFft(stream, calls._do, allocate),
     )
-    cublas.probe = cusolver.probe = lambda: Probe(devices=("SciPy",))
+    cublas.probe = cusolver.probe = cusolver.probe_general = lambda: Probe(devices=("SciPy",))
 
 
 def pytest_configure(config: Any) -> None:
