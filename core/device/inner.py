@@ -19,6 +19,7 @@ from core.device.edges import Edges
 from core.device.lengths import Lengths
 from core.device.pool import Memory
 from core.device.prepare import Prepared
+from core.device.space import lasting
 from core.device.stretches import split
 from core.ir.definitions import Value
 from core.ir.guards import GuardFailed, StepFailed
@@ -46,7 +47,7 @@ class Body:
         self.program, self.space, self.device = program, owner.space, owner.device
         self.inner, self.code, self.warp = owner.inner, owner.code, owner.warp
         self.launches = owner.inner[id(program)]
-        self.constants = {value: self.space.place(np.ascontiguousarray(a)) for value, a in program.constants.items()}
+        self.constants = lasting(program, self.space)
         self.made = program.made
         self.asked = {value for step in program.steps if not isinstance(step, HostStep) for value in step.reads}
         self.staged = [(k, value) for k, value in enumerate(program.inputs) if value in self.asked]

@@ -18,7 +18,7 @@ from core.device.space import Space
 from core.ir.clike.clibrary import Failure
 from core.ir.definitions import Operand, Value
 from core.ir.expr import Expr
-from core.ir.nodes import Barrier, Kernel, Loop, LoopKind, statements
+from core.ir.nodes import Arrive, Barrier, Kernel, Loop, LoopKind, statements
 from core.ir.program import CheckStep, LibraryStep
 from core.ir.target import Target
 from core.ir.work.launches import lane_extents, lanes_for, pieces
@@ -121,13 +121,14 @@ def grid_of(kernel: Kernel, target: Target, warp: int, lengths: Lengths) -> Grid
         lanes = lanes_for(min(count, target.lanes), target.lanes, warp)
         return Grid((min(-(-count // lanes), target.units * target.waves), 1), (lanes, 1))
     wanted = max((_at_most(extent, lengths, target.lanes) for extent in lane_extents(kernel)), default=target.lanes)
-    if wanted <= 1 and not target.packs_rows:
+    meets = any(isinstance(s, (Barrier, Arrive)) for s in statements(loop.body))
+    if wanted <= 1 and (meets or not target.packs_rows):
         return Grid((1, min(count, _LARGEST_Y)), (1, 1))
     if wanted <= 1:
         rows = lanes_for(min(count, target.lanes), target.lanes, warp)
         return Grid((1, min(-(-count // rows), target.units * target.waves, _LARGEST_Y)), (1, rows))
     lanes = lanes_for(wanted, target.lanes, warp)
-    if lanes == warp and not any(isinstance(s, Barrier) for s in statements(loop.body)):
+    if lanes == warp and not meets:
         rows = min(lanes_for(count, target.lanes // warp, 1), target.lanes // warp)  # a warp waits for nobody
         return Grid((1, min(-(-count // rows), _LARGEST_Y)), (lanes, rows))
     return Grid((1, min(count, _LARGEST_Y)), (lanes, 1))

@@ -15,7 +15,7 @@ from core.device.contract import Source
 from core.device.edges import Edges
 from core.device.exchange import Foreign
 from core.device.repeat import Repeat, can_repeat
-from core.device.space import Space
+from core.device.space import Space, lasting
 from core.device.stretches import split
 from core.ir.clike.cdevice import print_device_program
 from core.ir.program import CheckStep, HostStep, LibraryStep, Program
@@ -43,7 +43,7 @@ class DeviceProgram:
         name = f"{program.name}.{facts.dialect.name}"
         self.sources = {name: printed.text} if kernels else {}
         self.code = space.device.build(Source(program.name, printed.text, kernels)) if kernels else None
-        self.constants = {value: space.place(np.ascontiguousarray(a)) for value, a in program.constants.items()}
+        self.constants = lasting(program, space)
         self.made = program.made
         self.asked = {value for step in program.steps if not isinstance(step, HostStep) for value in step.reads}
         self.staged = [(k, value) for k, value in enumerate(program.inputs) if value in self.asked]

@@ -13,6 +13,7 @@ from core.device.contract import Block, Device
 from core.device.exchange import Foreign
 from core.device.pool import Memory, Pool
 from core.ir.definitions import Value
+from core.ir.program import Program
 
 _KEPT_SHARE = 4  # of a device's memory, one part in so many may lie unused in the pool
 
@@ -127,6 +128,16 @@ class Space:
     def holds(self, value: Any) -> bool:
         """Whether a value is an array in this memory."""
         return type(value) is DeviceArray and value.space is self
+
+
+def lasting(program: Program, space: Space) -> dict[Value, DeviceArray]:
+    """What lies on a device as long as a program does: its constants, and counters, which every call leaves at zero.
+
+    Errors  DeviceMemoryError
+    """
+    arrays = {value: np.ascontiguousarray(array) for value, array in program.constants.items()}
+    arrays |= {value: np.zeros([n.payload for n in program.shapes[value]], value.dtype) for value in program.counters}
+    return {value: space.place(array) for value, array in arrays.items()}
 
 
 class _Lent:

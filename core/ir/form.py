@@ -11,7 +11,7 @@ from typing import Any
 
 from core.ir.codes import Code
 from core.ir.expr import Expr
-from core.ir.nodes import Assign, Atomic, If, Let, Loop, Statement, Store
+from core.ir.nodes import Arrive, Assign, Atomic, If, Let, Loop, Statement, Store
 from core.ir.walk import walk
 
 
@@ -109,6 +109,8 @@ class Form:
                 self.note(If, self.expr(s.condition))
                 self._inside(s.body)
                 self._inside(s.orelse)
+            elif isinstance(s, Arrive):
+                self.note(Arrive, self.value(s.counter), *self.exprs((s.offset, s.count)), self.register(s.last))
             else:
                 self.note(type(s))
 

@@ -2,7 +2,7 @@
 
 kernel     = name, what it reads, what it writes, body
 statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e: body | If e: body else: body
-           | Atomic buffer[e] op= e | Barrier; in functions, Break e
+           | Atomic buffer[e] op= e | Barrier | Arrive last, counter[e], e; in functions, Break e
 
 On a device, a kernel is a list of loops; each is launched by itself, when the one before it has ended.
 """
@@ -138,7 +138,21 @@ class Barrier:
     """All work-items of the group come here before one goes on, and then see what the others have stored."""
 
 
-Statement: TypeAlias = Let | Assign | Store | Loop | If | Atomic | Barrier
+@dataclass
+class Arrive:
+    """A group comes to ``counter[offset]``, a Barrier too: ``last``, a bool, is true in the last of ``count`` to come.
+
+    That one sees what all of them have stored before they came, so it can take their parts of something together, in
+    an order of its own.  Nobody waits for others to come.  The counter is 0 before the first came, and after the last.
+    """
+
+    last: Local
+    counter: Any
+    offset: Expr
+    count: Expr
+
+
+Statement: TypeAlias = Let | Assign | Store | Loop | If | Atomic | Barrier | Arrive
 
 
 @dataclass(eq=False)
@@ -178,6 +192,7 @@ class Kernel:
     unless   0-d bools among what it reads: where one is true, the kernel does nothing.  A device asks them, which
              learns of a bad index only when all is done
     scratch  those of ``writes`` that hold nothing from one iteration of the outermost loop to the next
+    counters  those of ``writes`` at which groups arrive: memory of its own, which holds zeros before and after
     arrays   such scratch that lies in the kernel itself, and how many elements each has; on a device, a group shares it
     split    how threads share the loop, where they may;  takes  locals that come from outside, as arguments
     shared   values of which two may lie in the same memory: see donation.py
@@ -199,6 +214,7 @@ class Kernel:
     shared: frozenset[Any] = frozenset()
     apart: frozenset[Any] = frozenset()
     in_parts: bool = False
+    counters: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
         head = f"kernel {self.name}({', '.join(map(str, self.reads))}) -> {', '.join(map(str, self.writes))}"
@@ -229,6 +245,8 @@ def own_expressions(statement: Statement) -> tuple[Expr, ...]:
         return (statement.offset, statement.value)
     if isinstance(statement, Loop):
         return (statement.extent,) if statement.start is NOTHING else (statement.extent, statement.start)
+    if isinstance(statement, Arrive):
+        return (statement.offset, statement.count)
     return (statement.condition,) if isinstance(statement, (If, Break)) else ()
 
 
@@ -244,6 +262,8 @@ def rewritten(statement: Statement, new: Callable[[Expr], Expr]) -> Statement:
         return replace(statement, value=new(statement.value))
     if isinstance(statement, (Store, Atomic)):
         return replace(statement, offset=new(statement.offset), value=new(statement.value))
+    if isinstance(statement, Arrive):
+        return replace(statement, offset=new(statement.offset), count=new(statement.count))
     if isinstance(statement, Loop):
         body = [rewritten(inner, new) for inner in statement.body]
         return replace(statement, extent=new(statement.extent), start=new(statement.start), body=body)
@@ -312,6 +332,9 @@ def _lines(body: list[Statement], indent: str) -> list[str]:
             lines.append(f"{indent}atomic {place} {statement.combine.value}= {statement.value}")
         elif isinstance(statement, Barrier):
             lines.append(f"{indent}barrier")
+        elif isinstance(statement, Arrive):
+            place = f"{statement.counter}[{statement.offset}]"
+            lines.append(f"{indent}let {statement.last} = last of {statement.count} at {place}")
         elif isinstance(statement, Break):
             lines.append(f"{indent}break if {statement.condition}")
         else:

@@ -46,11 +46,12 @@ class KernelStep:
 
     @property
     def writes(self) -> Sequence[Value]:
-        """What the pieces store to: of scratch, and of what grows chunk by chunk, there are more than one."""
+        """What the pieces store to, counters excepted: of scratch, and of what grows chunk by chunk, there are more."""
         found: dict[Value, None] = {}
         for kernel in self.kernels:
             rows = kernel.split.private if kernel.split is not None else {}
-            found.update(dict.fromkeys(rows.get(value, value) for value in kernel.writes))
+            own = (value for value in kernel.writes if value not in kernel.counters)
+            found.update(dict.fromkeys(rows.get(value, value) for value in own))
             if kernel.split is not None:
                 found.update(dict.fromkeys(kernel.split.parts.values()))
         return list(found)
@@ -257,6 +258,12 @@ class Program:
         """
         written = {value for step in self.steps if not isinstance(step, HostStep) for value in step.writes}
         return [value for value in dict.fromkeys(self.outputs) if value in written]
+
+    @cached_property
+    def counters(self) -> list[Value]:
+        """What groups arrive at: memory that is zero before the first call, as it is behind each."""
+        kernels = (kernel for step in self.steps if isinstance(step, KernelStep) for kernel in step.kernels)
+        return [value for kernel in kernels for value in kernel.counters]
 
     @cached_property
     def all(self) -> list[Program]:

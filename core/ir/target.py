@@ -23,6 +23,8 @@ class Target:
     threads     whether chunks of a loop may run at once on the host (core/ir/cpu/parallel.py)
     layouts     whether a program may be made for arguments that do not lie row by row (core/ir/layouts.py)
     blocks      whether rows of tall matrices may go by blocks (core/ir/passes/row_blocks.py)
+    finishes    whether the last group to come somewhere knows that it is, and sees what others have stored: it takes
+                their parts of a reduction together, where that else needs a launch of its own
     keeps_nan   float dtypes whose larger and smaller numbers keep NaN in one instruction, so that maxima need no flag
     settles     whether work-items that set the same element find out at once which is the last, by atomic maxima of
                 int64; else they run in the order of the program
@@ -39,6 +41,7 @@ class Target:
     threads: bool = False
     layouts: bool = False
     blocks: bool = False
+    finishes: bool = False
     keeps_nan: frozenset[str] = frozenset()
     settles: bool = False
     atomics: frozenset[str] = frozenset()

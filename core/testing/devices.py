@@ -25,7 +25,9 @@ from core.ir.target import Target
 from core.ir.work.own import renamed
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
-WORDS = WorkItems("item", "items", "row", "rows", "lane", "lanes", "barrier;", "local ", "local ")
+WORDS = WorkItems(
+    "item", "items", "row", "rows", "lane", "lanes", "barrier;", "local ", "local ", arrive="last({at}, {count})"
+)
 
 
 class NumpyDevice:

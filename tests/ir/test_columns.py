@@ -137,7 +137,8 @@ def test_what_is_made_of_the_sums_comes_after_them(shape):
     assert_allclose(got[0], d, rtol=1e-5, atol=1e-6)
     assert_allclose(got[1], start - 0.5 * d.sum(axis=0), rtol=1e-4, atol=1e-5)
     read_x = [one for one in noting.kernels() if noting.programs[0].inputs[0] in one.reads]
-    assert len(noting.kernels()) == len(read_x) + 1 and all(len(one.writes) == 2 for one in read_x)
+    assert len(noting.kernels()) == len(read_x) + (shape[0] is None), "a group can take all of 30 rows"
+    assert all(len(one.writes) == 2 for one in read_x)
 
 
 def _lanes(kernel):

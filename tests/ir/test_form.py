@@ -7,7 +7,7 @@ from core.ir.codes import Code, Combine
 from core.ir.definitions import Value
 from core.ir.expr import Call, const, index, length, load
 from core.ir.form import Form
-from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Local, Loop, LoopKind, Store
+from core.ir.nodes import Arrive, Assign, Atomic, Barrier, If, Let, Local, Loop, LoopKind, Store
 
 
 def key(*expressions, about=lambda value: None):
@@ -70,9 +70,13 @@ _n = length(x, 0)
 LOOP = Loop(i, _n, [Store(x, i, element(y, i))], LoopKind.SIMD)
 STATEMENTS = [Let(_a, const(1.0, "float64")), Assign(_a, _a.expr + _b.expr), LOOP.body[0], LOOP]
 STATEMENTS += [If(_n < 3, [LOOP]), Atomic(x, i, element(y, i)), Barrier()]
+STATEMENTS += [Arrive(Local("last", "bool"), x, i, const(3))]
 CHANGED = {  # field -> another value of it, which differs in more than a name
     "local": Local("c", "float32"),
     "value": element(y, i) * 2.0,
+    "last": Local("last", "float32"),
+    "counter": small,
+    "count": const(4),
     "constant": False,
     "nearer": True,
     "buffer": small,

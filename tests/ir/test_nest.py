@@ -4,7 +4,7 @@ from core.ir.codes import Code
 from core.ir.definitions import Value
 from core.ir.expr import Call, const, guarded, index, length, load, make, select
 from core.ir.nests.nest import Nest
-from core.ir.nodes import Kernel, Let, Local, LoopKind, Store
+from core.ir.nodes import If, Kernel, Let, Local, LoopKind, Store
 
 X, A, Y = Value("x", "float64"), Value("a", "float64"), Value("y", "float64")
 N, M = length(X, 0), length(X, 1)
@@ -109,3 +109,21 @@ def test_a_name_is_declared_before_the_statement_that_needs_it():
     assert name.code is Code.LOCAL
     nest.close(LoopKind.SIMD)
     assert isinstance(nest.body[0].body[0], Let)
+
+
+def test_statements_under_a_condition_stand_in_their_order():
+    nest, some = Nest({ROW: N, COLUMN: M}, SHAPES), Local("some", "bool")
+    nest.open(ROW)
+    for _ in range(2):
+        nest.open_if()
+        nest.open(COLUMN)
+        nest.begin([x(), x()])
+        nest.emit(Store(Y, ROW * M + COLUMN, nest.named(x())))
+        nest.close(LoopKind.SIMD)
+        nest.close_if(some.expr)
+        nest.emit(Store(A, ROW, const(0.0, "float64")))
+    nest.close(LoopKind.GRID)
+    (loop,) = nest.body
+    assert [type(s) for s in loop.body] == [If, Store, If, Store] and loop.body[0].condition is some.expr
+    for choice in (loop.body[0], loop.body[2]):
+        assert [type(s) for s in choice.body[0].body] == [Let, Store], "each names what it loads"

@@ -20,7 +20,10 @@ from core.testing.values import compiled
 PIECES = Target(units=3, lanes=1, piece=2)
 GROUPS = Target(units=3, lanes=4, piece=2, settles=True, atomics=frozenset({"float64", "float32", "int64", "int32"}))
 HOLDS = Target(units=8, lanes=4, piece=2, holds_rows=True, atomics=GROUPS.atomics)
-TARGETS = pytest.mark.parametrize("target", [PIECES, GROUPS, HOLDS], ids=["pieces", "groups", "groups that hold rows"])
+FINISHES = replace(HOLDS, finishes=True)
+TARGETS = pytest.mark.parametrize(
+    "target", [PIECES, GROUPS, HOLDS, FINISHES], ids=["pieces", "groups", "groups that hold rows", "groups that finish"]
+)
 SETTLING = pytest.mark.parametrize("target", [replace(PIECES, settles=True), GROUPS], ids=["pieces", "groups"])
 
 

@@ -16,7 +16,7 @@ from core.errors import BackendError, IndexOutOfBounds, ShapeError, VerifyError
 from core.ir.codes import Code, Combine
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Expr, index
-from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, Statement, Store
+from core.ir.nodes import Arrive, Assign, Atomic, If, Kernel, Let, Local, Loop, Statement, Store
 from core.ir.scatter import Scatter
 from core.ir.view import View
 from core.ir.walk import walk
@@ -330,5 +330,11 @@ def _run(body: Sequence[Statement], scope: _Scope) -> None:
             for i in reversed(steps) if statement.reverse else steps:
                 scope.variables[statement.variable] = np.asarray(i)
                 _run(statement.body, scope)
+        elif isinstance(statement, Arrive):
+            counter, at = scope.inputs[statement.counter], int(_value(statement.offset, scope))
+            if not 0 <= at < counter.size:
+                raise IndexOutOfBounds(f"groups arrive at {at} of {statement.counter}, which has {counter.size}")
+            counter.flat[at] = (counter.flat[at] + 1) % int(_value(statement.count, scope))
+            scope.locals[statement.last] = np.bool_(counter.flat[at] == 0)
         elif isinstance(statement, If):
             _run(statement.body if _value(statement.condition, scope) else statement.orelse, scope)

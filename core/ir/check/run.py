@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import BackendError, IndexOutOfBounds
+from core.errors import BackendError, IndexOutOfBounds, VerifyError
 from core.ir.axes import product
 from core.ir.check.oracle import evaluate_at, evaluate_lengths, run_kernel
 from core.ir.check.verify import verify
@@ -94,10 +94,13 @@ class _Call:
             for value in step.writes:
                 self.arrays[value] = self._memory(value)
             for kernel in step.kernels:
+                self._begin(kernel)
                 if kernel.split is not None:
                     self._in_chunks(kernel, kernel.split)
                 else:
                     run_kernel(kernel, self.arrays, self.takes)
+                if any(self.arrays[counter].any() for counter in kernel.counters):
+                    raise VerifyError(f"kernel {kernel.name} leaves counters of groups that did not come")
         elif isinstance(step, LibraryStep):
             self._library(step)
         elif isinstance(step, BlockStep):
@@ -115,6 +118,10 @@ class _Call:
         elif self.arrays[step.value][()]:
             raise IndexOutOfBounds(step.message, blame=step.node)
         self._check_guards()
+
+    def _begin(self, kernel: Kernel) -> None:
+        for counter in kernel.counters:
+            self.arrays[counter] = np.zeros(evaluate_lengths(self.program.shapes[counter], {}), counter.dtype)
 
     def _divide(self, split: Split) -> None:
         n = int(evaluate_at(split.extent, {}, self.arrays))

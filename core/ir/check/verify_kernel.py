@@ -16,6 +16,7 @@ from core.ir.cpu.parallel import shared_by
 from core.ir.expr import INDEX_DTYPE, Expr, const, make
 from core.ir.nodes import (
     NOTHING,
+    Arrive,
     Assign,
     Atomic,
     Barrier,
@@ -29,6 +30,7 @@ from core.ir.nodes import (
     Split,
     Statement,
     Store,
+    own_expressions,
 )
 from core.ir.show import show
 from core.ir.walk import walk
@@ -52,6 +54,9 @@ def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
         fail(where, "a value may stand only once among what it reads and writes")
     if not writes.issuperset(kernel.scratch):
         fail(where, "scratch must be among what it writes")
+    arrived = {s.counter for s in _below(kernel.body) if isinstance(s, Arrive)}
+    if arrived != set(kernel.counters) or any(counter.dtype != "uint32" for counter in arrived):
+        fail(where, "its counters must be those at which groups arrive, of uint32")
     if not writes.isdisjoint(kernel.arrays):
         fail(where, "a local array is not among what it writes")
     kept = writes if kept is None else set(kept)
@@ -61,7 +66,11 @@ def verify_kernel(kernel: Kernel, kept: Iterable[Any] | None = None) -> None:
     statements.body(kernel.body)
     verify_work(kernel)
     for value in kernel.writes:
-        if not any(isinstance(s, (Store, Atomic)) and s.buffer is value for s in _below(kernel.body)):
+        stored = any(isinstance(s, (Store, Atomic)) and s.buffer is value for s in _below(kernel.body))
+        if value in arrived:
+            if stored or any(e.code is Code.LOAD and e.payload is value for e in walk(roots_of(kernel.body))):
+                fail(where, f"{value} is a counter, which nobody reads or stores to")
+        elif not stored:
             fail(where, f"it says that it writes {value}, but no statement does")
     if kernel.split is not None:
         _check_split(kernel, kernel.split, where)
@@ -110,6 +119,8 @@ class _Statements:
         self.depends: dict[Local, frozenset[Expr]] = {}  # the loop variables that a local's value comes from
         self.frames: list[_Frame] = []
         self.apart: frozenset[Any] = frozenset()
+        self.arrived: dict[Expr, Arrive] = {}  # by what is true in the last group
+        self.last: Arrive | None = None  # what is open is run by the last group to come there
 
     def body(self, body: Sequence[Statement]) -> None:
         before = set(self.constant)
@@ -136,14 +147,30 @@ class _Statements:
             self._store(statement, where)
         elif isinstance(statement, Atomic):
             self._element(statement, where)
+        elif isinstance(statement, Arrive):
+            self._arrive(statement, where)
         elif isinstance(statement, If):
             self._expr(statement.condition, "bool", where)
+            last = self.last
+            self.last = self.arrived.get(statement.condition, last)
             self.body(statement.body)
+            self.last = last
             self.body(statement.orelse)
         elif isinstance(statement, Loop):
             self._loop(statement, where)
         elif isinstance(statement, Break):
             fail(where, "only functions leave their loops")
+
+    def _arrive(self, statement: Arrive, where: str) -> None:
+        if statement.counter not in self.writes:
+            fail(where, f"{statement.counter} is not among what the kernel writes")
+        if statement.last in self.constant or statement.last.dtype != "bool":
+            fail(where, f"{statement.last} must be a bool that is declared here")
+        self._expr(statement.offset, INDEX_DTYPE, where)
+        self._expr(statement.count, INDEX_DTYPE, where)
+        self.constant[statement.last] = True
+        self.depends[statement.last] = frozenset(frame.loop.variable for frame in self.frames)
+        self.arrived[statement.last.expr] = statement
 
     def _assign(self, statement: Assign, where: str) -> None:
         local = statement.local
@@ -191,6 +218,9 @@ class _Statements:
             )
             if frame.loop.kind is LoopKind.GROUPS and buffer in self.scratch:  # each group has its own
                 continue
+            if frame.loop.kind is LoopKind.GROUPS and self.last is not None:  # one group of those that meet there
+                if frame.loop.variable in moves or frame.loop.variable not in self._variables(self.last.offset):
+                    continue
             if shared and frame.loop.variable not in moves and not _at_most_one(frame.loop.extent):
                 kind, variable = frame.loop.kind.value, frame.loop.variable
                 fail(where, f"every iteration of the {kind} loop over {variable} writes to the same place")
@@ -281,15 +311,7 @@ def _below(body: Iterable[Statement]) -> Iterator[Statement]:
 
 def roots_of(body: Iterable[Statement]) -> Iterator[Expr]:
     for statement in _below(body):
-        if isinstance(statement, Loop):
-            yield statement.extent
-            yield statement.start
-        elif isinstance(statement, If):
-            yield statement.condition
-        elif not isinstance(statement, Barrier):
-            yield statement.value
-            if isinstance(statement, (Store, Atomic)):
-                yield statement.offset
+        yield from own_expressions(statement)
 
 
 def _shown(statement: Statement) -> str:
@@ -302,4 +324,6 @@ def _shown(statement: Statement) -> str:
         return f"`{statement.buffer}[{show(statement.offset, 60)}] = {show(statement.value, 60)}`"
     if isinstance(statement, Barrier):
         return "`barrier`"
+    if isinstance(statement, Arrive):
+        return f"`{statement.last} = last of {show(statement.count, 60)} at {statement.counter}`"
     return f"`{statement.local} = {show(statement.value, 60)}`"

@@ -8,7 +8,7 @@ from typing import NoReturn
 from core.errors import VerifyError
 from core.ir.codes import Code
 from core.ir.expr import Expr
-from core.ir.nodes import SPREAD_OUT, Atomic, Barrier, If, Kernel, Loop, LoopKind, Statement, Store, statements
+from core.ir.nodes import SPREAD_OUT, Arrive, Atomic, Barrier, If, Kernel, Loop, LoopKind, Statement, Store, statements
 from core.ir.show import show
 from core.ir.walk import walk
 from core.ir.work.barriers import holds_lanes, same_lane
@@ -33,7 +33,7 @@ def verify_work(kernel: Kernel) -> None:
         if statement.kind is LoopKind.GROUPS:
             _Group(where, statement).body(statement.body)
             _ends(where, statement, kernel)
-        elif any(isinstance(s, Barrier) or _is_lanes(s) for s in statements(statement.body)):
+        elif any(isinstance(s, (Barrier, Arrive)) or _is_lanes(s) for s in statements(statement.body)):
             _fail(where, f"there is no group in the loop over {statement.variable}, so no barrier and no lanes")
 
 
@@ -59,6 +59,7 @@ class _Group:
     def __init__(self, kernel: str, loop: Loop):
         self.where = f"{kernel}, the groups of {loop.variable}"
         self.stored: list[tuple[Store, Loop]] = []
+        self.arrived: set[Expr] = set()  # what is true in the last group to come: all of its lanes know
 
     def body(self, body: Iterable[Statement], conditional: bool = False) -> None:
         for statement in body:
@@ -68,10 +69,20 @@ class _Group:
                 if conditional:
                     _fail(self.where, "some lanes may never come to a barrier under a condition")
                 self.stored = []
+            elif isinstance(statement, Arrive):
+                if conditional:
+                    _fail(self.where, "some lanes may never arrive under a condition")
+                self._reads([statement.offset, statement.count], None)
+                self.stored = []
+                self.arrived.add(statement.last.expr)
             elif isinstance(statement, If):
                 self._reads([statement.condition], None)
-                self.body(statement.body, True)
-                self.body(statement.orelse, True)
+                some = conditional or statement.condition not in self.arrived
+                before = self.stored
+                self.body(statement.body, some)
+                after, self.stored = self.stored, before
+                self.body(statement.orelse, some)
+                self.stored = [*after, *self.stored]
             elif isinstance(statement, Loop) and statement.kind is LoopKind.LANES:
                 if conditional and statement.reductions:
                     _fail(self.where, "lanes cannot combine what they have under a condition")
@@ -88,7 +99,7 @@ class _Group:
     def _lanes(self, loop: Loop) -> None:
         new: list[tuple[Store, Loop]] = []
         for statement in statements(loop.body):
-            if isinstance(statement, Barrier) or _is_lanes(statement):
+            if isinstance(statement, (Barrier, Arrive)) or _is_lanes(statement):
                 _fail(self.where, f"a barrier or lanes inside the loop over {loop.variable}, which not all lanes run")
             if isinstance(statement, Store):
                 new.append((statement, loop))

@@ -23,7 +23,22 @@ from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_re
 from core.ir.codes import COMPARISONS, Code, Combine
 from core.ir.expr import Expr, const, make
 from core.ir.nests.vector_access import own_arrays
-from core.ir.nodes import Assign, Atomic, Barrier, Break, If, Kernel, Let, Loop, LoopKind, Statement, Store, lengths_of
+from core.ir.nodes import (
+    Arrive,
+    Assign,
+    Atomic,
+    Barrier,
+    Break,
+    If,
+    Kernel,
+    Let,
+    Loop,
+    LoopKind,
+    Statement,
+    Store,
+    expressions,
+    lengths_of,
+)
 from core.ir.walk import walk
 from core.ir.work.barriers import holds_lanes
 from core.ir.work.launches import fixed_lanes
@@ -288,6 +303,8 @@ class Printer:
                 out.append(f"{indent}}}")
             elif isinstance(statement, Break):
                 out.append(f"{indent}if ({self.expr(statement.condition)}) break;")
+            elif isinstance(statement, Arrive):
+                out.append(f"{indent}{self._arrival(statement)}")
             elif not (isinstance(statement, Barrier) and self.lanes == "1"):  # one lane waits for nobody
                 out.append(indent + self._together(statement))
         return out
@@ -311,6 +328,16 @@ class Printer:
         name = self.names.of(statement.buffer, str(statement.buffer))
         function = work.atomics[statement.combine, dtypes.real_of(statement.buffer.dtype)]
         return f"{function}(&{name}[{self.expr(statement.offset)}], {self.expr(statement.value)});"
+
+    def _arrival(self, statement: Arrive) -> str:
+        """Where a group learns whether it is the last to come."""
+        work = self.dialect.work
+        if work is None or not work.arrive:
+            raise BackendError(f"the {self.dialect.name} dialect cannot tell which group is the last to come")
+        place = f"{self.names.of(statement.counter, str(statement.counter))}[{self.expr(statement.offset)}]"
+        last = self.names.of(statement.last, statement.last.name)
+        call = work.arrive.format(at=f"&{place}", count=self.expr(statement.count))
+        return f"const {self.type('bool')} {last} = {call};"
 
     def _loop(self, loop: Loop, indent: str) -> list[str]:
         i, n, index = self.names.of(loop.variable, loop.variable.payload), self.expr(loop.extent), self.type("int64")
@@ -483,7 +510,8 @@ def print_kernel(
     if dialect.work is not None and dialect.work.has_full_groups:
         lanes = fixed_lanes(kernel, dialect.work.largest_group, dialect.work.warp)
         printer.lanes = printer.lanes if lanes is None else str(lanes)
-    pointers = [_pointer(value, kernel, dialect) for value in (*kernel.writes, *kernel.reads)]
+    shared = {*kernel.shared, *_exchanged(kernel)}
+    pointers = [_pointer(value, kernel, dialect, value in shared) for value in (*kernel.writes, *kernel.reads)]
     arrays = [names.of(value, str(value)) for value in (*kernel.writes, *kernel.reads)]
     taken = [names.of((array, "whole"), f"{array}_whole") for array in arrays] if kernel.in_parts else arrays
     parameters = [pointer + name for pointer, name in zip(pointers, taken, strict=True)]
@@ -513,11 +541,19 @@ def print_kernel(
     return "\n".join([head, "{", *lines, *printer.lines(kernel.body, "    "), "}"]), lengths
 
 
-def _pointer(value: Any, kernel: Kernel, dialect: Dialect) -> str:
-    """What stands before the name of a pointer to a value that the kernel uses."""
+def _pointer(value: Any, kernel: Kernel, dialect: Dialect, is_shared: bool) -> str:
+    """What stands before the name of a pointer to a value that the kernel uses, others perhaps too."""
     const = "" if value in kernel.writes else "const "
-    restrict = "" if value in kernel.shared else f"{dialect.restrict} "
+    restrict = "" if is_shared else f"{dialect.restrict} "
     return f"{dialect.pointer}{const}{dialect.types[value.dtype]} *{restrict}"
+
+
+def _exchanged(kernel: Kernel) -> set[Any]:
+    """What groups store for the last of them to read: memory that others change while a kernel runs."""
+    if not kernel.counters:
+        return set()
+    loaded = {e.payload for e in walk(expressions(kernel.body)) if e.code is Code.LOAD}
+    return {*kernel.counters, *loaded.intersection(kernel.writes)}
 
 
 def _arrays(kernel: Kernel, dialect: Dialect, names: Names, own: Collection[Any] = ()) -> list[str]:

@@ -29,6 +29,8 @@ class WorkItems:
     atomics         (combine, dtype) -> a function of a pointer and a value; what is missing is done in order
     keeps_nan       float dtypes whose maximum and minimum keep NaN by functions core_max_DTYPE, core_min_DTYPE of
                     ``helpers``, in one instruction
+    arrive          whether a group is the last of ``{count}`` to come to the uint32 at ``{at}``: nodes.Arrive;
+                    "" where groups cannot know, or the last one would not see what the others have stored
     ahead           a statement that brings what lies at the address ``{at}`` nearer, for somebody who reads it soon;
                     "" where there is none
     has_addresses   a pointer that a kernel takes may lead anywhere into memory; else to the beginning of a block alone
@@ -53,6 +55,7 @@ class WorkItems:
     function: str | None = None
     atomics: Mapping[tuple[Combine, str], str] = field(default_factory=dict)
     keeps_nan: frozenset[str] = frozenset()
+    arrive: str = ""
     ahead: str = ""
     has_addresses: bool = True
     helpers: Mapping[str, str] = field(default_factory=dict)

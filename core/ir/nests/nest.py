@@ -74,6 +74,17 @@ class Nest:
         outside.body += [loop, *outside.after]
         outside.after = []
 
+    def open_if(self) -> None:
+        """Open the body of a condition, which ``close_if`` tells."""
+        self._scopes.append(_Scope(None))
+
+    def close_if(self, condition: Expr) -> None:
+        scope = self._scopes.pop()
+        self._done = {e: entry for e, entry in self._done.items() if entry[1] <= self.depth}
+        outside = self._scopes[-1]
+        outside.body += [If(condition, [*scope.body, *scope.after]), *outside.after]
+        outside.after = []
+
     def emit(self, *statements: Statement, level: int | None = None) -> None:
         self._scopes[self.depth if level is None else level].body.extend(statements)
 

@@ -14,7 +14,7 @@ from core import dtypes
 from core.dataclass import dataclass
 from core.ir.codes import Code
 from core.ir.expr import INDEX_DTYPE, Expr, const
-from core.ir.nodes import Assign, Atomic, Barrier, If, Let, Loop, LoopKind, Statement, Store, statements
+from core.ir.nodes import Assign, Atomic, If, Let, Loop, LoopKind, Statement, Store, own_expressions, statements
 from core.ir.rebuild import unconditional
 from core.ir.walk import walk
 
@@ -125,13 +125,7 @@ def own_arrays(loop: Loop, arrays: Iterable[Any]) -> dict[Any, Loop]:
 
 def _touched(statement: Statement) -> list[tuple[Any, Expr]]:
     """The elements that a statement reads or writes itself."""
-    roots: list[Expr] = []
-    if isinstance(statement, Loop):
-        roots = [statement.extent, statement.start]
-    elif isinstance(statement, If):
-        roots = [statement.condition]
-    elif not isinstance(statement, Barrier):
-        roots = _roots([statement])
+    roots = own_expressions(statement)
     found = [(e.payload, e.args[0]) for e in walk(roots) if e.code is Code.LOAD and e.args]
     return found + [(statement.buffer, statement.offset)] if isinstance(statement, (Store, Atomic)) else found
 

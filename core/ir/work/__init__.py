@@ -7,6 +7,8 @@ rows.py        rows, each run by a group: softmax, layer norm
 columns.py     sums over rows, made in the launch that makes the rows: gradients of weights
 tiles.py       elementwise work that reads across the rows of an operand: x + x.T
 reductions.py  reductions over what is spread out: parts, then the parts together
+parts.py       what these have in common
+stripes.py     those whose neighbouring results lie side by side, by groups: sums of columns
 order.py       scatters
 own.py         loops that an op writes itself
 place.py       where elements lie once loops are flattened

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from core.dataclass import replace
 from core.ir.codes import Code
 from core.ir.expr import Expr
-from core.ir.nodes import Barrier, Loop, LoopKind, Statement, Store, expressions, statements
+from core.ir.nodes import Arrive, Barrier, If, Loop, LoopKind, Statement, Store, expressions, statements
 from core.ir.rebuild import substitute
 from core.ir.walk import walk
 
@@ -27,8 +27,13 @@ def _barred(body: Iterable[Statement], stored: Stored) -> tuple[list[Statement],
     """Statements with their barriers, and what lanes stored since the last one; ``stored``: before the first."""
     new: list[Statement] = []
     for statement in body:
-        if isinstance(statement, Barrier):
+        if isinstance(statement, (Barrier, Arrive)):
             stored = []
+        if isinstance(statement, If) and not statement.orelse and _holds(statement.body):
+            inside, left = _barred(statement.body, stored)
+            new.append(replace(statement, body=inside))
+            stored = [*stored, *left]
+            continue
         if holds_lanes(statement):
             assert isinstance(statement, Loop)
             inside, left = _barred(statement.body, [*stored, *_stores(statement)])  # the last turn's come before it
@@ -47,11 +52,11 @@ def _barred(body: Iterable[Statement], stored: Stored) -> tuple[list[Statement],
 
 def holds_lanes(statement: Statement) -> bool:
     """Whether it is a loop in order around loops over lanes."""
-    return (
-        isinstance(statement, Loop)
-        and statement.kind is LoopKind.ORDER
-        and any(isinstance(s, Loop) and s.kind is LoopKind.LANES for s in statements(statement.body))
-    )
+    return isinstance(statement, Loop) and statement.kind is LoopKind.ORDER and _holds(statement.body)
+
+
+def _holds(body: list[Statement]) -> bool:
+    return any(isinstance(s, Loop) and s.kind is LoopKind.LANES for s in statements(body))
 
 
 def _stores(outside: Loop) -> Stored:

@@ -21,8 +21,9 @@ from core.ir.nodes import Loop
 from core.ir.passes.fuse import Item
 from core.ir.target import Target
 from core.ir.work.launch import Work, ceil_div
-from core.ir.work.reductions import finish_parts, reduction_loops
+from core.ir.work.reductions import reduction_loops
 from core.ir.work.rows import Columns, Rows
+from core.ir.work.stripes import ACROSS_PARTS, Stripes
 
 MOST_SUMS = 2  # in one launch of rows: each takes 16 registers
 SHARE = 4  # one part in so many of the lanes that fill a device takes rows: each has many, and much to hold
@@ -104,7 +105,8 @@ def _by_rows(work: Work, found: ColumnSums, stored: set[Item]) -> tuple[Expr | b
     for item in found.sums:
         work.shapes[memory[item]] = (lying, length)
         work.scratch.append(memory[item])
-    return fits, [loop, finish_parts(work, found.sums, found.free, found.bound, memory, parts, found.after)]
+    finish = Stripes(work, found.sums, found.free, found.bound, (), found.after, ACROSS_PARTS)
+    return fits, [loop, finish.take_together(memory, parts)]
 
 
 def _parts(target: Target, length: Expr, count: Expr) -> Expr:

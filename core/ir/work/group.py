@@ -53,7 +53,8 @@ class WorkScheduler:
         written = [item.value for item in self.group.items if item.value in stored]
         loads = dict.fromkeys(e.payload for item in self.group.items for e in item.loads)
         read = [value for value in loads if value not in self.group.values]
-        return Kernel(name, read, [*written, *self.work.scratch], list(body), comment, arrays=dict(self.work.arrays))
+        writes, counters = [*written, *self.work.scratch, *self.work.counters], tuple(self.work.counters)
+        return Kernel(name, read, writes, list(body), comment, arrays=dict(self.work.arrays), counters=counters)
 
     def _with_columns(self) -> tuple[Expr | bool, list[Loop]] | None:
         """Launches of rows that also sum their columns, and for which lengths; None where there are no such sums."""

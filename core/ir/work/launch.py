@@ -28,19 +28,28 @@ class Work:
     """What all schedules for devices need: the target, the lengths of loops and values, and who is read from memory.
 
     ``kept`` are the values that something outside their group reads.  ``scratch`` is memory that only the kernel uses,
-    ``arrays`` memory that the lanes of a group share, with its elements.
+    ``arrays`` memory that the lanes of a group share, with its elements, and at
+    ``counters`` groups arrive.
     """
 
     def __init__(self, target: Target, extents: Mapping[Expr, Expr], shapes: dict[Value, Any], kept: set[Value]):
         self.target, self.extents, self.shapes, self.kept = target, extents, shapes, kept
         self.scratch: list[Value] = []
         self.arrays: dict[Value, int] = {}
+        self.counters: list[Value] = []
 
     def new_value(self, name: str, dtype: str, shape: Sequence[Expr]) -> Value:
         """Memory that only this kernel uses."""
         value = Value(name, dtype)
         self.shapes[value] = tuple(shape)
         self.scratch.append(value)
+        return value
+
+    def new_counter(self, name: str, size: int) -> Value:
+        """Memory for groups to arrive at."""
+        value = Value(name, "uint32")
+        self.shapes[value] = (const(size),)
+        self.counters.append(value)
         return value
 
     def lengths(self, variables: Iterable[Expr]) -> list[Expr]:

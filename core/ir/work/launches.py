@@ -7,7 +7,7 @@ from typing import Any
 
 from core.ir.codes import Code
 from core.ir.expr import Expr
-from core.ir.nodes import SPREAD_OUT, Atomic, Kernel, Loop, LoopKind, Store, expressions, statements
+from core.ir.nodes import SPREAD_OUT, Arrive, Atomic, Kernel, Loop, LoopKind, Store, expressions, statements
 from core.ir.walk import walk
 
 
@@ -17,12 +17,16 @@ def launches(kernel: Kernel) -> list[Kernel]:
     for number, loop in enumerate(kernel.body):
         assert isinstance(loop, Loop) and loop.kind in SPREAD_OUT
         name = kernel.name if len(kernel.body) == 1 else f"{kernel.name}_{number + 1}"
-        writes = _in_order(kernel.writes, (s.buffer for s in statements([loop]) if isinstance(s, (Store, Atomic))))
+        stored = [s.buffer for s in statements([loop]) if isinstance(s, (Store, Atomic))]
+        counters = tuple(s.counter for s in statements([loop]) if isinstance(s, Arrive))
+        writes = _in_order(kernel.writes, (*stored, *counters))
         loaded = [e.payload for e in walk(expressions([loop])) if e.code is Code.LOAD]
         wanted = [*(value for value in loaded if value not in writes), *kernel.unless]
         reads = _in_order([*kernel.reads, *kernel.writes], wanted)
         arrays = {value: size for value, size in kernel.arrays.items() if value in loaded}
-        found.append(Kernel(name, reads, writes, [loop], kernel.comment, kernel.unless, arrays=arrays))
+        found.append(
+            Kernel(name, reads, writes, [loop], kernel.comment, kernel.unless, arrays=arrays, counters=counters)
+        )
     return found
 
 

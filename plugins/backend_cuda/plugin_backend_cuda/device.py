@@ -84,6 +84,7 @@ class CudaDevice:
             waves=WAVES,
             lanes=LARGEST_BLOCK,
             holds_rows=True,
+            finishes=bool(CUDA.work.arrive),
             settles=True,
             keeps_nan=CUDA.work.keeps_nan,
             atomics=atomics(),

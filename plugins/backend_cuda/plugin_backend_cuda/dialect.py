@@ -81,7 +81,21 @@ static __device__ __forceinline__ void core_fetch(const void *at)
     asm volatile("prefetch.L2 [%0];" :: "l"(at));
 #endif
 }"""
+_ARRIVE = """\
+static __device__ __forceinline__ bool core_is_last(uint32_t *at, uint32_t count)
+{
+    __shared__ bool last;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        last = atomicInc(at, count - 1) == count - 1;
+        __threadfence();
+    }
+    __syncthreads();
+    return last;
+}"""
 _HELPERS = {
+    "core_is_last": _ARRIVE,
     "core_fetch": _FETCH,
     "core_atomicMax_int64": _LARGEST,
     **{f"core_atomicAdd_{dtype}": _atomic("atomicAdd", dtype) for dtype in ("int64", "uint64")},
@@ -124,6 +138,7 @@ CUDA = Dialect(
             (Combine.MAX, "int64"): "core_atomicMax_int64",
         },
         keeps_nan=frozenset({"float32"}),
+        arrive="core_is_last({at}, {count})",
         ahead="core_fetch({at});",
         helpers=_HELPERS,
     ),

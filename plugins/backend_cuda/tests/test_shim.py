@@ -60,6 +60,11 @@ def test_shared_memory_holds_garbage_when_a_block_starts():
     assert_array_equal(run(body, np.zeros(2, "int32"), grid=(2, 1, 1)), np.full(2, 0xA5A5A5A5, "uint32").view("int32"))
 
 
+def test_a_counter_begins_again_when_it_has_reached_its_most():
+    body = "out[0] = 0; for (int k = 0; k < 7; k++) out[1 + k] = (int32_t)atomicInc((unsigned *)out, 2);"
+    assert_array_equal(run(body, np.zeros(8, "int32"), block=(1, 1, 1)), [1, 0, 1, 2, 0, 1, 2, 0])
+
+
 def test_lanes_of_a_warp_exchange_values():
     body = "out[threadIdx.x] = __shfl_xor_sync(0xffffffffu, (int)threadIdx.x, 5);"
     assert_array_equal(run(body, np.zeros(64, "int32")), np.arange(64) ^ 5)

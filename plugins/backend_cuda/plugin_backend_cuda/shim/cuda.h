@@ -94,6 +94,7 @@ static inline double atomicAdd(double *at, double value) { double old = *at; *at
 CORE_ATOMIC_INTEGER(int)
 CORE_ATOMIC_INTEGER(unsigned)
 CORE_ATOMIC_INTEGER(unsigned long long)
+static inline unsigned atomicInc(unsigned *at, unsigned most) { unsigned old = *at; *at = old >= most ? 0 : old + 1; return old; }
 static inline long long atomicMax(long long *at, long long value) { long long old = *at; if (value > old) *at = value; return old; }
 
 /* --- threads ------------------------------------------------------------------------------------------------------ */
