@@ -7,12 +7,19 @@ import select
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Finished: TypeAlias = "subprocess.CompletedProcess[str]"
+
+# Held while a command is started, and by who forks: ``Popen`` waits for the end of a pipe, which a process that another
+# thread forks just then would keep open as long as it lives.
+_starting = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
 
 _PAUSE_S = 0.002  # between looks at processes, where the system does not say when one ends
 
@@ -76,6 +83,12 @@ def _first_to_end(running: Collection[_Process], deadline: float) -> _Process | 
     return None
 
 
+def _started(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """A process in a session of its own."""
+    with _starting:
+        return subprocess.Popen(command, start_new_session=True, **options)
+
+
 class _Process:
     """A command at work, in a group of its own.  What it says goes to files: a pipe that nobody reads stops it."""
 
@@ -85,13 +98,12 @@ class _Process:
             self._out, self._err = (
                 files.enter_context(tempfile.TemporaryFile(mode="w+", errors="replace")) for _ in range(2)
             )
-            self._process = subprocess.Popen(
+            self._process = _started(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=self._out,
                 stderr=self._err,
                 env={**os.environ, "LC_ALL": "C"},
-                start_new_session=True,
             )
             self._files = files.pop_all()
 
@@ -123,12 +135,11 @@ class Watcher:
     def __enter__(self) -> Watcher:
         self._shell = None
         with suppress(OSError):
-            self._shell = subprocess.Popen(
+            self._shell = _started(
                 ["/bin/sh", "-c", _WATCH],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
             )
         return self
 

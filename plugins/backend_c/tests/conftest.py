@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,33 @@ def fake(tmp_path, real):
         return str(script)
 
     return make
+
+
+@pytest.fixture
+def wait():
+    """Waits until something holds, as long as it takes on a busy machine: ``wait(condition)``."""
+
+    def until(holds):
+        for _ in range(1200):
+            if holds():
+                return
+            time.sleep(0.05)
+        pytest.fail("it did not become true within a minute")
+
+    return until
+
+
+@pytest.fixture
+def runs():
+    """Whether there is a process of that number: ``runs(pid)``.  One that only waits for its parent does not run."""
+
+    def is_there(pid):
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    return is_there
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -177,7 +179,7 @@ void divided(double *restrict y, const double *restrict x, const double *restric
 
 
 def test_what_follows_a_choice_is_computed_once(tmp_path):
-    """Once more than needed without the flag.  Fails with a GCC that is better by itself: then the flag can go."""
+    """Once more than needed without the flag, by GCC 12 and 13.  Where no GCC does so any more, the flag can go."""
     found, _ = compiler.find()
     if "gcc" not in found.version.lower() or "x86" not in platform.machine():
         pytest.skip("asks GCC, and reads what it writes for x86")
@@ -186,7 +188,9 @@ def test_what_follows_a_choice_is_computed_once(tmp_path):
     for flags in (found.flags, tuple(flag for flag in found.flags if flag != compiler.ONE_PATH)):
         command = [*found.command, *flags, "-fno-trapping-math", "-S", "-o", "-", str(tmp_path / "choices.c")]
         counts.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.count("divpd"))
-    assert 0 < counts[0] < counts[1]
+    assert 0 < counts[0] <= counts[1]
+    if re.search(r"\b1[23]\.\d+\.\d+", found.version):
+        assert counts[0] < counts[1]
 
 
 def test_every_set_of_flags_gives_the_same_numbers(python, fake):
@@ -309,23 +313,22 @@ def test_what_cannot_be_remembered_only_costs_time(only, fake, own_cache, monkey
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_compiler_that_takes_too_long_is_stopped_with_all_it_started(fake, monkeypatch, tmp_path):
-    slow = fake("slow", 'sh -c \'echo $$ > "$0/child"; sleep 60\' "$FOLDER"')
-    monkeypatch.setattr(running, "TIMEOUT_S", 0.5)
-    start = time.monotonic()
-    with pytest.raises(CompileError, match=r"slow 1 took more than 0.5 s for x\.c"):
-        compiler.Compiler((slow,), "slow 1").build(["x.c"], "x.so")
-    assert time.monotonic() - start < 30
-    child = int((tmp_path / "bin" / "child").read_text())
-    for _ in range(100):
-        if not _runs(child):
+ENDLESS = 'sh -c \'echo $$ > "$0/child"; sleep 600\' "$FOLDER"'
+
+
+def test_a_compiler_that_takes_too_long_is_stopped_with_all_it_started(fake, monkeypatch, tmp_path, wait, runs):
+    slow, child = fake("slow", ENDLESS), tmp_path / "bin" / "child"
+    for limit_s in (0.5, 2, 8, 32):  # until it had the time to start something
+        monkeypatch.setattr(running, "TIMEOUT_S", limit_s)
+        with pytest.raises(CompileError, match=rf"slow 1 took more than {limit_s} s for x\.c"):
+            compiler.Compiler((slow,), "slow 1").build(["x.c"], "x.so")
+        if child.exists() and child.read_text().strip():
             break
-        time.sleep(0.05)
-    assert not _runs(child)
+    wait(lambda: not runs(int(child.read_text())))
 
 
-def test_a_compiler_ends_with_a_process_that_is_killed(python, fake, tmp_path):
-    slow = fake("slow", 'sh -c \'echo $$ > "$0/child"; sleep 60\' "$FOLDER"')
+def test_a_compiler_ends_with_a_process_that_is_killed(python, fake, tmp_path, wait, runs):
+    slow = fake("slow", ENDLESS)
     use = f"from plugin_backend_c import compiler\ncompiler.Compiler(({slow!r},), 'slow 1').build(['x.c'], 'x.so')"
     process, child = python.start(use), tmp_path / "bin" / "child"
     while not (child.exists() and child.read_text().strip()):
@@ -333,11 +336,7 @@ def test_a_compiler_ends_with_a_process_that_is_killed(python, fake, tmp_path):
         time.sleep(0.02)
     process.kill()
     process.communicate()
-    for _ in range(200):
-        if not _runs(int(child.read_text())):
-            break
-        time.sleep(0.05)
-    assert not _runs(int(child.read_text()))
+    wait(lambda: not runs(int(child.read_text())))
 
 
 @pytest.mark.parametrize("system_tells", [True, False])
@@ -350,12 +349,28 @@ def test_commands_run_at_once_and_answer_in_their_order(monkeypatch, system_tell
     assert [(one.stdout, one.returncode) for one in done] == [(f"{k}\n", k) for k in range(4)]
 
 
-def _runs(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_nobody_forks_while_a_command_is_started(monkeypatch):
+    starts, started, order = threading.Event(), subprocess.Popen, []
+
+    def late(command, **options):
+        starts.set()
+        time.sleep(0.2)  # the other thread asks for a fork
+        process = started(command, **options)
+        order.append("started")
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", late)
+    starter = threading.Thread(target=processes.run, args=(["true"], 60))
+    starter.start()
+    assert starts.wait(60)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    order.append("forked")
+    os.waitpid(child, 0)
+    starter.join()
+    assert order[0] == "started"
 
 
 def test_what_cannot_be_read_of_the_processor_is_asked_of_python(monkeypatch):
