@@ -1,6 +1,7 @@
 """The option ``first_tier``: functions that run in the interpreter until their code is there."""
 
 import gc
+import os
 import pickle
 import subprocess
 import sys
@@ -102,7 +103,11 @@ def test_without_the_option_everybody_waits(slow):
 def test_the_option_can_be_set_from_outside():
     program = "import core; print(core.config.first_tier)"
     done = subprocess.run(
-        [sys.executable, "-c", program], env={"CORE_FIRST_TIER": "1"}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={**os.environ, "CORE_FIRST_TIER": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "True\n"
 
@@ -228,6 +233,8 @@ def test_a_length_that_turns_out_to_be_1_is_compiled_beside_calls_too(slow):
 
 def test_sources_are_those_of_the_code_and_wait_for_it(slow):
     f = tiered([x], x + 1, backend=slow)
+    while not slow.began:
+        time.sleep(0.001)
     threading.Timer(0.05, slow.go.set).start()
     assert list(f.sources.values()) == ["text"]
     assert f.compile_times["compile"] >= 0.04

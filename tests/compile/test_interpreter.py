@@ -128,7 +128,7 @@ def test_no_warning_is_raised_for_infinities_and_nan(recwarn):
     x = ct.vector("x")
     out = core.function([x], ct.log(x) / x, backend="interpreter")(np.array([0.0, -1.0]))
     assert_array_equal(out, [-np.inf, np.nan])
-    assert len(recwarn) == 0
+    assert not [one for one in recwarn if issubclass(one.category, RuntimeWarning)]
 
 
 def test_an_op_without_perform_is_refused_when_the_function_is_made():

@@ -243,7 +243,7 @@ def test_an_inner_expression_may_be_given():
 def test_no_warning_is_raised_for_infinities_and_nan(recwarn):
     evaluate(lambda p, q: Call("log", p) / q, SPECIAL, SPECIAL)
     evaluate(lambda p, q: p // q, VALUES, np.zeros_like(VALUES))
-    assert not recwarn.list
+    assert not [one for one in recwarn if issubclass(one.category, RuntimeWarning)]
 
 
 @pytest.mark.parametrize("node", [index("i"), length("x", 0), load("x", (), "float64")])

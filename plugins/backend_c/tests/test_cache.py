@@ -220,8 +220,14 @@ def test_an_unwritable_home_is_no_obstacle(python, tmp_path):
 
 
 def test_two_processes_may_build_the_same_program_at_once(python, fake, tmp_path):
-    wait = 'case "$*" in *trial*|*--version*) ;; *) echo run >> "$FOLDER/log"; sleep 1;; esac\nexec "$REAL" "$@"'
-    mine = fake("mine", wait)
+    meet = """
+    case "$*" in *trial*|*--version*) exec "$REAL" "$@";; esac
+    echo run >> "$FOLDER/log"
+    tries=0
+    until [ "$(wc -l < "$FOLDER/log")" -ge 2 ] || [ $tries = 1200 ]; do tries=$((tries + 1)); sleep 0.05; done
+    exec "$REAL" "$@"
+    """
+    mine = fake("mine", meet)
     processes = [python.start(USE, CC=mine) for _ in range(3)]
     for process in processes:
         out, err = process.communicate(timeout=120)
@@ -241,7 +247,8 @@ def test_a_process_that_is_stopped_while_it_compiles_leaves_no_half_library(pyth
     sleep 30
     """
     mine = fake("mine", hang)
-    process = python.start(USE, CC=mine)
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell may forbid
+    process = python.start(listens + USE, CC=mine)
     while not runs(tmp_path):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)

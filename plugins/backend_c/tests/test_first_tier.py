@@ -1,6 +1,5 @@
 """The option ``first_tier`` with real compilers: what takes over, processes that fork, end or fail meanwhile."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,15 @@ from core.errors import CompileError, CoreWarning
 from plugin_backend_c import launcher, ready
 
 SLOW = 'case "$*" in *trial*) ;; *" -c "*) sleep 0.7;; esac\nexec "$REAL" "$@"'
+# begins, and ends when it may; or after a minute, for a test that fails
+WAITS = """
+case "$*" in *trial*) ;; *" -c "*)
+    echo $$ > "$FOLDER/begun"
+    tries=0
+    until [ -e "$FOLDER/go" ] || [ $tries = 1200 ]; do tries=$((tries + 1)); sleep 0.05; done;;
+esac
+exec "$REAL" "$@"
+"""
 x = ct.dmatrix("x")
 rng = np.random.default_rng(0)
 
@@ -86,22 +94,23 @@ def test_what_a_compiler_refuses_stays_with_the_interpreter(cache, fake, monkeyp
 
 
 PROGRAM = """
-    import sys, core, core.tensor as ct
+    import os, sys, core, core.tensor as ct
     x = ct.vector("x")
     f = core.function([x], x * 2.5, backend="c")
     print(f([2.0])[0], f._run.is_pending, flush=True)
+    open(os.path.join(os.path.dirname(os.environ["CC"]), "go"), "w").close()
 """
 
 
 def test_a_process_that_ends_fills_the_cache_for_the_next(python, fake):
-    options = {"CC": fake("cc", SLOW), "CORE_FIRST_TIER": "1", "CORE_RECALL": "1", "CORE_C_LAUNCHER": "1"}
+    options = {"CC": fake("cc", WAITS), "CORE_FIRST_TIER": "1", "CORE_RECALL": "1", "CORE_C_LAUNCHER": "1"}
     assert python(PROGRAM, **options) == "5.0 True\n"
     assert python(PROGRAM, **options) == "5.0 False\n"
 
 
 def test_how_a_process_ends_is_kept(python, fake):
-    process = python.start(PROGRAM + "    sys.exit(3)", CC=fake("cc", SLOW), CORE_FIRST_TIER="1")
-    out, err = process.communicate(timeout=60)
+    process = python.start(PROGRAM + "    sys.exit(3)", CC=fake("cc", WAITS), CORE_FIRST_TIER="1")
+    out, err = process.communicate(timeout=120)
     assert (out, err, process.returncode) == ("5.0 True\n", "", 3)
 
 
@@ -126,28 +135,28 @@ def test_a_child_that_lives_on_does_not_hold_its_parents_compiler_up(python, fak
     program = """
         import os, time, core, core.tensor as ct
         x = ct.vector("x")
+        folder = os.path.dirname(os.environ["CC"])
         f = core.function([x], x * 2.5, backend="c")
-        time.sleep(0.2)  # the compiler is at work
+        while not os.path.exists(os.path.join(folder, "begun")):
+            time.sleep(0.02)
         child = os.fork()
         if child == 0:
-            time.sleep(30)
+            time.sleep(300)
             os._exit(0)
-        print(f.wait_until_compiled(20))
+        open(os.path.join(folder, "go"), "w").close()
+        print(f.wait_until_compiled(60))
         os.kill(child, 9)
         os.waitpid(child, 0)
         """
-    assert python(program, CC=fake("cc", SLOW), CORE_FIRST_TIER="1") == "True\n"
+    assert python(program, CC=fake("cc", WAITS), CORE_FIRST_TIER="1") == "True\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-def test_a_process_that_is_killed_takes_its_compiler_along(python, fake, tmp_path):
-    slow_for_long = SLOW.replace("sleep 0.7", "exec sleep 47.25")
-    process = python.start(PROGRAM, CC=fake("cc", slow_for_long), CORE_FIRST_TIER="1")
+def test_a_process_that_is_killed_takes_its_compiler_along(python, fake, tmp_path, wait, runs):
+    endless = WAITS.replace('until [ -e "$FOLDER/go" ] || [ $tries = 1200 ]', "while true")
+    process, begun = python.start(PROGRAM, CC=fake("cc", endless), CORE_FIRST_TIER="1"), tmp_path / "bin" / "begun"
     assert process.stdout.readline() == "5.0 True\n"
+    wait(lambda: begun.exists() and begun.read_text().strip())
     process.kill()
     process.communicate()
-    for _ in range(200):
-        if subprocess.run(["pgrep", "-f", "^sleep 47.25$"], capture_output=True).returncode != 0:
-            return
-        subprocess.run(["sleep", "0.05"])
-    pytest.fail("the compiler lives on")
+    wait(lambda: not runs(int(begun.read_text())))

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 import core
 import core.tensor as ct
 from core.compile.calling import Caller
-from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
+from core.errors import ArgumentError, CoreWarning, DTypeError, IndexOutOfBounds, ShapeError
 from core.options import config
 from core.threads import DEPENDS_ON
 from plugin_backend_c import compiler, launcher, ready
@@ -502,12 +502,11 @@ def test_many_calls_leave_nothing_behind():
 @pytest.mark.parametrize("size", [10, 5_000, 3_000_000])
 def test_memory_of_results_is_used_again(size):
     f = launched([v], v + 1)
-    a = np.zeros(size)
-    f(a)
-    memory = resident_bytes()
+    a, places = np.zeros(size), set()
     for _ in range(100):
         r = f(a)
-    assert resident_bytes() - memory < 4 * a.nbytes + (1 << 20)
+        places.add(r.ctypes.data)
+    assert len(places) <= 3  # one is in use while the next is made
     del r
     f.free()
 
@@ -578,7 +577,7 @@ def test_without_headers_calls_go_through_cffi(missing, monkeypatch, tmp_path, c
     f = core.function([v], v + 1, backend="c")
     assert type(f.__call__) is Caller
     assert_array_equal(f(V), V + 1)
-    assert not recwarn.list
+    assert not [one for one in recwarn.list if issubclass(one.category, CoreWarning)]
 
 
 def test_a_python_without_its_great_lock_gets_no_launcher(monkeypatch, fresh):
