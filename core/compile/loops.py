@@ -17,7 +17,6 @@ from core.ir.codes import Code
 from core.ir.definitions import Definition, FromSteps, Given, Lowered, Pointwise, Value
 from core.ir.expr import Expr, const, index, load
 from core.ir.iteration import Carried, Iteration, Rows
-from core.ir.passes.operands import source
 from core.ir.rebuild import loads_in, rebuild
 from core.scanning.form import Inputs, Keep
 from core.scanning.op import Scan, filled
@@ -70,13 +69,14 @@ class Loop:
         iteration = Iteration(
             body=_closed(body, form.step_inputs(body.inputs), form.step_outputs(body.outputs)),
             n=n,
-            sequences=tuple(self._rows(x) for x in given.sequences),
+            sequences=tuple(self._rows(x, n) for x in given.sequences),
             states=tuple(carried),
             wholes=(*given.constants, *self._constants(body, constants)),
             results=tuple(results),
             done=done,
             lengths=lengths,
             equal=tuple(spans),
+            backwards=form.backwards,
         )
         made, inputs = tuple(value for value, _ in memory), tuple(iteration.reads)
         for value, shape in memory:
@@ -135,16 +135,9 @@ class Loop:
             found.append(outer)
         return tuple(found)
 
-    def _rows(self, value: Value) -> Rows:
-        """Where the rows of a sequence lie: in what it is a slice of, if rows of that are the same."""
-        base, at = source(value, self.definitions)
-        definition, shape = self.definitions[value], self.definitions[base].shape
-        is_rows = base is not value and len(at) == len(definition.axes) and at[1:] == definition.axes[1:]
-        if is_rows and all(a is b for a, b in zip(shape[1:], definition.shape[1:], strict=True)):
-            place = affine(at[0], definition.axes[0]) if definition.axes[0].code is Code.INDEX else (at[0], const(1))
-            if place is not None and not any(n.free for n in place):
-                return Rows(base, *place)
-        return Rows(value, const(0), const(1))
+    def _rows(self, value: Value, n: Expr) -> Rows:
+        """The rows of a sequence in the order of the steps."""
+        return Rows(value, n - 1, const(-1)) if self.op.form.backwards else Rows(value, const(0), const(1))
 
     def _handed_out(self, iteration: Iteration, done: Value | None) -> dict[Variable, Value]:
         """The node's outputs: what the steps have made, cut behind the last one that was done."""
@@ -164,28 +157,6 @@ class Loop:
             self.definitions[cut] = Pointwise(shape, axes, load(value, axes, value.dtype))
             found.append(cut)
         return dict(zip(self.node.outputs, [*found, done], strict=True))
-
-
-def affine(i: Expr, axis: Expr) -> tuple[Expr, Expr] | None:
-    """``start`` and ``step`` of ``i = start + step * axis``; None where it is nothing like that."""
-    start, step = const(0), const(1)
-    while i is not axis:
-        a, b = i.args if len(i.args) == 2 else (None, None)
-        if a is None or b is None or (axis in a.free) == (axis in b.free):
-            return None
-        moving, fixed = (a, b) if axis in a.free else (b, a)
-        if i.code is Code.ADD:
-            start = start + fixed * step
-        elif i.code is Code.SUB and moving is a:
-            start = start - fixed * step
-        elif i.code is Code.SUB:
-            start, step = start + fixed * step, -step
-        elif i.code is Code.MUL:
-            step = step * fixed
-        else:
-            return None
-        i = moving
-    return start, step
 
 
 def with_own_outputs(body: Lowered) -> Lowered:

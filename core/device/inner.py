@@ -203,6 +203,7 @@ class LoopCommand:
         self._owner, self._body, self._memory = owner, body_of(owner, step.body), prepared.memory
         self._node = step.node
         self._n, self._done, self._wholes = lengths(own.n), own.done, own.wholes
+        self._backwards = own.backwards
         shape = {v: lengths.all(owner.program.shapes[v]) for v in (*own.reads, *own.writes)}
         self._held: dict[int, Any] = {}
         copies: dict[Any, Memory] = {}
@@ -241,13 +242,14 @@ class LoopCommand:
         given += [row for trace in self._traces for row in trace.read(i)]
         given += [self._memory[value] for value in self._wholes]
         places = [trace.place(i) for trace in self._traces]
-        places += [rows.written(i, ("result", k)) for k, rows in enumerate(self._results)]
+        made = self._n - 1 - i if self._backwards else i
+        places += [rows.written(made, ("result", k)) for k, rows in enumerate(self._results)]
         flag = None if self._done is None else self._flag()
         self._queue(given, places if flag is None else [*places, flag])
         for trace, place in zip(self._traces, places, strict=False):
             trace.leave(i, place)
         for rows, place in zip(self._results, places[len(self._traces) :], strict=True):
-            rows.leave(i, place)
+            rows.leave(made, place)
         return flag is not None and truth(self._owner.space, flag)
 
     def _queue(self, given: Sequence[Any], places: Sequence[Any]) -> None:

@@ -78,7 +78,7 @@ def build(
     updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
     tall     whether it is for matrices with so many rows that these go by blocks, where the target has blocks
     """
-    resolved, guards = resolve(_in_plain_dtypes(lowered), ones)
+    resolved, guards = _resolved(_in_plain_dtypes(lowered), ones)
     on_device = target.is_device  # where a launch costs what a million elements do
     fused = fuse(
         resolved,
@@ -122,6 +122,26 @@ def build(
 
         verify(program)
     return program
+
+
+def _resolved(lowered: Lowered, ones: frozenset[Expr]) -> tuple[Lowered, list[Guard]]:
+    """The graph with its lengths decided, those that steps demand among them, and what must hold."""
+    resolved, guards = resolve(lowered, ones)
+    kinds = set(map(type, resolved.definitions.values()))
+    if FromSteps in kinds:
+        from core.ir.passes.step_rows import with_rows_once  # who has no loops need not wait for it
+        from core.ir.steps import demanded_by_steps
+
+        lowered, demands = demanded_by_steps(lowered, resolved)
+        if demands:
+            resolved, guards = resolve(lowered, ones)
+            guards = [demands.get((guard.kind, guard.a, guard.b), guard) for guard in guards]
+        resolved = with_rows_once(resolved)
+    if FromLibrary in kinds:
+        from core.ir.passes.copies import without_copies  # nor who has no products
+
+        resolved = without_copies(resolved)
+    return resolved, guards
 
 
 def _in_plain_dtypes(lowered: Lowered) -> Lowered:

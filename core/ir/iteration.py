@@ -49,6 +49,7 @@ class Iteration:
     ``done`` then gets the number of steps.
     lengths   of arrays of the body -> what they are in the program around
     equal     lengths of the program around that must be equal, as rules that say so
+    backwards whether step i makes row n - 1 - i of each result, and not row i
     """
 
     body: Any
@@ -60,6 +61,7 @@ class Iteration:
     done: Any
     lengths: Mapping[Expr, Expr]
     equal: tuple[Expr, ...] = ()
+    backwards: bool = False
 
     @property
     def sizes(self) -> tuple[Expr, ...]:

@@ -145,7 +145,7 @@ class _Steps:
             places: list[Any] = [
                 None if state.room is not None else (state.kept, i + state.span) for state in own.states
             ]
-            places += [(value, i) for value in own.results]
+            places += [(value, own.n - 1 - i if own.backwards else i) for value in own.results]
             for place, elements, values in zip(places, self.made, made, strict=True):
                 if place is not None:
                     value, row = place

@@ -11,11 +11,12 @@ from typing import Any
 
 from core.dataclass import replace
 from core.ir.choice import Choice, Side
-from core.ir.definitions import Lowered
-from core.ir.expr import Expr
+from core.ir.codes import Code
+from core.ir.definitions import FromSteps, Lowered
+from core.ir.expr import INDEX_DTYPE, Expr, make
 from core.ir.guards import Guard
 from core.ir.iteration import Iteration
-from core.ir.passes.lengths import rebuilt
+from core.ir.passes.lengths import rebuilt, resolve
 from core.ir.program import BranchStep, LoopStep, Program
 from core.ir.rebuild import loads_in, rebuild
 
@@ -29,6 +30,31 @@ def loop_step(
     known = [guard for guard in body.guards if not loads_in([guard.a, guard.b])]
     body.guards = [guard for guard in body.guards if guard not in known]
     return LoopStep(replace(iteration, body=None), body, node), lifted(known, iteration)
+
+
+def demanded_by_steps(lowered: Lowered, resolved: Lowered) -> tuple[Lowered, dict[tuple, Guard]]:
+    """The graph with iterations that say which lengths around them their bodies take for equal, and these demands.
+
+    A length may be 1 where it is equal to another only because it meets a third in a step: so all of them may.
+    resolved  the same graph with its own lengths decided
+    """
+    demands: dict[tuple, Guard] = {}
+    definitions = dict(lowered.definitions)
+    for value, definition in resolved.definitions.items():
+        if not isinstance(definition, FromSteps) or definition.outputs[0] is not value:
+            continue
+        iteration: Iteration = definition.write
+        _, guards = resolve(known_inside(iteration))
+        found = [g for g in lifted(guards, iteration) if g.kind in ("join", "same") and not loads_in([g.a, g.b])]
+        if not found:
+            continue
+        rules = tuple(make(Code.JOIN, INDEX_DTYPE, (guard.a, guard.b)) for guard in found)
+        old: Any = definitions[value]
+        told = replace(old.write, equal=(*old.write.equal, *rules))
+        definitions.update((out, replace(definitions[out], write=told)) for out in old.outputs)
+        for guard in found:
+            demands["join", guard.a, guard.b] = replace(guard, kind="join")
+    return replace(lowered, definitions=definitions), demands
 
 
 def lifted(guards: Iterable[Guard], iteration: Iteration) -> list[Guard]:

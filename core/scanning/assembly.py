@@ -15,12 +15,12 @@ from core.tensor.type import TensorVariable
 class Assembly:
     """Pieces of a scan.  Of each, ``row`` or ``rows`` are the variables that stand for it in a step.
 
-    scan  makes the op of a graph and a form;  n  says how many steps there are
+    scan  makes the op of a graph and a form;  n  says how many steps there are;  backwards  as in Form
     What a step does not read is left out; states and results are in the order in which they were added.
     """
 
-    def __init__(self, scan: Callable[[InnerGraph, Form], Op], n: TensorVariable):
-        self.scan, self.n = scan, n
+    def __init__(self, scan: Callable[[InnerGraph, Form], Op], n: TensorVariable, backwards: bool = False):
+        self.scan, self.n, self.backwards = scan, n, backwards
         self._sequences: list[tuple[Any, Variable]] = []
         self._states: list[tuple[Any, State, Sequence[Variable], Variable]] = []
         self._results: list[tuple[Variable, Sequence[Any]]] = []
@@ -63,6 +63,7 @@ class Assembly:
             tuple(kind.shape for kind in kinds),
             stop is not None,
             truncate,
+            self.backwards,
         )
         given = [self.n, *(x for x, _ in sequences), *(initial for initial, *_ in self._states)]
         given += [*(x for x, _ in constants), *(n for of_one in lengths for n in of_one)]

@@ -103,6 +103,8 @@ class Form:
     results   for each result the shape of its rows: None where a length is an input of the scan
     until     whether each step says if it was the last
     truncate  how many steps the gradient goes back, or -1 for all
+    backwards whether the first step has the last row of each sequence, and makes the last row of each result, and so on
+              to the first; rows of states are in the order of the steps all the same.  Not with ``until``.
     """
 
     sequences: int
@@ -111,11 +113,13 @@ class Form:
     results: tuple[tuple[int | None, ...], ...] = ()
     until: bool = False
     truncate: int = -1
+    backwards: bool = False
 
     def __repr__(self) -> str:
         states = ", ".join(f"{list(state.taps)}{' last' * (state.keep is Keep.LAST)}" for state in self.states)
         parts = [f"sequences: {self.sequences}", f"states at taps: {states or 'none'}", f"results: {len(self.results)}"]
         parts += ["until"] * self.until + [f"truncated to {self.truncate}"] * (self.truncate >= 0)
+        parts += ["backwards"] * self.backwards
         return f"<{'; '.join(parts)}>"
 
     def inputs(self, flat: Sequence[T]) -> Inputs[T]:

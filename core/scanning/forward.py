@@ -36,7 +36,7 @@ def tangents(
     null = next((tangent for tangent in found if is_null(tangent)), None)
     if null is not None:
         return [null] * (len(outputs) + op.form.until)
-    loop = Assembly(partial(op.anew, label=f"tangents of {op.label}"), given.n)
+    loop = Assembly(partial(op.anew, label=f"tangents of {op.label}"), given.n, op.form.backwards)
     for x, point, row in zip(given.sequences, points.sequences, own.sequences, strict=True):
         loop.sequence(x, row)
         if row in moves:

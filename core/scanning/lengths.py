@@ -34,7 +34,8 @@ def row_lengths(rows: Sequence[Variable], first: Mapping[Variable, Any]) -> list
 def first_step(form: Form, given: Inputs[TensorVariable], own: StepInputs[Variable]) -> dict[Variable, TensorVariable]:
     """What the inputs of the first step are: by the variables that stand for them in a step."""
     first: dict[Variable, Any] = dict(zip(own.constants, given.constants, strict=True))
-    first.update((row, getitem(x, 0)) for row, x in zip(own.sequences, given.sequences, strict=True))
+    place = -1 if form.backwards else 0
+    first.update((row, getitem(x, place)) for row, x in zip(own.sequences, given.sequences, strict=True))
     for rows, state, x in zip(own.taps, form.states, given.initials, strict=True):
         first.update((row, getitem(x, state.span + tap)) for row, tap in zip(rows, state.taps, strict=True))
     return first

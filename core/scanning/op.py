@@ -23,6 +23,8 @@ from core.tensor.type import TensorType, TensorVariable, as_tensor
 class Scan(InnerOp):
     """Step i computes ``inner`` from row i of each sequence, rows i + tap of each state, and the constants.
 
+    Backwards, it has row n - 1 - i of each sequence, and makes that row of each result.
+
     Inputs   those of ``form``: n, an int64 scalar; sequences of n rows; the rows that states start from; constants; and
              an int64 scalar for each length of a result's rows that its type does not know.
     label    for people: it says nothing of what is computed
@@ -63,6 +65,8 @@ class Scan(InnerOp):
 
     def make_node(self, *inputs: Any) -> Apply:
         given = self.form.inputs([as_tensor(x) for x in inputs])
+        if self.form.backwards and self.form.until:
+            raise ArgumentError(f"{self} needs to go forwards where a step may be the last")
         if len(given.flat) != len(inputs) or len(given.initials) != len(self.form.states):
             raise ArgumentError(f"{self} needs other inputs than these {len(inputs)}")
         for n in (given.n, *(n for lengths in given.lengths for n in lengths)):
@@ -121,17 +125,18 @@ class Scan(InnerOp):
         done = n
         spans = [state.span for state in self.form.states]
         for i in range(n):
+            row = n - 1 - i if self.form.backwards else i
             taps = [
                 [trace[i + span + tap, ...] for tap in state.taps]
                 for trace, span, state in zip(traces, spans, self.form.states, strict=True)
             ]
             made = self.form.step_outputs(
-                step(StepInputs([x[i, ...] for x in given.sequences], taps, given.constants).flat)
+                step(StepInputs([x[row, ...] for x in given.sequences], taps, given.constants).flat)
             )
             for trace, span, value in zip(traces, spans, made.states, strict=True):
                 _put(self, trace, i + span, value, node)
             for result, value in zip(results, made.results, strict=True):
-                _put(self, result, i, value, node)
+                _put(self, result, row, value, node)
             if made.stop is not None and made.stop:
                 done = i + 1
                 break

@@ -2,7 +2,8 @@
 
 Row r of a state is read by the steps r - span - tap, one for each tap.  What reaches it from there, beside the gradient
 that is given for it, is what those steps passed to that tap: of each tap a state of the scan that runs backwards, which
-it reads at that very tap.  What a step passes to constants is added up.
+it reads at that very tap.  What a step passes to constants is added up.  Rows of sequences and results stay where they
+are: the scan goes through them the other way.
 
 Source  Baydin et al. (2018), "Automatic differentiation in machine learning: a survey", section 3.2; Griewank and
         Walther (2008), chapter 12, for what is kept of a step and what is computed again.
@@ -10,6 +11,7 @@ Source  Baydin et al. (2018), "Automatic differentiation in machine learning: a 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -24,6 +26,7 @@ from core.rewriting import RuleSet, rewrite
 from core.scanning.assembly import Assembly
 from core.scanning.connections import of_states, of_step
 from core.scanning.costs import costs_much
+from core.scanning.ends import Above, parted
 from core.scanning.form import Inputs, Keep, Outputs, State, StepInputs, StepOutputs
 from core.scanning.lengths import first_step, row_lengths
 from core.tensor.arithmetic import minimum
@@ -58,16 +61,47 @@ class _Reverse:
         self.own: StepInputs[Variable] = op.form.step_inputs(self.step.inputs)
         self.made: StepOutputs[Variable] = op.form.step_outputs(self.step.outputs)
         self.active = self._active()
+        self.parts = [self._parted(k) for k in range(len(self.form.states))]  # of what is given for each state
+        self.steps_above = [part.of_steps(state.span) for part, state in zip(self.parts, self.form.states, strict=True)]
         self.arriving = [  # what reaches each state by each of its taps, in a step
             [row.type() if active else None for row in rows]
             for rows, active in zip(self.own.taps, self.active, strict=True)
         ]
         self.rows_above = [  # the gradient that is given for a row of each output, in a step
-            None if is_missing(g) else made.type()
+            None if g is None or is_missing(g) else made.type()
             for g, made in zip(
-                [*self.above.states, *self.above.results], [*self.made.states, *self.made.results], strict=True
+                [*self.steps_above, *self.above.results], [*self.made.states, *self.made.results], strict=True
             )
         ]
+
+    def _parted(self, k: int) -> Above:
+        """The gradient that is given for a state.  Truncated, it stays in one part."""
+        g, state = self.above.states[k], self.form.states[k]
+        if is_missing(g):
+            return Above()
+        is_in_parts = (
+            self.form.truncate < 0 or state.span == 1
+        )  # else rows from before the first step may be among them
+        if state.keep is Keep.LAST:
+            return Above(g) if is_in_parts else Above(everywhere=self._of_all_rows(g, state, self.given.initials[k]))
+        is_trace = partial(self._is_trace, k)
+        return parted(g, is_trace, self.given.initials[k]) if is_in_parts else Above(everywhere=g)
+
+    def _of_all_rows(self, g: Any, state: State, initial: TensorVariable) -> TensorVariable:
+        """The gradient of all rows of a state, where it is given for the last ones."""
+        n: Any = self.given.n
+        everywhere = zeros((n + state.span, *shape_of(initial)[1:]), initial.dtype)
+        return inc_subtensor(getitem(everywhere, slice(-state.span, None)), g)
+
+    def _is_trace(self, number: int, x: Variable) -> bool:
+        """Whether ``x`` are all rows of a state, as a node like the one that is differentiated has them."""
+        node = x.owner
+        return (
+            node is not None
+            and node.op == self.op
+            and node.outputs.index(x) == number
+            and all(map(operator.is_, node.inputs, self.given.flat))
+        )
 
     def _active(self) -> list[bool]:
         """The states whose rows a gradient reaches: given, or by way of other outputs."""
@@ -133,7 +167,8 @@ class _Reverse:
         n: Any = self.given.n if forwards.done is None else forwards.done
         self.n = n
         steps = n if self.form.truncate < 0 else minimum(n, constant(self.form.truncate, dtype="int64"))
-        loop = Assembly(partial(self.op.anew, label=f"gradient of {self.op.label}"), steps)
+        label = f"gradient of {self.op.label}"
+        loop = Assembly(partial(self.op.anew, label=label), steps, not self.form.backwards)
         replaced = {x: x.type() for x in saved}
         self._give(loop, forwards, replaced, n, steps)
         below = dict(zip(found, clone_replace(list(found.values()), replaced), strict=True)) if found else {}
@@ -160,42 +195,36 @@ class _Reverse:
         for x, result in zip(self.made.results, out.results, strict=False):
             self.rows_saved.setdefault(x, result)
         for x, state, trace in zip(self.made.states, self.form.states, out.states, strict=True):
-            self.rows_saved.setdefault(x, getitem(trace, slice(state.span, None)))
+            self.rows_saved.setdefault(x, self._as_results(getitem(trace, slice(state.span, None))))
         return out
 
     def _give(self, loop: Assembly, forwards: Outputs, replaced: dict, n: Any, steps: Any) -> None:
-        """Tell the scan what its steps read, the rows of the last step first."""
+        """Tell the scan what its steps read."""
 
-        def backwards(x: Any) -> Any:
-            x = getitem(x, slice(None, None, -1))
-            return x if self.form.truncate < 0 else getitem(x, slice(None, steps))
+        def undone(x: Any) -> Any:
+            return x if self.form.truncate < 0 else getitem(x, self._place_of(steps, n))
 
         for row, x in zip(self.own.sequences, self.given.sequences, strict=True):
-            loop.sequence(backwards(x if forwards.done is None else getitem(x, slice(None, n))), row)
+            loop.sequence(undone(x if forwards.done is None else getitem(x, slice(None, n))), row)
         for rows, state, trace in zip(self.own.taps, self.form.states, forwards.states, strict=True):
             for row, tap in zip(rows, state.taps, strict=True):
-                loop.sequence(backwards(getitem(trace, slice(state.span + tap, tap))), row)
+                loop.sequence(undone(self._as_results(getitem(trace, slice(state.span + tap, tap)))), row)
         for x, own in replaced.items():
-            loop.sequence(backwards(self.rows_saved[x]), own)
+            loop.sequence(undone(self.rows_saved[x]), own)
         for x, own in zip(self.given.constants, self.own.constants, strict=True):
             loop.constant(x, own)
-        self.traces_above = [
-            None if is_missing(g) else self._of_all_rows(g, state, trace)
-            for g, state, trace in zip(self.above.states, self.form.states, forwards.states, strict=True)
-        ]
-        above = [
-            None if g is None else getitem(g, slice(state.span, None))
-            for g, state in zip(self.traces_above, self.form.states, strict=True)
-        ]
+        above = [None if g is None else self._as_results(g) for g in self.steps_above]
         for made, g in zip(self.rows_above, [*above, *self.above.results], strict=True):
             if made is not None:
-                loop.sequence(backwards(g), made)
+                loop.sequence(undone(g), made)
 
-    def _of_all_rows(self, g: Any, state: State, trace: TensorVariable) -> TensorVariable:
-        """The gradient of all rows of a state, where it is given for those that are kept."""
-        if state.keep is Keep.ALL:
-            return g
-        return inc_subtensor(getitem(zeros_of(trace), slice(-state.span, None)), g)
+    def _as_results(self, rows: TensorVariable) -> TensorVariable:
+        """Rows of a state, one for each step, in the order in which sequences and results have theirs."""
+        return getitem(rows, slice(None, None, -1)) if self.form.backwards else rows
+
+    def _place_of(self, steps: Any, n: Any) -> slice:
+        """Where sequences and results have the rows of the last ``steps`` of ``n`` steps."""
+        return slice(None, steps) if self.form.backwards else slice(n - steps, n)
 
     def _collect(self, loop: Assembly, below: dict[Variable, Any]) -> None:
         """Tell the scan what its steps make: a state for each active tap, sums for constants, rows for sequences."""
@@ -204,7 +233,9 @@ class _Reverse:
                 if arriving is None:
                     continue
                 initial = self.given.initials[k]
-                start = zeros((-state_tap, *shape_of(initial)[1:]), initial.dtype)
+                start: Any = zeros((-state_tap, *shape_of(initial)[1:]), initial.dtype)
+                if -state_tap == self.form.states[k].span and self.parts[k].last is not None:
+                    start = getitem(self.parts[k].last, slice(None, None, -1))
                 loop.state(start, State((state_tap,), Keep.LAST), [arriving], below.get(row, zeros_of(row)))  # type: ignore[arg-type]
         for x, own in zip(self.given.constants, self.own.constants, strict=True):
             if own in below:
@@ -241,9 +272,7 @@ class _Reverse:
         if not self.active[k]:
             return disconnected()
         state, initial = self.form.states[k], self.given.initials[k]
-        total: Any = None
-        if self.traces_above[k] is not None:
-            total = getitem(self.traces_above[k], slice(None, state.span))
+        total = self.parts[k].of_initial(state.span)
         for tap in state.taps:
             window: Any = next(windows)
             if self.form.truncate >= 0:
@@ -256,7 +285,6 @@ class _Reverse:
         return total
 
     def _of_sequence(self, rows: TensorVariable, x: TensorVariable, steps: Any) -> TensorVariable:
-        g = getitem(rows, slice(None, None, -1))
         if self.form.truncate < 0 and not self.form.until:
-            return g
-        return set_subtensor(getitem(zeros_of(x), slice(self.n - steps, self.n)), g)
+            return rows
+        return set_subtensor(getitem(zeros_of(x), self._place_of(steps, self.n)), rows)

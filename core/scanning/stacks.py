@@ -45,7 +45,7 @@ def stacked_scan(op: Any, node: Apply, inputs: Sequence[TensorVariable]) -> list
         if more == is_stack:
             break
         is_stack = more
-    loop = Assembly(partial(op.anew, label=op.label), given.n)
+    loop = Assembly(partial(op.anew, label=op.label), given.n, form.backwards)
     for x, before, row in zip(given.sequences, old.sequences, own.sequences, strict=True):
         loop.sequence(_steps_first(x) if x.ndim > before.type.ndim else x, stacks.get(row, row))
     for x, own_x in zip(given.constants, own.constants, strict=True):

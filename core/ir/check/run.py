@@ -256,7 +256,8 @@ class _Call:
             call = _Call(body, [*given, *(self.arrays[value] for value in own.wholes)], None)
             stop = np.zeros((), "bool")
             places = [trace[i + state.span, ...] for state, trace in pairs]
-            places += [self.arrays[value][i, ...] for value in own.results] + [stop]
+            made = n - 1 - i if own.backwards else i
+            places += [self.arrays[value][made, ...] for value in own.results] + [stop]
             call.places.update(zip(body.outputs, places, strict=False))
             for inner in body.steps:
                 call.step(inner)

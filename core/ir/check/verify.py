@@ -176,6 +176,8 @@ class _Steps:
                 fail(where, f"{here} of {body.name} cannot lie in {value}")
         if any(end.dtype != "bool" or body.shapes[end] for end in ends):
             fail(where, f"{body.name} needs a 0-d bool to say whether it was the last step, got {ends[0]}")
+        if own.backwards and own.done is not None:
+            fail(where, f"{body.name} may not end early, from the last row to the first")
         for state in own.states:
             if max(state.taps) >= 0 or state.initial in own.writes:
                 fail(where, f"{state.kept} cannot start as {state.initial} and be read at {list(state.taps)}")

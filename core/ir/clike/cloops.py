@@ -99,7 +99,8 @@ class _Text:
         return self._place(state, state.span)
 
     def _result(self, value: Value) -> str:
-        return f"(char *){self.around.pointer(value)} + core_i * {self.sizes[value]}"
+        row = "(core_steps - 1 - core_i)" if self.iteration.backwards else "core_i"
+        return f"(char *){self.around.pointer(value)} + {row} * {self.sizes[value]}"
 
     # --- before and after -------------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 """Passes over a whole program, in the order in which build.py runs them.
 
 lengths.py      which lengths are equal
+step_rows.py    rows of steps: made once, read where they lie
+copies.py       what products read and write where it lies alike
 accumulate.py   sums of products of matrices, added where they grow
 operands.py     which views a library routine can read where they lie
 pulled.py       scatters that are elementwise work

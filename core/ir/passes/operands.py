@@ -1,7 +1,8 @@
 """Operands of library calls: which views of a stored array a routine can read where it lies, without a copy.
 
 Transposed matrices, rows or columns of a matrix, a matrix of a stack, every second row: each axis of the view moves
-along an axis of its own of the stored array, by a constant step.  Stacked matrices may be one and the same.
+along an axis of its own of the stored array, by a constant step, or along several that lie like one: a stack of
+matrices is a tall one.  Stacked matrices may be one and the same.
 """
 
 from __future__ import annotations
@@ -47,8 +48,7 @@ def _in_place(
     """The operand, if each axis moves forwards along its own axis of ``source``."""
     strides: dict[Expr, Expr] = {}
     offset = const(0)
-    for position, i in enumerate(at):
-        step = product(lengths[position + 1 :])
+    for i, step in _flattened(at, lengths):
         moving = [axis for axis in axes if axis in i.free]
         if not moving:
             offset = offset + i * step
@@ -65,6 +65,46 @@ def _in_place(
     if len(core) == 2 and const(1) not in core:
         return None
     return Operand(source, shape, (*(const(0) if n is None else n for n in found[:-2]), *core), offset)
+
+
+def _flattened(at: Sequence[Expr], lengths: Sequence[Expr]) -> list[tuple[Expr, Expr]]:
+    """The parts of an index with how far apart neighbours along each are; those that count one position are one."""
+    found: list[tuple[Expr, Expr]] = []
+    position = 0
+    while position < len(at):
+        flat, start, count = _counted(at[position:], lengths[position:])
+        position += count
+        step = product(lengths[position:])
+        found.append((flat, step))
+        if start is not const(0):
+            found.append((start, step))
+    return found
+
+
+def _counted(at: Sequence[Expr], lengths: Sequence[Expr]) -> tuple[Expr, Expr, int]:
+    """What the first parts of an index count together, where that starts, and how many parts they are."""
+    first, start = _moved_from(at[0])
+    if first.code is not Code.UNRAVEL or first.payload != 0:
+        return at[0], const(0), 1
+    flat, *shape = first.args
+    if len(shape) > len(at) or any(n is not m for n, m in zip(shape[1:], lengths[1:], strict=False)):
+        return at[0], const(0), 1
+    for axis in range(1, len(shape)):
+        own, more = _moved_from(at[axis])
+        is_next = own.code is Code.UNRAVEL and own.payload == axis and own.args == first.args
+        if not is_next and not (shape[axis] is const(1) and own is const(0)):
+            return at[0], const(0), 1
+        start = start * lengths[axis] + more
+    return flat, start, len(shape)
+
+
+def _moved_from(i: Expr) -> tuple[Expr, Expr]:
+    """``i`` as something that moves and what is added to it."""
+    start = const(0)
+    while i.code in (Code.ADD, Code.SUB) and not i.args[1].free:
+        start = start + i.args[1] if i.code is Code.ADD else start - i.args[1]
+        i = i.args[0]
+    return i, start
 
 
 def _core_strides(strides: Sequence[Expr | None], shape: Sequence[Expr]) -> list[Expr]:

@@ -113,7 +113,8 @@ class _Alone:
         for state in own.states:
             places[next(outputs)] = self._row(state, self.i + state.span)
         for value in own.results:
-            places[next(outputs)] = value, self.i * self._size(value)
+            row = own.n - 1 - self.i if own.backwards else self.i
+            places[next(outputs)] = value, row * self._size(value)
         return places
 
     def _size(self, value: Value) -> Expr:

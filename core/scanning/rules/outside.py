@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from core.dataclass import dataclass
 from core.graph import Apply, Constant, FunctionGraph, Variable, ancestors, clone_replace, depends_on, toposort
 from core.scanning.costs import costs_much
@@ -101,6 +103,10 @@ def _aim(number: int, value: Variable, is_sum: bool, inside: set[Apply]) -> Aim:
 def _there(taken: Taken, sums: dict[int, Variable]) -> dict[Variable, Any]:
     """What there is of each step in any case: how its rows are found among those of the outputs of a scan."""
     there: dict[Variable, Any] = {}
+
+    def in_order(rows: TensorVariable) -> TensorVariable:
+        return getitem(rows, slice(None, None, -1)) if taken.form.backwards else rows
+
     for own in taken.own.constants:
         there[own] = None
     for row, x in zip(taken.own.sequences, taken.given.sequences, strict=True):
@@ -109,10 +115,10 @@ def _there(taken: Taken, sums: dict[int, Variable]) -> dict[Variable, Any]:
         if k in sums or state.keep is not Keep.ALL:
             continue
         for row, tap in zip(taken.own.taps[k], state.taps, strict=True):
-            there[row] = lambda states, k=k, at=slice(state.span + tap, tap): getitem(states[k], at)
+            there[row] = lambda states, k=k, at=slice(state.span + tap, tap): in_order(getitem(states[k], at))
         new = taken.made.states[k]
         if new.owner is not None:
-            there[new] = lambda states, k=k, at=slice(state.span, None): getitem(states[k], at)
+            there[new] = lambda states, k=k, at=slice(state.span, None): in_order(getitem(states[k], at))
     return there
 
 
@@ -148,14 +154,21 @@ def _moved(
             total = all_steps.summed(aim.value)
             if total is None:
                 return None
-            initial = taken.given.initials[aim.number]
-            changes[taken.out.states[aim.number]] = initial + expand_dims(total, 0)
+            initial, total = taken.given.initials[aim.number], expand_dims(total, 0)
+            changes[taken.out.states[aim.number]] = total if _is_zero(initial) else initial + total
         else:
             found = all_steps.stacked(aim.value)
             if found is None:
                 return None
             changes[taken.out.results[aim.number]] = found
     return changes
+
+
+def _is_zero(x: Variable) -> bool:
+    """Whether all elements are known to be 0."""
+    if x.owner is not None and isinstance(x.owner.op, Alloc):
+        x = x.owner.inputs[0]
+    return isinstance(x, Constant) and not np.any(x.data)  # type: ignore[attr-defined]
 
 
 class _AllSteps:

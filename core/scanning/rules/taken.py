@@ -41,7 +41,7 @@ class Taken:
 
     def assembly(self) -> Assembly:
         """An empty scan of as many steps."""
-        return Assembly(partial(Scan, label=self.op.label), self.given.n)
+        return Assembly(partial(Scan, label=self.op.label), self.given.n, self.form.backwards)
 
     def with_inputs(self, loop: Assembly) -> Assembly:
         """``loop`` with all sequences and constants; what no step reads is left out when it is made."""

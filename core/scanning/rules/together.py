@@ -39,7 +39,9 @@ def _matched(a: Taken, b: Taken) -> list[int] | None:
     """For each state of ``b`` the one of ``a`` that starts likewise; None where there is not one for each."""
     if a.twice or b.twice or a.form.until or b.form.until or not same_value(a.given.n, b.given.n):
         return None
-    if (a.form.truncate, len(b.form.states) > len(a.form.states)) != (b.form.truncate, False):
+    if (a.form.truncate, a.form.backwards) != (b.form.truncate, b.form.backwards):
+        return None
+    if len(b.form.states) > len(a.form.states):
         return None
     found = []
     for state, initial in zip(b.form.states, b.given.initials, strict=True):
