@@ -17,9 +17,8 @@ import numpy as np
 
 from core.device.bound import Bindable
 from core.device.contract import Block, Facts, Grid, Source
+from core.device.facts import target_for
 from core.errors import DeviceError
-from core.ir.codes import Combine
-from core.ir.target import Target
 from core.options import config
 from plugin_backend_cuda import cache, calls, cublas, exchange
 from plugin_backend_cuda.compiler import Usage, usage
@@ -41,13 +40,6 @@ class Code:
     def __init__(self, module: Any, binary: cache.Binary, comments: dict[str, str]):
         self.module, self.file, self.comments = module, binary.file, comments
         self.usage: dict[str, Usage] = usage(binary.log)
-
-
-def atomics() -> frozenset[str]:
-    """The dtypes in which scatters add atomically: none where every run is to give the same bits."""
-    assert CUDA.work is not None
-    adding = (dtype for combine, dtype in CUDA.work.atomics if combine is Combine.ADD)
-    return frozenset() if config["cuda.deterministic"] else frozenset(adding)
 
 
 class CudaDevice:
@@ -79,16 +71,7 @@ class CudaDevice:
         self.architecture = 10 * attribute["compute_major"] + attribute["compute_minor"]
         units = BLOCKS_A_MULTIPROCESSOR * attribute["multiprocessors"]
         assert CUDA.work is not None
-        target = Target(
-            units=units,
-            waves=WAVES,
-            lanes=LARGEST_BLOCK,
-            holds_rows=True,
-            finishes=bool(CUDA.work.arrive),
-            settles=True,
-            keeps_nan=CUDA.work.keeps_nan,
-            atomics=atomics(),
-        )
+        target = target_for(CUDA.work, units, LARGEST_BLOCK, WAVES, deterministic=bool(config["cuda.deterministic"]))
         memory_bytes = driver.memory()[1]
         name = driver.device_name(number)
         self.facts = Facts(name, target, CUDA, memory_bytes=memory_bytes, largest_bytes=memory_bytes)

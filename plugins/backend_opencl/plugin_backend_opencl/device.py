@@ -19,10 +19,9 @@ import pyopencl as cl
 from core.dataclass import replace
 from core.device.bound import Bindable
 from core.device.contract import Block, Facts, Grid, Source
+from core.device.facts import target_for
 from core.errors import DeviceError, DeviceLost, DeviceMemoryError
-from core.ir.codes import Combine
 from core.ir.nodes import Kernel
-from core.ir.target import Target
 from plugin_backend_opencl import building, calls
 from plugin_backend_opencl.dialect import HALVES, NEEDS_64_BITS, OPENCL, VECTORS
 from plugin_backend_opencl.products import Products
@@ -346,15 +345,14 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
     schedule = options["opencl.schedule"]
     in_pieces = schedule == "pieces" or (schedule == "auto" and is_cpu)
     lanes = 1 if in_pieces else min(_LANES, device.max_work_group_size)
-    target = Target(
+    work = replace(OPENCL.work, atomics=atomics)
+    target = target_for(
+        work,
         units=device.max_compute_units * (_PIECES if in_pieces else _GROUPS),
         lanes=lanes,
         packs_rows=bool(device.type & cl.device_type.GPU),
         has_float64=has_float64,
-        settles=not in_pieces and (Combine.MAX, "int64") in atomics,
-        atomics=frozenset()
-        if in_pieces or options["opencl.deterministic"]
-        else frozenset(dtype for combine, dtype in atomics if combine is Combine.ADD),
+        deterministic=options["opencl.deterministic"],
     )
     preamble = PRAGMAS.format(int64="" if missing & {"int64"} else INT64) + OPENCL.preamble
     return Facts(
@@ -369,7 +367,7 @@ def facts_of(device: Any, options: Mapping[str, Any]) -> Facts:
             vectors={dtype: base for dtype, base in VECTORS.items() if dtype in types.keys() - stored}
             if in_pieces
             else {},
-            work=replace(OPENCL.work, atomics=atomics),
+            work=work,
         ),
         stored=stored,
         memory_bytes=device.global_mem_size,
