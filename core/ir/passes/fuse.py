@@ -29,6 +29,7 @@ from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.passes import accumulate, rows
 from core.ir.passes.loops import name_loops
+from core.ir.passes.one_pass import one_pass
 from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
 from core.ir.rebuild import lengths_in, loads_in
 from core.ir.walk import walk
@@ -212,6 +213,8 @@ class Grouping:
         found = set(near)
         for e in item.loads:
             found.update(place for place in self._by_load.get(e, ())[-2:] if place >= first)
+        if self._crowd and first < near.start and one_pass((*self.groups[first].items, item)) is not None:
+            found.add(first)  # who made what it reads is far back, and does no more for it than goes over that anyway
         return sorted(found, reverse=True)
 
     def _joined(self, item: Item, group: Group) -> frozenset[Expr] | None:
@@ -229,7 +232,8 @@ class Grouping:
         if not outer and (own or any(other.free or other.bound for other in group.items)):
             return None
         if self._crowd and not own == outer == group.outer and self._is_lonely(outer, (*group.items, item)):
-            return None
+            if one_pass((*group.items, item)) is None:
+                return None
         if any(group.values[e.payload].bound & outer for e in within):
             return None
         shared = [e for e in item.loads if e in group.loads]

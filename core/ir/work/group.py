@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.ir.axes import product
 from core.ir.definitions import Reduction
 from core.ir.expr import Expr, const
 from core.ir.nests.items import ordered
 from core.ir.nests.vector_access import KEPT_PIECES
 from core.ir.nodes import Kernel, Loop, LoopKind, Store, statements
 from core.ir.passes.fuse import Group, Item
+from core.ir.passes.one_pass import one_pass
 from core.ir.work.columns import column_sums, does_fit, either, launches
 from core.ir.work.launch import Work, map_loop
-from core.ir.work.reductions import reduction_loops
+from core.ir.work.reductions import is_short, reduction_loops
 from core.ir.work.rows import Rows
 from core.ir.work.tiles import tile_loop
 
@@ -32,6 +34,9 @@ class WorkScheduler:
         whole = self._with_columns()
         if whole is not None and whole[0] is True:
             return self._written(name, comment, whole[1])
+        spread = self._in_one_pass()
+        if spread is not None:
+            return self._written(name, comment, spread)
         nothing: tuple[list[Item], frozenset[Expr], list[list[Item]]] = ([], frozenset(), [])
         apart = self._reads_across_rows()
         if apart:
@@ -64,6 +69,18 @@ class WorkScheduler:
         shared = frozenset(found.bound)
         stored = {item for item in found.rows if self._in_memory(item, shared, found.rows)}
         return launches(self.work, found, stored)
+
+    def _in_one_pass(self) -> list[Loop] | None:
+        """Launches in which several groups share a row, of few long ones; None where there are no such."""
+        found = one_pass(self.group.items) if self.target.has_groups else None
+        if found is None or not (found.beside or found.after):
+            return None
+        rows, length = (product(self.work.lengths(variables)) for variables in (found.free, found.bound))
+        if not rows.is_const or rows.payload * 2 > self.target.units or is_short(length, self.target):
+            return None
+        if ordered(found.free | found.bound, self.group.items)[-1] in found.free:
+            return None
+        return reduction_loops(self.work, found.reductions, found.beside, found.after)
 
     def _reads_across_rows(self) -> bool:
         """Whether what the lanes of a group would share lies a row apart, and what lies side by side is spread out.

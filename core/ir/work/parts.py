@@ -94,6 +94,12 @@ class InParts:
         launch.where.update(zip(self.free, rest, strict=True))
         return part
 
+    def take(self, launch: Launch, accumulators: dict[Item, Accumulator]) -> None:
+        """Take in one more element, and do what is to be done on the way."""
+        if self.beside:
+            launch.pointwise(self.beside, [*self.beside, *self.items])
+        launch.update(accumulators)
+
     def combine(
         self, launch: Launch, accumulators: dict[Item, Accumulator], memory: dict[Item, Value], at: Expr
     ) -> None:

@@ -15,12 +15,13 @@ from core.ir.nests.accumulators import Accumulator, combined
 from core.ir.nests.items import ordered, root_of
 from core.ir.nodes import Loop, LoopKind, Store
 from core.ir.passes.fuse import Item
+from core.ir.target import Target
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.parts import ROWS_OF_A_PART, InParts, none_of_one, partial
 from core.ir.work.place import flattened
 from core.ir.work.stripes import Stripes
 
-_ALONE = 16  # elements for each lane of one group: a second launch would take longer than these
+ALONE = 16  # elements for each lane of one group: a second launch would take longer than these
 _MOST_TAPS = 1024  # that one work-item takes
 
 
@@ -29,8 +30,7 @@ def reduction_loops(
 ) -> list[Loop]:
     """Launches for reductions over the same loops, one behind the other.
 
-    beside  elementwise work over all of these loops, where the elements of neighbouring results lie side by side: it is
-            done on the way
+    beside  elementwise work over all of these loops, on devices with groups: it is done on the way
     after   elementwise work over the loops of the results, which it may read
     """
     first = items[0]
@@ -40,6 +40,11 @@ def reduction_loops(
     if not free or (order[-1] in first.bound and not _has_small_windows(work, items)):
         return _Reduction(*how).by_group() if work.target.has_groups else _Reduction(*how).by_piece()
     return Stripes(*how).launches() if work.target.has_groups else _Reduction(*how).by_tile()
+
+
+def is_short(length: Expr, target: Target) -> bool:
+    """Whether one group is certainly enough for a row of that length."""
+    return length.is_const and length.payload <= ALONE * target.lanes
 
 
 def _has_small_windows(work: Work, items: Sequence[Item]) -> bool:
@@ -65,7 +70,7 @@ class _Reduction(InParts):
     def by_group(self) -> list[Loop]:
         lanes = self.target.lanes
         wanted = const(self.target.units * self.target.waves) // maximum(self.results, 1)
-        wanted = select(self.elements <= _ALONE * lanes, const(1), wanted)
+        wanted = select(self.elements <= ALONE * lanes, const(1), wanted)
         parts, size = self.parts(self.elements, wanted, max(lanes, self.target.piece), lanes)
 
         def several() -> list[Loop]:
@@ -85,7 +90,7 @@ class _Reduction(InParts):
         lane = launch.open("lane", minimum(size, self.elements - first))
         element = launch.flat(self.bound)
         launch.nest.know(element, first + lane, launch.nest.depth)
-        launch.update(accumulators)
+        self.take(launch, accumulators)
         launch.close(LoopKind.LANES, [pair for a in accumulators.values() for pair in a.reductions()])
         which = Accumulator.result if memory is None else partial
         totals = {item: launch.nest.named(which(a)) for item, a in accumulators.items()}

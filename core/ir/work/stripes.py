@@ -71,16 +71,11 @@ class Stripes(InParts):
         accumulators = launch.start(self.items)
         for variable in self.bound:
             launch.open_own(variable)
-        self._take(launch, accumulators)
+        self.take(launch, accumulators)
         while launch.nest.depth > 1:
             launch.close(LoopKind.ORDER)
         self.store(launch, {item: a.result() for item, a in accumulators.items()}, position)
         return launch.finished(LoopKind.ITEMS)
-
-    def _take(self, launch: Launch, accumulators: dict[Item, Accumulator]) -> None:
-        if self.beside:
-            launch.pointwise(self.beside, [*self.beside, *self.items])
-        launch.update(accumulators)
 
     def _in_heaps(self, parts: Expr) -> list[Loop]:
         """By groups; ``parts``: 1 where these launches have nothing to do."""
@@ -112,7 +107,7 @@ class Stripes(InParts):
         launch.nest.know(launch.flat(self.along), taken, launch.nest.depth)
         for variable in self.inner:
             launch.open_own(variable)
-        self._take(launch, accumulators)
+        self.take(launch, accumulators)
         self._close_lanes(launch, accumulators)
 
         def leave(launch: Launch, accumulators: dict[Item, Accumulator], result: Expr) -> None:

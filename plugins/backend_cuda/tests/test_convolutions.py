@@ -11,6 +11,8 @@ import core
 import core.tensor as ct
 import plugin_ops_nn as nn
 from core import plugins
+from core.ir.program import KernelStep
+from core.ir.work.launches import launches
 from core.records import Probe
 from plugin_backend_cuda import convolutions, cublas
 from plugin_backend_cuda.backend import Driver
@@ -151,3 +153,23 @@ def test_filters_for_each_channel_are_loops(driver):
     x, w = random((2, 3, 5, 5), 1), random((3, 1, 2, 2), 2)
     want = core.function([a, b], nn.conv2d(a, b, groups=3), backend="interpreter")(x, w)
     assert_allclose(f(x, w), want, rtol=1e-12)
+
+
+def test_what_is_around_the_products_of_a_layer_is_one_launch_each_way(driver):
+    """There bias, activation and pooling; back all of these, and the step of the bias."""
+    x = core.shared(random((8, 8, 24, 24), 1, "float32"), shape=(8, 8, 24, 24))
+    w = core.shared(random((8, 8, 3, 3), 2, "float32"), shape=(8, 8, 3, 3))
+    b = core.shared(random(8, 3, "float32"), shape=(8,))
+    v = core.shared(random((1152, 3), 4, "float32") / 100, shape=(1152, 3))
+    h = nn.max_pool2d(ct.relu(nn.conv2d(x, w, b, padding="same")), 2)
+    gw, gb = core.grad(ct.tanh(h.reshape((8, -1)) @ v).sum(), [w, b])
+    new = [w - gw, b - gb]
+    want = core.function([], new, backend="interpreter")()
+    step = core.function([], updates=dict(zip((w, b), new, strict=True)), backend=driver)
+    kernels = [one for s in step.program.steps if isinstance(s, KernelStep) for one in launches(s.kernel)]
+    there, back = (one for one in kernels if any(value.name == "convolution" for value in one.reads))
+    assert not there.counters and len(back.counters) == 1, "the last block adds up what the bias gets"
+    assert not any(set(one.reads) & set(back.writes) for one in kernels)
+    step()
+    for got, expected in zip((w.get_value(), b.get_value()), want, strict=True):
+        assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
