@@ -43,7 +43,8 @@ from core.ir.expr import Expr, make
 from core.ir.guards import Guard
 from core.ir.nodes import Kernel, expressions
 from core.ir.passes.donation import donate
-from core.ir.passes.fuse import Fused, Group, fuse
+from core.ir.passes.fuse import Fused, fuse
+from core.ir.passes.groups import Group
 from core.ir.passes.in_place import work_in_place
 from core.ir.passes.lengths import computable, resolve
 from core.ir.passes.memory import last_uses, plan

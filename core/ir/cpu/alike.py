@@ -16,7 +16,7 @@ from core.ir.definitions import Reduction, Scattering, Value
 from core.ir.expr import Expr, make
 from core.ir.form import Form
 from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, Split, Statement, Store
-from core.ir.passes.fuse import Group, Item
+from core.ir.passes.groups import Group, Item
 from core.ir.rebuild import rebuild
 
 Shapes: TypeAlias = dict[Value, tuple[Expr, ...]]

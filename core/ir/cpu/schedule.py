@@ -18,7 +18,7 @@ from core.ir.nests.items import ordered, root_of
 from core.ir.nests.nan import blind
 from core.ir.nests.nest import Nest
 from core.ir.nodes import Kernel, Local, Loop, LoopKind, Statement, Store
-from core.ir.passes.fuse import Group, Item
+from core.ir.passes.groups import Group, Item
 from core.ir.passes.storage import EXPENSIVE
 from core.ir.walk import walk
 

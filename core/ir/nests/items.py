@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from core.ir.definitions import Reduction, Scattering
 from core.ir.expr import Expr
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 
 
 def ordered(variables: Iterable[Expr], items: Sequence[Item]) -> list[Expr]:

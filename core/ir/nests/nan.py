@@ -13,7 +13,7 @@ from core.ir.codes import Code, Combine
 from core.ir.definitions import Reduction, Value
 from core.ir.expr import Expr
 from core.ir.nests.items import root_of
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.walk import walk
 
 _STRICT = frozenset({Code.ADD, Code.SUB, Code.MUL, Code.DIV, Code.NEG, Code.MIN, Code.MAX})

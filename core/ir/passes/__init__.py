@@ -8,6 +8,7 @@ operands.py     which views a library routine can read where they lie
 pulled.py       scatters that are elementwise work
 loops.py        variables of different values that run over one axis become one
 storage.py      which values become buffers
+groups.py       what one nest of loops makes: values, each an item, in groups
 one_pass.py     groups of which several on a device may share a row
 fuse.py         which values one nest of loops makes together
 rows.py         what is done with tall matrices from row to row, and when blocks of rows pay

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import prod
 from types import MappingProxyType
-from typing import Any
 
-from core.dataclass import dataclass, field, replace
+from core.dataclass import dataclass, replace
 from core.ir.codes import Code
 from core.ir.definitions import (
     Definition,
@@ -28,8 +27,8 @@ from core.ir.definitions import (
 from core.ir.expr import Expr
 from core.ir.guards import Guard
 from core.ir.passes import accumulate, rows
+from core.ir.passes.groups import Group, Item
 from core.ir.passes.loops import name_loops
-from core.ir.passes.one_pass import one_pass
 from core.ir.passes.storage import EXPENSIVE, inline, proved_at_entry
 from core.ir.rebuild import lengths_in, loads_in
 from core.ir.walk import walk
@@ -38,58 +37,6 @@ LARGEST_GROUP = 400  # nodes of one kernel: a C compiler's time grows faster tha
 MOST_REDUCTIONS = 12  # registers that the loops of one kernel fill side by side
 LONG = 1 << 18  # iterations of the loops in a row, for one group
 NEAR_GROUPS = 6  # how far back an item looks for a group to join, besides those that share a load
-
-
-@dataclass(eq=False)
-class Item:
-    """The work of storing one value, or of reducing to it.  ``level``: after which stages of its group it can run.
-
-    ``measures`` are the values that lengths are made of: they must be there before the kernel of the item starts.
-    """
-
-    value: Value
-    definition: Any
-    loads: list[Expr]
-    measures: frozenset[Value] = frozenset()
-    size: int = 1
-    level: int = 0
-
-    @property
-    def scatters(self) -> bool:
-        """Whether it stores at places that are known only when it runs."""
-        return isinstance(self.definition, Scattering)
-
-    @property
-    def free(self) -> frozenset[Expr]:
-        if self.scatters:
-            return frozenset()
-        return frozenset(axis for axis in self.definition.axes if axis.code is Code.INDEX)
-
-    @property
-    def bound(self) -> frozenset[Expr]:
-        has_bound = isinstance(self.definition, (Reduction, Scattering))
-        return frozenset(self.definition.bound) if has_bound else frozenset()
-
-
-@dataclass(eq=False)
-class Group:
-    """Items that share the loops ``outer``.  A reduction over one of these is complete only after the group."""
-
-    outer: frozenset[Expr]
-    items: list[Item] = field(default_factory=list)
-    values: dict[Value, Item] = field(default_factory=dict)
-    loads: set[Expr] = field(default_factory=set)
-    size: int = 0
-    closed: bool = False  # nothing may join: library and host steps, and scatters, which only scatters join
-    read: bool = False  # another group, or a length, needs a value of it
-    became: Mapping[Expr, Value] = field(default_factory=dict)  # values that expressions of the items hold: for names
-
-    def add(self, item: Item, outer: frozenset[Expr]) -> None:
-        self.outer = outer
-        self.items.append(item)
-        self.values[item.value] = item
-        self.size += item.size
-        self.loads.update(item.loads)
 
 
 class Grouping:
@@ -213,7 +160,7 @@ class Grouping:
         found = set(near)
         for e in item.loads:
             found.update(place for place in self._by_load.get(e, ())[-2:] if place >= first)
-        if self._crowd and first < near.start and one_pass((*self.groups[first].items, item)) is not None:
+        if self._crowd and first < near.start and _is_one_pass((*self.groups[first].items, item)):
             found.add(first)  # who made what it reads is far back, and does no more for it than goes over that anyway
         return sorted(found, reverse=True)
 
@@ -232,7 +179,7 @@ class Grouping:
         if not outer and (own or any(other.free or other.bound for other in group.items)):
             return None
         if self._crowd and not own == outer == group.outer and self._is_lonely(outer, (*group.items, item)):
-            if one_pass((*group.items, item)) is None:
+            if not _is_one_pass((*group.items, item)):
                 return None
         if any(group.values[e.payload].bound & outer for e in within):
             return None
@@ -266,6 +213,12 @@ class Grouping:
                 continue
             same_point = e.args == source.definition.axes and not source.bound
             item.level = max(item.level, source.level if same_point else source.level + 1)
+
+
+def _is_one_pass(items: Sequence[Item]) -> bool:
+    from core.ir.passes.one_pass import one_pass  # a CPU need not wait for that
+
+    return one_pass(items) is not None
 
 
 def _by_columns(items: Sequence[Item], outer: frozenset[Expr]) -> bool:

@@ -7,14 +7,11 @@ elementwise work behind them, on what they gave.  Nothing goes over a row twice,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from core.dataclass import dataclass
 from core.ir.definitions import Pointwise, Reduction
 from core.ir.expr import Expr
-
-if TYPE_CHECKING:
-    from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from core.ir.expr import Expr, const, equal, maximum, minimum, select
 from core.ir.nests.items import ordered
 from core.ir.nests.vector_access import KEPT_PIECES, MOST_ELEMENTS
 from core.ir.nodes import Loop
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.target import Target
 from core.ir.work.launch import Work, ceil_div
 from core.ir.work.reductions import reduction_loops

@@ -14,7 +14,7 @@ from core.ir.expr import Expr, const
 from core.ir.nests.items import ordered
 from core.ir.nests.vector_access import KEPT_PIECES
 from core.ir.nodes import Kernel, Loop, LoopKind, Store, statements
-from core.ir.passes.fuse import Group, Item
+from core.ir.passes.groups import Group, Item
 from core.ir.passes.one_pass import one_pass
 from core.ir.work.columns import column_sums, does_fit, either, launches
 from core.ir.work.launch import Work, map_loop

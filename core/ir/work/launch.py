@@ -18,7 +18,7 @@ from core.ir.nests.items import again_in, root_of
 from core.ir.nests.nest import Nest
 from core.ir.nests.vector_access import fit, widen
 from core.ir.nodes import NOTHING, Loop, LoopKind, Store
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.target import Target
 from core.ir.work.barriers import with_barriers
 from core.ir.work.place import OneAxis, Places, flattened, unravels

@@ -15,7 +15,7 @@ from core.ir.definitions import Pointwise, Scattering, Value
 from core.ir.expr import INDEX_DTYPE, Expr, const, equal, make, maximum
 from core.ir.nests.accumulators import combined
 from core.ir.nodes import Atomic, If, Kernel, Loop, LoopKind, Store
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.rebuild import loads_in
 from core.ir.work.launch import Launch, Work, ceil_div, map_loop
 from core.ir.work.place import Places, offset

@@ -16,7 +16,7 @@ from core.ir.expr import Expr, const, make, maximum, minimum, select
 from core.ir.nests.accumulators import Accumulator
 from core.ir.nests.items import again_in
 from core.ir.nodes import Arrive, Local, Loop
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import flattened
 

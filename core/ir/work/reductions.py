@@ -14,7 +14,7 @@ from core.ir.expr import Expr, cast, const, index, make, maximum, minimum, selec
 from core.ir.nests.accumulators import Accumulator, combined
 from core.ir.nests.items import ordered, root_of
 from core.ir.nodes import Loop, LoopKind, Store
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.target import Target
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.parts import ROWS_OF_A_PART, InParts, none_of_one, partial

@@ -16,7 +16,7 @@ from core.ir.expr import Expr, const, make, maximum
 from core.ir.nests.accumulators import combined
 from core.ir.nests.items import again_in, ordered
 from core.ir.nodes import Barrier, Loop, LoopKind, Store
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import Places
 

@@ -6,7 +6,7 @@ from core.dataclass import dataclass
 from core.ir.definitions import Scattering, Value
 from core.ir.expr import Expr
 from core.ir.nodes import Kernel, Statement
-from core.ir.passes.fuse import Group
+from core.ir.passes.groups import Group
 from core.ir.target import Target
 from core.ir.work.group import WorkScheduler
 from core.ir.work.launch import Work

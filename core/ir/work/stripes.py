@@ -16,7 +16,7 @@ from core.ir.definitions import Value
 from core.ir.expr import Expr, const, maximum, minimum, select
 from core.ir.nests.accumulators import Accumulator
 from core.ir.nodes import Barrier, Loop, LoopKind, Store
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.parts import ROWS_OF_A_PART, InParts, partial
 from core.ir.work.place import flattened

@@ -15,7 +15,7 @@ from core.ir.definitions import Value
 from core.ir.expr import Expr, const, guarded, index, make
 from core.ir.nests.items import root_of
 from core.ir.nodes import Barrier, Loop, LoopKind, Store
-from core.ir.passes.fuse import Item
+from core.ir.passes.groups import Item
 from core.ir.rebuild import unconditional
 from core.ir.work.launch import Launch, Work, ceil_div
 from core.ir.work.place import flattened
