@@ -41,7 +41,7 @@ from core.ir.definitions import (
 )
 from core.ir.expr import Expr, make
 from core.ir.guards import Guard
-from core.ir.nodes import Kernel, expressions
+from core.ir.nodes import Break, Kernel, expressions, statements
 from core.ir.passes.donation import donate
 from core.ir.passes.fuse import Fused, fuse
 from core.ir.passes.groups import Group
@@ -224,7 +224,8 @@ class _Steps:
         from core.ir.steps import lifted
 
         iteration = definition.write.map(computable(self.lowered.definitions))
-        found = in_registers(iteration)
+        is_one_kernel = iteration.done is None or not self.target.is_device  # on a device no loop is left
+        found = in_registers(iteration) if is_one_kernel else None
         if found is None:
             self.done.append(self._loop(definition, group.items[0].value))
             return
@@ -288,6 +289,8 @@ class _Steps:
     def _for_cpu(self, kernel: Kernel) -> list[Kernel]:
         """The pieces of a kernel after its loops were joined, moved inwards, cut into blocks, and divided."""
         kernel = self._in_plain_dtypes(kernel)
+        if any(isinstance(statement, Break) for statement in statements(kernel.body)):
+            return [self._with_lengths(kernel)]  # what ends early stays in one piece
         kernel = blocked(collapse(cut(with_periods(kernel))), self.shapes, self._kept)
         kernel = with_strips(widen(lanes(kernel, self.shapes, self._kept), self.shapes))
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))

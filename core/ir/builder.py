@@ -11,7 +11,7 @@ from core.ir.axes import ravel
 from core.ir.codes import Code
 from core.ir.definitions import Value
 from core.ir.expr import Expr, as_expr, cast, index, make
-from core.ir.nodes import Assign, If, Let, Local, Loop, LoopKind, Statement, Store
+from core.ir.nodes import Assign, Break, If, Let, Local, Loop, LoopKind, Statement, Store
 
 
 class Buffer:
@@ -135,6 +135,10 @@ class KernelBuilder:
         with self._inside(body, 1):
             yield variable
         self.add(Loop(variable, as_expr(scalar(extent)), body, LoopKind.ORDER, reverse))
+
+    def leave_if(self, condition: Any) -> None:
+        """Leave the innermost ``loop``, in whose body this stands, where ``condition`` holds."""
+        self.add(Break(as_expr(scalar(condition), "bool")))
 
     @contextmanager
     def when(self, condition: Any) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 kernel     = name, what it reads, what it writes, body
 statement  = Let local = e | Assign local = e | Store buffer[e] = e | Loop i < e: body | If e: body else: body
-           | Atomic buffer[e] op= e | Barrier | Arrive last, counter[e], e; in functions, Break e
+           | Atomic buffer[e] op= e | Barrier | Arrive last, counter[e], e | Break e
 
 On a device, a kernel is a list of loops; each is launched by itself, when the one before it has ended.
 """
@@ -115,9 +115,9 @@ class If:
 
 @dataclass
 class Break:
-    """Leave the loop in whose body this stands, where the condition holds.
+    """Leave the loop in order in whose body this stands, where the condition holds.
 
-    Only in functions, whose statements no pass meets: see function.py.  So it is none of ``Statement``.
+    In functions, see function.py, and in kernels of iterations, see registers.py: these no pass divides or reorders.
     """
 
     condition: Expr
@@ -152,7 +152,7 @@ class Arrive:
     count: Expr
 
 
-Statement: TypeAlias = Let | Assign | Store | Loop | If | Atomic | Barrier | Arrive
+Statement: TypeAlias = Let | Assign | Store | Loop | If | Break | Atomic | Barrier | Arrive
 
 
 @dataclass(eq=False)
@@ -271,7 +271,7 @@ def rewritten(statement: Statement, new: Callable[[Expr], Expr]) -> Statement:
         body, orelse = ([rewritten(inner, new) for inner in inside] for inside in (statement.body, statement.orelse))
         return If(new(statement.condition), body, orelse)
     if isinstance(statement, Break):
-        return Break(new(statement.condition))  # type: ignore[return-value]
+        return Break(new(statement.condition))
     assert isinstance(statement, Barrier)
     return statement
 

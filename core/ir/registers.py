@@ -15,7 +15,7 @@ from core import dtypes
 from core.ir.builder import Buffer, KernelBuilder, Variable
 from core.ir.codes import Code, Combine
 from core.ir.definitions import Given, Lowered, Pointwise, Reduction, Value
-from core.ir.expr import Expr, const, make
+from core.ir.expr import INDEX_DTYPE, Expr, const, make
 from core.ir.guards import Guard
 from core.ir.iteration import Carried, Iteration
 from core.ir.passes.lengths import resolve
@@ -39,10 +39,10 @@ class _TooMuch(Exception):
 def in_registers(iteration: Iteration) -> tuple[Write, list[Guard]] | None:
     """What writes the kernel, with a builder and a function that gives buffers, and what must hold of lengths.
 
-    None where steps do more than arithmetic of a few elements, may stop, or may fail.
+    None where steps do more than arithmetic of a few elements, or may fail.
     """
     body = known_inside(iteration)
-    if iteration.done is not None or any(value.dtype not in _PLAIN for value in body.definitions):
+    if any(value.dtype not in _PLAIN for value in body.definitions):
         return None
     resolved, guards = resolve(body)
     if resolved.checks or any(loads_in([guard.a, guard.b]) for guard in guards):
@@ -138,6 +138,7 @@ class _Steps:
         """The loop over all steps."""
         own = self.iteration
         registers = [self._begun(k, buffer, state, rows) for state, rows in zip(own.states, self.taps, strict=True)]
+        count = None if own.done is None else k.local(INDEX_DTYPE, 0, "count")
         with k.loop(own.n) as i:
             read = self._read(i, buffer, registers)
             made = [[self._placed(e, read) for e in elements.values()] for elements in self.made]
@@ -146,7 +147,7 @@ class _Steps:
                 None if state.room is not None else (state.kept, i + state.span) for state in own.states
             ]
             places += [(value, own.n - 1 - i if own.backwards else i) for value in own.results]
-            for place, elements, values in zip(places, self.made, made, strict=True):
+            for place, elements, values in zip(places, self.made, made, strict=False):
                 if place is not None:
                     value, row = place
                     for at, e in zip(elements, values, strict=True):
@@ -156,6 +157,11 @@ class _Steps:
                     for older, newer in zip(line[::-1], line[-2::-1], strict=False):
                         older.set(newer.value)
                     line[0].set(e)
+            if count is not None:
+                count.set(i + 1)
+                k.leave_if(made[-1][0])
+        if count is not None:
+            buffer(own.done)[()] = count.value
         for state, waiting in zip(own.states, registers, strict=True):
             for at, line in waiting.items() if state.room is not None else ():
                 for row, register in enumerate(reversed(line)):

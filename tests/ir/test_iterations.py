@@ -12,7 +12,7 @@ from core.ir.check.run import Driver
 from core.ir.check.verify import verify
 from core.ir.expr import const
 from core.ir.iteration import Carried
-from core.ir.nodes import Loop, Store
+from core.ir.nodes import Break, If, Loop, Store, statements
 from core.ir.program import KernelStep, LoopStep
 
 
@@ -73,11 +73,10 @@ def test_steps_of_scalars_and_of_few_elements_are_kernels():
         assert all(isinstance(step, KernelStep) for step in compiled(inputs, outputs).program.steps)
 
 
-def test_steps_that_may_stop_that_check_an_index_or_of_many_elements_are_no_kernels():
-    x, table, at = ct.vector("x"), ct.vector("table"), ct.lvector("at")
+def test_steps_that_check_an_index_or_of_many_elements_are_no_kernels():
+    table, at = ct.vector("table"), ct.lvector("at")
     many = ct.tensor("many", dtype="float64", shape=(30,))
     for inputs, outputs in (
-        ([x], core.scan(lambda x, h: (h + x, core.until(h > 1)), sequences=x, outputs_info=0.0)),
         ([table, at], core.scan(lambda i, h: h + table[i], sequences=at, outputs_info=0.0)),
         ([many], core.scan(lambda h: ct.sin(h), outputs_info=many, n_steps=4)),
     ):
@@ -118,3 +117,45 @@ def test_the_verifier_refuses_a_length_that_nobody_knows():
     f = network()
     with pytest.raises(VerifyError, match="nobody knows the length"):
         verify(changed(f, lengths={}))
+
+
+def newton(a):
+    return core.scan(
+        lambda x: (x_new := (x + a / x) / 2, core.until(ct.abs(x_new - x) < 1e-12)), outputs_info=a, n_steps=50
+    )
+
+
+def test_a_loop_of_few_elements_that_may_end_early_is_a_kernel_that_leaves_its_loop():
+    a = ct.scalar("a")
+    roots = newton(a)
+    f = compiled([a], [roots, roots.shape[0], core.grad(roots[-1], a)])
+    assert all(isinstance(step, KernelStep) for step in f.program.steps)
+    leaving = [s for step in f.program.steps for s in statements(step.kernel.body) if isinstance(s, Break)]
+    assert len(leaving) == 1
+    for value in (2.0, 1.0, 1e6):
+        x, before, expected = value, np.inf, []
+        while abs(x - before) >= 1e-12:
+            x, before = (x + value / x) / 2, x
+            expected.append(x)
+        made, count, slope = f(value)
+        assert_allclose(made, expected)
+        assert count == len(expected)
+        assert_allclose(slope, 0.5 / np.sqrt(value), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_a_loop_that_may_end_early_does_no_more_steps_than_it_is_given(n):
+    count = ct.lscalar("count")
+    powers = core.scan(lambda p: (2 * p, core.until(p > 1e300)), outputs_info=1.0, n_steps=count)
+    assert_allclose(compiled([count], powers)(n), 2.0 ** np.arange(1, n + 1))
+
+
+def test_a_loop_is_left_from_its_own_body_alone():
+    a = ct.scalar("a")
+    program = compiled([a], newton(a)).program
+    (kernel,) = [s.kernel for s in program.steps if any(isinstance(x, Break) for x in statements(s.kernel.body))]
+    (loop,) = [s for s in kernel.body if isinstance(s, Loop)]
+    left = next(s for s in loop.body if isinstance(s, Break))
+    loop.body[loop.body.index(left)] = If(const(True, "bool"), [left])
+    with pytest.raises(VerifyError, match="only a loop in order is left, from its own body"):
+        verify(program)

@@ -16,7 +16,7 @@ from core.errors import BackendError, IndexOutOfBounds, ShapeError, VerifyError
 from core.ir.codes import Code, Combine
 from core.ir.evaluate import evaluate_scalar
 from core.ir.expr import Expr, index
-from core.ir.nodes import Arrive, Assign, Atomic, If, Kernel, Let, Local, Loop, Statement, Store
+from core.ir.nodes import Arrive, Assign, Atomic, Break, If, Kernel, Let, Local, Loop, Statement, Store
 from core.ir.scatter import Scatter
 from core.ir.view import View
 from core.ir.walk import walk
@@ -310,7 +310,8 @@ class _Parts(np.ndarray):
     passed: Sequence[int]
 
 
-def _run(body: Sequence[Statement], scope: _Scope) -> None:
+def _run(body: Sequence[Statement], scope: _Scope) -> bool:
+    """Run statements.  Returns whether one of them leaves the loop in whose body they stand."""
     for statement in body:
         if isinstance(statement, (Let, Assign)):
             scope.locals[statement.local] = np.asarray(_value(statement.value, scope), statement.local.dtype)[()]
@@ -329,7 +330,8 @@ def _run(body: Sequence[Statement], scope: _Scope) -> None:
                 raise VerifyError(f"{len(steps)} elements do not fit: they are no multiple of {statement.width}")
             for i in reversed(steps) if statement.reverse else steps:
                 scope.variables[statement.variable] = np.asarray(i)
-                _run(statement.body, scope)
+                if _run(statement.body, scope):
+                    break
         elif isinstance(statement, Arrive):
             counter, at = scope.inputs[statement.counter], int(_value(statement.offset, scope))
             if not 0 <= at < counter.size:
@@ -338,3 +340,6 @@ def _run(body: Sequence[Statement], scope: _Scope) -> None:
             scope.locals[statement.last] = np.bool_(counter.flat[at] == 0)
         elif isinstance(statement, If):
             _run(statement.body if _value(statement.condition, scope) else statement.orelse, scope)
+        elif isinstance(statement, Break) and _value(statement.condition, scope):
+            return True
+    return False

@@ -159,7 +159,10 @@ class _Statements:
         elif isinstance(statement, Loop):
             self._loop(statement, where)
         elif isinstance(statement, Break):
-            fail(where, "only functions leave their loops")
+            self._expr(statement.condition, "bool", where)
+            loop = self.frames[-1].loop if self.frames else None
+            if loop is None or loop.kind is not LoopKind.ORDER or not any(s is statement for s in loop.body):
+                fail(where, "only a loop in order is left, from its own body")
 
     def _arrive(self, statement: Arrive, where: str) -> None:
         if statement.counter not in self.writes:
@@ -318,8 +321,8 @@ def _shown(statement: Statement) -> str:
     """A statement in a few words."""
     if isinstance(statement, Loop):
         return f"`{statement.kind.value} {statement.variable} < {show(statement.extent, 60)}`"
-    if isinstance(statement, If):
-        return f"`if {show(statement.condition, 60)}`"
+    if isinstance(statement, (If, Break)):
+        return f"`{'if' if isinstance(statement, If) else 'break if'} {show(statement.condition, 60)}`"
     if isinstance(statement, (Store, Atomic)):
         return f"`{statement.buffer}[{show(statement.offset, 60)}] = {show(statement.value, 60)}`"
     if isinstance(statement, Barrier):

@@ -8,7 +8,20 @@ from typing import NoReturn
 from core.errors import VerifyError
 from core.ir.codes import Code
 from core.ir.expr import Expr
-from core.ir.nodes import SPREAD_OUT, Arrive, Atomic, Barrier, If, Kernel, Loop, LoopKind, Statement, Store, statements
+from core.ir.nodes import (
+    SPREAD_OUT,
+    Arrive,
+    Atomic,
+    Barrier,
+    Break,
+    If,
+    Kernel,
+    Loop,
+    LoopKind,
+    Statement,
+    Store,
+    statements,
+)
 from core.ir.show import show
 from core.ir.walk import walk
 from core.ir.work.barriers import holds_lanes, same_lane
@@ -93,6 +106,8 @@ class _Group:
                 for _ in range(2 if holds_lanes(statement) else 1):  # what one turn stores, the next one may read
                     self.body(statement.body, conditional)
                 self.stored = [*before, *self.stored] if holds_lanes(statement) else self.stored
+            elif isinstance(statement, Break):
+                _fail(self.where, "no device leaves the loops of a kernel")
             else:
                 self._reads([statement.value], None)
 
@@ -106,7 +121,7 @@ class _Group:
                 self._reads([statement.offset, statement.value], loop)
             elif isinstance(statement, Loop):
                 self._reads([statement.extent], loop)
-            elif isinstance(statement, If):
+            elif isinstance(statement, (If, Break)):
                 self._reads([statement.condition], loop)
             elif not isinstance(statement, Barrier):
                 self._reads([statement.value], loop)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from core.ir.codes import Code
 from core.ir.expr import Expr, const
-from core.ir.nodes import Arrive, Barrier, If, Loop, Statement, Store, expressions, statements
+from core.ir.nodes import Arrive, Barrier, Break, If, Loop, Statement, Store, expressions, statements
 from core.ir.walk import walk
 
 Factors = tuple[Expr, ...]  # a product of lengths, in an order that does not depend on how it was written
@@ -123,7 +123,7 @@ def work(body: list[Statement]) -> int:
         if isinstance(statement, If):
             total += work(statement.body) + work(statement.orelse)
         assert not isinstance(statement, (Barrier, Arrive))
-        root = statement.condition if isinstance(statement, If) else statement.value
+        root = statement.condition if isinstance(statement, (If, Break)) else statement.value
         pending = [root]
         total += isinstance(statement, Store)
         while pending:

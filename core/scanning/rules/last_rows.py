@@ -13,7 +13,7 @@ from core.tensor.keys import ALL, Slice
 
 @specialize.node_rule(Scan)
 def only_the_last_rows_are_kept(graph: FunctionGraph, node: Apply) -> dict[Variable, Variable] | None:
-    """trace[-1] -> last[-1], for each state that is only read so.
+    """trace[-1] -> last[-1], for each state that is only read so, or not at all.
 
     Exact where there are as many steps as rows are read: with fewer there was an error, and now a row from before.
     """
@@ -22,18 +22,18 @@ def only_the_last_rows_are_kept(graph: FunctionGraph, node: Apply) -> dict[Varia
         _last_reads(graph, trace, state.span) if state.keep is Keep.ALL else None
         for trace, state in zip(taken.out.states, taken.form.states, strict=True)
     ]
-    if not any(reads):
+    if all(found is None for found in reads):
         return None
     loop = taken.with_inputs(taken.assembly())
     for k, state in enumerate(taken.form.states):
-        state = replace(state, keep=Keep.LAST) if reads[k] else state
+        state = state if reads[k] is None else replace(state, keep=Keep.LAST)
         loop.state(taken.given.initials[k], state, taken.own.taps[k], taken.made.states[k])
     for k, row in enumerate(taken.made.results):
         loop.result(row, taken.lengths(k))
     out = loop.made(taken.made.stop, taken.form.truncate)
     changes = dict(zip(taken.out.flat, out.flat, strict=True))
     for k, found in enumerate(reads):
-        if found:
+        if found is not None:
             del changes[taken.out.states[k]]
             changes.update((read.out, read.op(out.states[k], *read.inputs[1:])) for read in found)
     return changes
