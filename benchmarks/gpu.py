@@ -7,7 +7,8 @@
     python benchmarks/gpu.py ... --json FILE      also writes what it found
 
 Nothing is fetched.  A time is compared with its floor: the bytes that must move (each input read once, each output
-written once) at the speed of a copy within the device, or the product alone on cuBLAS.
+written once) at the speed of a copy within the device, or the product alone on cuBLAS; behind the times stand the
+goals, met or missed.  The exit status is 1 where something was wrong, 2 where nothing could be run.
 """
 
 from __future__ import annotations
@@ -27,12 +28,17 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE))
 
 import gpu_cases as cases  # noqa: E402 - beside this file
+import gpu_goals  # noqa: E402
 import gpu_libraries  # noqa: E402
 import gpu_training  # noqa: E402
 
+from core.errors import BackendError  # noqa: E402
+
 CASES = {**cases.CASES, **gpu_training.CASES}
+PEERS = ("cupy", "torch", "compile", "jax", "fused")
 
 SLOW_TO_START = ("compile", "jax")  # with --fast, only the cases that matter most are compiled by these
 SUITE = [
@@ -54,7 +60,7 @@ def main() -> int:
     parser.add_argument("--time", action="store_true", help="speed")
     parser.add_argument("--fast", action="store_true", help="a sample, about two minutes for each")
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--peers", default="cupy,torch,compile,jax,fused", help="which to time beside")
+    parser.add_argument("--peers", default=",".join(PEERS), help="which to time beside")
     parser.add_argument("--graphs", type=int, default=0, help="only run so many random graphs, here")
     parser.add_argument(
         "--set", action="append", default=[], help="try a constant: core.ir.nests.vector_access.KEPT_BYTES=0"
@@ -65,11 +71,23 @@ def main() -> int:
     )
     parser.add_argument("--json", help="a file for the results")
     options = parser.parse_args()
+    unknown = set(options.peers.split(",")) - {*PEERS, ""}
+    if unknown:
+        parser.error(f"--peers knows {', '.join(PEERS)}, got {', '.join(sorted(unknown))}")
+    if not any((options.check, options.time, options.libraries, options.profile, options.graphs)):
+        parser.error("nothing to do: --check, --time, --libraries, --profile NAME or --graphs N")
+    for name in (options.profile, options.only):
+        if name and not any(name in case for case in CASES):
+            parser.error(f"no case has {name!r} in its name; there are {'; '.join(CASES)}")
     for setting in options.set:
         place, _, value = setting.partition("=")
         module, _, name = place.rpartition(".")
         setattr(importlib.import_module(module), name, int(value))
-    found: dict[str, Any] = {"device": describe(), "set": options.set}
+    try:
+        found: dict[str, Any] = {"device": describe(), "set": options.set}
+    except (BackendError, ImportError) as error:
+        print(f"nothing was run: {error}", file=sys.stderr)
+        return 2
     print(found["device"])
     failed = 0
     if options.graphs:
@@ -83,7 +101,14 @@ def main() -> int:
     if options.profile:
         found["profile"] = profile(options.profile)
     if options.time:
-        found["time"] = timings(options.only, options.peers.split(","), options.fast)
+        ceiling = cases.copy_bandwidth()
+        found["copy"] = ceiling
+        found["time"] = timings(
+            ceiling, options.only, [peer for peer in options.peers.split(",") if peer], options.fast
+        )
+        goals = gpu_goals.verdicts(found["time"], ceiling, gpu_training.CASES)
+        found["goals"] = gpu_goals.as_json(goals)
+        print(gpu_goals.table(goals))
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=1))
     return 1 if failed else 0
@@ -170,10 +195,9 @@ def random_graphs(count: int) -> int:
 # --- speed ------------------------------------------------------------------------------------------------------------
 
 
-def timings(only: str, peers: list[str], fast: bool) -> list[dict[str, Any]]:
+def timings(ceiling: float, only: str, peers: list[str], fast: bool) -> list[dict[str, Any]]:
     """A line for each case: medians in microseconds, and the part of its ceiling that core reaches."""
     rows = []
-    ceiling = cases.copy_bandwidth()
     print(f"copy within the device: {ceiling / 1e9:.0f} GB/s, bytes read and written")
     head = f"{'case':46} {'core us':>9} {'GB/s':>6} {'of copy':>8}" + "".join(f" {peer:>10}" for peer in peers)
     print(head + "\n" + "-" * len(head))

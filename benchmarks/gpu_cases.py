@@ -84,11 +84,15 @@ def jax_watch(run: Callable[[], Any], count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
-def copy_bandwidth(size: int = 1 << 30) -> float:
+COPIED = 1 << 30  # bytes
+
+
+def copy_bandwidth() -> float:
     """Bytes a second, read and written, of a copy within the device: what bounds everything that only moves data."""
     from plugin_backend_cuda.backend import driver
 
     device = driver.open().space.device
+    size = COPIED
     source, target = device.allocate(size), device.allocate(size)
     for _ in range(3):
         device.copy(source, target, size)
