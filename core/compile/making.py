@@ -117,13 +117,13 @@ class Making:
         return self._by_its_op(arrays, failed.guard, error)
 
     def _by_its_op(self, arrays: Sequence[Any], guard: Guard, error: Exception) -> Exception:
-        """``error``, or what an op says of these lengths: that a matrix is not square, that a window does not fit."""
+        """``error``, or what an op says of these lengths: a matrix is not square, a window or a mask does not fit."""
         if hasattr(getattr(guard.node, "op", None), "library_error") and not self._calls_python:
             try:
                 self._interpreted(arrays)
             except np.linalg.LinAlgError as again:
                 return again
-            except ShapeError as again:
+            except (ShapeError, IndexOutOfBounds) as again:
                 return again if guard.node.op.explains_lengths else error
             except (CoreError, MemoryError):
                 pass

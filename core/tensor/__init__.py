@@ -69,6 +69,7 @@ _LATER = {
     "extra.signals": ("convolve correlate ediff1d gradient polyadd polyder polyint polymul polysub polyval unwrap"),
     "extra.windows": "bartlett blackman hamming hanning kaiser",
     "extra.without_nan": "nanargmax nanargmin nancumprod nancumsum nanmedian nanpercentile nanquantile",
+    "masks": "NonZero flatnonzero nonzero nonzero_values",
     "specials.bessel": "i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e y0 y1",
     "specials.beta": "beta betainc betaln",
     "specials.entropy": "entr kl_div rel_entr xlogx",

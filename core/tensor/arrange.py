@@ -13,7 +13,6 @@ from core.tensor.arithmetic import clip, maximum, minimum, mod
 from core.tensor.create import arange, eye, full, tri
 from core.tensor.dimshuffle import atleast_3d, dimshuffle, expand_dims, swapaxes
 from core.tensor.functions import power
-from core.tensor.gather import nonzero
 from core.tensor.indexing import flip, getitem, set_subtensor, take
 from core.tensor.join import concatenate, split, stack
 from core.tensor.logic import where
@@ -210,15 +209,21 @@ def ravel_multi_index(multi_index: Sequence[Any], dims: Any) -> TensorVariable:
 def tril_indices(n: Any, k: int = 0, m: Any = None) -> tuple[TensorVariable, ...]:
     """The places on and below diagonal ``k`` of an n by m matrix (m is n if None): two int64 vectors."""
     if isinstance(n, Variable) or isinstance(m, Variable):
-        return tuple(nonzero(tri(n, m, k, dtype="bool")))
+        return _places(tri(n, m, k, dtype="bool"))
     return tuple(constant(i) for i in np.tril_indices(n, k, m))
 
 
 def triu_indices(n: Any, k: int = 0, m: Any = None) -> tuple[TensorVariable, ...]:
     """The places on and above diagonal ``k`` of an n by m matrix (m is n if None): two int64 vectors."""
     if isinstance(n, Variable) or isinstance(m, Variable):
-        return tuple(nonzero(~tri(n, m, k - 1, dtype="bool")))
+        return _places(~tri(n, m, k - 1, dtype="bool"))
     return tuple(constant(i) for i in np.triu_indices(n, k, m))
+
+
+def _places(chosen: TensorVariable) -> tuple[TensorVariable, ...]:
+    from core.tensor.masks import nonzero  # few programs ask for places
+
+    return nonzero(chosen)
 
 
 def fill_diagonal(x: Any, value: Any, offset: int = 0) -> TensorVariable:

@@ -1,6 +1,7 @@
-"""Advanced indexing: index arrays mixed with slices, read, set and added to; and NonZero, which makes arrays of masks.
+"""Advanced indexing: index arrays mixed with slices, read, set and added to.
 
-What the user calls is in indexing.py: ``x[key]``, ``set_subtensor``, ``inc_subtensor``, ``take``.
+Masks become index arrays in masks.py.  What the user calls is in indexing.py: ``x[key]``, ``set_subtensor``,
+``inc_subtensor``, ``take``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
+from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import same_length, wrap_index
 from core.ir.codes import Combine
@@ -23,7 +24,6 @@ from core.tensor.arithmetic import cast
 from core.tensor.create import arange
 from core.tensor.dimshuffle import dimshuffle, moveaxis
 from core.tensor.elementwise import broadcast_length
-from core.tensor.join import stack
 from core.tensor.keys import (
     ALL,
     Entry,
@@ -38,7 +38,7 @@ from core.tensor.keys import (
 )
 from core.tensor.logic import equal, where
 from core.tensor.reshape import ravel, reshape
-from core.tensor.shape import as_length, shape_i, shape_of, size
+from core.tensor.shape import shape_i, shape_of, size
 from core.tensor.type import TensorConstant, TensorType, TensorVariable, as_tensor, broadcast_static, normalize_axis
 from core.tensor.updates import Update, read, zeros_of
 
@@ -46,10 +46,6 @@ __all__ = [
     "AdvancedIncSubtensor",
     "AdvancedSetSubtensor",
     "AdvancedSubtensor",
-    "NonZero",
-    "flatnonzero",
-    "nonzero",
-    "nonzero_values",
     "take_along_axis",
 ]
 
@@ -256,73 +252,6 @@ def index_axis(x: Any, indices: Any, axis: int) -> TensorVariable:
     entries: list[Entry] = [ALL] * x.ndim
     entries[axis] = Part.ARRAY
     return AdvancedSubtensor(Key(tuple(entries)))(x, indices)
-
-
-# --- masks ---------------------------------------------------------------------------------------------------------
-
-
-class NonZero(Op):
-    """The places where ``x`` is not 0, in row-major order: one int64 vector for each axis.
-
-    Inputs  x: tensor, ndim >= 1; then, where it is a mask, the int64 lengths that it must have, one for each axis.
-    Errors  ShapeError for ndim 0; IndexOutOfBounds when the lengths differ.
-    """
-
-    __props__ = ()
-
-    def make_node(self, x: Any, *lengths: Any) -> Apply:
-        x, lengths = as_tensor(x), tuple(as_length(n) for n in lengths)
-        if x.ndim == 0:
-            raise ShapeError(f"{self} needs ndim >= 1, got {x} with ndim=0", blame=x)
-        if len(lengths) not in (0, x.ndim):
-            raise ArgumentError(f"{self} needs no lengths or {x.ndim}, as {x} has ndim={x.ndim}, got {len(lengths)}")
-        for axis, (known, n) in enumerate(zip(x.type.shape, lengths, strict=False)):
-            wanted = int(n.data) if isinstance(n, TensorConstant) else None
-            if None not in (known, wanted) and known != wanted:
-                raise IndexOutOfBounds(
-                    f"a mask needs length {wanted} along its axis {axis}, as the tensor, but {x} has length {known}",
-                    blame=x,
-                )
-        return Apply(self, [x, *lengths], [TensorType("int64", 1) for _ in range(x.ndim)])
-
-    def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list]) -> None:
-        x, *lengths = inputs
-        wanted = tuple(int(n) for n in lengths)
-        if lengths and wanted != x.shape:
-            raise IndexOutOfBounds(f"a mask needs shape {wanted}, as the tensor, got shape {x.shape}", blame=node)
-        for cell, places in zip(output_storage, np.nonzero(x), strict=True):
-            cell[0] = places
-
-    def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
-        """Places are integers: there is no derivative."""
-        return [disconnected() for _ in inputs]
-
-    def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
-        """Places are integers: there is no derivative."""
-        return [None] * inputs[0].ndim
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        return [[False] * len(node.outputs) for _ in node.inputs]
-
-
-def nonzero(x: Any, return_matrix: bool = False) -> Any:
-    """The places where ``x`` is not 0: a tuple with an int64 vector for each axis, or the rows of one matrix.
-
-    Their length is known only when the function runs.  Errors: ShapeError for ndim 0.
-    """
-    places = NonZero()(x, return_list=True)
-    return stack(places) if return_matrix else tuple(places)
-
-
-def flatnonzero(x: Any) -> TensorVariable:
-    """The places in ``x``, flattened, that are not 0: an int64 vector."""
-    return nonzero(ravel(x))[0]
-
-
-def nonzero_values(x: Any) -> TensorVariable:
-    """The elements of ``x`` that are not 0: a vector."""
-    x = as_tensor(x)
-    return AdvancedSubtensor(Key((Part.ARRAY,) * x.ndim))(x, *nonzero(x))
 
 
 def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> TensorVariable:

@@ -23,7 +23,7 @@ from core.op import Op, disconnected
 from core.tensor.arithmetic import cast, clip, mod
 from core.tensor.dimshuffle import DimShuffle, expand_dims
 from core.tensor.elementwise import second
-from core.tensor.gather import AdvancedIncSubtensor, AdvancedSetSubtensor, AdvancedSubtensor, NonZero, index_axis
+from core.tensor.gather import AdvancedIncSubtensor, AdvancedSetSubtensor, AdvancedSubtensor, index_axis
 from core.tensor.keys import ALL, Entry, Key, Part, Slice, check_index, plain, resolve, scalar_of, static_slice_length
 from core.tensor.logic import not_equal as differs
 from core.tensor.reshape import ravel
@@ -258,7 +258,9 @@ def _entry(x: TensorVariable, axis: int, item: Any) -> tuple[list[Entry], list[T
     if isinstance(item, TensorVariable) and item.ndim > 0:
         if item.dtype == "bool":
             lengths = [shape_i(x, axis + k) for k in range(item.ndim)]
-            return [Part.ARRAY] * item.ndim, NonZero()(item, *lengths, return_list=True)
+            from core.tensor.masks import masked_places  # few programs have masks as indices
+
+            return [Part.ARRAY] * item.ndim, masked_places(item, lengths)
         if item.dtype not in dtypes.INTEGERS:
             raise DTypeError(f"an index must be an integer, got {item} of dtype {item.dtype}", blame=item)
         return [Part.ARRAY], [item]

@@ -307,9 +307,10 @@ def test_index_arrays_that_do_not_broadcast_are_an_error_when_it_runs():
         evaluate(lambda x, i, j: x[i, j], random((4, 4)), np.array([0, 1]), np.array([0, 1, 2]))
 
 
-def test_a_mask_of_another_shape_is_an_error_when_it_runs():
+@pytest.mark.parametrize("backend", available_backends())
+def test_a_mask_of_another_shape_is_an_error_when_it_runs(backend):
     with pytest.raises(IndexOutOfBounds, match=r"a mask needs shape \(4,\), as the tensor, got shape \(3,\)"):
-        evaluate(lambda x, m: x[m], random((4,)), np.ones(3, "bool"))
+        evaluate(lambda x, m: x[m], random((4,)), np.ones(3, "bool"), backend=backend)
 
 
 def test_writing_needs_an_indexed_tensor():
@@ -358,9 +359,9 @@ def test_the_ops_check_what_they_are_given():
 
 
 def test_nonzero_checks_what_it_is_given():
-    with pytest.raises(ShapeError, match="NonZero needs ndim >= 1, got s with ndim=0"):
+    with pytest.raises(ShapeError, match="nonzero needs ndim >= 1, got s with ndim=0"):
         ct.nonzero(ct.scalar("s"))
-    with pytest.raises(ArgumentError, match="NonZero needs no lengths or 2, as m has ndim=2, got 1"):
+    with pytest.raises(ShapeError, match="NonZero needs a vector of bool, got m of type"):
         ct.NonZero()(ct.matrix("m"), 3)
 
 

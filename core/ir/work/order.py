@@ -43,14 +43,8 @@ def _moving(axes: Sequence[Expr]) -> list[Expr]:
     return [axis for axis in axes if axis.code is Code.INDEX]
 
 
-def _launch_of(work: Work, definition: Scattering) -> Launch:
-    launch = Launch(work)
-    launch.extents.update(zip(definition.bound, definition.extents, strict=True))
-    return launch
-
-
 def _scatter(work: Work, value: Value, definition: Scattering, apart: list[Expr]) -> Loop:
-    launch, target = _launch_of(work, definition), work.target
+    launch, target = Launch(work), work.target
     in_order = [v for v in definition.bound if v not in apart]
     atomic = definition.combine is not None and dtypes.real_of(value.dtype) in target.atomics and bool(in_order)
     if atomic:
@@ -124,7 +118,7 @@ def _position(launch: Launch, places: Places, variables: Sequence[Expr]) -> Expr
 
 
 def _naming(work: Work, definition: Scattering, last: Value, at: Sequence[Expr], meet: Sequence[Expr]) -> Loop:
-    launch = _launch_of(work, definition)
+    launch = Launch(work)
     places = _open_all(launch, meet)
     where, position = places.offset(last, at), _position(launch, places, meet)
     launch.nest.begin([where, position])
@@ -135,7 +129,7 @@ def _naming(work: Work, definition: Scattering, last: Value, at: Sequence[Expr],
 def _storing(
     work: Work, definition: Scattering, last: Value, at: Sequence[Expr], meet: Sequence[Expr], value: Value
 ) -> Loop:
-    launch = _launch_of(work, definition)
+    launch = Launch(work)
     places = _open_all(launch, definition.bound)
     mine = equal(places.load(last, at), _position(launch, places, meet))
     where, new = places.offset(value, definition.at), places.expr(definition.value)

@@ -14,10 +14,10 @@ from core.tensor.create import arange, eye, one_hot
 from core.tensor.diagonal import diag, diagonal
 from core.tensor.dimshuffle import expand_dims
 from core.tensor.functions import cos, sin
-from core.tensor.gather import nonzero
 from core.tensor.indexing import getitem
 from core.tensor.join import concatenate, hstack, split, stack, vstack
 from core.tensor.logic import equal, where
+from core.tensor.masks import nonzero
 from core.tensor.reshape import ravel
 from core.tensor.shape import as_length, as_lengths, shape_i, shape_of
 from core.tensor.type import TensorVariable, as_tensor

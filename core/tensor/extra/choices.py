@@ -11,10 +11,11 @@ from core.tensor.arithmetic import maximum, minimum, mod
 from core.tensor.broadcast import broadcast_arrays, broadcast_to
 from core.tensor.create import arange, ones, zeros_like
 from core.tensor.dimshuffle import expand_dims, moveaxis
-from core.tensor.gather import flatnonzero, take_along_axis
+from core.tensor.gather import take_along_axis
 from core.tensor.indexing import getitem, set_subtensor, take
 from core.tensor.join import concatenate, stack
 from core.tensor.logic import equal, logical_or, where
+from core.tensor.masks import flatnonzero
 from core.tensor.reshape import ravel, reshape
 from core.tensor.shape import as_lengths, length_product, shape_i, shape_of, size
 from core.tensor.type import TensorVariable, as_tensor, normalize_axis

@@ -11,10 +11,11 @@ from core.tensor.arithmetic import maximum
 from core.tensor.create import arange, zeros
 from core.tensor.cumulative import cumsum
 from core.tensor.dimshuffle import moveaxis
-from core.tensor.gather import flatnonzero, take_along_axis
+from core.tensor.gather import take_along_axis
 from core.tensor.indexing import flip, getitem, set_subtensor
 from core.tensor.join import concatenate
 from core.tensor.logic import equal, isnan, logical_and, logical_not, not_equal
+from core.tensor.masks import flatnonzero
 from core.tensor.reshape import ravel, reshape
 from core.tensor.search import isin
 from core.tensor.shape import shape_of, size
