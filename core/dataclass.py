@@ -16,18 +16,20 @@ __all__ = ["dataclass", "field", "fields", "is_dataclass", "replace"]
 
 
 @dataclass_transform(field_specifiers=(field,))
-def dataclass(cls: Any = None, /, *, eq: bool = True, frozen: bool = False) -> Any:
+def dataclass(cls: Any = None, /, *, eq: bool = True, frozen: bool = False, sealed: bool = False) -> Any:
     """A class whose annotations are its fields: see the standard library.
 
     eq      objects of the same class with equal fields are equal, and have one hash if they are ``frozen``
     frozen  fields are not set again: whoever checks types sees to that, nobody does so when it runs
+    sealed  who sets a field of a ``frozen`` object all the same gets an error, as the standard library has it: for
+            objects that come into the hands of others; two more functions
     """
-    return (lambda cls: _made(cls, eq, frozen)) if cls is None else _made(cls, eq, frozen)
+    return (lambda cls: _made(cls, eq, frozen, sealed)) if cls is None else _made(cls, eq, frozen, sealed)
 
 
-def _made(cls: Any, eq: bool, frozen: bool) -> Any:
+def _made(cls: Any, eq: bool, frozen: bool, sealed: bool) -> Any:
     own = set(vars(cls))
-    kind = dataclasses.dataclass(cls, eq=False, repr=False)
+    kind = dataclasses.dataclass(cls, eq=False, repr=False, frozen=frozen and sealed)
     members: dict[str, Any] = {"__repr__": _repr(kind)}
     if eq:
         members.update(_comparison(kind.__match_args__, frozen))

@@ -10,7 +10,6 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from inspect import getattr_static
 from types import ModuleType
@@ -20,6 +19,7 @@ import pluggy
 
 from core import installed
 from core import records as kinds
+from core.dataclass import dataclass, field, replace
 from core.errors import CoreWarning, PluginError, did_you_mean
 from core.markers import API_GROUP, PROJECT
 from core.registries import Registries
@@ -47,7 +47,7 @@ class State(StrEnum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Plugin:
     """A plugin as diagnostics show it: frozen, with what became of it, why, and what to do.
 
@@ -78,7 +78,7 @@ class Plugin:
         return f"{self.source} is {self.state}: {problem}" if problem else f"{self.source} is {self.state}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Found:
     """An entry point, not imported yet."""
 

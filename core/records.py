@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from core.dataclass import dataclass
 from core.errors import PluginError
 
 Reference: TypeAlias = Any  # "package.module:attribute", or the object itself
@@ -39,7 +39,7 @@ def load(reference: Reference, owner: str) -> Any:
         ) from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Probe:
     """What a backend or library found on this machine: devices that work, or the reason why there is none.
 
@@ -62,7 +62,7 @@ class Probe:
         return "; ".join(filter(None, (self.reason or "no device", self.remedy)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class GraphType:
     """A graph type beyond tensors.  ``ref`` names its class, a subclass of core.graph.Type."""
 
@@ -71,7 +71,7 @@ class GraphType:
     help: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class OpPack:
     """A namespace of ops with one owner: ``core.ops.<namespace>`` is what ``ref`` names, usually a module."""
 
@@ -80,7 +80,7 @@ class OpPack:
     help: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Rewrite:
     """One rewrite, or a set of rules under one name, in a stage that core fixes.
 
@@ -106,7 +106,7 @@ class Rewrite:
     about: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Lowering:
     """A way to compute an op that its author did not write.
 
@@ -132,7 +132,7 @@ class Lowering:
             raise PluginError(f'the Lowering of {self.op} needs a dialect for its c_code, such as dialect="c"')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Library:
     """A provider of named routines ("gemm", "potrf") for one dialect.  No op names a vendor.
 
@@ -152,7 +152,7 @@ class Library:
     priority: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Backend:
     """Something that runs programs.
 
@@ -171,7 +171,7 @@ class Backend:
     forbids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, sealed=True)
 class Option:
     """A setting, ``core.config[name]``; a plugin's own are called ``"plugin.key"``.
 

@@ -81,6 +81,20 @@ def test_without_eq_objects_compare_by_identity():
     assert one == one and one != ByIdentity(1) and hash(one) == object.__hash__(one)
 
 
+def test_a_sealed_class_refuses_to_set_a_field_again():
+    @dataclass(frozen=True, sealed=True)
+    class Sealed:
+        x: int
+        note: str = ""
+
+    one = Sealed(1)
+    for change in (lambda: setattr(one, "x", 2), lambda: delattr(one, "note")):
+        with pytest.raises(AttributeError, match="cannot (assign to|delete) field"):
+            change()
+    assert one == Sealed(1) and hash(one) == hash(Sealed(1)) and replace(one, x=2).x == 2
+    assert repr(one) == f"{Sealed.__qualname__}(x=1, note='')"
+
+
 def test_methods_that_a_class_has_are_kept():
     @dataclass
     class Own:

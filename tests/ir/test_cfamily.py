@@ -1,6 +1,7 @@
 """Printing for C-like languages: spelling, names, precedence, and what a dialect may change."""
 
 import math
+import re
 
 import pytest
 
@@ -9,7 +10,7 @@ from core import dtypes
 from core.errors import BackendError
 from core.ir.axes import unravel, wrap_index
 from core.ir.clike.cfamily import Dialect, Names, Printer, identifier, print_kernel
-from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.chelpers import helpers_for, helpers_of
 from core.ir.clike.cinterface import Status
 from core.ir.clike.cunits import print_program
 from core.ir.codes import Code, Combine
@@ -20,6 +21,7 @@ from core.ir.nodes import Assign, If, Kernel, Let, Local, Loop, LoopKind, Store
 C = Dialect("test")
 X, Y = Value("x", "float64"), Value("y", "float64")
 AT, N = index("i"), length(X, 0)
+PLAIN = (*dtypes.INTEGERS, "float32", "float64", "bool")
 
 
 def text(e, dialect=C):
@@ -193,11 +195,21 @@ def test_a_program_holds_only_the_helpers_it_uses(compiled):
     k = ct.lvector("k")
     printed = print_program(compiled([k], k // 3).program, C)
     assert "static inline int64_t core_floordiv_int64(" in printed
-    assert sum(f" {name}(" in printed for name in HELPERS) == 1
+    assert sum(f" {name}(" in printed for dtype in PLAIN for name in helpers_of(dtype)) == 1
 
 
-def test_every_helper_is_named_after_its_key():
-    assert all(f" {name}(" in helper for name, helper in HELPERS.items())
+def test_every_helper_is_named_after_its_key_and_uses_none_of_another_dtype():
+    helpers = {dtype: helpers_of(dtype) for dtype in PLAIN}
+    assert all(f" {name}(" in helper for own in helpers.values() for name, helper in own.items())
+    for dtype, own in helpers.items():
+        words = set(re.findall(r"\w+", "\n".join(own.values())))
+        assert not any(name in words for other in PLAIN if other != dtype for name in helpers[other])
+
+
+def test_the_helpers_for_a_text_are_those_of_the_dtypes_at_the_ends_of_its_words():
+    assert helpers_for(["core_mod_int8", "core_release", "x", "floordiv_int64"]) == helpers_of("int8")
+    assert list(helpers_for(["core_min_float64", "core_shl_int64"])) == [*helpers_of("int64"), *helpers_of("float64")]
+    assert helpers_for(["core_padded", "run"]) == {}
 
 
 def test_a_program_reports_what_stopped_it(compiled):

@@ -3,7 +3,7 @@
 import pytest
 
 from core.ir.clike.cfamily import Dialect, print_kernel
-from core.ir.clike.chelpers import HELPERS, fold
+from core.ir.clike.chelpers import fold, helpers_of
 from core.ir.codes import Code, Combine
 from core.ir.definitions import Value
 from core.ir.expr import cast, const, guarded, index, make, maximum
@@ -34,9 +34,9 @@ def test_a_sum_of_float32_has_a_register_for_each_lane_and_takes_them_together_a
 
 
 def test_lanes_are_taken_together_by_halves():
-    text = HELPERS[fold(Combine.ADD, "float32", 16)]
+    text = helpers_of("float32")[fold(Combine.ADD, "float32", 16)]
     assert [f"+ {half}]" in text for half in (8, 4, 2)] == [True] * 3
-    assert "core_max_float64(lanes[k], lanes[k + 4])" in HELPERS[fold(Combine.MAX, "float64", 8)]
+    assert "core_max_float64(lanes[k], lanes[k + 4])" in helpers_of("float64")[fold(Combine.MAX, "float64", 8)]
 
 
 def test_lanes_beyond_the_end_read_what_is_there_and_take_nothing_in():

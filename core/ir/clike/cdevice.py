@@ -8,7 +8,7 @@ from typing import TypeAlias
 from core.dataclass import dataclass, replace
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.cfunctions import functions_of
-from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.chelpers import helpers_for
 from core.ir.clike.csimd import packed_types
 from core.ir.clike.cvector import declared
 from core.ir.clike.cwork import group_text, lane_reductions
@@ -76,9 +76,11 @@ def _helpers(body: str, kernels: list[Kernel], dialect: Dialect) -> list[str]:
         group_text(combine, dtype, dialect.types[dtype], qualifiers, dialect.work)
         for combine, dtype in dict.fromkeys(pair for kernel in kernels for pair in lane_reductions(kernel.body))
     ]
-    own = {name: text.replace("static inline", dialect.function) for name, text in HELPERS.items()}
-    known = {**dialect.declarations, **own, **functions_of(kernels, dialect), **dialect.work.helpers}
     used = set(re.findall(r"\w+", "\n".join([body, *groups])))
+    theirs = {**functions_of(kernels, dialect), **dialect.work.helpers}
+    words = used.union(*(re.findall(r"\w+", text) for text in theirs.values()))
+    own = {name: text.replace("static inline", dialect.function) for name, text in helpers_for(words).items()}
+    known = {**dialect.declarations, **own, **theirs}
     found: dict[str, str] = {}
     for name in reversed(known):
         if name in used:

@@ -5,6 +5,9 @@ Keys are names; a text may only use helpers that stand before it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import cache
+
 import numpy as np
 
 from core import dtypes
@@ -106,9 +109,14 @@ def _folds(dtype: str) -> dict[str, str]:
     return texts
 
 
-HELPERS: dict[str, str] = {
-    name: text
-    for dtype in (*dtypes.INTEGERS, "float32", "float64")
-    for name, text in (_integer(dtype) if dtype in dtypes.INTEGERS else _floating(dtype)).items()
-}
-HELPERS |= {name: text for dtype in _C for name, text in _folds(dtype).items()}
+@cache
+def helpers_of(dtype: str) -> Mapping[str, str]:
+    """Those whose names end in a dtype: they use each other, and none of another's."""
+    own = {} if dtype == "bool" else _integer(dtype) if dtype in dtypes.INTEGERS else _floating(dtype)
+    return own | _folds(dtype)
+
+
+def helpers_for(words: Iterable[str]) -> dict[str, str]:
+    """All that a text of these words may use.  There are hundreds, of all dtypes, and most texts use none."""
+    ends = {word.rpartition("_")[2] for word in words if word.startswith("core_")}
+    return {name: text for dtype in _C if dtype in ends for name, text in helpers_of(dtype).items()}

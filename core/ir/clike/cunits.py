@@ -16,7 +16,7 @@ from core.ir.clike import cblocks, ccalls
 from core.ir.clike.centry import Called, Entry
 from core.ir.clike.cfamily import Dialect, Names, print_kernel
 from core.ir.clike.cfunctions import functions_of
-from core.ir.clike.chelpers import HELPERS
+from core.ir.clike.chelpers import helpers_for
 from core.ir.clike.cinterface import kernels_of
 from core.ir.clike.clibrary import declarations as library_types
 from core.ir.clike.cruntime import HEAD, THREADS
@@ -125,7 +125,7 @@ def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTER
         *(Entry(one, dialect, functions.called, ops.called, around=program).text() for one in program.all[:0:-1]),
         Entry(program, dialect, functions.called, ops.called).text(),
     ]
-    helpers = {**HELPERS, **functions_of((kernel for one in program.all for kernel in kernels_of(one)), dialect)}
+    helpers = functions_of((kernel for one in program.all for kernel in kernels_of(one)), dialect)
     groups = _dealt(functions.all, most)
     if len(groups) < 2 or not dialect.shared_kernel:
         return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), *entry], helpers)]
@@ -178,10 +178,12 @@ def _unit(
     types: Mapping[str, str] = MappingProxyType({}),
     head: str = "",
 ) -> str:
-    """One text: what its parts use of ``helpers`` and ``types`` is declared before them."""
+    """One text: what its parts use of ``helpers``, chelpers.py and ``types`` is declared before them."""
     body = "\n\n".join(parts)
     used = set(re.findall(r"\w+", body))
     declared_types = [line for name, line in types.items() if name in used]
+    words = used.union(*(re.findall(r"\w+", text) for text in helpers.values()))
+    helpers = {**helpers_for(words), **helpers}
     for name, text in reversed([*dialect.declarations.items(), *helpers.items()]):  # what these use stands before them
         if name in used:
             used.update(re.findall(r"\w+", text))
