@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core import plugins
-from core.compile.interpreter import Interpreted, host_call
 from core.compile.lazy import opened, with_branches
 from core.compile.stages import stages_for
 from core.device.array import on_host
@@ -27,6 +26,9 @@ from core.ir.program import LibraryStep, Program
 from core.ir.target import HOST
 from core.records import Backend
 from core.rewriting import rewrite
+
+if TYPE_CHECKING:
+    from core.compile.interpreter import Interpreted
 
 
 class Making:
@@ -93,7 +95,8 @@ class Making:
             from core.compile.sides import Sides  # who has nothing to choose need not wait for it
 
             return Sides(node, lambda graph: self._compiled(graph, driver))
-        from core.compile.means import c_for_python_of  # as above
+        from core.compile.interpreter import host_call  # as above
+        from core.compile.means import c_for_python_of
 
         code = c_for_python_of(node, driver.dialect_table)
         return host_call(node, None if code is None else driver.c_op(node, code))
@@ -102,6 +105,8 @@ class Making:
 
     def interpreter(self) -> Interpreted:
         """What computes results node by node."""
+        from core.compile.interpreter import Interpreted  # as above
+
         return Interpreted(self.graph)
 
     def _interpreted(self, arrays: Sequence[Any]) -> list[np.ndarray]:

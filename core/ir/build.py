@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import dtypes
 from core.dataclass import replace
 from core.ir.axes import ravel
-from core.ir.builder import Buffer, Computed, KernelBuilder
 from core.ir.codes import Code
 from core.ir.cpu.alike import Schedules
 from core.ir.cpu.arrays import with_arrays
@@ -61,8 +60,10 @@ from core.ir.program import (
     Step,
 )
 from core.ir.rebuild import loads_in, rebuild
-from core.ir.row_blocks import Blocks
 from core.ir.target import HOST, Target
+
+if TYPE_CHECKING:
+    from core.ir.row_blocks import Blocks
 
 VERIFY = False  # tests set it: every program is then checked against the rules of the IR
 
@@ -220,7 +221,8 @@ class _Steps:
 
     def _iteration(self, definition: FromSteps, group: Group) -> None:
         """A loop in a kernel, where a step computes a few elements, else a step that is a loop."""
-        from core.ir.registers import in_registers  # who has no loops need not wait for it
+        from core.ir.builder import Buffer, KernelBuilder  # who has no loops need not wait for it
+        from core.ir.registers import in_registers
         from core.ir.steps import lifted
 
         iteration = definition.write.map(computable(self.lowered.definitions))
@@ -324,6 +326,8 @@ class _Steps:
         return scatter_kernel(scatters, self.fused.extents, self.shapes, name, comment)
 
     def _own_loops(self, definition: FromLoops, value: Value) -> Kernel:
+        from core.ir.builder import Buffer, Computed, KernelBuilder  # few ops have loops of their own
+
         k = KernelBuilder(has_groups=self.target.is_device and self.target.has_groups)
         elements = definition.elements or (None,) * len(definition.inputs)
         buffers = [

@@ -16,11 +16,11 @@ from core.ir.layouts import Layout
 from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel
 from core.ir.rebuild import loads_in
-from core.ir.row_blocks import Blocks, Part
 
 if TYPE_CHECKING:  # few programs have any
     from core.ir.choice import Choice
     from core.ir.iteration import Iteration
+    from core.ir.row_blocks import Blocks, Part
 
 
 @dataclass

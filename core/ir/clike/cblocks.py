@@ -102,10 +102,10 @@ static void core_piece(void *given, int64_t first, int64_t last, int64_t worker)
 
 
 def run(program: Program) -> str:
-    """What runs the blocks of a program, or its steps, stands on."""
+    """What runs the blocks of a program, or its steps, stands on; for a program with bodies."""
     steps = [step for step in program.steps if isinstance(step, BlockStep)]
     if not steps:
-        return _MEMORY if len(program.all) > 1 else ""
+        return _MEMORY
     most = max(1 + len(step.parts) for step in steps), max(len(_lengths(step, str)) for step in steps)
     return _MEMORY + "\n" + _RUN.replace("MOST_ARRAYS", str(most[0])).replace("MOST_LENGTHS", str(most[1]))
 

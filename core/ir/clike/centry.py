@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from core import dtypes
 from core.dataclass import dataclass
-from core.ir.clike import cblocks, ccalls
+from core.ir.clike import ccalls
 from core.ir.clike.cfamily import Dialect, Names, Printer
 from core.ir.clike.cinterface import SAID, Status, functions_of, kernels_of
-from core.ir.clike.clibrary import Hooks, call_lines
 from core.ir.clike.csections import LONG, Declared, constant, cut
 from core.ir.clike.ctasks import Task
 from core.ir.codes import Code
@@ -39,6 +39,9 @@ from core.ir.program import (
 )
 from core.ir.rebuild import lengths_in, loads_in
 from core.ir.walk import walk
+
+if TYPE_CHECKING:
+    from core.ir.clike.cblocks import Around
 
 # what the entry function calls its own; slots, kernels and host calls add to it
 _OWN_NAMES = """inputs lengths constants routines outputs output_lengths report call status arena arena_size failed
@@ -471,6 +474,8 @@ class Entry:
             self._declare("int64_t", known[split.workers.expr], f"core_workers(call, {extent}, {chunk})")
 
     def _library(self, position: int, step: LibraryStep) -> None:
+        from core.ir.clike.clibrary import Hooks, call_lines  # as above
+
         if not self._announced:
             self._say(f"core_work(call, {self._text(library_work(step))});")
         where = str(position)
@@ -485,11 +490,14 @@ class Entry:
         for line in call_lines(step, self.program.routines[step.call.name], hooks):
             self._say(line)
 
-    def _surroundings(self, failed: Callable[[str], str]) -> cblocks.Around:
-        shape = self.program.shapes.__getitem__
-        return cblocks.Around(self._name, self._text, shape, failed, self.dialect.types)
+    def _surroundings(self, failed: Callable[[str], str]) -> Around:
+        from core.ir.clike.cblocks import Around  # few programs need it
+
+        return Around(self._name, self._text, self.program.shapes.__getitem__, failed, self.dialect.types)
 
     def _blocks(self, step: BlockStep) -> None:
+        from core.ir.clike import cblocks  # as above
+
         for line in cblocks.call_lines(step, self._surroundings(lambda size: self._fail(Status.MEMORY, "-1", size))):
             self._say(line)
 

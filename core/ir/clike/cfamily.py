@@ -8,21 +8,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core import dtypes
 from core.dataclass import dataclass, field
 from core.errors import BackendError
-from core.ir.clike.clanes import lane_loop
 from core.ir.clike.cparens import is_bare
-from core.ir.clike.csimd import vector_loop
-from core.ir.clike.cvector import keep_rows, wide_loop
-from core.ir.clike.cwork import WorkItems, group_function, group_memory, lane_reductions
 from core.ir.codes import COMPARISONS, Code, Combine
 from core.ir.expr import Expr, const, make
-from core.ir.nests.vector_access import own_arrays
 from core.ir.nodes import (
     Arrive,
     Assign,
@@ -40,8 +35,9 @@ from core.ir.nodes import (
     lengths_of,
 )
 from core.ir.walk import walk
-from core.ir.work.barriers import holds_lanes
-from core.ir.work.launches import fixed_lanes
+
+if TYPE_CHECKING:  # only devices have work-items
+    from core.ir.clike.cwork import WorkItems
 
 _TYPES = {
     "bool": "uint8_t",
@@ -348,6 +344,8 @@ class Printer:
             head = f"for ({index} {i} = ({n}) - 1; {i} >= {start}; {i}--) {{"
         if self.dialect.work is not None and loop.kind in (LoopKind.ITEMS, LoopKind.GROUPS, LoopKind.LANES):
             if loop.width > 1 and self.dialect.work.wide:
+                from core.ir.clike.cvector import wide_loop  # a CPU need not wait for that
+
                 return [*wide_loop(self, loop, indent), *self._met(loop, indent)]
             head = self.dialect.work.head(loop.kind, index, i, n, self.lanes)
             return [
@@ -358,10 +356,14 @@ class Printer:
                 *self._met(loop, indent),
             ]
         if loop.kind is LoopKind.SIMD and self.dialect.vectors:
+            from core.ir.clike.csimd import vector_loop  # few dialects need it
+
             lines = vector_loop(self, loop, indent)
             if lines is not None:
                 return lines
-        if loop.kind is LoopKind.SIMD and self.dialect.lanes:
+        if loop.kind is LoopKind.SIMD and self.dialect.lanes and loop.reductions:
+            from core.ir.clike.clanes import lane_loop  # who reduces nothing need not wait for it
+
             lines = lane_loop(self, loop, indent)
             if lines is not None:
                 return lines
@@ -375,10 +377,15 @@ class Printer:
         """Registers for rows, declared in the loop over groups and in the innermost one around loops over lanes."""
         if self.dialect.work is None or not self.dialect.work.wide:
             return []
+        from core.ir.clike.cvector import keep_rows  # a CPU need not wait for that
+        from core.ir.work.barriers import holds_lanes
+
         return keep_rows(self, loop, indent) if loop.kind is LoopKind.GROUPS or holds_lanes(loop) else []
 
     def _met(self, loop: Loop, indent: str) -> list[str]:
         """After a loop over lanes: each has its share of the reductions, and gets the whole."""
+        from core.ir.clike.cwork import group_function, group_memory  # a CPU need not wait for that
+
         out = []
         for combine, local in loop.reductions:
             name, function = self.names.of(local, local.name), group_function(combine, local.dtype)
@@ -508,6 +515,8 @@ def print_kernel(
     names = Names([kernel.name, *dialect.reserved]) if names is None else names
     printer = Printer(dialect, names)
     if dialect.work is not None and dialect.work.has_full_groups:
+        from core.ir.work.launches import fixed_lanes  # a CPU need not wait for that
+
         lanes = fixed_lanes(kernel, dialect.work.largest_group, dialect.work.warp)
         printer.lanes = printer.lanes if lanes is None else str(lanes)
     shared = {*kernel.shared, *_exchanged(kernel)}
@@ -531,6 +540,8 @@ def print_kernel(
     comment = "".join(f"/* {line} */\n" for line in kernel.comment.splitlines())
     head = f"{comment}{dialect.kernel} {kernel.name}({', '.join(parameters) or 'void'})"
     if dialect.work is not None and dialect.work.wide:
+        from core.ir.nests.vector_access import own_arrays  # as above
+
         own = [array for s in kernel.body if isinstance(s, Loop) for array in own_arrays(s, kernel.arrays)]
         printer.own = {array: names.of(array, str(array)) for array in own}
     lines = [
@@ -562,6 +573,8 @@ def _arrays(kernel: Kernel, dialect: Dialect, names: Names, own: Collection[Any]
     sizes = {value: size * (1 + (value.dtype in dtypes.COMPLEXES)) for value, size in kernel.arrays.items()}
     if dialect.work is None:
         return [f"    {dialect.types[v.dtype]} {names.of(v, str(v))}[{size}];" for v, size in sizes.items()]
+    from core.ir.clike.cwork import group_memory, lane_reductions  # a CPU need not wait for that
+
     found = dict.fromkeys(dtype for _, dtype in lane_reductions(kernel.body))
     shared = [(dtype, group_memory(dtype), dialect.work.largest_group) for dtype in found]
     shared += [(v.dtype, names.of(v, str(v)), size) for v, size in sizes.items() if v not in own]

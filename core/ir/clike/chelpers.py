@@ -11,10 +11,19 @@ from functools import cache
 import numpy as np
 
 from core import dtypes
-from core.ir.clike.cwork import COMBINED
 from core.ir.codes import Combine
 
 _C = {**{name: f"{name}_t" for name in dtypes.INTEGERS}, "float32": "float", "float64": "double", "bool": "uint8_t"}
+
+# how two are taken together, neither of them NaN
+COMBINED = {
+    Combine.ADD: "{a} + {b}",
+    Combine.MUL: "{a} * {b}",
+    Combine.MAX: "{a} < {b} ? {b} : {a}",
+    Combine.MIN: "{b} < {a} ? {b} : {a}",
+    Combine.OR: "{a} | {b}",
+    Combine.AND: "{a} & {b}",
+}
 
 
 def _integer(dtype: str) -> dict[str, str]:

@@ -20,11 +20,14 @@ Returns 0, or a Status; ``report`` then says what was met, and there are no outp
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 from core.ir.clike import ccalls
-from core.ir.clike.clibrary import Routine, failure_length
 from core.ir.nodes import Kernel
 from core.ir.program import KernelStep, LibraryStep, OpCall, Program
+
+if TYPE_CHECKING:
+    from core.ir.clike.routine import Routine
 
 SAID = 3  # integers of the report of a guard, that of a step inside of another among them
 
@@ -47,8 +50,12 @@ class Status(enum.IntEnum):
 def report_length(program: Program) -> int:
     """How many integers ``report`` has room for."""
     shapes = [len(shape) for shape in program.shapes.values()]
-    failures = [failure_length(step) for step in program.steps if isinstance(step, LibraryStep)]
-    failures += [ccalls.REPORT_LENGTH for step in program.steps if isinstance(step, OpCall)]
+    failures = [ccalls.REPORT_LENGTH for step in program.steps if isinstance(step, OpCall)]
+    calls = [step for step in program.steps if isinstance(step, LibraryStep)]
+    if calls:
+        from core.ir.clike.clibrary import failure_length  # who calls no library need not wait for it
+
+        failures += map(failure_length, calls)
     return 3 + SAID + max([0, *shapes, *failures])
 
 

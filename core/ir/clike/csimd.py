@@ -14,7 +14,7 @@ from typing import Any
 
 from core import dtypes
 from core.ir.axes import stride_of
-from core.ir.clike.cwork import COMBINED
+from core.ir.clike.chelpers import COMBINED
 from core.ir.codes import COMPARISONS, HOLDS_FUNCTION, Code, Combine
 from core.ir.expr import INDEX_DTYPE, Expr, const
 from core.ir.nodes import Assign, Let, Local, Loop, LoopKind, Statement, Store, statements

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from types import MappingProxyType
 
 from core.dataclass import dataclass, field, replace
-from core.ir.clike import cblocks, ccalls
+from core.ir.clike import ccalls
 from core.ir.clike.centry import Called, Entry
 from core.ir.clike.cfamily import Dialect, Names, print_kernel
 from core.ir.clike.cfunctions import functions_of
 from core.ir.clike.chelpers import helpers_for
 from core.ir.clike.cinterface import kernels_of
-from core.ir.clike.clibrary import declarations as library_types
 from core.ir.clike.cruntime import HEAD, THREADS
 from core.ir.clike.ctasks import Task, Tasks, strides_of
-from core.ir.clike.routine import HAS_LOOPS
+from core.ir.clike.routine import HAS_LOOPS, Routine
 from core.ir.form import Form
 from core.ir.nodes import Kernel, lengths_of
 from core.ir.program import Program
@@ -141,11 +140,29 @@ def _main(program: Program, dialect: Dialect, parts: Sequence[str], own: Mapping
     theirs = {name: text for routine in routines for name, text in routine.helpers.items()}
     helpers = {**own, **theirs}
     calls = ccalls.calls_of(program)
-    head = "\n".join(filter(None, [HEAD, THREADS, ccalls.HEAD if calls else "", cblocks.run(program)]))
+    head = "\n".join(filter(None, [HEAD, THREADS, ccalls.HEAD if calls else "", _bodies(program)]))
     include = ccalls.needs_of([(step.node, step.code) for _, step in calls]).include
-    made = include + _unit(dialect, parts, helpers, library_types(routines), head)
+    made = include + _unit(dialect, parts, helpers, _types(routines), head)
     has_loops = any(text in made and re.search(r"\b(for|while) \(", text) for text in theirs.values())
     return f"{HAS_LOOPS}\n{made}" if has_loops else made
+
+
+def _types(routines: Collection[Routine]) -> Mapping[str, str]:
+    """The C types of library routines."""
+    if not routines:
+        return {}
+    from core.ir.clike.clibrary import declarations  # who calls no library need not wait for it
+
+    return declarations(routines)
+
+
+def _bodies(program: Program) -> str:
+    """What runs the programs inside of a program's steps."""
+    if len(program.all) == 1:
+        return ""
+    from core.ir.clike import cblocks  # few programs have any
+
+    return cblocks.run(program)
 
 
 def _of_ops(ops: ccalls.OpFunctions) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from core.dataclass import dataclass, field
+from core.ir.clike.chelpers import COMBINED
 from core.ir.codes import Combine
 from core.ir.nodes import Loop, LoopKind, Statement, statements
 
@@ -92,16 +93,6 @@ def lane_reductions(body: Iterable[Statement]) -> dict[tuple[Combine, str], None
         if isinstance(statement, Loop) and statement.kind is LoopKind.LANES
         for combine, local in statement.reductions
     }
-
-
-COMBINED = {
-    Combine.ADD: "{a} + {b}",
-    Combine.MUL: "{a} * {b}",
-    Combine.MAX: "{a} < {b} ? {b} : {a}",
-    Combine.MIN: "{b} < {a} ? {b} : {a}",
-    Combine.OR: "{a} | {b}",
-    Combine.AND: "{a} & {b}",
-}
 
 
 def group_text(combine: Combine, dtype: str, ctype: str, function: str, work: WorkItems) -> str:

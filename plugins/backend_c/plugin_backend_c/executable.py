@@ -18,7 +18,6 @@ from core import dtypes
 from core.errors import BackendError, IndexOutOfBounds, ShapeError, compute_error
 from core.ir.clike import ccalls
 from core.ir.clike.cinterface import Status, kernels_of, report_length
-from core.ir.clike.clibrary import read_failure
 from core.ir.definitions import Value
 from core.ir.guards import GuardFailed, StepFailed
 from core.ir.layouts import first_address, passed
@@ -324,6 +323,8 @@ class Executable:
         return compute_error(kind, f"{step.node.op} failed: {message}", blame=step.node)
 
     def _routine_failed(self, step: LibraryStep, report: Sequence[int]) -> Exception:
+        from core.ir.clike.clibrary import read_failure  # few calls fail
+
         node, routine, failure = step.outputs[0].node, self.program.routines[step.call.name], read_failure(step, report)
         if routine.failed is not None:
             return routine.failed(node, failure)
