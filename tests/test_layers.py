@@ -68,6 +68,7 @@ EXTRAS = {
 PUBLIC = {"", "dataclass", "errors", "dtypes", "markers", "lazy", "records", "options", "threads", "cells", "cachedir"}
 OF_GRAPHS = {"inner", "composed", "traced", "checkpointing"}
 OP_PACK = PUBLIC | OF_GRAPHS | {"graph", "ccode", "op", "external", "tensor", "ir", "rewriting", "gradient"}
+OP_PACK |= {"device"}  # routines with kernels of their own
 BACKEND = PUBLIC | {"ccode", "ir", "device", "backend"}
 
 

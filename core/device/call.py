@@ -16,6 +16,7 @@ from core.device.exchange import Borrowed
 from core.device.lengths import Lengths
 from core.device.prepare import FailingCall, LibraryCommand, Prepared, grid_of
 from core.device.repeat import Repeat
+from core.device.room import Room
 from core.device.space import described, what
 from core.device.stretches import Stretch
 from core.errors import IndexOutOfBounds, ShapeError
@@ -161,14 +162,14 @@ class Call:
 
     def _library(self, prepared: Prepared, step: LibraryStep) -> None:
         routine = self.program.routines[step.call.name]
-        if not routine.fails:
-            prepared.commands.append(LibraryCommand(step, routine, self.space, prepared, self.lengths))
-            return
-        command = FailingCall(step, routine, self.space, prepared, self.lengths)
-        keep, value, shape = self.edges.keep, step.outputs[0], command.shape
-        command.scratch_from(lambda size: keep("scratch", size, value, shape))
+        kind = FailingCall if routine.fails else LibraryCommand
+        command = kind(step, routine, self.space, prepared, self.lengths)
+        if routine.fails or routine.takes_room:
+            keep, value, shape = self.edges.keep, step.outputs[0], command.shape
+            command.room = Room(self.space, lambda name, size: keep(("scratch", name), size, value, shape))
         prepared.commands.append(command)
-        prepared.failing.append(command)
+        if isinstance(command, FailingCall):
+            prepared.failing.append(command)
 
     def _place(self, prepared: Prepared, value: Value, shape: tuple[int, ...]) -> None:
         """Memory for a value that a step writes."""

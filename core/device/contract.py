@@ -177,14 +177,16 @@ class Routine:
     queue  ``queue(device, call, operands, results)`` queues it.  Leading axes (``call.batch``) stack calls.  Outputs
            that overwrite an operand hold its elements already.  Errors: DeviceError, BackendError for lengths that it
            cannot take, RoutineFailed where those are wrong for the op.
-    fails  Its matrices may be such that it fails.  Then ``queue(device, call, operands, results, scratch)`` returns a
+    fails  Its matrices may be such that it fails.  Then ``queue(device, call, operands, results, room)`` returns a
            block of int32, one for each call that is stacked: 0, or the number that ``Op.library_error`` explains; None
            where failures do not matter.  The call waits for these numbers, and
            they are never part of a recording.
+    takes_room  It needs memory besides, so ``queue`` has that last argument, a core.device.room.Room, too.
     """
 
     queue: Callable[..., Block | None]
     fails: bool = False
+    takes_room: bool = False
 
 
 class RoutineFailed(Exception):

@@ -14,6 +14,7 @@ from core.device.contract import Block, Grid, Launcher, Routine, RoutineFailed, 
 from core.device.lengths import Lengths
 from core.device.pool import Memory
 from core.device.replay import Replays, can_replay
+from core.device.room import Room
 from core.device.space import Space
 from core.ir.clike.clibrary import Failure
 from core.ir.definitions import Operand, Value
@@ -139,13 +140,23 @@ def _at_most(extent: Expr, lengths: Lengths, largest: int) -> int:
 
 
 class LibraryCommand:
-    """A library call with its lengths known; where its arrays lie is asked when it is queued."""
+    """A library call with its lengths known; where its arrays lie is asked when it is queued.
+
+    room  what it needs besides, for routines that take it
+    """
+
+    room: Room | None = None
 
     def __init__(self, step: LibraryStep, routine: Routine, space: Space, prepared: Prepared, lengths: Lengths):
         self.step, self._routine, self._space, self._memory = step, routine, space, prepared.memory
         self._operands = [_strided(operand, lengths) for operand in step.operands]
         self._results = [_strided(operand, lengths) for operand in step.results]
         self._copied = [(step.operands[k].value, step.results[r].value) for r, k in step.call.overwrites]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of its first result."""
+        return self._results[0][2]
 
     def _block(self, value: Value) -> Block:
         return self._memory[value].block
@@ -169,9 +180,10 @@ class LibraryCommand:
         """Errors: what the op says of lengths that the routine does not take."""
         self._queue()
 
-    def _queue(self, *scratch: Callable[[int], Block]) -> Block | None:
+    def _queue(self) -> Block | None:
+        room = () if self.room is None else (self.room,)
         try:
-            return self._routine.queue(self._space.device, self.step.call, *self.arrays(), *scratch)
+            return self._routine.queue(self._space.device, self.step.call, *self.arrays(), *room)
         except RoutineFailed as error:
             raise self._error(error.number, ()) from error
 
@@ -186,17 +198,8 @@ class FailingCall(LibraryCommand):
 
     numbers: np.ndarray | None = None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """That of its first result."""
-        return self._results[0][2]
-
-    def scratch_from(self, scratch: Callable[[int], Memory]) -> None:
-        """Where the routine's own memory comes from."""
-        self._scratch = scratch
-
     def __call__(self) -> None:
-        block = self._queue(lambda size: self._scratch(size).block)
+        block = self._queue()
         self.numbers = None
         if block is not None:
             self.numbers = np.empty(self._stacked(), "int32")

@@ -5,7 +5,6 @@ Names and attributes are those of plugin-ops-fft.
 
 from __future__ import annotations
 
-import itertools
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from core import dtypes
 from core.device.contract import Block, Routine, RoutineFailed, Source, Strided
+from core.device.strided import lies_in_rows, pieces
 from core.ir.library import LibraryCall
 from core.ir.nodes import Kernel
 from plugin_backend_cuda.cufft import MOST_AXES, along
@@ -56,7 +56,7 @@ class Mover:
         """Queue ``scale`` times x, row by row, to an address; of halves along ``axis`` where ``n`` is given."""
         inner, place = math.prod(x.shape[axis + 1 :]), x.block.pointer + x.offset * self._size
         bits = struct.unpack("q", struct.pack("d", scale))[0]
-        for first, shape, strides, offset in _parts(x):
+        for first, shape, strides, offset in pieces(x, _AXES):
             count = math.prod(shape)
             packed = (
                 to + first * self._size,
@@ -71,35 +71,6 @@ class Mover:
             )
             blocks = min(-(-count // THREADS), BLOCKS)
             self._device.run(self._function, blocks, THREADS, Packed("PP" + "q" * 13, packed))
-
-
-def _parts(x: Strided) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...], int]]:
-    """Pieces of an array, of four axes: the number of the first element, lengths and distances, where it lies."""
-    axes = simplified(x)
-    lead, rest = axes[:-_AXES], axes[-_AXES:]
-    rest = [(1, 0)] * (_AXES - len(rest)) + rest
-    shape, strides = zip(*rest, strict=True)
-    for number, place in enumerate(itertools.product(*(range(n) for n, _ in lead))):
-        offset = sum(i * step for i, (_, step) in zip(place, lead, strict=True))
-        yield number * math.prod(shape), shape, strides, offset
-
-
-def simplified(x: Strided) -> list[tuple[int, int]]:
-    """Lengths and distances of the axes: neighbours that lie like one axis are one, and none has length 1."""
-    found: list[tuple[int, int]] = []
-    for n, step in zip(x.shape, x.strides, strict=True):
-        if n == 1:
-            continue
-        if found and found[-1][1] == n * step:
-            found[-1] = (found[-1][0] * n, step)
-        else:
-            found.append((n, step))
-    return found
-
-
-def lies_in_rows(x: Strided) -> bool:
-    """Whether elements lie one behind the other, in row-major order."""
-    return simplified(x) in ([], [(math.prod(x.shape), 1)])
 
 
 def _address(one: Strided) -> int:

@@ -16,8 +16,11 @@ def ops() -> list[OpPack]:
 
 @hookimpl
 def libraries() -> list[Library]:
-    provided = ("fourier", "fourier_of_real", "fourier_to_real")
-    return [Library("fft-fourier", dialect="c", provides=provided, ref="plugin_ops_fft.compiled.routines:ROUTINES")]
+    provided, on_device = ("fourier", "fourier_of_real", "fourier_to_real"), "plugin_ops_fft.device.routines:ROUTINES"
+    return [
+        Library("fft-fourier", dialect="c", provides=provided, ref="plugin_ops_fft.compiled.routines:ROUTINES"),
+        Library("fft-opencl", dialect="opencl", provides=provided, ref=on_device),
+    ]
 
 
 __getattr__, __dir__ = lazy_names(__name__)
