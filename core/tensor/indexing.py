@@ -290,6 +290,7 @@ def _as_index(part: Any) -> TensorVariable:
     if isinstance(part, (bool, np.bool_)) or not hasattr(part, "__index__"):
         raise DTypeError(
             f"an index must be an integer, a slice, '...', None or an array, got {part!r} of type {type(part).__name__}"
+            + "; == and != compare variables as objects, ct.eq and ct.neq their elements" * isinstance(part, bool)
         )
     return as_tensor(operator.index(part), dtype="int64")
 

@@ -11,6 +11,7 @@ from core import dtypes
 from core.errors import ArgumentError, DTypeError
 from core.graph import Apply, Variable
 from core.op import Op, disconnected
+from core.tensor.arithmetic import cast
 from core.tensor.dimshuffle import moveaxis
 from core.tensor.gather import take_along_axis
 from core.tensor.reshape import ravel
@@ -31,7 +32,7 @@ def sort(x: Any, axis: int | None = -1, kind: str | None = None) -> TensorVariab
     Errors  AxisError; DTypeError for complex numbers; ArgumentError for another kind.
     """
     x, axis = _line(x, axis, kind, "sort")
-    return moveaxis(Sort()(moveaxis(x, axis, -1)), -1, axis)
+    return cast(moveaxis(Sort()(moveaxis(_comparable(x), axis, -1)), -1, axis), x.dtype)
 
 
 def argsort(x: Any, axis: int | None = -1, kind: str | None = None) -> TensorVariable:
@@ -40,7 +41,7 @@ def argsort(x: Any, axis: int | None = -1, kind: str | None = None) -> TensorVar
     NaN last.  Stable, whatever ``kind`` says: of equal elements, the first stays the first.  Errors: as of ``sort``.
     """
     x, axis = _line(x, axis, kind, "argsort")
-    return moveaxis(SortWithOrder()(moveaxis(x, axis, -1))[1], -1, axis)
+    return moveaxis(SortWithOrder()(moveaxis(_comparable(x), axis, -1))[1], -1, axis)
 
 
 def _line(x: Any, axis: int | None, kind: str | None, name: str) -> tuple[TensorVariable, int]:
@@ -48,6 +49,11 @@ def _line(x: Any, axis: int | None, kind: str | None, name: str) -> tuple[Tensor
         raise ArgumentError(f"{name} knows the kinds {', '.join(map(repr, _KINDS))}, got {kind!r}")
     x = as_tensor(x)
     return (ravel(x), 0) if axis is None else (x, normalize_axis(axis, x, op=name))
+
+
+def _comparable(x: TensorVariable) -> TensorVariable:
+    """``x`` in a dtype that C compares: that of float16 has the order of float16, and nothing is rounded on the way."""
+    return cast(x, "float32") if x.dtype == "float16" else x
 
 
 class _Sorting(Op):

@@ -48,6 +48,16 @@ def test_sort_and_argsort_are_numpys(backend, shape, axis, dtype):
 
 
 @pytest.mark.parametrize("backend", available_backends())
+def test_half_precision_is_sorted_without_python(backend):
+    x = np.array([[3, -0.0, np.inf, 0, 6e-8, np.nan, -np.inf, -6e-8, 65504, 3]], "float16")
+    with core.config.override(strict=True):
+        ordered, order = evaluate(lambda x: [ct.sort(x), ct.argsort(x)], x, backend=backend)
+    assert_array_equal(ordered, np.sort(x), strict=True)
+    assert_array_equal(order, np.argsort(x, kind="stable"), strict=True)
+    assert_array_equal(np.signbit(ordered)[0, 2:4], np.signbit(np.sort(x, kind="stable"))[0, 2:4])
+
+
+@pytest.mark.parametrize("backend", available_backends())
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nan_is_last_and_infinities_are_at_the_ends(backend, dtype):
     x = np.array([3, np.nan, -np.inf, 0, np.inf, np.nan, -1, 7, 2, np.nan, 5, 2], dtype)
