@@ -80,8 +80,8 @@ def build(
     updates  number of an output -> number of the input that it replaces, whose memory a caller may give away
     tall     whether it is for matrices with so many rows that these go by blocks, where the target has blocks
     """
-    resolved, guards = _resolved(_in_plain_dtypes(lowered), ones)
     on_device = target.is_device  # where a launch costs what a million elements do
+    resolved, guards = _resolved(_in_plain_dtypes(lowered), ones, by_extremes=not on_device)
     fused = fuse(
         resolved,
         guards,
@@ -126,9 +126,9 @@ def build(
     return program
 
 
-def _resolved(lowered: Lowered, ones: frozenset[Expr]) -> tuple[Lowered, list[Guard]]:
+def _resolved(lowered: Lowered, ones: frozenset[Expr], by_extremes: bool) -> tuple[Lowered, list[Guard]]:
     """The graph with its lengths decided, those that steps demand among them, and what must hold."""
-    resolved, guards = resolve(lowered, ones)
+    resolved, guards = resolve(lowered, ones, by_extremes)
     kinds = set(map(type, resolved.definitions.values()))
     if FromSteps in kinds:
         from core.ir.passes.step_rows import with_rows_once  # who has no loops need not wait for it
@@ -136,7 +136,7 @@ def _resolved(lowered: Lowered, ones: frozenset[Expr]) -> tuple[Lowered, list[Gu
 
         lowered, demands = demanded_by_steps(lowered, resolved)
         if demands:
-            resolved, guards = resolve(lowered, ones)
+            resolved, guards = resolve(lowered, ones, by_extremes)
             guards = [demands.get((guard.kind, guard.a, guard.b), guard) for guard in guards]
         resolved = with_rows_once(resolved)
     if FromLibrary in kinds:

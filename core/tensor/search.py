@@ -134,15 +134,17 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> TensorVariable:
     """How often each of 0, 1, ... occurs in ``x``, or the sum of its ``weights``; at least ``minlength`` numbers.
 
     x       a vector of integers, none of them negative.      Output  int64, or float64 with weights
-    Errors  DTypeError for what are no integers; ShapeError unless x is a vector.
+    Errors  DTypeError for what are no integers; ShapeError unless x is a vector; IndexOutOfBounds for a negative one.
     """
     x = as_tensor(x)
     if x.dtype not in dtypes.INTEGERS:
         raise DTypeError(f"bincount needs integers, got {x} of dtype {x.dtype}", blame=x)
     if x.ndim != 1:
         raise ShapeError(f"bincount needs a vector, but {x} has ndim={x.ndim}", blame=x)
-    x = x.astype("int64")
-    n = larger(max_along(concatenate([x, constant([-1])])) + 1, as_length(minlength))
+    largest = max_along(concatenate([x, constant([0], dtype=x.dtype)])).astype("int64")
+    n = larger(where(equal(shape_i(x, 0), 0), 0, largest + 1), as_length(minlength))
+    if not x.dtype.startswith("u"):
+        x = where(less(x, 0), n, x)  # an index that counts from the end, if it were one
     if weights is None:
         return inc_subtensor(zeros(n, "int64")[x], 1)  # type: ignore[index]
     return inc_subtensor(zeros(n)[x], as_tensor(weights).astype("float64"))  # type: ignore[index]

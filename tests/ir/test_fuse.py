@@ -177,7 +177,7 @@ def test_a_value_that_no_output_needs_is_not_computed(compiled, kernels):
 def test_a_check_of_indices_runs_before_the_kernel_that_reads_there(compiled):
     f = compiled([a, i], ct.exp(a[i]).sum())
     steps = [type(step).__name__ for step in f.program.steps]
-    assert steps == ["KernelStep", "CheckStep", "KernelStep"]
+    assert steps == ["KernelStep", "KernelStep", "CheckStep", "KernelStep"]  # extremes, what they mean; then the sum
     with pytest.raises(IndexOutOfBounds, match="AdvancedSubtensor.*index .* is out of bounds"):
         f(A, [0, 4])
 
@@ -338,3 +338,31 @@ def test_a_group_that_a_product_reads_too_does_not_wait(gemm):
     got = f(where, centres, s)
     assert_allclose(got[0], squares @ squares.T)
     assert_allclose(got[1], (squares + s - np.log(np.exp(s).sum())).max(axis=1))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "int64", "uint64"])
+def test_indices_of_every_dtype_are_checked_at_both_ends(compiled, dtype):
+    i = ct.tensor("i", dtype=dtype, shape=(None,))
+    f = compiled([a, i], a[i] * 2)
+    assert_array_equal(f([1.0, 2.0, 3.0], np.array([2, 0, 1], dtype)), [6, 2, 4])
+    assert_array_equal(f([], np.array([], dtype)), [])
+    wrong = [(3, 3), (100, 3)] if dtype.startswith("u") else [(3, 3), (-4, 3), (-128, 100)]
+    for index, n in wrong:
+        with pytest.raises(IndexOutOfBounds):
+            f(np.ones(n), np.array([0, index, 1], dtype))
+    with pytest.raises(IndexOutOfBounds):
+        f([], np.array([0], dtype))
+    if not dtype.startswith("u"):
+        assert_array_equal(f([1.0, 2.0, 3.0], np.array([-3, -1], dtype)), [2, 6])
+
+
+def test_axes_that_one_array_of_indices_goes_along_share_its_extremes(compiled, kernels):
+    first, second = ct.dvector("first"), ct.dvector("second")
+    f = compiled([first, second, i], (first[i] - second[i]) ** 2)
+    extremes, checks, _ = kernels(f)
+    assert [str(value) for value in extremes.writes] == ["min_index", "max_index"]
+    assert checks.reads == extremes.writes and len(checks.writes) == 2
+    with pytest.raises(IndexOutOfBounds):
+        f([1.0, 2.0], [1.0, 2.0, 3.0], [0, 2])
+    with pytest.raises(IndexOutOfBounds):
+        f([1.0, 2.0, 3.0], [1.0, 2.0], [0, 2])

@@ -115,6 +115,22 @@ def test_the_first_of_equal_extremes_is_found_in_whichever_block_it_is(compiled,
         assert_array_equal(f(values), [values.argmax(), values.argmin()])
 
 
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 255, 256, 257, 600])
+def test_the_first_extreme_of_a_row_of_any_length_is_found(compiled, n):
+    values = random((3, n), seed=n).round(1)
+    values[1, n // 2] = np.nan
+    for rows in (values, values.astype("float32"), (np.nan_to_num(values) * 10).astype("int16")):
+        m = ct.tensor("m", dtype=str(rows.dtype), shape=(None, None))
+        assert_array_equal(compiled([m], m.argmax(axis=1))(rows), rows.argmax(axis=1))
+        assert_array_equal(compiled([m], m.argmin(axis=1))(rows), rows.argmin(axis=1))
+
+
+def test_extremes_of_integers_have_one_register(compiled, kernels, loops):
+    m = ct.imatrix("m")
+    (kernel,) = kernels(compiled([m], m.max(axis=1)))
+    assert not kernel.arrays and len(loops(kernel)) == 2
+
+
 @pytest.mark.parametrize("axes", [(0, 1), None])
 def test_positions_in_two_axes_are_those_in_row_major_order(compiled, axes):
     values = np.zeros((3, 2 * SEARCHED))

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core
 import core.tensor as ct
-from core.errors import ArgumentError, DTypeError, ShapeError
+from core.errors import ArgumentError, DTypeError, IndexOutOfBounds, ShapeError
 from core.tensor.search import SearchSorted
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 
@@ -66,6 +66,22 @@ def test_counts_are_numpys(backend):
     got = evaluate(lambda a: ct.bincount(a, minlength=9), x.astype("uint8"), backend=backend)
     assert_array_equal(got, np.bincount(x, minlength=9))
     assert_array_equal(evaluate(ct.bincount, x[:0], backend=backend), np.bincount(x[:0]))
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint64"])
+def test_counts_of_every_dtype_of_integers_are_numpys(backend, dtype):
+    for x in ([], [0], [0, 0, 2], [100, 7, 100, 0]):
+        array = np.array(x, dtype)
+        got = evaluate(lambda a: [ct.bincount(a), ct.bincount(a, minlength=3)], array, backend=backend)
+        for found, least in zip(got, (0, 3), strict=True):
+            assert_array_equal(found, np.bincount(array.astype("int64"), minlength=least), strict=True)
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_a_negative_number_cannot_be_counted(backend):
+    with pytest.raises(IndexOutOfBounds):
+        evaluate(ct.bincount, np.array([3, -1]), backend=backend)
 
 
 def test_counting_needs_a_vector_of_integers():

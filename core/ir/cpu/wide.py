@@ -109,9 +109,10 @@ class _Wide:
         arrays: list[Value],
     ):
         self.loop, self.fresh, self.name, self.shapes, self.arrays = loop, fresh, name, shapes, arrays
+        self.outermost = outermost
         pure = not any(isinstance(s, Store) for s in statements(loop.body))
         combines = {combine for combine, _ in loop.reductions}
-        waits = not combines <= {Combine.OR, Combine.AND}  # these take one cycle
+        waits = not all(_takes_one_cycle(combine, total) for combine, total in loop.reductions)
         self.light = pure and waits and work(loop.body) <= LITTLE_WORK and Combine.MUL not in combines
         narrow = {local: part for combine, local in loop.reductions if (part := narrow_sum(combine, local, loop.body))}
         self.registers = []
@@ -252,7 +253,12 @@ class _Wide:
         unknown = equal(register.total.expr, register.identity)
         blocks = (self.loop.extent + (SEARCHED - 1)) // SEARCHED
         shared = [(register.combine, register.total)]
-        return [Loop(block, blocks, [If(unknown, inside)], LoopKind.GRID, False, shared)]
+        search = Loop(block, blocks, [If(unknown, inside)], LoopKind.GRID, False, shared)
+        if self.outermost:
+            return [search]
+        is_short = self.loop.extent <= SEARCHED  # then it is found in the first block, if at all
+        few = If(self.loop.extent < FEW, [replace(self.loop, kind=LoopKind.ORDER, reductions=[])], [self.loop])
+        return [If(is_short, [few], [search])]
 
     def _undecided(self) -> Expr | None:
         """What says that a further block can change the result; None where any can."""
@@ -273,6 +279,13 @@ class _Wide:
             return None
         form = linear(choice.args[1], (self.loop.variable,))
         return choice.args[0] if form is not None and form.is_consecutive(self.loop.variable) else None
+
+
+def _takes_one_cycle(combine: Combine, total: Local) -> bool:
+    """Whether a register is ready for the next element when that is there: one of bits, or of integers that compare."""
+    return combine in (Combine.OR, Combine.AND) or (
+        combine in (Combine.MAX, Combine.MIN) and total.dtype not in dtypes.FLOATS
+    )
 
 
 def _flag_dtype(condition: Expr) -> str:

@@ -347,13 +347,19 @@ def fuse(
 def _arguments_checked_first(inlined: dict[Value, Definition], lowered: Lowered) -> dict[Value, Definition]:
     """The same order but for checks that read arguments alone: what must come after one can then join any group."""
     arguments = {*lowered.inputs, *lowered.constants}
-    early = {}
+    early: dict[Value, Definition] = {}
     for value in lowered.checks:
-        parts = expressions_of(inlined[value]) if value in inlined else ()
-        read = {e.payload for e in loads_in(parts)} | {e.payload[0] for e in lengths_in(parts)}
-        if parts and read <= arguments:  # what Python makes comes from outside too, but later
-            early[value] = inlined[value]
+        read = _read_by(value, inlined)
+        extremes = [source for source in read if isinstance(inlined.get(source), Reduction)]
+        read = [source for each in (value, *extremes) for source in _read_by(each, inlined) if source not in extremes]
+        if read and arguments.issuperset(read):  # what Python makes comes from outside too, but later
+            early.update((source, inlined[source]) for source in (*extremes, value))
     return {**early, **inlined}
+
+
+def _read_by(value: Value, inlined: dict[Value, Definition]) -> list[Value]:
+    parts = expressions_of(inlined[value]) if value in inlined else ()
+    return list(dict.fromkeys([*(e.payload for e in loads_in(parts)), *(e.payload[0] for e in lengths_in(parts))]))
 
 
 def _item(value: Value, definition: Definition) -> Item:

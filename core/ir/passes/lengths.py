@@ -13,7 +13,7 @@ from typing import Any
 
 from core.dataclass import replace
 from core.errors import ShapeError
-from core.ir.axes import ravel
+from core.ir.axes import product, ravel
 from core.ir.codes import HOLDS_RULE, LENGTH_RULES, Code, Combine
 from core.ir.definitions import (
     HOLD_GRAPHS,
@@ -28,9 +28,9 @@ from core.ir.definitions import (
     expressions_of,
     with_elements,
 )
-from core.ir.expr import INDEX_DTYPE, Expr, const, index, make, select
+from core.ir.expr import INDEX_DTYPE, Expr, cast, const, index, load, make, select
 from core.ir.guards import Guard
-from core.ir.rebuild import lengths_in, loads_in, rebuild, remake, rules_in
+from core.ir.rebuild import lengths_in, loads_in, rebuild, remake, rules_in, substitute
 from core.ir.walk import walk
 
 
@@ -110,9 +110,12 @@ def _one(n: Expr) -> bool:
     return n.is_const and n.payload == 1
 
 
-def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowered, list[Guard]]:
+def resolve(
+    lowered: Lowered, ones: frozenset[Expr] = frozenset(), by_extremes: bool = False
+) -> tuple[Lowered, list[Guard]]:
     """``lowered`` with every length decided, axes of length 1 gone from the loops, and indices checked.
 
+    ``by_extremes``: of arrays of indices, the least and the greatest are, in a step of its own.
     Returns it with the guards that must hold.  Errors: ShapeError when two known lengths differ.
     """
     solver = LengthSolver(ones, [value for value in lowered.definitions if value not in lowered.inputs])
@@ -132,7 +135,7 @@ def resolve(lowered: Lowered, ones: frozenset[Expr] = frozenset()) -> tuple[Lowe
         definitions[value] = rebuilt(definition, lambda e: rebuild(e, solver.change, memo))
     resolved = replace(lowered, definitions=definitions, checks={}, requires={})
     _guard_empty(lowered, resolved, solver)
-    return _with_checked_indices(resolved, solver), list(solver.guards.values())
+    return _with_checked_indices(resolved, solver, by_extremes), list(solver.guards.values())
 
 
 def _length_rules(lowered: Lowered) -> list[tuple[Expr, Value]]:
@@ -210,7 +213,7 @@ def _guard_empty(lowered: Lowered, resolved: Lowered, solver: LengthSolver) -> N
 # --- indices -------------------------------------------------------------------------------------------------------
 
 
-def _with_checked_indices(lowered: Lowered, solver: LengthSolver) -> Lowered:
+def _with_checked_indices(lowered: Lowered, solver: LengthSolver, by_extremes: bool) -> Lowered:
     """Every WRAP becomes plain arithmetic; what it demands becomes a guard, or a check that runs before its reader."""
     definitions: dict[Value, Definition] = {}
     made: dict[tuple[Expr, Expr], Value] = {}
@@ -235,7 +238,8 @@ def _with_checked_indices(lowered: Lowered, solver: LengthSolver) -> Lowered:
                 continue
             if (i, n) not in made:
                 made[i, n] = check = Value(f"bad_index{len(made)}", "bool", value.node)
-                definitions[check] = _any_outside(i, n, extents)
+                outside = _extremes_outside if by_extremes and _is_loaded(i, lowered.definitions) else _any_outside
+                definitions.update(outside(check, i, n, extents))
                 lowered.checks[check] = f"an index of {value.node.op} is out of range"
             lowered.requires.setdefault(value, []).append(made[i, n])
         definitions[value] = rebuilt(definition, lambda e, memo=memo: rebuild(e, _unwrap, memo))
@@ -271,11 +275,54 @@ def _known_at_entry(i: Expr, lowered: Lowered) -> bool:
     return not i.free and all(e.payload in lowered.inputs for e in loads_in([i]))
 
 
-def _any_outside(i: Expr, n: Expr, extents: dict[Expr, Expr]) -> Definition:
-    """Whether index ``i`` leaves an axis of length ``n`` anywhere."""
+def _any_outside(check: Value, i: Expr, n: Expr, extents: dict[Expr, Expr]) -> dict[Value, Definition]:
+    """The check whether index ``i`` leaves an axis of length ``n`` anywhere."""
     fresh = {v: index("k") for v in extents if v in i.free}
-    here, limit = (rebuild(e, lambda node, args: None, dict(fresh)) for e in (i, n))
+    here, limit = (substitute(e, fresh) for e in (i, n))
     outside = (here < -limit) | (here >= limit)
     if not fresh:
-        return Pointwise((), (), outside)
-    return Reduction((), (), Combine.OR, tuple(fresh.values()), tuple(extents[v] for v in fresh), outside)
+        return {check: Pointwise((), (), outside)}
+    return {check: Reduction((), (), Combine.OR, tuple(fresh.values()), tuple(extents[v] for v in fresh), outside)}
+
+
+_KEPT_BY_INT64 = frozenset({"int8", "int16", "int32", "uint8", "uint16", "uint32"})
+
+
+def _as_loaded(i: Expr) -> Expr:
+    """An index as it is in memory, where int64 keeps its value."""
+    return i.args[0] if i.code is Code.CAST and i.args[0].dtype in _KEPT_BY_INT64 else i
+
+
+def _is_loaded(i: Expr, definitions: Mapping[Value, Definition]) -> bool:
+    """Whether an index that changes is read as it is, but perhaps for its dtype, from what depends on data."""
+    element, seen = _as_loaded(i), set[Value]()
+    pending = [element.payload] if i.free and element.code is Code.LOAD else []
+    while pending:
+        value = pending.pop()
+        definition = definitions[value]
+        if not isinstance(definition, Pointwise):
+            return True
+        pending += [e.payload for e in loads_in([definition.expr]) if e.payload not in seen]
+        seen.update(pending)
+    return False
+
+
+def _extremes_outside(check: Value, i: Expr, n: Expr, extents: dict[Expr, Expr]) -> dict[Value, Definition]:
+    """The same check by the least and the greatest index, found by vectors of elements as narrow as the indices are.
+
+    Several axes that one array of indices goes along share these.  Without indices, none is outside.
+    """
+    made: dict[Value, Definition] = {}
+    outside = const(False, "bool")
+    is_signed = not _as_loaded(i).dtype.startswith("u")
+    for combine in (Combine.MIN, Combine.MAX) if is_signed else (Combine.MAX,):
+        fresh = {v: index("k") for v in extents if v in i.free}
+        here = substitute(_as_loaded(i), fresh)
+        bound, lengths = tuple(fresh.values()), tuple(extents[v] for v in fresh)
+        extreme = Value(f"{combine.value}_index", here.dtype, check.node)
+        made[extreme] = Reduction((), (), combine, bound, lengths, here)
+        found = cast(load(extreme, (), here.dtype), INDEX_DTYPE)
+        outside = outside | (found < -n if combine is Combine.MIN else n <= found)
+    if not is_signed:  # the greatest of none is 0 then, which an axis of length 0 lacks
+        outside = outside & (const(0) < product(lengths))
+    return {**made, check: Pointwise((), (), outside)}
