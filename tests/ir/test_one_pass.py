@@ -53,15 +53,25 @@ def test_all_of_it_is_one_launch_over_many_groups():
     assert kernel.body[0].extent.payload > 3 and kernel.counters
 
 
-def test_what_is_elementwise_is_done_beside_a_sum_of_everything():
-    x = ct.tensor("x", dtype="float64", shape=(40, 30))
+@TARGETS
+@pytest.mark.parametrize("n", [1200, 64, 1, 0])
+@pytest.mark.parametrize("is_static", [False, True], ids=["any length", "known length"])
+def test_numbers_made_of_sums_of_everything_are_those_of_numpy(target, n, is_static):
+    x, y = (ct.tensor(name, dtype="float64", shape=(n if is_static else None,)) for name in "xy")
+    d = (x - y) ** 2
+    run = function([x, y], [ct.sqrt(d.sum()) + 1, d, x.sum() / 2], backend=Driver("c", target))
+    a, b = np.random.default_rng(n).standard_normal((2, n))
+    for got, want in zip(run(a, b), (np.sqrt(((a - b) ** 2).sum()) + 1, (a - b) ** 2, a.sum() / 2), strict=True):
+        assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n, finishes", [(1200, 1), (64, 0)], ids=["long", "short"])
+def test_a_sum_of_everything_what_is_beside_it_and_what_is_made_of_it_are_one_launch(n, finishes):
+    x = ct.tensor("x", dtype="float64", shape=(n,))
     y = ct.tanh(x)
-    f = function([x], [y, y.sum() / 2], backend=Driver("c", FINISHES))
-    first = kernels_of(f)[0]
-    assert len(first.reads) == 1 and first.counters, "x is read once"
-    a = np.random.default_rng(0).standard_normal((40, 30))
-    assert_allclose(f(a)[0], np.tanh(a), rtol=1e-12)
-    assert_allclose(f(a)[1], np.tanh(a).sum() / 2, rtol=1e-12)
+    f = function([x], [y, ct.sqrt(y.sum() / 2)], backend=Driver("c", FINISHES))
+    (kernel,) = kernels_of(f)
+    assert len(kernel.reads) == 1 and len(kernel.counters) == finishes
 
 
 @pytest.mark.parametrize("shape", [(40, 17, 5, 4), (2, 3, 2, 4)], ids=["many rows", "short rows"])

@@ -177,7 +177,8 @@ class Grouping:
             source = group.values[e.payload]
             outer &= frozenset(axis for i, axis in zip(e.args, source.definition.axes, strict=True) if i is axis)
         if not outer and (own or any(other.free or other.bound for other in group.items)):
-            return None
+            if own or not (self._crowd and within and _is_one_pass((*group.items, item))):
+                return None  # where devices make it in one pass, a number may be made of what everything was reduced to
         if self._crowd and not own == outer == group.outer and self._is_lonely(outer, (*group.items, item)):
             if not _is_one_pass((*group.items, item)):
                 return None
