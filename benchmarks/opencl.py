@@ -2,8 +2,8 @@
 
     python benchmarks/opencl.py [--json FILE] [--markdown FILE] [--only WORD]
 
-Needs core with plugins/backend_c and plugins/backend_opencl, and Mako, which pyopencl's ElementwiseKernel and
-ReductionKernel are made with.  By hand means: kernels of these two, buffers made once, arguments set once, and the
+Needs core with plugins/backend_c, plugins/backend_opencl and plugins/ops_fft, and Mako, which pyopencl's
+ElementwiseKernel and ReductionKernel are made with.  By hand means: kernels of these two, buffers made once, arguments set once, and the
 transfers that a call needs.  Times are medians over rounds in which all contestants take turns.
 """
 
@@ -96,6 +96,32 @@ class Bench:
         f = core.function([x, y], x @ y, backend="c")
         found["c"] = lambda: f(a, b)
         return found
+
+    def loop(self, steps: int, width: int) -> Contest:
+        """h = tanh(x[i] + h w) for each row of x, against the same in NumPy."""
+        given = ct.fmatrix("x"), ct.fvector("h"), ct.fmatrix("w")
+        step = lambda row, h, w: ct.tanh(row + h @ w)  # noqa: E731
+        out = core.scan(step, sequences=given[0], outputs_info=given[1], non_sequences=given[2])
+        rows, start, weights = self.array(steps, width), self.array(width), self.array(width, width) / width
+
+        def by_numpy() -> np.ndarray:
+            made, h = np.empty_like(rows), start
+            for i, row in enumerate(rows):
+                h = made[i] = np.tanh(row + h @ weights)
+            return made
+
+        return {**self._on_backends([*given], out, rows, start, weights), "numpy": by_numpy}
+
+    def transform(self, lines: int, n: int) -> Contest:
+        """Fourier transforms of complex64, against NumPy's."""
+        import plugin_ops_fft as fft
+
+        x, z = ct.cmatrix("x"), self.array(lines, n) + 1j * self.array(lines, n)
+        return {**self._on_backends([x], fft.fft(x), z), "numpy": lambda: np.fft.fft(z)}
+
+    def _on_backends(self, inputs: list[Any], out: Any, *arrays: np.ndarray) -> Contest:
+        made = {name: core.function(inputs, out, backend=name) for name in ("opencl", "c")}
+        return {name: lambda f=f: f(*arrays) for name, f in made.items()}
 
     def call(self, n: int, launches: int) -> Contest:
         """A small call: arguments there, ``launches`` kernels, the result back; against a bare loop that does the same
@@ -214,6 +240,11 @@ def cases(bench: Bench) -> dict[str, Callable[[], Contest]]:
         "sum(a), 1000": lambda: bench.reduction(1000, "const float *a", "a[i]", "a+b", "0", lambda a: a.sum()),
         "512 x 512 product": lambda: bench.product(512),
         "1024 x 1024 product": lambda: bench.product(1024),
+        "200 steps of a loop, 32 units": lambda: bench.loop(200, 32),
+        "200 steps of a loop, 512 units": lambda: bench.loop(200, 512),
+        "1000 transforms of 64": lambda: bench.transform(1000, 64),
+        "100 transforms of 1000": lambda: bench.transform(100, 1000),
+        "1 transform of 1 M": lambda: bench.transform(1, 1 << 20),
         "call of 100 elements, few launches": lambda: bench.call(100, 1),
         "call of 100 elements, more launches": lambda: bench.call(100, 4),
         "100 steps of 1000 elements, 1 launch": lambda: bench.steps(1000, 0),
@@ -225,7 +256,7 @@ def cases(bench: Bench) -> dict[str, Callable[[], Contest]]:
     }
 
 
-COLUMNS = ("opencl", "by hand", "c", "opencl, own kernels")
+COLUMNS = ("opencl", "by hand", "numpy", "c", "opencl, own kernels")
 RATIO = "opencl / by hand"
 
 
