@@ -3,8 +3,8 @@
     python benchmarks/opencl.py [--json FILE] [--markdown FILE] [--only WORD]
 
 Needs core with plugins/backend_c, plugins/backend_opencl and plugins/ops_fft, and Mako, which pyopencl's
-ElementwiseKernel and ReductionKernel are made with.  By hand means: kernels of these two, buffers made once, arguments set once, and the
-transfers that a call needs.  Times are medians over rounds in which all contestants take turns.
+ElementwiseKernel and ReductionKernel are made with.  By hand means: kernels of these two, buffers made once, arguments
+set once, and the transfers that a call needs.  Times are medians over rounds in which all contestants take turns.
 """
 
 from __future__ import annotations
