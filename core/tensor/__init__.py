@@ -75,7 +75,8 @@ _LATER = {
     "specials.entropy": "entr kl_div rel_entr xlogx",
     "specials.gamma": "chi2sf gammainc gammaincc gammainc_by_shape gammal gammau",
     "specials.normal": "erfcinv erfcx erfinv log_ndtr ndtr ndtri",
-    "specials.zeta": "factorial multigammaln poch polygamma zeta",
+    "specials.factorials": "factorial multigammaln poch polygamma",
+    "specials.zeta": "zeta",
 }
 _HOME_OF = {name: home for home, names in _LATER.items() for name in names.split()}
 

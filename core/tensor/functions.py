@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from core import dtypes
@@ -349,7 +348,14 @@ def psi(x):
     return select(reflected, select(pole, math.nan, value - cotangent), value)
 
 
-@elementwise(derivative=lambda x: [import_module("core.tensor.specials.zeta").polygamma(2, x)])
+def _derivative_of_tri_gamma(x):
+    """The polygamma function of order 2, -2 sum (x + k)**-3; NaN below 0."""
+    from core.tensor.specials.zeta import zeta  # few programs need it
+
+    return [-2 * zeta(3, x)]
+
+
+@elementwise(derivative=_derivative_of_tri_gamma)
 def tri_gamma(x):
     """The trigamma function, derivative of psi; inf at 0 and at negative integers.
 

@@ -12,8 +12,7 @@ from core.tensor.elementwise import elementwise
 from core.tensor.functions import exp, log, log1p, psi
 from core.tensor.kinds import floated, need_reals
 from core.tensor.logic import where
-from core.tensor.specials.gamma import eps_of, in_float64
-from core.tensor.specials.series import FAR, LOG_2PI, stirling, without_logarithm
+from core.tensor.specials.series import FAR, LOG_2PI, eps_of, in_float64, stirling, without_logarithm
 
 __all__ = ["beta", "betainc", "betaln"]
 

@@ -15,7 +15,7 @@ from core.tensor.functions import exp, gammaln, log, psi
 from core.tensor.kinds import floated, need_reals
 from core.tensor.logic import equal as is_equal
 from core.tensor.logic import where
-from core.tensor.specials.series import chebyshev, polynomial, stirling, without_logarithm
+from core.tensor.specials.series import chebyshev, eps_of, in_float64, polynomial, stirling, without_logarithm
 
 __all__ = ["chi2sf", "gammainc", "gammaincc", "gammainc_by_shape", "gammal", "gammau"]
 
@@ -67,16 +67,6 @@ _SLOPE = (
     *(-1.85406221071516e-07, 7.542464855411896e-08, -1.47216272806884e-08, 5.159887341078076e-10),
     *(7.32986413160022e-10, -2.921357345635569e-10, 5.717312238897994e-11),
 )
-
-
-def eps_of(x: Expr) -> float:
-    """The distance of the floats around 1."""
-    return float(np.finfo(x.dtype).eps)
-
-
-def in_float64(*operands: Expr) -> list[Expr]:
-    """What is computed in float64 for float32, too: of large parameters, a share depends too much on each digit."""
-    return [cast(x, "float64") for x in operands]
 
 
 @scalar_function

@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from core.ir.expr import Call, Expr, select
+from core.ir.expr import Call, Expr, cast, select
 
 LOG_2PI = 1.8378770664093453
+
+
+def eps_of(x: Expr) -> float:
+    """The distance of the floats around 1."""
+    return float(np.finfo(x.dtype).eps)
+
+
+def in_float64(*operands: Expr) -> list[Expr]:
+    """What is computed in float64 for float32, too: of large parameters, a share depends too much on each digit."""
+    return [cast(x, "float64") for x in operands]
 
 
 def polynomial(coefficients: Sequence[float], x: Expr) -> Any:

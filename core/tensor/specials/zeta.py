@@ -1,26 +1,19 @@
-"""The Hurwitz zeta function, and polygamma functions, which are made of it; factorials and their like."""
+"""The Hurwitz zeta function.  Polygamma functions, which are made of it, are in factorials.py."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from core import dtypes
-from core.errors import DTypeError
 from core.ir.codes import Code
 from core.ir.expr import arith, equal, select
 from core.ir.function import FunctionBuilder, scalar_function
 from core.op import grad_not_implemented
-from core.tensor.arithmetic import cast
 from core.tensor.elementwise import elementwise
-from core.tensor.functions import exp, gamma, gammaln, psi
 from core.tensor.kinds import floated, need_reals
-from core.tensor.logic import equal as is_equal
-from core.tensor.logic import where
-from core.tensor.specials.gamma import eps_of
-from core.tensor.type import as_operands, as_tensor
+from core.tensor.specials.series import eps_of
 
-__all__ = ["factorial", "multigammaln", "poch", "polygamma", "zeta"]
+__all__ = ["zeta"]
 
 _FIRST = 12  # terms that are added up one by one
 # B(2k) / (2k)!
@@ -73,39 +66,3 @@ def zeta(s, q):
     nothing = (s > 1) & ~endless & equal(q, math.inf) | endless & (q > 1)
     rest = select(nothing, 0, select(endless & equal(q, 1), 1, math.nan + 0 * q))
     return select(good, inside, select(pole, math.inf, rest))
-
-
-def polygamma(n: Any, x: Any) -> Any:
-    """The derivative of order ``n`` of psi at ``x``, for whole n >= 0 and, unless n = 0, x > 0 (else NaN).
-
-    Errors  DTypeError for complex x, or n that is no integer.
-    """
-    n, x = as_tensor(n), as_tensor(x)
-    if n.dtype not in dtypes.INTEGERS:
-        raise DTypeError(f"polygamma needs an integer order, got {n} of dtype {n.dtype}", blame=n)
-    order = cast(n, dtypes.float_of(x.dtype))
-    is_psi = is_equal(order, 0)
-    sign = cast(where(is_equal(n % 2, 0), -1, 1), order.dtype)
-    value = sign * gamma(order + 1) * zeta(where(is_psi, 2, order + 1), where(is_psi, 1, x))
-    return where(is_psi, psi(x), value)
-
-
-def factorial(n: Any) -> Any:
-    """gamma(n + 1), and 0 for n < 0, as SciPy has it."""
-    n = as_tensor(n)
-    return where(n < 0, 0, gamma(where(n < 0, 0, n) + 1.0))
-
-
-def poch(z: Any, m: Any) -> Any:
-    """Pochhammer's symbol gamma(z + m) / gamma(z), for z > 0 and z + m > 0."""
-    z, m = as_operands(z, m)
-    return exp(gammaln(z + m) - gammaln(z))
-
-
-def multigammaln(a: Any, d: int) -> Any:
-    """The logarithm of the multivariate gamma function of dimension ``d``, a Python int: for a > (d - 1) / 2."""
-    a = as_tensor(a)
-    total: Any = d * (d - 1) / 4 * math.log(math.pi)
-    for j in range(d):
-        total = gammaln(a - 0.5 * j) + total
-    return total

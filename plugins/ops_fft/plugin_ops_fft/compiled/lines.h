@@ -191,6 +191,9 @@ static int64_t core_LETTERft_line_room(const core_LETTERft_plan *p)
     return core_padded(2 * p->longer->n * (int64_t)sizeof(ELEMENT)) + core_LETTERft_line_room(p->longer);
 }
 
+static void core_LETTERft_line(const core_LETTERft_plan *p, const ELEMENT *x, int swap, ELEMENT *y, int swapped,
+    ELEMENT scale, void *room);
+
 CORE_FT_CALLED void core_LETTERft_convolved(const core_LETTERft_plan *p, const ELEMENT *x, int swap, ELEMENT *y,
     int swapped, ELEMENT scale, ELEMENT *z)
 {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # who runs what is kept writes no calls
 
 LETTERS = {"float32": "s", "float64": "d", "complex64": "s", "complex128": "d"}
 _WORDS = {"s": {"ELEMENT": "float", "SIGNED": "int32_t"}, "d": {"ELEMENT": "double", "SIGNED": "int64_t"}}
-_FILES = ("vectors", "passes", "plan", "lines", "halves", "axis")  # what the three share
+_FILES = ("vectors", "passes", "plan", "lines", "making", "halves", "axis")  # what the three share
 NO_MEMORY = 3
 
 
