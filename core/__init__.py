@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from core.scanning import scan as scan
     from core.scanning import until as until
     from core.tensor import TensorType as TensorType
+    from core.tensor.extra.mapping import vmap as vmap
     from core.tensor.ifelse import ifelse as ifelse
     from core.testing import verify_grad as verify_grad
     from core.threads import get_num_threads as get_num_threads
@@ -77,6 +78,7 @@ _HOMES = {
     "core.printing.pprint": ("pprint",),
     "core.scanning": ("foldl", "foldr", "map", "reduce", "scan", "until"),
     "core.tensor": ("TensorType",),
+    "core.tensor.extra.mapping": ("vmap",),
     "core.tensor.ifelse": ("ifelse",),
     "core.testing": ("verify_grad",),
     "core.threads": ("get_num_threads", "num_threads"),
