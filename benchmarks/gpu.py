@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --check [--fast]     the op suite, random graphs, and both again under compute-sanitizer
     python benchmarks/gpu.py --time [--fast]      medians by device events, beside CuPy, JAX and PyTorch where they are
-    python benchmarks/gpu.py --libraries          cuSOLVER against NumPy; packs and loops; arrays of other libraries
+    python benchmarks/gpu.py --libraries          cuSOLVER against NumPy and SciPy, with times; packs and loops; arrays of other libraries
     python benchmarks/gpu.py --profile NAME       the time of each launch in a case
     python benchmarks/gpu.py ... --json FILE      also writes what it found
 
@@ -33,6 +33,7 @@ sys.path.insert(0, str(HERE))
 import gpu_cases as cases  # noqa: E402 - beside this file
 import gpu_goals  # noqa: E402
 import gpu_libraries  # noqa: E402
+import gpu_linalg  # noqa: E402
 import gpu_training  # noqa: E402
 
 from core.errors import BackendError  # noqa: E402
@@ -67,7 +68,7 @@ def main() -> int:
     )
     parser.add_argument("--profile", default="", help="the time of each launch in the cases whose name holds this")
     parser.add_argument(
-        "--libraries", action="store_true", help="linear algebra against NumPy, arrays of other libraries"
+        "--libraries", action="store_true", help="linear algebra against NumPy and SciPy, arrays of other libraries"
     )
     parser.add_argument("--json", help="a file for the results")
     options = parser.parse_args()
@@ -98,6 +99,7 @@ def main() -> int:
     if options.libraries:
         found["libraries"] = gpu_libraries.check()
         failed += sum(said != "right" for said in found["libraries"].values())
+        found["linear algebra"] = gpu_linalg.times()
     if options.profile:
         found["profile"] = profile(options.profile)
     if options.time:

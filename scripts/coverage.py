@@ -22,7 +22,7 @@ from unittest import mock
 import core
 import core.tensor as ct
 from core import dtypes, plugins
-from core.compile.lower import how
+from core.compile.means import how
 from core.errors import GradientError
 from core.graph import Apply, Constant, Variable, ancestors
 from core.op import Op
