@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --check [--fast]     the op suite, random graphs, and both again under compute-sanitizer
     python benchmarks/gpu.py --time [--fast]      medians by device events, beside CuPy, JAX and PyTorch where they are
-    python benchmarks/gpu.py --libraries          cuSOLVER against NumPy and SciPy, with times; packs and loops; arrays of other libraries
+    python benchmarks/gpu.py --libraries          linear algebra against NumPy, with times; packs, loops; others' arrays
     python benchmarks/gpu.py --profile NAME       the time of each launch in a case
     python benchmarks/gpu.py ... --json FILE      also writes what it found
 

@@ -20,9 +20,14 @@ WHEELS = ("nvidia-cusolver", "nvidia-cusolver-cu13", "nvidia-cusolver-cu12")
 _SYSTEM = ("libcusolver.so", "libcusolver.so.12", "libcusolver.so.11", "cusolver64_12.dll", "cusolver64_11.dll")
 _NEEDED = (("nvidia-nvjitlink", "libnvJitLink"), ("nvidia-cublas", "libcublas"), ("nvidia-cusparse", "libcusparse"))
 LETTERS = {"float32": "S", "float64": "D", "complex64": "C", "complex128": "Z"}
-_OF_COMPLEX = {"orgqr": "ungqr", "syevd": "heevd"}  # what is called otherwise where numbers are complex
+_OF_COMPLEX = {
+    "orgqr": "ungqr",
+    "syevd": "heevd",
+    "syevjBatched": "heevjBatched",
+}  # what is called otherwise where numbers are complex
 _ARGUMENTS = {  # function without its letter -> its arguments behind the handle; i int, r memory of numbers, R that is
-    # only read, I memory of int, c a char, l where the host finds an int, p memory of pointers
+    # only read, I memory of int, c a char, l where the host finds an int, p memory of pointers, j how Jacobi's method
+    # goes
     "potrfBatched": "iipiIi",
     "getrf_bufferSize": "iiril",
     "getrf": "iirirII",
@@ -35,6 +40,10 @@ _ARGUMENTS = {  # function without its letter -> its arguments behind the handle
     "syevd": "iiirirriI",
     "gesvd_bufferSize": "iil",
     "gesvd": "cciirirriririrI",
+    "syevjBatched_bufferSize": "iiiRiRlji",
+    "syevjBatched": "iiirirriIji",
+    "gesvdjBatched_bufferSize": "iiiRiRRiRilji",
+    "gesvdjBatched": "iiirirriririIji",
 }
 _OF_ANY_LENGTH = """\
 typedef struct cusolverDnParams *cusolverDnParams_t;
@@ -68,10 +77,14 @@ def declarations() -> str:
         "int cusolverDnCreate(cusolverDnHandle_t *handle);",
         "int cusolverDnDestroy(cusolverDnHandle_t handle);",
         "int cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t stream);",
+        "int cusolverDnCreateSyevjInfo(void **how);",
+        "int cusolverDnDestroySyevjInfo(void *how);",
+        "int cusolverDnCreateGesvdjInfo(void **how);",
+        "int cusolverDnDestroyGesvdjInfo(void *how);",
         _OF_ANY_LENGTH,
     ]
     for dtype in LETTERS:
-        kinds = {"i": "int", "c": "signed char", "l": "int *", **_pointers(dtype)}
+        kinds = {"i": "int", "c": "signed char", "l": "int *", "j": "void *", **_pointers(dtype)}
         for name, codes in _ARGUMENTS.items():
             arguments = ", ".join(["cusolverDnHandle_t", *(kinds[code] for code in codes)])
             lines.append(f"int {_function(name, dtype)}({arguments});")
@@ -133,6 +146,7 @@ class Cusolver:
         params = self._ffi.new("cusolverDnParams_t *")
         self._call("cusolverDnCreateParams", params)
         self._params = params[0]
+        self._jacobi: dict[str, Any] = {}  # with its defaults: to the last bit, sorted
         self._on_host: Any = None  # work memory of the last call that wanted some
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -149,8 +163,10 @@ class Cusolver:
         self._call(_function(name, dtype), self._handle, *given)
 
     def _room(self, name: str, dtype: str, *arguments: Any) -> int:
-        out = self._ffi.new("int *")
-        self._queue(f"{name}_bufferSize", dtype, *arguments, out)
+        """What the query answers, whose arguments lack the place for that."""
+        out, query = self._ffi.new("int *"), f"{name}_bufferSize"
+        at = _ARGUMENTS[query].index("l")
+        self._queue(query, dtype, *arguments[:at], out, *arguments[at:])
         if out[0] < 0:
             raise BackendError(f"{name} of cuSOLVER needs more work memory than it can count, for {dtype}{arguments}")
         return int(out[0])
@@ -181,6 +197,21 @@ class Cusolver:
 
     def gesvd_room(self, dtype: str, m: int, n: int) -> int:
         return self._room("gesvd", dtype, m, n)
+
+    def _by_jacobi(self, routine: str) -> Any:
+        """How its iteration goes, for "Syevj" or "Gesvdj"."""
+        if routine not in self._jacobi:
+            made = self._ffi.new("void **")
+            self._call(f"cusolverDnCreate{routine}Info", made)
+            self._jacobi[routine] = made[0]
+        return self._jacobi[routine]
+
+    def syevj_room(self, dtype: str, vectors: bool, upper: bool, n: int, count: int) -> int:
+        return self._room("syevjBatched", dtype, int(vectors), int(upper), n, 0, n, 0, self._by_jacobi("Syevj"), count)
+
+    def gesvdj_room(self, dtype: str, vectors: bool, m: int, n: int, count: int) -> int:
+        how = self._by_jacobi("Gesvdj")
+        return self._room("gesvdjBatched", dtype, int(vectors), m, n, 0, m, 0, 0, m, 0, n, how, count)
 
     def geev_room(self, dtype: str, vectors: bool, n: int) -> int:
         return -(-self._geev_sizes(dtype, vectors, n)[0] // dtypes.size_bytes(dtype))
@@ -238,6 +269,35 @@ class Cusolver:
         """Eigenvalues, and vectors in place of the matrix; columns are n apart."""
         self._queue("syevd", dtype, int(vectors), int(upper), n, a, n, w, work, room, info)
 
+    def syevj_stack(
+        self,
+        dtype: str,
+        vectors: bool,
+        upper: bool,
+        n: int,
+        a: int,
+        w: int,
+        work: int,
+        room: int,
+        info: int,
+        count: int,
+    ) -> None:
+        """As ``syevd`` for small matrices that follow each other, by Jacobi's method."""
+        what = (int(vectors), int(upper), n, a, n, w, work, room, info, self._by_jacobi("Syevj"), count)
+        self._queue("syevjBatched", dtype, *what)
+
+    def gesvdj_stack(
+        self, dtype: str, vectors: bool, sizes: tuple[int, int, int], a: int, s: int, u: int, v: int, work: int,
+        room: int, info: int,
+    ) -> None:  # fmt: skip
+        """Singular values, and all vectors, of small matrices that follow each other: a = u diag(s) v^H, with v itself.
+
+        sizes  (count, m, n), m and n at most 32
+        """
+        count, m, n = sizes
+        what = (int(vectors), m, n, a, m, s, u, m, v, n, work, room, info, self._by_jacobi("Gesvdj"), count)
+        self._queue("gesvdjBatched", dtype, *what)
+
     def geev(self, dtype: str, vectors: bool, n: int, a: int, w: int, v: int, work: int, room: int, info: int) -> None:
         """Eigenvalues, complex, and vectors from the right; where the matrix is real, the columns of a pair are parts
         of its first vector, the real and the imaginary one, as in LAPACK.  The matrix is spoilt."""
@@ -256,6 +316,8 @@ class Cusolver:
         self._queue("gesvd", dtype, letter, letter, m, n, a, m, s, u, m, vt, rows, work, room, 0, info)
 
     def free(self) -> None:
+        for routine, how in self._jacobi.items():
+            self._call(f"cusolverDnDestroy{routine}Info", how)
         self._call("cusolverDnDestroyParams", self._params)
         self._call("cusolverDnDestroy", self._handle)
 

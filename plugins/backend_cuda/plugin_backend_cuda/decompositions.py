@@ -95,13 +95,22 @@ def syevd(job: Job, scratch: Scratch) -> Block | None:
     n, vectors, upper = square(job), len(job.results) > 1, bool(job.attributes["lower"])
     a, work = job.given(job.operands[0]), job.own("matrix", n, n)
     out = job.given(job.results[1]) if vectors else None
-    room = job.device.solver.syevd_room(job.dtype, vectors, upper, n) if n else 0
+    solver, together = job.device.solver, job.count > 1 and n <= WARP
+    if not n:
+        room = 0
+    elif together:
+        room = solver.syevj_room(job.dtype, vectors, upper, n, job.count)
+    else:
+        room = solver.syevd_room(job.dtype, vectors, upper, n)
     job.room("work", room * job.itemsize)
     job.begin(scratch)
     job.copy(a if out is None or not job.attributes["in_place"] else out, work, operand=0)
-    for k in range(job.count if n else 0):
+    if together and n:
+        where = (work.first, job.result(0), job.at["work"], room, job.at["said"])
+        solver.syevj_stack(job.dtype, vectors, upper, n, *where, job.count)
+    for k in range(job.count if n and not together else 0):
         where = (work.address(k), job.result(0, k), job.at["work"], room, job.said(k))
-        job.device.solver.syevd(job.dtype, vectors, upper, n, *where)
+        solver.syevd(job.dtype, vectors, upper, n, *where)
     if n:
         job.note()
     if out is not None:
@@ -138,6 +147,8 @@ def gesdd(job: Job, scratch: Scratch) -> Block | None:
     """
     m, n = job.operands[0].shape[-2:]
     k, vectors = min(m, n), len(job.results) > 1
+    if job.count > 1 and 0 < k and max(m, n) <= WARP:
+        return _many_singular_values(job, scratch)
     job_kind = "N" if not vectors else "A" if job.attributes["full_matrices"] else "S"
     wide = m <= n
     a, copied = job.given(job.operands[0]), job.own("matrix", m, n, by_columns=not wide)
@@ -164,6 +175,26 @@ def gesdd(job: Job, scratch: Scratch) -> Block | None:
     if turned is not None:
         job.copy(turned[0], u)
         job.copy(turned[1], vh)
+    return job.numbers()
+
+
+def _many_singular_values(job: Job, scratch: Scratch) -> Block | None:
+    """Those of small matrices, all at once: with a' = V S U', what comes out is all of V and of conj(U)."""
+    m, n = job.operands[0].shape[-2:]
+    vectors, sizes = len(job.results) > 1, (job.count, n, m)
+    a, copied = job.given(job.operands[0]), job.own("matrix", m, n)
+    vh, u = (job.own("vh", n, n), job.own("u", m, m, by_columns=True)) if vectors else (None, None)
+    results = [job.given(job.results[2]), job.given(job.results[0])] if vectors else []
+    room = job.device.solver.gesvdj_room(job.dtype, vectors, n, m, job.count)
+    job.room("work", room * job.itemsize)
+    job.begin(scratch)
+    job.copy(a, copied, operand=0)
+    places = (vh.first if vh else 0, u.first if u else 0)
+    where = (copied.first, job.result(1 if vectors else 0), *places, job.at["work"], room, job.at["said"])
+    job.device.solver.gesvdj_stack(job.dtype, vectors, sizes, *where)
+    job.note()
+    for mine, out in zip((vh, u), results, strict=False):
+        job.copy(mine.part(*out.shape), out, conjugated=mine is u)
     return job.numbers()
 
 

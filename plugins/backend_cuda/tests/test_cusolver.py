@@ -31,8 +31,9 @@ class Library:
                 arguments[-2][0], arguments[-1][0] = 600, 16
                 values[-2:] = ["out", "out"]
             elif "bufferSize" in name:
-                arguments[-1][0] = 77
-                values[-1] = "out"
+                place = -3 if "jBatched" in name else -1
+                arguments[place][0] = 77
+                values[place] = "out"
             self.called.append((name, values[1:]))
             return self.status
 
@@ -60,6 +61,14 @@ CALLS = {
     "geqrf": (("float64", 5, 3, A, W, WORK, 77, INFO), [5, 3, A, 5, W, WORK, 77, INFO]),
     "orgqr": (("float64", 5, 4, 3, A, W, WORK, 77, INFO), [5, 4, 3, A, 5, W, WORK, 77, INFO]),
     "syevd": (("float64", True, False, 5, A, W, WORK, 77, INFO), [1, 0, 5, A, 5, W, WORK, 77, INFO]),
+    "syevj_stack": (
+        ("float64", True, False, 5, A, W, WORK, 77, INFO, 3),
+        [1, 0, 5, A, 5, W, WORK, 77, INFO, 0x99, 3],
+    ),
+    "gesvdj_stack": (
+        ("float64", True, (3, 5, 4), A, W, U, V, WORK, 77, INFO),
+        [1, 5, 4, A, 5, W, U, 5, V, 4, WORK, 77, INFO, 0x99, 3],
+    ),
     "gesvd": (
         ("float64", "S", 5, 3, A, W, U, V, WORK, 77, INFO),
         [b"S", b"S", 5, 3, A, 5, W, U, 5, V, 3, WORK, 77, 0, INFO],
@@ -73,9 +82,9 @@ def test_arguments_arrive_in_the_order_of_the_manual(library, name, dtype):
     (_, *arguments), expected = CALLS[name]
     getattr(cusolver.Cusolver(1), name)(dtype, *arguments)
     function, got = library.called[-1]
-    routine = "potrfBatched" if name == "potrf_stack" else name
+    routine = name.replace("_stack", "Batched")
     if dtype.startswith("complex"):
-        routine = {"orgqr": "ungqr", "syevd": "heevd"}.get(routine, routine)
+        routine = {"orgqr": "ungqr", "syevd": "heevd", "syevjBatched": "heevjBatched"}.get(routine, routine)
     assert function == f"cusolverDn{cusolver.LETTERS[dtype]}{routine}"
     assert [bytes([one]) if name == "gesvd" and k < 2 else one for k, one in enumerate(got)] == expected
 
@@ -87,6 +96,8 @@ def test_arguments_arrive_in_the_order_of_the_manual(library, name, dtype):
         ("qr_room", (5, 3, 4), ["geqrf", "orgqr"]),
         ("syevd_room", (True, True, 5), ["syevd"]),
         ("gesvd_room", (5, 3), ["gesvd"]),
+        ("syevj_room", (True, True, 5, 3), ["syevjBatched"]),
+        ("gesvdj_room", (True, 5, 4, 3), ["gesvdjBatched"]),
     ],
 )
 def test_work_memory_is_asked_for(library, name, arguments, asked):
@@ -126,8 +137,10 @@ def test_eigenvalues_of_general_matrices_are_complex_and_vectors_are_as_the_matr
 
 def test_one_handle_serves_one_stream(library):
     made = cusolver.Cusolver(5)
+    made.syevj_room("float32", True, True, 5, 3)
     made.free()
-    names = ["Create", "SetStream", "CreateParams", "DestroyParams", "Destroy"]
+    names = ["Create", "SetStream", "CreateParams", "CreateSyevjInfo", "SsyevjBatched_bufferSize", "DestroySyevjInfo"]
+    names += ["DestroyParams", "Destroy"]
     assert [name for name, _ in library.called] == [f"cusolverDn{name}" for name in names]
     assert library.called[1] == ("cusolverDnSetStream", [5])
 

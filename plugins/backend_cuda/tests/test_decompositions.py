@@ -144,7 +144,7 @@ def test_transposed_matrices_are_decomposed_where_they_lie(name, dtype):
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("lower", [True, False])
-@pytest.mark.parametrize("shape", [(1, 1), (6, 6), (3, 5, 5), (0, 0)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (6, 6), (3, 5, 5), (2, 33, 33), (0, 0), (2, 0, 0)], ids=str)
 def test_eigenvectors_diagonalise_the_triangle_that_is_read(shape, lower, dtype):
     a = matrices(*shape, dtype=dtype)
     (w, v), (expected, _) = both(lambda x: linalg.eigh(x, lower=lower), a)
@@ -171,7 +171,9 @@ def test_eigenvectors_of_general_matrices(shape, dtype):
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize(
-    "shape", [(5, 3), (3, 5), (4, 4), (1, 6), (6, 1), (2, 5, 3), (2, 3, 5), (0, 3), (3, 0)], ids=str
+    "shape",
+    [(5, 3), (3, 5), (4, 4), (1, 6), (6, 1), (2, 5, 3), (2, 3, 5), (2, 33, 3), (2, 3, 33), (0, 3), (3, 0), (2, 0, 3)],
+    ids=str,
 )
 def test_singular_vectors_give_the_matrix_back(shape, full, dtype):
     a = matrices(*shape, dtype=dtype)

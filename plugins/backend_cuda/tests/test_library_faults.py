@@ -29,6 +29,8 @@ CALLS = {  # call of a library -> a function that needs it, and the shape of its
     "syevd": (linalg.eigvalsh, (5, 5)),
     "geev": (linalg.eigvals, (5, 5)),
     "gesvd": (linalg.svdvals, (5, 5)),
+    "syevj_stack": (linalg.eigvalsh, (2, 5, 5)),
+    "gesvdj_stack": (linalg.svdvals, (2, 5, 5)),
     "getrf_stack": (linalg.inv, (2, 5, 5)),
     "getrs_stack": (linalg.inv, (2, 5, 5)),
     "triangular": (lambda a: linalg.solve_triangular(a, a), (5, 5)),
@@ -54,6 +56,8 @@ class Faulty:
                 raise DeviceError(f"{name} failed: injected")
             act(*arguments)
             place, count = (arguments[-2], arguments[-1]) if name.endswith("_stack") else (arguments[-1], 1)
+            if name == "gesvdj_stack":
+                place, count = arguments[-1], arguments[2][0]
             self._library._do(self._library._stream, lambda: _put(place, count, self.number))
 
         return call

@@ -31,6 +31,13 @@ class HostSolver:
     def syevd_room(self, dtype: str, vectors: bool, upper: bool, n: int) -> int:
         return ROOM
 
+    def syevj_room(self, dtype: str, vectors: bool, upper: bool, n: int, count: int) -> int:
+        return ROOM
+
+    def gesvdj_room(self, dtype: str, vectors: bool, m: int, n: int, count: int) -> int:
+        assert max(m, n) <= 32, "cuSOLVER needs m and n up to 32"
+        return ROOM
+
     def geev_room(self, dtype: str, vectors: bool, n: int) -> int:
         return ROOM
 
@@ -100,6 +107,44 @@ class HostSolver:
             return number
 
         self._queue(act, dtype, work, info)
+
+    def syevj_stack(
+        self,
+        dtype: str,
+        vectors: bool,
+        upper: bool,
+        n: int,
+        a: int,
+        w: int,
+        work: int,
+        room: int,
+        info: int,
+        count: int,
+    ) -> None:
+        size = np.dtype(dtype).itemsize
+        for k in range(count):
+            where = (a + k * n * n * size, w + k * n * np.dtype(real_of(dtype)).itemsize)
+            self.syevd(dtype, vectors, upper, n, *where, work, room, info + 4 * k)
+
+    def gesvdj_stack(
+        self, dtype: str, vectors: bool, sizes: tuple[int, int, int], a: int, s: int, u: int, v: int, work: int,
+        room: int, info: int,
+    ) -> None:  # fmt: skip
+        count, m, n = sizes
+        assert max(m, n) <= 32 and room == ROOM
+
+        def act(k: int) -> int:
+            given = matrix(dtype, a, k * m * n, m, n, m)
+            left, values, right = np.linalg.svd(given)
+            given[...] = np.nan
+            at(s, real_of(dtype), count * min(m, n)).reshape(count, -1)[k] = values
+            if vectors:
+                matrix(dtype, u, k * m * m, m, m, m)[...] = left
+                matrix(dtype, v, k * n * n, n, n, n)[...] = right.conj().T
+            return 0
+
+        for k in range(count):
+            self._queue(lambda k=k: act(k), dtype, work, info + 4 * k)
 
     def geev(self, dtype: str, vectors: bool, n: int, a: int, w: int, v: int, work: int, room: int, info: int) -> None:
         def act() -> int:
