@@ -13,7 +13,7 @@ from core.errors import BackendError
 from core.ir.program import Program
 from core.options import config
 from core.records import Probe
-from plugin_backend_cuda import absent, compiler, cublas, cufft, cusolver, libcuda
+from plugin_backend_cuda import absent, compiler, cublas, cufft, cusolver, cusparse, libcuda
 from plugin_backend_cuda.device import CudaDevice
 from plugin_backend_cuda.dialect import CUDA
 from plugin_backend_cuda.libcuda import NO_DEVICE, OLDEST, CudaError
@@ -41,8 +41,10 @@ class Driver:
         products: Callable[..., Any] | None = None,
         solver: Callable[..., Any] | None = None,
         fft: Callable[..., Any] | None = None,
+        sparse: Callable[..., Any] | None = None,
     ):
         self._load, self._find, self._products, self._solver, self._fft = load, find, products, solver, fft
+        self._sparse = sparse
         self._driver: Any = None
         self._opened: dict[tuple[int, bool], Opened] = {}
         self._lock = Lock()
@@ -93,7 +95,7 @@ class Driver:
                     found = self.probe()
                     if not found.works:
                         raise BackendError(f"backend 'cuda' cannot be used here: {found}")
-                libraries = self._library(), self._decompositions(), self._transforms()
+                libraries = self._library(), self._decompositions(), self._transforms(), self._tridiagonal()
                 device = CudaDevice(self._driver, key[0], self._find()[0], *libraries)
                 self._opened[key] = Opened(self.name, Space(device))
             return self._opened[key]
@@ -119,6 +121,14 @@ class Driver:
             return self._fft
         found, _ = cufft.find()
         return None if found is None else lambda stream, number, allocate: cufft.Cufft(number, allocate)
+
+    def _tridiagonal(self) -> Callable[..., Any] | None:
+        if (
+            self._sparse is not None or self._solver is not None
+        ):  # beside what stands in for a library no real one serves
+            return self._sparse
+        found, _ = cusparse.find()
+        return None if found is None else lambda stream, number: cusparse.Cusparse(number)
 
 
 def _release(version: int) -> str:

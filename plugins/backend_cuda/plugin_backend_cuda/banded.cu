@@ -16,14 +16,47 @@ extern "C" __global__ void __launch_bounds__(256) core_DTYPE_band(const ELEMENT 
     }
 }
 
+/* Three diagonals of it, each of all matrices after the other: below, which begin with 0, the main ones, and above, which
+   end with 0. */
+extern "C" __global__ void __launch_bounds__(256) core_DTYPE_diagonals(const ELEMENT *const *from, int64_t rows,
+    int64_t columns, ELEMENT *out, int64_t count, int64_t n, int64_t dense)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < 3 * count * n; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t which = e / (count * n) - 1, k = e / n % count, i = e % n, j = i + which;
+        ELEMENT x = 0;
+        if (j >= 0 && j < n) x = from[k][(dense ? i : 1 + i - j) * rows + j * columns];
+        out[e] = x;
+    }
+}
+
+/* Which matrices of x, whose columns follow each other, hold what is not finite. */
+extern "C" __global__ void __launch_bounds__(256) core_DTYPE_unsolved(const ELEMENT *x, int64_t count, int64_t size, int32_t *flags)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * size; e += gridDim.x * (int64_t)blockDim.x)
+        if (!core_DTYPE_finite(x[e])) flags[e / size] = 1;
+}
+
+/* What is found takes the place of b, where there is no flag. */
+extern "C" __global__ void __launch_bounds__(256) core_DTYPE_solved(const ELEMENT *found, ELEMENT *const *x, int64_t count,
+    int64_t n, int64_t columns, const int32_t *flags)
+{
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < count * n * columns; e += gridDim.x * (int64_t)blockDim.x) {
+        const int64_t k = e / (n * columns), i = e / columns % n, c = e % columns;
+        if (flags[k] == 0) x[k][i * columns + c] = found[(k * columns + c) * n + i];
+    }
+}
+
 /* x, which holds b, row by row; the first pivot that is 0 is noted, from 1, and x is garbage then.  The band is spoilt.
-   Threads share what a pivot changes; each warp looks for the pivot, so that all know it. */
+   Threads share what a pivot changes; each warp looks for the pivot, so that all know it.  Where there are flags, only
+   matrices that have one. */
 extern "C" __global__ void __launch_bounds__(256) core_DTYPE_solve_band(ELEMENT *band, ELEMENT *const *x, int64_t count, int64_t n,
-    int64_t columns, int64_t below, int64_t above, int32_t *numbers)
+    int64_t columns, int64_t below, int64_t above, int32_t *numbers,
+    const int32_t *flags)
 {
     const int64_t width = 2 * below + above + 1, reach = above + below;
     const int lane = threadIdx.x % 32;
     for (int64_t matrix = blockIdx.x; matrix < count; matrix += gridDim.x) {
+        if (flags && flags[matrix] == 0) continue;
         ELEMENT *at = band + matrix * n * width, *b = x[matrix];
         int64_t singular = 0;
         for (int64_t k = 0; k < n && !singular; k++) {

@@ -49,6 +49,7 @@ class CudaDevice:
     compiler  text to machine code;  blas: (stream, stream number, workspace) -> a library of products, or None
     solver    (stream, stream number) -> a library of decompositions, or None
     fft       (stream, stream number, allocate) -> a library of Fourier transforms, or None
+    sparse    (stream, stream number) -> a library of tridiagonal systems, or None
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class CudaDevice:
         blas: Callable[..., Any] | None,
         solver: Callable[..., Any] | None = None,
         fft: Callable[..., Any] | None = None,
+        sparse: Callable[..., Any] | None = None,
     ):
         self._driver, self.number, self._compiler = driver, number, compiler
-        self._make_blas, self._make_solver, self._make_fft = blas, solver, fft
+        self._make_blas, self._make_solver, self._make_fft, self._make_sparse = blas, solver, fft, sparse
         self.lock = RLock()
         self._context = driver.retain(number)
         self._enter()
@@ -80,6 +82,7 @@ class CudaDevice:
         self._blas: Any = None
         self._solver: Any = None
         self._fft: Any = None
+        self._sparse: Any = None
         self._movers: dict[str, Mover] = {}
         self._matrices: dict[str, Kernels] = {}
         self._thin: dict[tuple[str, int], Thin] = {}
@@ -199,6 +202,14 @@ class CudaDevice:
             self._enter()
             self._solver = self._make_solver(self._stream, self._driver.stream_number(self._stream))
         return self._solver
+
+    @property
+    def sparse(self) -> Any:
+        """The library of tridiagonal systems for this device's stream, made when it is first needed; None without."""
+        if self._sparse is None and self._make_sparse is not None:
+            self._enter()
+            self._sparse = self._make_sparse(self._stream, self._driver.stream_number(self._stream))
+        return self._sparse
 
     @property
     def transforms(self) -> Any:

@@ -31,7 +31,9 @@ _SIGNATURES = {  # file -> the arguments of each of its kernels, as libcuda.Pack
         "symmetric": "PPqq", "note": "PPq", "scaled": "PPq", "cholesky": "PqqqqP", "whole": "PqqPqqqq",
         "paired": "PPPqq",
     },
-    "banded": {"band": "PqqPqqqqq", "solve_band": "PPqqqqqP"},
+    "banded": {"band": "PqqPqqqqq", "solve_band": "PPqqqqqPP",
+        "diagonals": "PqqPqqq", "unsolved": "PqqP", "solved": "PPqqqP",
+    },
 }  # fmt: skip
 _FILE = {name: file for file, kernels in _SIGNATURES.items() for name in kernels}
 WARP = 32
@@ -174,6 +176,7 @@ class Job:
             total += -(-size // _BOUNDARY) * _BOUNDARY
         block = scratch(total)
         self.at = {name: block.pointer + offset for name, offset in at.items()}
+        self._block, self._begins = block, at
         self.device.fill(block, 0, 4 * self.count, at["numbers"])
         for matrices, name in self._own:
             matrices.first = self.at[name]
@@ -217,6 +220,10 @@ class Job:
         """0 in the other triangle."""
         m, n = matrices.shape
         self.run("clear", self.count * m * n, matrices.places, self.count, m, n, int(lower))
+
+    def clear_flags(self, name: str) -> None:
+        """A 0 for each matrix, in the memory of this name."""
+        self.device.fill(self._block, 0, 4 * self.count, self._begins[name])
 
     def note(self) -> None:
         """Take over what the library said."""

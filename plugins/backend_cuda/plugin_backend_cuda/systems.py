@@ -3,17 +3,22 @@
 Symmetric and Hermitian indefinite systems are solved by LU of the whole matrix: twice the operations of Bunch and
 Kaufman's method, but versions of cuSOLVER before 12.4 have that for symmetric matrices only, and none for stacks.
 Banded and tridiagonal ones are kernels of ours (banded.cu): cuSPARSE has no banded systems, and its stacks of
-tridiagonal ones either exchange no rows, so that regular matrices fail, or take one right-hand side.
+tridiagonal ones either exchange no rows, so that regular matrices fail, or take one right-hand side.  Few long ones are
+cuSPARSE's, where it is installed.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.device.contract import Block, RoutineFailed, Scratch
+from plugin_backend_cuda.cusparse import FEWEST_ROWS
 from plugin_backend_cuda.matrices import WARP, Job, Matrices
 
 NOT_SQUARE, WRONG_BAND = -8, -10  # see Op.library_error
 STACKED = 256  # matrices up to this length are factored many at once
 AS_IT_IS, TRANSPOSED, ADJOINT = 0, 1, 2  # which system; as LAPACK counts, and cuBLAS
+ROWS_AT_ONCE = 1024  # of a tridiagonal system; a guess: what a kernel goes down in the time of a few launches
 _WIDE = 256  # elements that a pivot of a band changes, from which on more than a warp changes them
 
 
@@ -175,16 +180,45 @@ def _banded(job: Job, scratch: Scratch, n: int, below: int, above: int, dense: b
     b = None if job.attributes["in_place"] else job.given(job.operands[1])
     width, k = 2 * below + above + 1, x.shape[1]
     job.room("band", job.count * n * width * job.itemsize)
+    is_long = below == above == 1 and k > 0 and n >= FEWEST_ROWS and job.count * ROWS_AT_ONCE <= n
+    sparse = job.device.sparse if is_long else None
+    found = None if sparse is None else _reserve(job, sparse, n, k)
     job.begin(scratch)
     _put(job, a, x, b)
-    band = job.at["band"]
-    job.run("band", job.count * n * width, a.places, a.rows, a.columns, band, job.count, n, below, above, int(dense))
+    flags = 0
+    if found is not None:
+        flags = _by_parts(job, sparse, a, x, found, dense)
+    band, shape = job.at["band"], (job.count, n, below, above, int(dense))
+    job.run("band", job.count * n * width, a.places, a.rows, a.columns, band, *shape)
     threads = WARP if below * (below + above + k) < _WIDE else 256
-    job.run(
-        "solve_band", job.count if n else 0, band, x.places, job.count, n, k, below, above, job.at["numbers"],
-        threads=threads,
-    )  # fmt: skip
+    what = (band, x.places, job.count, n, k, below, above, job.at["numbers"], flags)
+    job.run("solve_band", job.count if n else 0, *what, threads=threads)
+    if found is not None:
+        job.run("solved", job.count * n * k, found.first, x.places, job.count, n, k, flags)
     return job.numbers()
+
+
+def _reserve(job: Job, sparse: Any, n: int, k: int) -> Matrices:
+    """Memory for cuSPARSE, and where its solutions lie."""
+    job.room("diagonals", 3 * job.count * n * job.itemsize)
+    job.room("flags", 4 * job.count)
+    job.room("work", sparse.gtsv_room(job.dtype, n, k))
+    return job.own("found", n, k, by_columns=True)
+
+
+def _by_parts(job: Job, sparse: Any, a: Matrices, x: Matrices, found: Matrices, dense: bool) -> int:
+    """Solutions of long tridiagonal systems, and where flags lie that say which are not finite: elimination has to find
+    the pivot of these, if there is one that is 0."""
+    n, k = x.shape
+    diagonals, flags = job.at["diagonals"], job.at["flags"]
+    job.run("diagonals", 3 * job.count * n, a.places, a.rows, a.columns, diagonals, job.count, n, int(dense))
+    job.copy(x, found)
+    for place in range(job.count):
+        three = [diagonals + (which * job.count + place) * n * job.itemsize for which in range(3)]
+        sparse.gtsv(job.dtype, n, k, tuple(three), found.address(place), job.at["work"])
+    job.clear_flags("flags")
+    job.run("unsolved", job.count * n * k, found.first, job.count, n * k, flags)
+    return flags
 
 
 def gtsv(job: Job, scratch: Scratch) -> Block | None:

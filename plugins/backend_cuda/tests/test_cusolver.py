@@ -5,8 +5,8 @@ import re
 import cffi
 import pytest
 
-from core.errors import DeviceError
-from plugin_backend_cuda import cublas, cusolver
+from core.errors import BackendError, DeviceError
+from plugin_backend_cuda import cublas, cusolver, cusparse
 
 A, W, X, U, V, WORK, PIVOTS, INFO = 0x100, 0x200, 0x300, 0x400, 0x500, 0x600, 0x700, 0x800
 
@@ -22,6 +22,9 @@ class Library:
     def __getattr__(self, name):
         if name not in self._prototypes:
             raise AttributeError(name)
+
+        if name == "cusparseGetErrorString":
+            return lambda status: self.ffi.new("char[]", f"injected {status}".encode())
 
         def act(*arguments):
             values = [self._plain(one) for one in arguments]
@@ -193,3 +196,34 @@ def test_factors_and_systems_of_stacks(products):
     (_, first), (_, second) = library.called
     assert first == [5, A, 6, PIVOTS, INFO, 3]
     assert second[:7] == [1, 5, 2, A, 5, PIVOTS, X] and second[7] == 5 and second[9] == 3
+
+
+# --- cuSPARSE -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sparse(monkeypatch):
+    made = Library(cusparse.declarations())
+    monkeypatch.setattr(cusparse, "find", lambda: ((made.ffi, made), ""))
+    return made
+
+
+@pytest.mark.parametrize("dtype, letter", cusolver.LETTERS.items())
+def test_tridiagonal_systems_ask_for_memory_and_take_their_diagonals(sparse, dtype, letter):
+    made = cusparse.Cusparse(5)
+    assert made.gtsv_room(dtype, 9, 2) == 77
+    made.gtsv(dtype, 9, 2, (A, U, V), X, WORK)
+    made.free()
+    assert [name for name, _ in sparse.called[:2]] == ["cusparseCreate", "cusparseSetStream"]
+    assert sparse.called[2] == (f"cusparse{letter}gtsv2_bufferSizeExt", [9, 2, 0, 0, 0, 0, 9, "out"])
+    assert sparse.called[3] == (f"cusparse{letter}gtsv2", [9, 2, A, U, V, X, 9, WORK])
+    assert sparse.called[4][0] == "cusparseDestroy"
+
+
+def test_a_status_of_cusparse_is_an_error_with_its_words(sparse):
+    made = cusparse.Cusparse(1)
+    sparse.status = 3
+    with pytest.raises(DeviceError, match="cusparseDgtsv2 failed: injected 3"):
+        made.gtsv("float64", 9, 2, (A, U, V), X, WORK)
+    with pytest.raises(BackendError, match=r"gtsv2 of cuSPARSE needs lengths below 2\*\*31, got 2147483648"):
+        made.gtsv("float64", 2**31, 2, (A, U, V), X, WORK)

@@ -10,11 +10,13 @@ from core.compile.lower import lower
 from core.errors import ShapeError
 from core.records import Probe
 from core.testing import random
-from plugin_backend_cuda import cublas, cusolver
+from plugin_backend_cuda import cublas, cusolver, systems
 from plugin_backend_cuda.backend import Driver
 from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
+from plugin_backend_cuda.shim.lapack import at
 from plugin_backend_cuda.shim.solver import HostSolver
+from plugin_backend_cuda.shim.sparse import HostSparse
 
 linalg = pytest.importorskip("plugin_ops_linalg")
 scipy_linalg = pytest.importorskip("scipy.linalg")
@@ -26,6 +28,8 @@ DRIVER = Driver(
     lambda: (HostCompiler(), ""),
     lambda stream, number, workspace: HostBlas(stream, CALLS._do, workspace),
     lambda stream, number: HostSolver(stream, CALLS._do),
+    None,
+    lambda stream, number: HostSparse(stream, CALLS._do),
 )
 DTYPES = ("float32", "float64", "complex64", "complex128")
 ON_HOST = {  # what is computed by Python, for want of a routine
@@ -131,6 +135,64 @@ def test_a_band_of_another_number_of_diagonals_is_an_error():
     f, _ = compiled(lambda ab, b: linalg.solve_banded((1, 1), ab, b), np.ones((3, 5)), np.ones((5, 1)))
     with pytest.raises(ShapeError, match="needs ab with 3 rows, its diagonals, got 4"):
         f(np.ones((4, 5)), np.ones((5, 1)))
+
+
+# --- long tridiagonal systems, by cuSPARSE --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How many rows a system must have is less here; the systems that cuSPARSE was asked for, as (n, k)."""
+    found, solve = [], HostSparse.gtsv
+
+    def noting(self, dtype, n, k, *rest):
+        found.append((n, k))
+        solve(self, dtype, n, k, *rest)
+
+    monkeypatch.setattr(systems, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(HostSparse, "gtsv", noting)
+    return found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(9,), (2, 9)], ids=str)
+def test_few_long_tridiagonal_systems_are_solved_by_parts(asked, shape, dtype):
+    ab, b = diagonals(1, 1, *shape, dtype=dtype), random((9, 2), dtype, seed=1)
+    tol = 1e-8 if dtype in ("float64", "complex128") else 2e-3
+    ab[..., 1, :] += 1.5
+    assert_agree(lambda ab, b: linalg.solve_banded((1, 1), ab, b), ab, b, tol=tol)
+    assert asked == [(9, 2)] * (2 if len(shape) == 2 else 1)
+
+
+def test_of_a_matrix_too_three_diagonals_are_solved_by_parts(asked):
+    a, b = random((9, 9)) + 2 * np.eye(9), random((9, 1), seed=1)
+    assert_agree(lambda a, b: linalg.solve(a.T, b, assume_a="tridiagonal"), a, b, tol=1e-8)
+    assert asked == [(9, 1)]
+
+
+@pytest.mark.parametrize("below, above, shape", [(1, 1, (2,)), (1, 1, (5, 9)), (2, 1, (9,))], ids=str)
+def test_short_and_many_and_wider_systems_are_not(asked, below, above, shape):
+    ab, b = diagonals(below, above, *shape), random((shape[-1], 1), seed=1)
+    assert_agree(lambda ab, b: linalg.solve_banded((below, above), ab, b), ab, b, tol=1e-6)
+    assert asked == []
+
+
+def test_what_cusparse_cannot_solve_is_eliminated_row_by_row(asked, monkeypatch):
+    ab, b = diagonals(1, 1, 2, 9), random((9, 2), seed=1)
+    f, g = compiled(lambda ab, b: linalg.solve_banded((1, 1), ab, b), ab, b)
+    solve = HostSparse.gtsv
+
+    def failing(self, dtype, n, k, three, x, work):
+        solve(self, dtype, n, k, three, x, work)
+        self._do(self._stream, lambda: at(x, dtype, n * k).__setitem__(5, np.inf))
+
+    monkeypatch.setattr(HostSparse, "gtsv", failing)
+    np.testing.assert_allclose(f(ab, b)[0], g(ab, b)[0], rtol=1e-6)
+    ab[1, :, :2] = 0  # the first columns are 0
+    with pytest.raises(
+        linalg.LinAlgError, match=r"pivot 0 is 0 \(shape \(3, 9\) and \(9, 2\), matrix \(1,\) of the stack"
+    ):
+        f(ab, b)
 
 
 # --- symmetric and tridiagonal systems ------------------------------------------------------------------------------

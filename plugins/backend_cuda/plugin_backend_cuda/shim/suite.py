@@ -29,6 +29,7 @@ from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import SANITIZE, HostCompiler, HostDriver
 from plugin_backend_cuda.shim.fft import HostFft
 from plugin_backend_cuda.shim.solver import HostSolver
+from plugin_backend_cuda.shim.sparse import HostSparse
 
 ARCHITECTURE = 90
 BATCH = 40  # programs that nvcc compiles at once: most of its time goes into what it reads before them
@@ -79,6 +80,7 @@ def use_shim() -> None:
         lambda stream, number, workspace: HostBlas(stream, calls._do, workspace),
         lambda stream, number: HostSolver(stream, calls._do),
         lambda stream, number, allocate: HostFft(stream, calls._do, allocate),
+        lambda stream, number: HostSparse(stream, calls._do),
     )
     cublas.probe = cusolver.probe = cusolver.probe_general = lambda: Probe(devices=("SciPy",))
 
