@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeAlias
 
 from core.dataclass import dataclass, field, replace
-from core.ir.codes import HOLDS_LENGTH, Code, Combine
+from core.ir.codes import HOLDS_LENGTH, HOLDS_LOAD, Code, Combine
 from core.ir.expr import INDEX_DTYPE, Expr, const, register
 from core.ir.walk import walk
 
@@ -283,20 +283,23 @@ _OF_LENGTHS = frozenset(
 )
 
 
-def lengths_of(body: list[Statement], scalars: Collection[Any] = ()) -> list[Expr]:
+def lengths_of(body: list[Statement], scalars: Collection[Any] = (), asked: Collection[Any] = ()) -> list[Expr]:
     """What ``body`` needs to know of run-time lengths: the largest expressions of nothing else, and single ones.
 
-    ``scalars`` are 0-d values that may take part in them, because they are known before the kernel runs.
+    scalars  0-d values that may take part in them, because they are known before the kernel runs
+    asked    0-d values that whoever runs it must read anyway: of these alone may be expressions, too
     """
     found: dict[Expr, None] = {}
+    holds = HOLDS_LENGTH | HOLDS_LOAD if asked else HOLDS_LENGTH
     seen: set[Expr] = set()
     pending = list(expressions(body))[::-1]
     while pending:
         e = pending.pop()
-        if e in seen or not e.marks & HOLDS_LENGTH:
+        if e in seen or not e.marks & holds:
             continue
         seen.add(e)
-        if e.code is Code.LENGTH or _is_computed_length(e, scalars):
+        known = (*scalars, *asked) if e.marks & HOLDS_LENGTH else asked
+        if e.code is Code.LENGTH or _is_computed_length(e, known):
             found[e] = None
         else:
             pending.extend(reversed(e.args))

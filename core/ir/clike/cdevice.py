@@ -12,9 +12,12 @@ from core.ir.clike.chelpers import helpers_for
 from core.ir.clike.csimd import packed_types
 from core.ir.clike.cvector import declared
 from core.ir.clike.cwork import group_text, lane_reductions
+from core.ir.codes import Code
+from core.ir.definitions import Value
 from core.ir.expr import Expr
-from core.ir.nodes import Kernel
+from core.ir.nodes import Kernel, Loop
 from core.ir.program import KernelStep, LoopStep, Program
+from core.ir.walk import walk
 from core.ir.work.launches import launches
 
 Steps: TypeAlias = dict[int, list[tuple[Kernel, list[Expr]]]]
@@ -56,10 +59,16 @@ def _steps(program: Program, dialect: Dialect, texts: list[str], in_parts: bool 
             steps[position] = []
             for kernel in found:
                 kernel = replace(kernel, in_parts=in_parts)
-                text, lengths = print_kernel(kernel, dialect, scalars)
+                text, lengths = print_kernel(kernel, dialect, scalars, asked=_asked(kernel, program))
                 steps[position].append((kernel, lengths))
                 texts.append(text)
     return steps
+
+
+def _asked(kernel: Kernel, program: Program) -> set[Value]:
+    """The 0-d values of which it depends how often the loop of a launch runs: they are read to launch it."""
+    extents = [loop.extent for loop in kernel.body if isinstance(loop, Loop)]
+    return {e.payload for e in walk(extents) if e.code is Code.LOAD and not program.shapes[e.payload]}
 
 
 def unit(texts: list[str], kernels: list[Kernel], dialect: Dialect) -> str:

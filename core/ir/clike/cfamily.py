@@ -505,7 +505,11 @@ _PRINT: dict[Code, Callable[[Printer, Expr, list[str]], str]] = {
 
 
 def print_kernel(
-    kernel: Kernel, dialect: Dialect, scalars: Collection[Any] = (), names: Names | None = None
+    kernel: Kernel,
+    dialect: Dialect,
+    scalars: Collection[Any] = (),
+    names: Names | None = None,
+    asked: Collection[Any] = (),
 ) -> tuple[str, list[Expr]]:
     """The text of a kernel, and the lengths that it takes as arguments, after its pointers.
 
@@ -524,7 +528,7 @@ def print_kernel(
     arrays = [names.of(value, str(value)) for value in (*kernel.writes, *kernel.reads)]
     taken = [names.of((array, "whole"), f"{array}_whole") for array in arrays] if kernel.in_parts else arrays
     parameters = [pointer + name for pointer, name in zip(pointers, taken, strict=True)]
-    lengths = lengths_of(kernel.body, scalars)
+    lengths = lengths_of(kernel.body, scalars, asked)
     for n in lengths:
         printer.known[n] = printer.length(n) if n.code is Code.LENGTH else names.of(n, "n")
     parameters += [f"{dialect.types['int64']} {printer.known[n]}" for n in lengths]
