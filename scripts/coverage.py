@@ -123,6 +123,7 @@ def _others() -> Iterator[list[Variable]]:
     yield [barriers.grad_clip(x, -1, 1), barriers.grad_scale(x, 2.0)]
     yield core.grad(ct.cumprod(x, 0).sum(), [x])
     yield [ct.logsumexp(x, axis=1).sum(), *core.grad(ct.logsumexp(x, axis=1).sum(), [x])]
+    yield [x[x > 0], *core.grad(x[x > 0].sum(), [x])]
     yield [random.multinomial(random.key(0), 5, v)]
     logdet = 2 * ct.log(ct.diag(linalg.cholesky(x))).sum()
     yield [logdet, *core.grad(logdet, [x])]
