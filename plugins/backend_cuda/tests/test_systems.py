@@ -7,7 +7,7 @@ import core
 import core.tensor as ct
 from core import plugins
 from core.compile.lower import lower
-from core.errors import ShapeError
+from core.errors import DeviceError, ShapeError
 from core.records import Probe
 from core.testing import random
 from plugin_backend_cuda import cublas, cusolver, systems
@@ -193,6 +193,22 @@ def test_what_cusparse_cannot_solve_is_eliminated_row_by_row(asked, monkeypatch)
         linalg.LinAlgError, match=r"pivot 0 is 0 \(shape \(3, 9\) and \(9, 2\), matrix \(1,\) of the stack"
     ):
         f(ab, b)
+
+
+def test_a_call_of_cusparse_that_fails_is_an_error_and_leaves_the_last_good_value(asked, monkeypatch):
+    def failing(self, *given):
+        raise DeviceError("cusparseDgtsv2 failed: injected")
+
+    ab, b = diagonals(1, 1, 9), random((9, 2), seed=1)
+    x, y, w = ct.matrix("x"), ct.matrix("y"), core.shared(np.zeros(2))
+    step = core.function([x, y], linalg.solve_banded((1, 1), x, y), updates={w: w + 1}, backend=DRIVER)
+    step(ab, b)
+    with monkeypatch.context() as patch:
+        patch.setattr(HostSparse, "gtsv", failing)
+        with pytest.raises(DeviceError, match="cusparseDgtsv2 failed: injected"):
+            step(ab, b)
+    step(ab, b)
+    assert w.get_value().tolist() == [2, 2]
 
 
 # --- symmetric and tridiagonal systems ------------------------------------------------------------------------------
