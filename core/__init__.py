@@ -4,6 +4,7 @@ The names below are imported when they are first used, so that ``import core`` c
 """
 
 from importlib import import_module
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
 from core import codebase as codebase  # notes when this process began to read core
@@ -96,7 +97,8 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = import_module(f"core.{name}")
     else:
-        raise AttributeError(f"module 'core' has no attribute {name!r}")
+        own = modules[__name__]  # in whose names Python looks for what was meant
+        raise AttributeError(f"module 'core' has no attribute {name!r}", name=name, obj=own)
     globals()[name] = value
     return value
 

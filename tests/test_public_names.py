@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def test_type_checkers_see_the_names_that_python_sees():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'core' has no attribute 'functoin'"):
         core.functoin
+
+
+@pytest.mark.parametrize("wrong, meant", [("core.functoin", "function"), ("core.tensor.sigmod", "sigmoid")])
+def test_python_is_told_where_to_look_for_what_was_meant(wrong, meant):
+    module, name = wrong.rsplit(".", 1)
+    with pytest.raises(AttributeError) as caught:
+        getattr(import_module(module), name)
+    assert caught.value.name == name and meant in dir(caught.value.obj)  # what Python compares when it prints the error
 
 
 def test_import_core_loads_no_plugin_no_tensor_and_nothing_heavy():

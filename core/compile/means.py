@@ -19,6 +19,7 @@ from core.ir.expr import Expr
 from core.options import config
 from core.tensor.type import TensorType
 
+_NAMED = 3  # types of inputs that are named where Python computes an op
 _warned: set[tuple[str, str]] = set()  # ops of which it was said that Python computes them
 
 
@@ -96,8 +97,9 @@ def lacks_a_rule(node: Apply, elements: Iterable[Expr]) -> bool:
 def say_that_python_computes(node: Apply, dialect: Dialect) -> None:
     """Said once for each op.  Errors: BackendError where ``strict`` asks for that."""
     pack = type(node.op).__module__.partition(".")[0]
-    types = ", ".join(str(x.type) for x in node.inputs)
-    why = f"{node.op} of {pack!r} on {types} has no code for the {dialect.name} backend"
+    types, rest = [str(x.type) for x in node.inputs], len(node.inputs) - _NAMED
+    named = ", ".join(types[:_NAMED] if rest <= 0 else [*types[:_NAMED], f"{rest} more"])
+    why = f"{node.op} of {pack!r} on {named} has no code for the {dialect.name} backend"
     if config.strict:
         raise BackendError(f"{why}, and strict=True forbids Python to compute it", blame=node)
     if (pack, str(node.op)) not in _warned:

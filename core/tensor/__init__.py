@@ -6,6 +6,7 @@ a function may have the name of its file: ``ct.reshape`` is the function.
 # ruff: noqa: F401, F403 - what is imported here is given on; a family says in its __all__ what it gives
 
 from importlib import import_module as _import_module
+from sys import modules as _modules
 from types import ModuleType as _ModuleType
 from typing import Any as _Any
 
@@ -86,7 +87,8 @@ __all__ += _HOME_OF
 
 def __getattr__(name: str) -> _Any:
     if name not in _HOME_OF:
-        raise AttributeError(f"module 'core.tensor' has no attribute {name!r}")
+        own = _modules[__name__]  # in whose names Python looks for what was meant
+        raise AttributeError(f"module 'core.tensor' has no attribute {name!r}", name=name, obj=own)
     value = globals()[name] = getattr(_import_module(f"core.tensor.{_HOME_OF[name]}"), name)
     return value
 
