@@ -67,7 +67,7 @@ def gains_by_lanes(loop: Loop) -> bool:
     if any(varies(s.extent, loop.variable, varying) for s in inner):
         return False
     variables = [loop.variable, *(s.variable for s in inner)]
-    changing = set().union(*(varying_in(s) for s in inner))
+    changing = {s.variable for s in inner} | {local.expr for s in inner for local in varying_in(s)}
     as_lanes = as_it_is = 0  # places that are jumped to
     for position in positions([s for s in loop.body if isinstance(s, Loop)]):
         form = linear(position, position.free.intersection(variables)) or linear(position, [loop.variable])
@@ -79,10 +79,9 @@ def gains_by_lanes(loop: Loop) -> bool:
     return as_lanes < as_it_is
 
 
-def _is_looked_up(position: Expr, changing: set[Local]) -> bool:
-    """Whether a position is read from memory, as that of a row which an index names."""
-    parts = walk([position])
-    return any(e.code is Code.LOAD or (e.code is Code.LOCAL and e.payload in changing) for e in parts)
+def _is_looked_up(position: Expr, changing: set[Expr]) -> bool:
+    """Whether a position follows from what changes in an inner loop: it is that of a row which an index names."""
+    return not changing.isdisjoint(walk([position]))
 
 
 def holds_loop(statement: If) -> bool:
