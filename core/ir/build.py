@@ -246,11 +246,11 @@ class _Steps:
         self._launch(Kernel(name, reads, writes, body, comment), group)
 
     def _loop(self, definition: FromSteps, value: Value) -> LoopStep:
-        """A step whose program is run by one thread.  What its lengths must be, is to hold of the program around."""
+        """A step whose program runs again and again.  What its lengths must be, is to hold of the program around."""
         from core.ir.steps import loop_step  # who has no loops need not wait for it
 
         plain = computable(self.lowered.definitions)
-        target = replace(self.target, threads=False, blocks=False)
+        target = replace(self.target, blocks=False)
         name = f"{self.lowered.kernels}{len(self.done)}"
         iteration = definition.write.map(plain)
         step, guards = loop_step(iteration, value.node, name, partial(build, target=target))

@@ -253,7 +253,7 @@ class _Call:
             given = [self._row(rows, i) for rows in own.sequences]
             pairs = list(zip(own.states, traces, strict=True))
             given += [trace[i + state.span + tap, ...] for state, trace in pairs for tap in state.taps]
-            call = _Call(body, [*given, *(self.arrays[value] for value in own.wholes)], None)
+            call = _Call(body, [*given, *(self.arrays[value] for value in own.wholes)], self.chunk)
             stop = np.zeros((), "bool")
             places = [trace[i + state.span, ...] for state, trace in pairs]
             made = n - 1 - i if own.backwards else i

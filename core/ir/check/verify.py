@@ -159,9 +159,8 @@ class _Steps:
             if not {*kernel.reads, *kernel.writes} <= {*self.known, *own.writes, *step.alone.memory}:
                 fail(where, f"{kernel.name} uses what is neither around {body.name} nor made by a step")
         for inner in body.steps:
-            splits = isinstance(inner, KernelStep) and any(kernel.split for kernel in inner.kernels)
-            if splits or isinstance(inner, HostStep):
-                fail(where, f"a step of {body.name} needs more than this thread")
+            if isinstance(inner, HostStep):
+                fail(where, f"a step of {body.name} needs Python")
         if body.constants or body.layouts or body.donors:
             fail(where, f"{body.name} may need nothing but its arrays")
         read = [(rows.value, 1) for rows in own.sequences]

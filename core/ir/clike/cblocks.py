@@ -16,7 +16,7 @@ from core.ir.program import BlockStep, Program
 from core.ir.row_blocks import Part, Way
 
 _MEMORY = """\
-/* A call of a body, by one thread: the memory of one block serves for the next. */
+/* A call of a body: the memory of one block, or step, serves for the next. */
 typedef struct {
     core_call call;
     void *block;

@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import core
 import core.tensor as ct
 from core.errors import IndexOutOfBounds, ShapeError
-from core.ir.program import LoopStep
+from core.ir.program import KernelStep, LoopStep
+from core.testing import random
 
 
 def loops_of(f):
@@ -191,3 +192,28 @@ def test_steps_of_many_elements_are_a_loop_around_kernels():
     x = ct.matrix("x")
     h = core.scan(lambda x, h: ct.tanh(x + h), sequences=x, outputs_info=ct.zeros(x.shape[1]))
     assert loops_of(core.function([x], h, backend="c"))
+
+
+def test_threads_divide_what_a_long_step_does_and_change_no_result():
+    u, w = ct.matrix("u"), ct.matrix("w")
+
+    def step(u):
+        inside = 0.25 * (u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:])
+        new = ct.set_subtensor(u[1:-1, 1:-1], inside) @ w
+        return new, ct.exp(-(new**2)).sum(axis=0), ct.tanh(new).sum()
+
+    outputs = core.scan(step, outputs_info=[u, None, None], n_steps=3)
+    f = core.function([u, w], [out[-1] for out in outputs], backend="c")
+    (loop,) = loops_of(f)
+    kernels = [kernel for step in loop.body.steps if isinstance(step, KernelStep) for kernel in step.kernels]
+    assert any(kernel.split is not None for kernel in kernels)
+    arrays = random((400, 300)), random((300, 300), seed=1) / 20
+    made = []
+    for count in (1, 3):
+        with core.num_threads(count):
+            made.append(f(*arrays))
+    for one, three in zip(*made, strict=True):
+        assert_array_equal(one, three)
+    plain = core.function([u, w], [out[-1] for out in outputs], backend="interpreter")
+    for got, expected in zip(made[0], plain(*arrays), strict=True):
+        assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
