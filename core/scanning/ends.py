@@ -49,15 +49,18 @@ def parted(g: Any, is_trace: Callable[[Variable], bool], initial: TensorVariable
         return Above(everywhere=g)
     last, made, everywhere = None, None, None
     made_rows = Slice(span, None, None)
+
+    def is_made(x: Variable) -> bool:
+        return _is_at(x, made_rows, is_trace)
+
     for term in _terms(g):
         value = _at(term, made_rows, is_trace)
         if value is None:
             ends = _at_the_end(term, is_trace, initial)
             last, everywhere = _total(last, ends), everywhere if ends is not None else _total(everywhere, term)
             continue
-        of_steps = lambda x: _is_at(x, made_rows, is_trace)  # noqa: E731
         for part in _terms(value):
-            ends = _at_the_end(part, of_steps, initial)
+            ends = _at_the_end(part, is_made, initial)
             last, made = _total(last, ends), made if ends is not None else _total(made, part)
     return Above(last, made, everywhere)
 
