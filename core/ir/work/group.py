@@ -22,6 +22,8 @@ from core.ir.work.reductions import is_short, reduction_loops
 from core.ir.work.rows import Rows
 from core.ir.work.tiles import tile_loop
 
+_SMALL = 1 << 14  # elements
+
 
 class WorkScheduler:
     """Writes the kernel of one group."""
@@ -38,7 +40,8 @@ class WorkScheduler:
         if spread is not None:
             return self._written(name, comment, spread)
         nothing: tuple[list[Item], frozenset[Expr], list[list[Item]]] = ([], frozenset(), [])
-        apart = self._reads_across_rows()
+        across = self._reads_across_rows()
+        apart = across and (self.target.has_groups or self.target.units == 1)
         if apart:
             body += self._one_by_one()
         rest, shared, reductions = nothing if apart else self._parts()
@@ -50,6 +53,8 @@ class WorkScheduler:
             fits, loops = whole
             assert isinstance(fits, Expr)
             body = either(fits, loops, body)
+        if across and not apart:  # on a CPU, by few work-items
+            body = either(self._is_small(), body, self._one_by_one())
         return self._written(name, comment, body)
 
     def _written(self, name: str, comment: str, body: Sequence[Loop]) -> Kernel:
@@ -85,13 +90,19 @@ class WorkScheduler:
     def _reads_across_rows(self) -> bool:
         """Whether what the lanes of a group would share lies a row apart, and what lies side by side is spread out.
 
-        A sum over the first axis of a matrix, and what becomes of it, is such a group: no launch of rows serves it.
+        A sum over the first axis of a matrix, and what becomes of it, is such a group: no launch of rows serves it, but
+        for a CPU's, where there is little to do.
         """
         items, outer = self.group.items, self.group.outer
-        if not self.target.has_groups or not outer or any(item.bound & outer for item in items):
+        if not outer or any(item.bound & outer for item in items):
             return False
         reductions = [item for item in items if item.bound]
         return bool(reductions) and all(ordered(item.free | item.bound, [item])[-1] in outer for item in reductions)
+
+    def _is_small(self) -> Expr:
+        """On a CPU: whether rows are so few and short that reading across them takes no longer than more launches."""
+        every = frozenset().union(*(item.free | item.bound for item in self.group.items))
+        return product(self.work.lengths(ordered(every, self.group.items))) <= _SMALL
 
     def _one_by_one(self) -> list[Loop]:
         """Launches for items of one level over the same loops, each of which stores what it makes."""
