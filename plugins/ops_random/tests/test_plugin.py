@@ -1,8 +1,6 @@
-"""What the pack says of itself: its namespace and names; that it stays light; that draws fuse."""
+"""What the pack says of itself: its namespace and names; that draws fuse."""
 
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -29,12 +27,6 @@ def test_the_pack_is_a_namespace_of_core():
 @pytest.mark.parametrize("name", names.__all__)
 def test_every_name_is_there_and_documented(name):
     assert inspect.getdoc(getattr(random, name))
-
-
-def test_importing_the_plugin_imports_no_numpy():
-    program = "import sys, plugin_ops_random; print([m for m in sys.modules if m.startswith(('numpy', 'core.tensor'))])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.skipif("c" not in available_backends(), reason="needs plugin-backend-c")
