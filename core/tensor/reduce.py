@@ -41,7 +41,6 @@ __all__ = [
 _POSITIONS = frozenset({Combine.ARGMAX, Combine.ARGMIN})
 _SUMS = frozenset({Combine.ADD, Combine.MUL})
 _EXTREMES = frozenset({Combine.MAX, Combine.MIN})
-_TRUTHS = frozenset({Combine.OR, Combine.AND})
 _NEEDS_AN_ELEMENT = _EXTREMES | _POSITIONS
 _NEEDS_ORDER = _NEEDS_AN_ELEMENT
 

@@ -142,15 +142,12 @@ class SortWithOrder(_Sorting):
     def infer_shape(self, node: Apply, input_shapes: Sequence[tuple]) -> list[tuple]:
         return [input_shapes[0], input_shapes[0]]
 
-    def L_op(
-        self, inputs: Sequence[TensorVariable], outputs: Sequence[TensorVariable], output_grads: Sequence[Variable]
-    ) -> list[Variable]:
-        (x,), g = inputs, output_grads[0]
-        if x.dtype in dtypes.DISCRETE:
-            return [disconnected()]
-        return [input_gradient(x, take_along_axis(g, argsort(outputs[1])))]
+    def grad(self, inputs: Sequence[TensorVariable], output_grads: Sequence[Variable]) -> list[Variable]:
+        """That of ``Sort``: indexes do not change with the elements."""
+        return Sort().grad(inputs, output_grads[:1])
 
     def R_op(self, inputs: Sequence[TensorVariable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
+        """Tangents move with their elements; indexes have none."""
         (x,), (dx,) = inputs, eval_points
         return [None if dx is None else take_along_axis(dx, argsort(x)), None]
 

@@ -194,6 +194,13 @@ def test_derivatives_move_with_the_elements(axis):
     check_derivatives(lambda x: ct.sort(x, axis) ** 3, random((3, 4)))
 
 
+def test_derivatives_of_elements_that_come_with_their_order():
+    check_derivatives(lambda x: SortWithOrder()(x)[0] * ct.arange(12).reshape((3, 4)), random((3, 4)))
+    x = ct.matrix("x")
+    cost = (SortWithOrder()(x)[1] * 1.0).sum()
+    assert_array_equal(core.grad(cost, x, disconnected_inputs="ignore").eval({x: np.eye(2)}), np.zeros((2, 2)))
+
+
 def test_of_equal_elements_the_first_gets_the_gradient_of_the_first():
     x = ct.dvector("x")
     g = core.grad((ct.sort(x) * np.array([1.0, 10.0, 100.0])).sum(), x)
