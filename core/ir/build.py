@@ -34,7 +34,6 @@ from core.ir.definitions import (
     Operand,
     Scattering,
     Value,
-    expressions_of,
     operands_of,
     with_rows_merged,
 )
@@ -341,7 +340,7 @@ class _Steps:
         self.shapes.update(k.scratch)
         name, comment = self._title([value])
         body = self._work.own(k.body) if self.target.is_device else k.body
-        computed = (e.payload for e in loads_in(expressions_of(definition)))
+        computed = (e.payload for e in definition.loads)
         return Kernel(
             name,
             reads=list(dict.fromkeys([*operands_of(definition), *computed])),
@@ -396,10 +395,10 @@ def _read_between_groups(lowered: Lowered, fused: Fused) -> set[Value]:
                     kept.add(e.payload)
             if isinstance(item.definition, FromLibrary):
                 kept.update(operand.value for operand in item.definition.operands)
-                kept.update(e.payload for e in loads_in(expressions_of(item.definition)))
+                kept.update(e.payload for e in item.definition.loads)
             elif isinstance(item.definition, FromLoops):
                 kept.update(item.definition.inputs)
-                kept.update(e.payload for e in loads_in(expressions_of(item.definition)))
+                kept.update(e.payload for e in item.definition.loads)
     for definition in fused.definitions.values():
         kept.update(e.payload for e in loads_in(definition.shape))
     kept.update(e.payload for guard in fused.guards for e in loads_in([guard.a, guard.b]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.ir.codes import Combine
 from core.ir.expr import Expr, const
 from core.ir.layouts import Layout
 from core.ir.library import LibraryCall
+from core.ir.rebuild import loads_in
 
 
 class Value:
@@ -29,8 +31,28 @@ class Value:
     __repr__ = __str__
 
 
+class Defined:
+    """What passes ask of every definition again and again: it is worked out once."""
+
+    shape: tuple[Expr, ...]
+
+    @cached_property
+    def expressions(self) -> tuple[Expr, ...]:
+        """Every expression that it is made of, its axes excepted."""
+        return (*self.shape, *self._others())
+
+    @cached_property
+    def loads(self) -> tuple[Expr, ...]:
+        """Every LOAD below these, once, those inside an index first."""
+        return tuple(loads_in(self.expressions))
+
+    def _others(self) -> Iterable[Expr]:
+        """The expressions besides the shape."""
+        return ()
+
+
 @dataclass(frozen=True, eq=False)
-class Given:
+class Given(Defined):
     """Its elements come from outside: an argument of the function, a constant, or the result of an opaque step."""
 
     shape: tuple[Expr, ...]
@@ -38,16 +60,19 @@ class Given:
 
 
 @dataclass(frozen=True, eq=False)
-class Pointwise:
+class Pointwise(Defined):
     """Element ``axes`` is ``expr``."""
 
     shape: tuple[Expr, ...]
     axes: tuple[Expr, ...]
     expr: Expr
 
+    def _others(self) -> Iterable[Expr]:
+        return (self.expr,)
+
 
 @dataclass(frozen=True, eq=False)
-class Reduction:
+class Reduction(Defined):
     """Element ``axes`` combines ``body`` over all ``bound`` variables, each below its extent."""
 
     shape: tuple[Expr, ...]
@@ -57,9 +82,12 @@ class Reduction:
     extents: tuple[Expr, ...]
     body: Expr
 
+    def _others(self) -> Iterable[Expr]:
+        return (*self.extents, self.body)
+
 
 @dataclass(frozen=True, eq=False)
-class Scattering:
+class Scattering(Defined):
     """Element ``axes`` is ``base``; then, for all ``bound`` in order, ``at`` is set to, or grows by, ``value``."""
 
     shape: tuple[Expr, ...]
@@ -70,6 +98,9 @@ class Scattering:
     at: tuple[Expr, ...]
     value: Expr
     combine: Combine | None  # ADD, or None to set
+
+    def _others(self) -> Iterable[Expr]:
+        return (self.base, *self.extents, *self.at, self.value)
 
 
 @dataclass(frozen=True)
@@ -108,7 +139,7 @@ class Operand:
 
 
 @dataclass(frozen=True, eq=False)
-class FromLibrary:
+class FromLibrary(Defined):
     """One output of a library call."""
 
     shape: tuple[Expr, ...]
@@ -118,6 +149,9 @@ class FromLibrary:
     outputs: tuple[Value, ...]
     merged: int = 0  # so many leading axes are one with the next for the call: see with_rows_merged
 
+    def _others(self) -> Iterable[Expr]:
+        return [n for operand in self.operands for n in operand.lengths]
+
 
 def with_rows_merged(shape: tuple[Expr, ...], lead: int) -> tuple[Expr, ...]:
     """A shape whose ``lead`` first axes and the one behind them are seen as one."""
@@ -125,7 +159,7 @@ def with_rows_merged(shape: tuple[Expr, ...], lead: int) -> tuple[Expr, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class FromLoops:
+class FromLoops(Defined):
     """One output of an op that writes its own loops; ``write(builder, *buffers)`` does, on inputs and then outputs.
 
     elements  for each input that the loops may compute where they need it, its element at ``axes``; else None
@@ -137,6 +171,9 @@ class FromLoops:
     outputs: tuple[Value, ...]
     write: Callable[..., None]
     elements: tuple[Expr | None, ...] = ()
+
+    def _others(self) -> Iterable[Expr]:
+        return [e for e in self.elements if e is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +197,18 @@ class FromSteps(FromLoops):
 
     write: Any
 
+    def _others(self) -> Iterable[Expr]:
+        return self.write.sizes
+
 
 @dataclass(frozen=True, eq=False)
 class FromChoice(FromLoops):
     """One output of a choice; ``write`` is the Choice that says it."""
 
     write: Any
+
+    def _others(self) -> Iterable[Expr]:
+        return self.write.sizes
 
 
 HOLD_GRAPHS = (FromSteps, FromChoice)  # what they ``write`` has ``sizes``, and ``map`` to change them
@@ -188,23 +231,6 @@ class Lowered:
     provided: frozenset[str] = frozenset()  # routines that passes may call, because some library has them
     layouts: dict[Value, Layout] = field(default_factory=dict)  # of inputs that do not lie row by row
     kernels: str = "k"  # what names of kernels begin with
-
-
-def expressions_of(definition: Definition) -> tuple[Expr, ...]:
-    """Every expression that a definition is made of, its axes excepted."""
-    if isinstance(definition, Pointwise):
-        return (*definition.shape, definition.expr)
-    if isinstance(definition, Reduction):
-        return (*definition.shape, *definition.extents, definition.body)
-    if isinstance(definition, FromLibrary):
-        return (*definition.shape, *(n for operand in definition.operands for n in operand.lengths))
-    if isinstance(definition, Scattering):
-        own = definition
-        return (*own.shape, own.base, *own.extents, *own.at, own.value)
-    if isinstance(definition, HOLD_GRAPHS):
-        return (*definition.shape, *definition.write.sizes)
-    elements = definition.elements if isinstance(definition, FromLoops) else ()
-    return (*definition.shape, *(e for e in elements if e is not None))
 
 
 def operands_of(definition: Definition) -> tuple[Value, ...]:

@@ -24,7 +24,6 @@ from core.ir.definitions import (
     Reduction,
     Scattering,
     Value,
-    expressions_of,
     operands_of,
     with_rows_merged,
 )
@@ -111,7 +110,7 @@ def _read_by_element(definitions: Mapping[Value, Definition], kept: Collection[V
     loads = {e for definition in definitions.values() for e in loads_in(_elements(definition))}
     count = Counter(e.payload for e in loads)
     whole = set(kept).union(*map(operands_of, definitions.values()))
-    whole.update(e.payload for d in definitions.values() for e in loads_in(set(expressions_of(d)) - set(_elements(d))))
+    whole.update(e.payload for d in definitions.values() for e in loads_in(set(d.expressions) - set(_elements(d))))
     return {
         value: count[value]
         for value, definition in definitions.items()

@@ -22,14 +22,12 @@ from core.ir.definitions import (
     Operand,
     Pointwise,
     Value,
-    expressions_of,
     operands_of,
     with_rows_merged,
 )
 from core.ir.expr import Expr
 from core.ir.library import PRODUCTS
 from core.ir.passes.operands import operand, source
-from core.ir.rebuild import loads_in
 
 
 def without_copies(lowered: Lowered) -> Lowered:
@@ -44,7 +42,7 @@ def _write_in_shape(definitions: dict[Value, Definition], lowered: Lowered) -> N
     """Products that nobody reads but one who needs them in memory, perhaps in another shape, are written there."""
     wanted = [*lowered.outputs, *(value for _, inputs, _ in lowered.host_nodes for value in inputs)]
     wanted += [value for d in definitions.values() for value in operands_of(d)]
-    readers = Counter([*wanted, *(e.payload for d in definitions.values() for e in loads_in(expressions_of(d)))])
+    readers = Counter([*wanted, *(e.payload for d in definitions.values() for e in d.loads)])
     stored = set(wanted)
     for value in [value for value in definitions if value in stored]:
         way = _way_to_memory(value, definitions)

@@ -21,7 +21,6 @@ from core.ir.definitions import (
     Reduction,
     Scattering,
     Value,
-    expressions_of,
     operands_of,
 )
 from core.ir.expr import Expr
@@ -255,7 +254,7 @@ def _takes_scatter(group: Group, item: Item) -> bool:
     within = [e for e in parts if e.code is Code.LOAD and e.payload in group.values]
     if any(group.values[e.payload].bound or e.args != group.values[e.payload].definition.axes for e in within):
         return False
-    roots = [*parts, *walk([e for other in group.items for e in expressions_of(other.definition)])]
+    roots = [*parts, *walk([e for other in group.items for e in other.definition.expressions])]
     if any(e.code in (Code.CALL, Code.POW) and e.free and e.cost >= EXPENSIVE for e in roots):
         return False
     return bool(within)
@@ -334,7 +333,7 @@ def fuse(
             continue
         if value in hosts or isinstance(definition, (FromLibrary, FromLoops)):
             together = hosts[value] if value in hosts else getattr(definition, "outputs", (value,))
-            lengths = [e.payload for e in loads_in([*expressions_of(definition), *definition.shape])]
+            lengths = [e.payload for e in definition.loads]
             reads = [*operands_of(definition), *lengths, *hosts_read.get(value, ())]
             grouping.alone(*(Item(out, inlined[out], []) for out in together), reads=reads)
             placed.update(together)
@@ -359,12 +358,12 @@ def _arguments_checked_first(inlined: dict[Value, Definition], lowered: Lowered)
 
 
 def _read_by(value: Value, inlined: dict[Value, Definition]) -> list[Value]:
-    parts = expressions_of(inlined[value]) if value in inlined else ()
+    parts = inlined[value].expressions if value in inlined else ()
     return list(dict.fromkeys([*(e.payload for e in loads_in(parts)), *(e.payload[0] for e in lengths_in(parts))]))
 
 
 def _item(value: Value, definition: Definition) -> Item:
-    parts = walk(expressions_of(definition))
+    parts = walk(definition.expressions)
     loads = [e for e in parts if e.code is Code.LOAD]
     lengths = (*definition.shape, *getattr(definition, "extents", ()))
     measures = {e.payload for e in loads_in(lengths)} if loads else set()

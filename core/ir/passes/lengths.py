@@ -25,7 +25,6 @@ from core.ir.definitions import (
     Reduction,
     Scattering,
     Value,
-    expressions_of,
     with_elements,
 )
 from core.ir.expr import INDEX_DTYPE, Expr, cast, const, index, load, make, select
@@ -143,7 +142,7 @@ def _length_rules(lowered: Lowered) -> list[tuple[Expr, Value]]:
     found: dict[Expr, Value] = {}
     seen: set[Expr] = set()
     for value, definition in lowered.definitions.items():
-        parts = walk(expressions_of(definition), into=lambda e: bool(e.marks & HOLDS_RULE) and e not in seen)
+        parts = walk(definition.expressions, into=lambda e: bool(e.marks & HOLDS_RULE) and e not in seen)
         for e in parts:
             if e.code in LENGTH_RULES:
                 found.setdefault(e, value)
@@ -218,7 +217,7 @@ def _with_checked_indices(lowered: Lowered, solver: LengthSolver, by_extremes: b
     definitions: dict[Value, Definition] = {}
     made: dict[tuple[Expr, Expr], Value] = {}
     for value, definition in lowered.definitions.items():
-        wraps = [e for e in rules_in(expressions_of(definition)) if e.code is Code.WRAP]
+        wraps = [e for e in rules_in(definition.expressions) if e.code is Code.WRAP]
         if not wraps:
             definitions[value] = definition
             continue

@@ -13,11 +13,10 @@ from core.ir.definitions import (
     Reduction,
     Scattering,
     Value,
-    expressions_of,
     with_elements,
 )
 from core.ir.expr import Expr
-from core.ir.rebuild import loads_in, rebuild
+from core.ir.rebuild import rebuild
 
 
 class LoopNames:
@@ -70,7 +69,7 @@ def name_loops(definitions: dict[Value, Definition]) -> tuple[dict[Value, Defini
         for variable, extent in variables_of(definition):
             names.add(variable, extent, value)
     for definition in definitions.values():
-        for e in loads_in(expressions_of(definition)):
+        for e in definition.loads:
             for i, axis in zip(e.args, definitions[e.payload].axes, strict=True):
                 if i.code is Code.INDEX and axis.code is Code.INDEX and i in names.extents:
                     names.unite(i, axis)
@@ -88,7 +87,9 @@ def _over(definition: Definition, memo: dict[Expr, Expr]) -> Definition:
 
     axes = many(definition.axes)
     if isinstance(definition, Pointwise):
-        return replace(definition, axes=axes, expr=new(definition.expr))
+        expr = new(definition.expr)
+        is_same = axes == definition.axes and expr is definition.expr
+        return definition if is_same else replace(definition, axes=axes, expr=expr)
     if isinstance(definition, Reduction):
         return replace(definition, axes=axes, bound=many(definition.bound), body=new(definition.body))
     if isinstance(definition, Scattering):
@@ -97,4 +98,4 @@ def _over(definition: Definition, memo: dict[Expr, Expr]) -> Definition:
         return replace(own, axes=axes, base=new(own.base), bound=many(own.bound), at=at, value=value)
     if isinstance(definition, FromLoops):
         return with_elements(replace(definition, axes=axes), new)
-    return replace(definition, axes=axes)
+    return definition if axes == definition.axes else replace(definition, axes=axes)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from core import dtypes
 from core.dataclass import replace
 from core.ir.codes import Code, Combine
-from core.ir.definitions import Definition, Pointwise, Reduction, Scattering, Value, expressions_of
+from core.ir.definitions import Definition, Pointwise, Reduction, Scattering, Value
 from core.ir.expr import Expr, const, equal, guarded, select
 from core.ir.nests.accumulators import combined
 from core.ir.rebuild import loads_in, rebuild, substitute
@@ -79,7 +79,7 @@ def _pulled(definition: Scattering, definitions: dict[Value, Definition]) -> _Pu
         if e.code is not Code.LOAD:
             return None
         source = definitions[e.payload]
-        if not isinstance(source, Pointwise) or loads_in(expressions_of(source)):
+        if not isinstance(source, Pointwise) or source.loads:
             return None
         return substitute(source.expr, dict(zip(source.axes, args, strict=True)))
 

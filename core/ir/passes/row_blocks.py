@@ -25,7 +25,6 @@ from core.ir.definitions import (
     Reduction,
     Scattering,
     Value,
-    expressions_of,
     operands_of,
 )
 from core.ir.expr import Expr, index, length, make
@@ -104,7 +103,7 @@ def _read_outside(lowered: Lowered, definitions: Mapping[Value, Definition], mem
     read = {*lowered.outputs, *(value for _, inputs, _ in lowered.host_nodes for value in inputs)}
     for value, definition in definitions.items():
         if value not in members:
-            read.update(e.payload for e in loads_in(expressions_of(definition)))
+            read.update(e.payload for e in definition.loads)
             read.update(operands_of(definition))
     return read
 

@@ -22,7 +22,6 @@ from core.ir.definitions import (
     Reduction,
     Scattering,
     Value,
-    expressions_of,
     operands_of,
 )
 from core.ir.expr import Expr, const, maximum, minimum, select
@@ -275,7 +274,7 @@ class _Search:
 
 def sources(lowered: Lowered, value: Value, definition: Definition) -> list[Value]:
     """What has to be there before a value is computed."""
-    read = [e.payload for e in loads_in(expressions_of(definition))]
+    read = [e.payload for e in definition.loads]
     hosts = [v for _, inputs, outputs in lowered.host_nodes if value in outputs for v in inputs]
     return [*read, *operands_of(definition), *hosts, *lowered.requires.get(value, ())]
 
@@ -306,7 +305,7 @@ def sizes(found: Rows, definitions: Mapping[Value, Definition]) -> Sizes:
         definition = definitions[value]
         if not isinstance(definition, FromLibrary):
             row_loop = found.sums[value] if value in found.sums else definition.axes[0]
-            for e in loads_in(expressions_of(definition)):
+            for e in definition.loads:
                 if e.args and e.args[0] is row_loop:
                     widths.setdefault(e.payload, _bytes(e.payload, definitions[e.payload].shape[1:]))
             continue

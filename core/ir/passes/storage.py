@@ -17,7 +17,6 @@ from core.ir.definitions import (
     Reduction,
     Scattering,
     Value,
-    expressions_of,
     operands_of,
     with_elements,
 )
@@ -46,10 +45,9 @@ def demanded(lowered: Lowered, guards: Sequence[Guard] = ()) -> set[Value]:
             continue
         needed.add(value)
         definition = lowered.definitions[value]
-        parts = expressions_of(definition)
-        pending.extend(e.payload for e in loads_in(parts))
+        pending.extend(e.payload for e in definition.loads)
         if hosts:
-            pending.extend(e.payload[0] for e in lengths_in(parts) if e.payload[0] in hosts)
+            pending.extend(e.payload[0] for e in lengths_in(definition.expressions) if e.payload[0] in hosts)
         pending.extend(operands_of(definition))
         pending.extend(lowered.requires.get(value, ()))
         if value in hosts:
@@ -78,8 +76,8 @@ def _uses(lowered: Lowered, needed: set[Value], guards: Sequence[Guard]) -> Uses
     for value, definition in lowered.definitions.items():
         if value not in needed:
             continue
-        parts = expressions_of(definition)
-        for e in loads_in(parts):
+        parts = definition.expressions
+        for e in definition.loads:
             uses.readers.setdefault(e.payload, []).append((value, e.args))
         uses.guarded.update(e.payload for e in guarded_loads(parts))
         (uses.operands if isinstance(definition, FromLibrary) else uses.stored).update(operands_of(definition))
@@ -163,7 +161,7 @@ def _stages(definition: Definition, stages: dict[Value, int], stored: set[Value]
     """How many reductions lie behind each other between memory and a value."""
     if not isinstance(definition, (Pointwise, Reduction)):
         return 0
-    sources = {e.payload for e in loads_in(expressions_of(definition))} - stored
+    sources = {e.payload for e in definition.loads} - stored
     return max((stages.get(source, 0) for source in sources), default=0) + isinstance(definition, Reduction)
 
 
@@ -179,7 +177,7 @@ def _inherit_checks(
         return
     if value in requires:
         requires[value] = list(dict.fromkeys(twins.get(check, check) for check in requires[value]))
-    sources = dict.fromkeys(e.payload for e in loads_in(expressions_of(definition)))
+    sources = dict.fromkeys(e.payload for e in definition.loads)
     more = [check for source in sources if source not in stored for check in requires.get(source, ())]
     if more:
         requires[value] = list(dict.fromkeys([*requires.get(value, ()), *more]))
@@ -196,7 +194,7 @@ def _computed_twice(lowered: Lowered, needed: set[Value], uses: Uses) -> set[Val
     order = [value for value in lowered.definitions if value in needed]
     for value in order:
         definition = lowered.definitions[value]
-        sources = [e.payload for e in loads_in(expressions_of(definition))]
+        sources = [e.payload for e in definition.loads]
         barrier = value in hosts or isinstance(definition, (FromLibrary, FromLoops, Scattering))
         below = [*sources, *operands_of(definition), *hosts.get(value, ())]
         depth[value] = max((depth.get(source, 0) for source in below), default=0) + barrier
@@ -262,7 +260,8 @@ def _inline_into(
         return rebuild(e, change, memo)
 
     if isinstance(definition, Pointwise):
-        definition = replace(definition, expr=new(definition.expr))
+        expr = new(definition.expr)
+        definition = definition if expr is definition.expr else replace(definition, expr=expr)
         if size > LARGEST_EXPRESSION:
             size = len(walk([definition.expr]))
         return definition, size
@@ -271,7 +270,7 @@ def _inline_into(
     if isinstance(definition, Scattering):
         at = tuple(map(new, definition.at))
         return replace(definition, base=new(definition.base), at=at, value=new(definition.value)), size
-    if isinstance(definition, FromLibrary):
+    if isinstance(definition, FromLibrary) and any(operand.value in twins for operand in definition.operands):
         operands = (replace(operand, value=twins.get(operand.value, operand.value)) for operand in definition.operands)
         return replace(definition, operands=tuple(operands)), size
     return (with_elements(definition, new) if isinstance(definition, FromLoops) else definition), size
