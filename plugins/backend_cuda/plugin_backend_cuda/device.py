@@ -105,12 +105,9 @@ class CudaDevice:
         binary = cache.build(source.text, self._compiler, self.architecture)
         self._enter()
         code = Code(self._driver.load_module(binary.image), binary, {k.name: k.comment for k, _ in source.kernels})
-        weakref.finalize(code, self._unload, code.module).atexit = False
+        driver, context = self._driver, self._context  # not the device, which may hold the code that it waits for
+        weakref.finalize(code, _freed, driver.free_module, driver, context, code.module).atexit = False
         return code
-
-    def _unload(self, module: Any) -> None:
-        self._enter()
-        self._driver.free_module(module)
 
     def launcher(self, code: Code, name: str, arguments: Sequence[Block | int], grid: Grid) -> Launcher:
         self._enter()
@@ -409,12 +406,14 @@ class Pinned:
 
     def __init__(self, device: CudaDevice, size_bytes: int):
         self.address = device._driver.allocate_pinned(size_bytes)
-        weakref.finalize(self, self._free, device, self.address).atexit = False
+        driver = device._driver
+        weakref.finalize(self, _freed, driver.free_pinned, driver, device._context, self.address).atexit = False
 
-    @staticmethod
-    def _free(device: CudaDevice, address: int) -> None:
-        device._enter()
-        device._driver.free_pinned(address)
+
+def _freed(free: Callable[[Any], None], driver: Any, context: Any, what: Any) -> None:
+    """Free what the driver made in a context."""
+    driver.use(context)
+    free(what)
 
 
 class Staging:
