@@ -74,8 +74,10 @@ def all_ops() -> list[type[Op]]:
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
             if not found.name.endswith(".__main__") and ".testing" not in found.name:
                 importlib.import_module(found.name)
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in ("core", *PACKS)]
+    there = {id(one) for module in modules for one in vars(module).values()}  # of a module, not only as far as it says
     return sorted(
-        {one for one in _below(Op) if one.__module__.partition(".")[0] in ("core", *PACKS)},
+        {one for one in _below(Op) if id(one) in there},
         key=lambda one: (one.__module__.partition(".")[0] != "core", one.__module__, one.__name__),
     )
 

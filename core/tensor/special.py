@@ -16,7 +16,7 @@ from core.errors import DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce
 from core.ir.codes import Combine
-from core.ir.expr import Call, Expr, cast, equal, select
+from core.ir.expr import Call, Expr, cast, minimum, select
 from core.ir.view import View
 from core.op import Op
 from core.tensor.arithmetic import abs as magnitude
@@ -174,7 +174,7 @@ class _Shares(Softmax):
 
     @staticmethod
     def _scale(total: Expr) -> Expr:
-        return select(equal(total, 0), 0, 1 / total)
+        return minimum(1 / total, 1)  # 1 for a total of 0, when all that is scaled is 0; NaN for NaN
 
 
 class LogSoftmax(_OverAxes):

@@ -15,6 +15,7 @@ FREE = (
     "svd(full_matrices=False)",
     "qr",
     "qr(pivoting=True)",
+    "qr(mode='complete')",
     "svd",
     "eigh(b)",
     "solve_continuous_lyapunov",
