@@ -112,7 +112,7 @@ def test_an_op_says_what_its_kernel_asks_for_once_at_any_place(compiled, kernels
 steps = st.sampled_from(["add", "multiply", "flip", "transpose", "cumsum", "cumprod", "row", "center", "gather"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.lists(steps, min_size=1, max_size=7), st.integers(1, 4), st.integers(1, 4), st.integers(0, 9))
 def test_chains_of_running_sums_and_elementwise_work_are_those_of_numpy(chain, rows, columns, seed):
     start = random((rows, columns), seed=seed)

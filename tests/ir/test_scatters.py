@@ -200,7 +200,7 @@ def test_random_gathers_and_scatters_give_what_numpy_gives(threads, monkeypatch)
     backend = Driver("ir", Target(threads=True), 2) if threads else Driver("ir")
 
     @given(pairs=programs())
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     def check(pairs):
         f = function(
             [a, b, u, v, i, j], [symbol for symbol, _ in pairs], backend=backend, mode="none", on_unused_input="ignore"

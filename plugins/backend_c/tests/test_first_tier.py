@@ -13,7 +13,7 @@ from core.errors import CompileError, CoreWarning
 from plugin_backend_c import launcher, ready
 
 SLOW = 'case "$*" in *trial*) ;; *" -c "*) sleep 0.7;; esac\nexec "$REAL" "$@"'
-# begins, and ends when it may; or after a minute, for a test that fails; not so the launcher, which is built with -pthread
+# begins, and ends when it may, or after a minute, for a test that fails; the launcher, with -pthread, does not wait
 WAITS = """
 case "$*" in *trial*|*" -pthread "*) ;; *" -c "*)
     echo $$ > "$FOLDER/begun"
