@@ -46,10 +46,30 @@ extern "C" __global__ void __launch_bounds__(256) core_DTYPE_solved(const ELEMEN
     }
 }
 
+/* Where a thread begins among rows of ``each`` elements that a block shares, and how far it goes from one to its next: a
+   block has fewer than 1024 threads, so that no 64-bit number is divided. */
+struct Share { int row, column, rows, columns; };
+
+static __device__ __forceinline__ Share core_share(int64_t each)
+{
+    const int length = each < 1024 ? (each > 0 ? (int)each : 1) : 1024, threads = (int)blockDim.x, me = (int)threadIdx.x;
+    return Share{me / length, me % length, threads / length, threads % length};
+}
+
+static __device__ __forceinline__ void core_next(const Share &own, int64_t each, int64_t &row, int64_t &column)
+{
+    row += own.rows;
+    column += own.columns;
+    if (column >= each) {
+        column -= each;
+        row++;
+    }
+}
+
 /* x, which holds b, row by row; the first pivot that is 0 is noted, from 1, and x is garbage then.  The band is spoilt.
    Threads share what a pivot changes; each warp looks for the pivot, so that all know it.  Where there are flags, only
    matrices that have one. */
-extern "C" __global__ void __launch_bounds__(256) core_DTYPE_solve_band(ELEMENT *band, ELEMENT *const *x, int64_t count, int64_t n,
+extern "C" __global__ void __launch_bounds__(256, 4) core_DTYPE_solve_band(ELEMENT *band, ELEMENT *const *x, int64_t count, int64_t n,
     int64_t columns, int64_t below, int64_t above, int32_t *numbers,
     const int32_t *flags)
 {
@@ -92,8 +112,8 @@ extern "C" __global__ void __launch_bounds__(256) core_DTYPE_solve_band(ELEMENT 
                 at[i * width + k - i + below] = core_DTYPE_divide(at[i * width + k - i + below], at[k * width + below]);
             __syncthreads();
             const int64_t beside = right - k, each = beside + columns;
-            for (int64_t e = threadIdx.x; e < (last - k) * each && !singular; e += blockDim.x) {
-                const int64_t i = k + 1 + e / each, c = e % each;
+            const Share own = core_share(each);
+            for (int64_t i = k + 1 + own.row, c = own.column; i <= last && !singular; core_next(own, each, i, c)) {
                 const ELEMENT factor = at[i * width + k - i + below];
                 if (c < beside) at[i * width + k + 1 + c - i + below] -= factor * at[k * width + 1 + c + below];
                 else b[i * columns + c - beside] -= factor * b[k * columns + c - beside];
@@ -106,10 +126,9 @@ extern "C" __global__ void __launch_bounds__(256) core_DTYPE_solve_band(ELEMENT 
                 b[k * columns + c] = core_DTYPE_divide(b[k * columns + c], at[k * width + below]);
             __syncthreads();
             const int64_t first = k > reach ? k - reach : 0;
-            for (int64_t e = threadIdx.x; e < (k - first) * columns; e += blockDim.x) {
-                const int64_t i = first + e / columns, c = e % columns;
+            const Share own = core_share(columns);
+            for (int64_t i = first + own.row, c = own.column; i < k && c < columns; core_next(own, columns, i, c))
                 b[i * columns + c] -= at[i * width + k - i + below] * b[k * columns + c];
-            }
             __syncthreads();
         }
     }
