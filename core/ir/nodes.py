@@ -290,7 +290,7 @@ def lengths_of(body: list[Statement], scalars: Collection[Any] = (), asked: Coll
     asked    0-d values that whoever runs it must read anyway: of these alone may be expressions, too
     """
     found: dict[Expr, None] = {}
-    holds = HOLDS_LENGTH | HOLDS_LOAD if asked else HOLDS_LENGTH
+    holds, either = HOLDS_LENGTH | HOLDS_LOAD if asked else HOLDS_LENGTH, {*scalars, *asked}
     seen: set[Expr] = set()
     pending = list(expressions(body))[::-1]
     while pending:
@@ -298,8 +298,7 @@ def lengths_of(body: list[Statement], scalars: Collection[Any] = (), asked: Coll
         if e in seen or not e.marks & holds:
             continue
         seen.add(e)
-        known = (*scalars, *asked) if e.marks & HOLDS_LENGTH else asked
-        if e.code is Code.LENGTH or _is_computed_length(e, known):
+        if e.code is Code.LENGTH or _is_computed_length(e, either if e.marks & HOLDS_LENGTH else asked):
             found[e] = None
         else:
             pending.extend(reversed(e.args))

@@ -11,34 +11,16 @@ from core.compile.function import function
 from core.errors import VerifyError
 from core.gradient import grad
 from core.ir.check.oracle import run_kernel
-from core.ir.check.run import Driver
+from core.ir.check.run import Driver, Noting
 from core.ir.check.verify_kernel import verify_kernel
 from core.ir.definitions import Value
 from core.ir.expr import const, index
 from core.ir.nodes import Barrier, Kernel, Loop, LoopKind, Store, statements
-from core.ir.program import KernelStep
 from core.ir.target import Target
-from core.ir.work.launches import launches
 
 HOLDS = Target(units=8, lanes=4, piece=2, holds_rows=True)
 LARGEST = 4 * 4 * 4  # elements of a row of float32: four lanes, each with four pieces of four
 LENGTHS = [(5, 8), (3, 64), (17, 12), (1, 4), (0, 8), (5, 0), (4, 5), (3, 68), (2, 1), (40, 16)]
-
-
-class Noting(Driver):
-    """Keeps the programs that it is given."""
-
-    def __init__(self, target=HOLDS):
-        super().__init__("c", target)
-        self.programs = []
-
-    def compile(self, program, device=None):
-        self.programs.append(program)
-        return super().compile(program, device)
-
-    def kernels(self):
-        steps = [step for step in self.programs[0].steps if isinstance(step, KernelStep)]
-        return [one for step in steps for one in launches(step.kernel)]
 
 
 def norm(x, w, b):
@@ -91,7 +73,7 @@ def test_gradients_of_layer_norm_are_those_by_hand(dtype, is_static):
 
 
 def test_rows_and_sums_over_them_are_one_launch_and_one_that_adds_parts():
-    xs, noting = layer((96, 64)), Noting()
+    xs, noting = layer((96, 64)), Noting(HOLDS)
     function(xs, norm_gradients(*xs), backend=noting)
     rows, finish = noting.kernels()
     assert [value.name.partition("_of_")[0] for value in rows.writes][-2:] == ["parts", "parts"]
@@ -99,14 +81,14 @@ def test_rows_and_sums_over_them_are_one_launch_and_one_that_adds_parts():
 
 
 def test_lanes_keep_their_columns_so_nobody_waits_for_them():
-    xs, noting = layer((96, 64)), Noting()
+    xs, noting = layer((96, 64)), Noting(HOLDS)
     function(xs, norm_gradients(*xs), backend=noting)
     (groups,) = noting.kernels()[0].body
     assert [type(s) for s in statements(groups.body)].count(Barrier) == 1 and isinstance(groups.body[-1], Barrier)
 
 
 def test_lengths_decide_where_they_are_not_known():
-    xs, noting = layer(), Noting()
+    xs, noting = layer(), Noting(HOLDS)
     function(xs, norm_gradients(*xs), backend=noting)
     fitting = [one for one in noting.kernels() if any(isinstance(s, Loop) and s.fits for s in statements(one.body))]
     assert len(fitting) == 1 and len(noting.kernels()) > 3
@@ -114,7 +96,7 @@ def test_lengths_decide_where_they_are_not_known():
 
 @pytest.mark.parametrize("m", [5, LARGEST + 4])
 def test_rows_that_do_not_fit_have_launches_of_their_own(m):
-    xs, noting = layer((96, m)), Noting()
+    xs, noting = layer((96, m)), Noting(HOLDS)
     function(xs, norm_gradients(*xs), backend=noting)
     assert not any(isinstance(s, Loop) and s.fits for one in noting.kernels() for s in statements(one.body))
 
@@ -128,7 +110,7 @@ def bias_gradient(x, b, rate):
 @pytest.mark.parametrize("shape", [(None, None), (30, 16)])
 def test_what_is_made_of_the_sums_comes_after_them(shape):
     x, b = ct.tensor("x", dtype="float32", shape=shape), ct.tensor("b", dtype="float32", shape=shape[1:])
-    noting = Noting()
+    noting = Noting(HOLDS)
     run = function([x, b], bias_gradient(x, b, np.float32(0.5)), backend=noting)
     rng = np.random.default_rng(0)
     a, start = rng.standard_normal((30, 16)).astype("float32"), rng.standard_normal(16).astype("float32")
@@ -146,7 +128,7 @@ def _lanes(kernel):
 
 
 def test_rows_that_read_the_sums_are_not_made_with_them():
-    x, noting = ct.tensor("x", dtype="float64", shape=(6, 8)), Noting()
+    x, noting = ct.tensor("x", dtype="float64", shape=(6, 8)), Noting(HOLDS)
     run = function([x], [ct.exp(x) / ct.exp(x).sum(axis=0)], backend=noting)
     a = np.random.default_rng(0).standard_normal((6, 8))
     assert_allclose(run(a)[0], np.exp(a) / np.exp(a).sum(axis=0), rtol=1e-12)
@@ -155,7 +137,7 @@ def test_rows_that_read_the_sums_are_not_made_with_them():
 
 def test_a_sum_of_something_else_has_a_launch_of_its_own():
     x, y = (ct.tensor(name, dtype="float64", shape=(6, 8)) for name in "xy")
-    noting = Noting()
+    noting = Noting(HOLDS)
     function([x, y], [ct.exp(x), y.sum(axis=0)], backend=noting)
     assert not any(loop.fits for one in noting.kernels() for loop in _lanes(one))
 

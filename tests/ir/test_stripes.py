@@ -9,7 +9,7 @@ from core.compile.function import function
 from core.dataclass import replace
 from core.errors import BackendError, VerifyError
 from core.ir.check.oracle import run_kernel
-from core.ir.check.run import Driver, Run
+from core.ir.check.run import Driver, Noting, Run
 from core.ir.check.verify_kernel import verify_kernel
 from core.ir.clike.cfamily import Dialect, print_kernel
 from core.ir.clike.cwork import WorkItems
@@ -19,29 +19,12 @@ from core.ir.expr import const, index, make
 from core.ir.nodes import Arrive, Barrier, If, Kernel, Let, Local, Loop, LoopKind, Store, statements
 from core.ir.program import KernelStep, Program
 from core.ir.target import Target
-from core.ir.work.launches import launches
 from core.testing.devices import numpy_backend
 
 FINISHES = Target(units=12, lanes=8, piece=2, finishes=True)
 TWICE = replace(FINISHES, finishes=False)
 TARGETS = pytest.mark.parametrize("target", [FINISHES, TWICE], ids=["one launch", "two launches"])
 SHAPES = [(300, 3), (0, 3), (1, 3), (5, 0), (65, 4), (64, 5), (200, 1), (17, 40), (2, 700)]
-
-
-class Noting(Driver):
-    """Keeps the programs that it is given."""
-
-    def __init__(self, target):
-        super().__init__("c", target)
-        self.programs = []
-
-    def compile(self, program, device=None):
-        self.programs.append(program)
-        return super().compile(program, device)
-
-    def kernels(self):
-        steps = [step for step in self.programs[0].steps if isinstance(step, KernelStep)]
-        return [one for step in steps for one in launches(step.kernel)]
 
 
 def arrived(kernels):

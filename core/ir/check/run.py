@@ -28,6 +28,7 @@ from core.ir.program import BlockStep, BranchStep, HostStep, KernelStep, Library
 from core.ir.row_blocks import Part, Way
 from core.ir.target import HOST, Target
 from core.ir.walk import walk
+from core.ir.work.launches import launches
 
 _GARBAGE = 0xFF  # what fresh memory is filled with: NaN, -1 and True, which nobody takes for zeros
 
@@ -50,6 +51,23 @@ class Driver:
         """Errors: VerifyError for a program that is not legal."""
         verify(program)
         return Run(program, self.chunk)
+
+
+class Noting(Driver):
+    """Keeps the programs that it is given; ``target``: a device's."""
+
+    def __init__(self, target: Target):
+        super().__init__("c", target)
+        self.programs: list[Program] = []
+
+    def compile(self, program: Program, device: Any = None) -> Run:
+        self.programs.append(program)
+        return super().compile(program, device)
+
+    def kernels(self) -> list[Kernel]:
+        """The launches of the first program, in order."""
+        steps = [step for step in self.programs[0].steps if isinstance(step, KernelStep)]
+        return [one for step in steps for one in launches(step.kernel)]
 
 
 class Run:
