@@ -28,7 +28,7 @@ def test_an_honest_plugin_passes_by_every_name_that_it_has(site):
         data = site.check_plugin(name)
         assert data["ok"] and data["subject"] == "plugin plugin-ops-good"
         assert data["facts"]["counts"] == {"ops": 1, "options": 1}
-        assert 0 < data["facts"]["import_ms"] < 1000
+        assert data["facts"]["import_ms"] > 0
         assert {"names", "requirements", "import", "hooks", "reference ref", "record"} == {
             check["name"] for check in data["checks"]
         }

@@ -185,7 +185,8 @@ def test_what_follows_a_choice_is_computed_once(tmp_path):
         pytest.skip("asks GCC, and reads what it writes for x86")
     (tmp_path / "choices.c").write_text(CHOICES)
     counts = []
-    for flags in (found.flags, tuple(flag for flag in found.flags if flag != compiler.ONE_PATH)):
+    best = ["-march=x86-64" if flag == "-march=native" else flag for flag in found.flags]  # the same on all machines
+    for flags in (best, [flag for flag in best if flag != compiler.ONE_PATH]):
         command = [*found.command, *flags, "-fno-trapping-math", "-S", "-o", "-", str(tmp_path / "choices.c")]
         counts.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.count("divpd"))
     assert 0 < counts[0] <= counts[1]

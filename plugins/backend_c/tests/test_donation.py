@@ -247,17 +247,18 @@ def test_an_interruption_while_threads_are_counted_leaves_the_value(long, monkey
 
 
 def test_many_updates_leave_nothing_behind(w):
-    f, g = made([x], w.sum(), {w: w - x}), made([], [], {w: w * 1.0})
+    f, g, own = made([x], w.sum(), {w: w - x}), made([], [], {w: w * 1.0}), M.copy()
     for _ in range(10):
-        f(M), g()
-    value = w.get_value(borrow=True)
-    before = sys.getrefcount(value), sys.getrefcount(M)
-    del value
-    for _ in range(200):
-        f(M), g()
+        f(own), g()
     gc.collect()
     value = w.get_value(borrow=True)
-    assert (sys.getrefcount(value), sys.getrefcount(M)) == before
+    before = sys.getrefcount(value), sys.getrefcount(own)
+    del value
+    for _ in range(200):
+        f(own), g()
+    gc.collect()
+    value = w.get_value(borrow=True)
+    assert (sys.getrefcount(value), sys.getrefcount(own)) == before
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
