@@ -2,7 +2,7 @@
 
 from core.dataclass import replace
 from core.ir.clike.cfamily import Dialect
-from plugin_backend_c import halfmath, vectormath
+from plugin_backend_c import halfmath, registermath, vectormath
 
 _UNARY = """exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
 floor ceil trunc rint fabs erf erfc tgamma lgamma""".split()
@@ -25,6 +25,12 @@ def _prototypes(vectors: bool) -> dict[str, str]:
                 f"{'CORE_VECTOR ' if has_vectors else ''}extern {kind} {name}{suffix}({parameters});"
             )
     return lines
+
+
+def _with_own_vectors(prototypes: dict[str, str]) -> dict[str, str]:
+    """Declarations, of which some are followed by a vector version that comes before the library's."""
+    own = registermath.definitions()
+    return {name: f"{line}\n{own[name]}" if name in own else line for name, line in prototypes.items()}
 
 
 PREAMBLE = """\
@@ -74,7 +80,11 @@ C = Dialect(
     infinity={"float32": "__builtin_inff()", "float64": "__builtin_inf()"},
     nan='__builtin_nan("")',
     preamble=PREAMBLE,
-    declarations={**_prototypes(vectors=True), **vectormath.definitions(), **halfmath.DEFINITIONS},
+    declarations={
+        **_with_own_vectors(_prototypes(vectors=True)),
+        **vectormath.definitions(),
+        **halfmath.DEFINITIONS,
+    },
 )
 # for a compiler or a C library without vector functions
 C_WITHOUT_LIBMVEC = replace(C, calls={**_OWN, **vectormath.CALLS})
