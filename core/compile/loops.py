@@ -9,18 +9,35 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.compile.lazy import opened, with_branches
-from core.dataclass import replace
+from core.dataclass import dataclass, replace
 from core.graph import Apply, Variable
 from core.ir.axes import same_length
 from core.ir.clike.cfamily import Dialect
 from core.ir.codes import Code
 from core.ir.definitions import Definition, FromSteps, Given, Lowered, Pointwise, Value
-from core.ir.expr import Expr, const, index, load
+from core.ir.expr import INDEX_DTYPE, Expr, const, index, load
 from core.ir.iteration import Carried, Iteration, Rows
 from core.ir.rebuild import loads_in, rebuild
 from core.scanning.form import Inputs, Keep
 from core.scanning.op import Scan, filled
 from core.tensor.shape import checked_length
+
+
+@dataclass(frozen=True)
+class Promised:
+    """Lengths of rows that a step computes, and that must be what the program around has room for.
+
+    shapes   of rows of results, in lengths that the step is given;  scalars  these lengths: in the step, and around it
+    """
+
+    shapes: dict[Value, tuple[Expr, ...]]
+    scalars: list[tuple[Value, Value]]
+
+    def add(self, row: Value, known: Sequence[int | None], lengths: Sequence[Value]) -> None:
+        """``row`` has the shape ``known``, with ``lengths`` where that says None."""
+        own = [Value(f"length_of_{row.name}", INDEX_DTYPE, row.node) for _ in lengths]
+        self.scalars.extend(zip(own, lengths, strict=True))
+        self.shapes[row] = tuple(map(_expr, filled(known, [load(n, (), INDEX_DTYPE) for n in own])))
 
 
 class Loop:
@@ -39,23 +56,23 @@ class Loop:
         constants: dict[Value, Any],
         element: Callable[[Variable], Expr],
         new: Callable[[str, str], Value],
-    ) -> dict[Variable, Value] | None:
+        arguments: Sequence[Value],
+    ) -> dict[Variable, Value]:
         """The values of the node's outputs, once all that makes them is among ``definitions``.
 
         values     of the node's inputs;  element  what an input that is a scalar is, as an expression
-        None       where the shape of a result depends on what the steps compute
+        arguments  values of the program around that are there when it begins
         """
         self.definitions, self.new, self.element = definitions, new, element
         form, body = self.op.form, self.body
         assert body is not None
         given = form.inputs([values[x] for x in self.node.inputs])
         lengths = self._lengths_inside(body, given)
+        lengths.update(self._scalars_inside(body, set(arguments)))
         n = checked_length(element(self.node.inputs[0]))
         for x in given.sequences:
             n = same_length(n, definitions[x].shape[0])
-        shapes = self._result_shapes(body, lengths)
-        if shapes is None:
-            return None
+        shapes, promised = self._result_shapes(body, given, lengths)
         carried, memory = self._states(given.initials, n)
         outputs = form.outputs(self.node.outputs).results
         results = [self.new(_name(out), out.type.dtype) for out in outputs]  # type: ignore[attr-defined]
@@ -66,12 +83,13 @@ class Loop:
             same_length(definitions[x].shape[0], const(state.span))
             for x, state in zip(given.initials, form.states, strict=True)
         ]
+        closed = _closed(body, form.step_inputs(body.inputs), form.step_outputs(body.outputs))
         iteration = Iteration(
-            body=_closed(body, form.step_inputs(body.inputs), form.step_outputs(body.outputs)),
+            body=_promising(closed, promised),
             n=n,
             sequences=tuple(self._rows(x, n) for x in given.sequences),
             states=tuple(carried),
-            wholes=(*given.constants, *self._constants(body, constants)),
+            wholes=(*given.constants, *self._constants(body, constants), *(n for _, n in promised.scalars)),
             results=tuple(results),
             done=done,
             lengths=lengths,
@@ -97,6 +115,20 @@ class Loop:
             lengths.update(lengths_outside(body, inside, shape_of[x]))
         return lengths
 
+    def _scalars_inside(self, body: Lowered, arguments: set[Value]) -> dict[Expr, Expr]:
+        """Integers that are the same in each step, from which lengths may be computed: what they are outside.
+
+        Those that are there when the program around begins, for what is known of these is known of lengths.
+        """
+        found: dict[Expr, Expr] = {}
+        own, given = self.op.form.step_inputs(body.inputs), self.op.form.inputs(self.node.inputs)
+        for inside, x in zip(own.constants, given.constants, strict=True):
+            if inside.dtype == INDEX_DTYPE and not body.definitions[inside].shape:
+                element = self.element(x)
+                if all(e.payload in arguments for e in loads_in([element])):
+                    found[load(inside, (), inside.dtype)] = element
+        return found
+
     def _states(self, initials: Sequence[Value], n: Expr) -> tuple[list[Carried], list[tuple[Value, tuple]]]:
         """What is carried from step to step, and memory for it."""
         carried, memory = [], []
@@ -112,18 +144,26 @@ class Loop:
             carried.append(Carried(initial, state.taps, kept, room))
         return carried, memory
 
-    def _result_shapes(self, body: Lowered, lengths: Mapping[Expr, Expr]) -> list[tuple[Expr, ...]] | None:
-        """The shapes of rows of results in lengths of the program around; None where steps compute one."""
-        form, memo = self.op.form, dict(lengths)
-        inside = [body.definitions[row].shape for row in form.step_outputs(body.outputs).results]
-        if any(loads_in(shape) for shape in inside):
-            return None
-        found = []
-        for shape, known, given in zip(inside, form.results, form.inputs(self.node.inputs).lengths, strict=True):
-            said = filled(known, [checked_length(self.element(x)) for x in given])
-            made = [rebuild(n, lambda e, args: None, memo) for n in shape]
-            found.append(tuple(same_length(_expr(a), b) for a, b in zip(said, made, strict=True)))
-        return found
+    def _result_shapes(
+        self, body: Lowered, given: Inputs[Value], lengths: Mapping[Expr, Expr]
+    ) -> tuple[list[tuple[Expr, ...]], Promised]:
+        """The shapes of rows of results in lengths of the program around, and what steps that compute one must keep.
+
+        Where a step computes a length from what changes, the scan was told what it is, and asks that in each step.
+        """
+        form, memo, found, promised = self.op.form, dict(lengths), [], Promised({}, [])
+        rows = form.step_outputs(body.outputs).results
+        given_lengths = form.inputs(self.node.inputs).lengths
+        for row, known, told, values in zip(rows, form.results, given_lengths, given.lengths, strict=True):
+            said = tuple(map(_expr, filled(known, [checked_length(self.element(x)) for x in told])))
+            shape = body.definitions[row].shape
+            if all(e in memo for e in loads_in(shape)):
+                made = [rebuild(n, lambda e, args: None, memo) for n in shape]
+                said = tuple(same_length(a, b) for a, b in zip(said, made, strict=True))
+            else:
+                promised.add(row, known, values)
+            found.append(said)
+        return found, promised
 
     def _constants(self, body: Lowered, constants: dict[Value, Any]) -> tuple[Value, ...]:
         """The arrays that a step holds, as values of the program around."""
@@ -186,6 +226,16 @@ def _closed(body: Lowered, own: Any, made: Any) -> Lowered:
         definitions[new] = replace(definitions[new], shape=shape)
     inputs = [*body.inputs, *body.constants]
     return replace(body, definitions=definitions, inputs=inputs, constants={})
+
+
+def _promising(body: Lowered, promised: Promised) -> Lowered:
+    """A body that is given ``promised`` lengths after all else, and makes rows of these."""
+    definitions: dict[Value, Definition] = {own: Given((), ()) for own, _ in promised.scalars}
+    definitions.update(body.definitions)
+    for row, wanted in promised.shapes.items():
+        shape = tuple(map(same_length, definitions[row].shape, wanted))
+        definitions[row] = replace(definitions[row], shape=shape)
+    return replace(body, definitions=definitions, inputs=[*body.inputs, *(own for own, _ in promised.scalars)])
 
 
 def lengths_outside(body: Lowered, value: Value, shape: Sequence[Expr]) -> dict[Expr, Expr]:

@@ -277,15 +277,15 @@ class _Lowering:
         from core.compile.loops import Loop  # who has no loops need not wait for it
 
         loop = Loop(node, self.dialect, lower)
-        made = None
-        if loop.body is not None:
-            for x in node.inputs:
-                self.values.value(x)
-            made = loop.defined(self.values.of, self.definitions, self.constants, self._element_of, self._new_of(node))
-        if made is None:
-            self._host(node, is_said=loop.body is None)
-        else:
-            self.values.of.update(made)
+        if loop.body is None:
+            self._host(node, is_said=True)  # of what is inside
+            return
+        values, new = self.values, self._new_of(node)
+        for x in node.inputs:
+            values.value(x)
+        values.of.update(
+            loop.defined(values.of, self.definitions, self.constants, self._element_of, new, values.inputs)
+        )
 
     def _branch(self, node: Apply) -> None:
         """One side or the other; where a step cannot choose, Python does, between programs of their own."""

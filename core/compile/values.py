@@ -96,7 +96,7 @@ class Values:
         return self._views[variable]
 
     def _make_view(self, variable: Variable) -> View:
-        if isinstance(variable, Constant) and variable not in self.of:
+        if isinstance(variable, Constant) and (variable not in self.of or self.of[variable] in self.constants):
             data = variable.data
             if data.size and _uniform(data):
                 element = const(data.flat[0].item(), variable.type.dtype)

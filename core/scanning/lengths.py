@@ -18,17 +18,38 @@ def row_lengths(rows: Sequence[Variable], first: Mapping[Variable, Any]) -> list
 
     Where lengths follow from those of other variables nothing is computed, else the first step is.
     """
-    shapes: dict[Variable, Any] = {own: _shape(value) for own, value in first.items()}
-    replaced: dict[Variable, Any] = dict(first)
-    for node in toposort(rows, stop_at=first):
+    shapes, lengths = _inferred(rows, {own: _shape(value) for own, value in first.items()})
+    replaced = {**first, **lengths}
+    return [_outside(row, shapes.get(row), replaced) for row in rows]
+
+
+def varying(rows: Sequence[Variable], own: StepInputs[Variable]) -> set[Variable]:
+    """Those of ``rows`` that may have another shape in each step: a length depends on more than shapes of ``own``."""
+    changing = {*own.sequences, *(row for taps in own.taps for row in taps)}
+    fixed = {x: shape_of(x.type()) for x in own.flat}  # as it is in each step, and of no value in it
+    shapes, lengths = _inferred(rows, fixed)
+    found = set()
+    for row in rows:
+        unknown = [n for n in _outside(row, shapes.get(row), lengths) if isinstance(n, Variable)]
+        if any(depends_on(n, changing) for n in unknown):
+            found.add(row)
+    return found
+
+
+def _inferred(
+    rows: Sequence[Variable], known: Mapping[Variable, Any]
+) -> tuple[dict[Variable, Any], dict[Variable, TensorVariable]]:
+    """The shapes of what ``rows`` are computed from, those of some being ``known``; and lengths that are read of it."""
+    shapes, lengths = dict(known), {}
+    for node in toposort(rows, stop_at=known):
         if isinstance(node.op, ShapeI) and node.inputs[0] in shapes:
-            replaced[node.out] = as_tensor(shapes[node.inputs[0]][node.op.axis])
+            lengths[node.out] = as_tensor(shapes[node.inputs[0]][node.op.axis])
         given = [shapes.get(x) if x in shapes else _own(x) for x in node.inputs]
         if None in given or not (isinstance(node.op, Elementwise) or node.op.defines("infer_shape")):
             continue
         found = node.op.shapes(None, node, given)
         shapes.update((out, shape) for out, shape in zip(node.outputs, found, strict=True) if shape is not None)
-    return [_outside(row, shapes.get(row), replaced) for row in rows]
+    return shapes, lengths
 
 
 def first_step(form: Form, given: Inputs[TensorVariable], own: StepInputs[Variable]) -> dict[Variable, TensorVariable]:

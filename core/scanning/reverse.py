@@ -28,7 +28,7 @@ from core.scanning.connections import of_states, of_step
 from core.scanning.costs import costs_much
 from core.scanning.ends import Above, parted
 from core.scanning.form import Inputs, Keep, Outputs, State, StepInputs, StepOutputs
-from core.scanning.lengths import first_step, row_lengths
+from core.scanning.lengths import first_step, row_lengths, varying
 from core.tensor.arithmetic import minimum
 from core.tensor.create import zeros
 from core.tensor.indexing import getitem, inc_subtensor, set_subtensor
@@ -146,9 +146,14 @@ class _Reverse:
         return dict(zip(passed, graph.outputs[count:], strict=True))
 
     def _saved(self, passed: Sequence[Variable]) -> list[Variable]:
-        """What is better kept of each step forwards than computed again: nearest to ``passed``, what costs much."""
+        """What is better kept of each step forwards than computed again: nearest to ``passed``, what costs much.
+
+        Not what may have another shape in each step: of that there are no rows.
+        """
         outputs = {x for x in (*self.made.states, *self.made.results) if x.owner is not None}
-        kept = {x for node in self.step.toposort() for x in node.outputs if x in outputs or costs_much(node.op)}
+        costly = {x for node in self.step.toposort() for x in node.outputs if costs_much(node.op)}
+        changing = varying(list(costly - outputs), self.own)
+        kept = outputs | (costly - changing)
         return [x for x in ancestors(passed, stop_at=kept) if x in kept]
 
     # --- all steps --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from core.dataclass import dataclass
 from core.graph import Apply, Constant, FunctionGraph, Variable, ancestors, clone_replace, depends_on, toposort
 from core.scanning.costs import costs_much
 from core.scanning.form import Keep
-from core.scanning.lengths import first_step, row_lengths
+from core.scanning.lengths import first_step, row_lengths, varying
 from core.scanning.op import Scan
 from core.scanning.rules.taken import Taken, specialize
 from core.tensor.arithmetic import add
@@ -61,6 +61,8 @@ def what_only_results_need_is_computed_behind_the_loop(
     aims = [_aim(k, row, False, inside) for k, row in enumerate(taken.made.results)]
     aims += [_aim(k, term, True, inside) for k, term in sums.items()]
     there = _there(taken, sums)
+    changing = varying([x for aim in aims for x in aim.needs if x not in there], taken.own)
+    aims = [aim for aim in aims if changing.isdisjoint(aim.needs)]  # of other shapes in each step: no rows
     chosen = [aim for aim in aims if aim.costly]
     wanted = {x for aim in chosen for x in aim.needs if x not in there}
     if len(wanted) > len(chosen):
