@@ -131,7 +131,11 @@ class _Lowering:
                 )
         shapes = [_with_known(variable, out.shape) for variable, out in zip(node.outputs, outputs, strict=True)]
         axes = [fresh_axes(shape) for shape in shapes]
-        elements = {k: out.at(axes[k]) for k, out in enumerate(outputs) if not isinstance(out, Scatter)}
+        elements = {
+            k: _by_author(out.at, "lower", node, axes[k])
+            for k, out in enumerate(outputs)
+            if not isinstance(out, Scatter)
+        }
         if lacks_a_rule(node, elements.values()):
             self._host(node)
             return
@@ -357,10 +361,15 @@ def _is_flat(e: Expr) -> bool:
 
 
 def _by_author(write: Callable[..., Any], what: str, node: Apply, *arguments: Any) -> Any:
-    """What an author's function returns.  Errors: those of core as they are, BackendError with the op for others."""
+    """What an author's function returns.
+
+    Errors: with the op and the line that made the node, those of core as what they are, others as BackendError.
+    """
     try:
         return write(*arguments)
-    except CoreError:
-        raise
+    except CoreError as error:
+        if "was made at" in str(error):  # it says already who
+            raise
+        raise type(error)(f"{what} of {node.op} failed: {error}", blame=node) from error
     except Exception as error:
         raise BackendError(f"{what} of {node.op} failed: {type(error).__name__}: {error}", blame=node) from error

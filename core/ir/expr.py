@@ -30,6 +30,9 @@ class Expr:
     """
 
     __slots__ = ("code", "dtype", "args", "payload", "free", "cost", "marks", "__weakref__")
+    __array_ufunc__ = (
+        None  # an operator of a NumPy number is ours, and np.exp of an expression is an error that says so
+    )
 
     code: Code
     dtype: str
@@ -267,8 +270,12 @@ def length(value: Any, axis: int) -> Expr:
 
 
 def load(value: Any, at: Sequence[Any], dtype: str) -> Expr:
-    """The element of ``value`` at an index, one entry per axis."""
-    return make(Code.LOAD, dtype, tuple(as_expr(i) for i in at), value)
+    """The element of ``value`` at an index, one entry per axis.  Errors: DTypeError for an index that is no integer."""
+    places = tuple(as_expr(i) for i in at)
+    for i in places:
+        if i.dtype not in dtypes.DISCRETE:
+            raise DTypeError(f"an index must be an integer, got {i} of dtype {i.dtype}; cast(i, 'int64') makes it one")
+    return make(Code.LOAD, dtype, places, value)
 
 
 def as_expr(x: Any, dtype: str = INDEX_DTYPE) -> Expr:
@@ -290,7 +297,7 @@ def _operands(a: Any, b: Any) -> tuple[Expr, Expr, str]:
 
 def _strong(x: Any) -> type:
     """The type of a NumPy number.  Errors: DTypeError for what is no number."""
-    if not isinstance(x, (np.generic, np.ndarray)):
+    if not isinstance(x, (np.generic, np.ndarray)) or x.ndim:
         raise DTypeError(f"{x!r} is no number and no expression, so it cannot be part of one")
     return type(x)
 
@@ -426,28 +433,42 @@ def _never_positive(n: Expr) -> bool:
     return (n.is_const and n.payload <= 0) or (n.code is Code.NEG and _never_negative(n.args[0]))
 
 
+def _on_tensors(function: str, *operands: Any) -> Any:
+    """What ``function`` of a scalar rule is where the rule is run on tensors, to be differentiated; else None."""
+    for x in operands:
+        if not isinstance(x, (Expr, int, float, complex)) and hasattr(x, "__call_rule__"):
+            return x.__call_rule__(function, operands)
+    return None
+
+
 def equal(a: Any, b: Any) -> Expr:
-    return compare(Code.EQ, a, b)
+    found = _on_tensors("equal", a, b)
+    return compare(Code.EQ, a, b) if found is None else found
 
 
 def not_equal(a: Any, b: Any) -> Expr:
-    return compare(Code.NE, a, b)
+    found = _on_tensors("not_equal", a, b)
+    return compare(Code.NE, a, b) if found is None else found
 
 
 def maximum(a: Any, b: Any) -> Expr:
     """The larger; NaN if either is."""
-    return arith(Code.MAX, a, b)
+    found = _on_tensors("maximum", a, b)
+    return arith(Code.MAX, a, b) if found is None else found
 
 
 def minimum(a: Any, b: Any) -> Expr:
     """The smaller; NaN if either is."""
-    return arith(Code.MIN, a, b)
+    found = _on_tensors("minimum", a, b)
+    return arith(Code.MIN, a, b) if found is None else found
 
 
 def cast(x: Expr, dtype: str) -> Expr:
     """C's conversion.  Floats to integers truncate; anything to bool is ``x != 0``."""
     if x.dtype == dtype:
         return x
+    if not isinstance(x, Expr):
+        return _on_tensors("cast", x, dtype)
     if x.is_const and x.dtype in dtypes.DISCRETE:
         return const(x.payload, dtype)
     return make(Code.CAST, dtype, (x,))
@@ -465,7 +486,8 @@ def conditional(code: Code, condition: Any, a: Any, b: Any) -> Expr:
 
 def select(condition: Any, a: Any, b: Any) -> Expr:
     """``a`` where the condition holds, else ``b``; both may be evaluated, so both must be valid everywhere."""
-    return conditional(Code.SELECT, condition, a, b)
+    found = _on_tensors("select", condition, a, b)
+    return conditional(Code.SELECT, condition, a, b) if found is None else found
 
 
 def guarded(condition: Any, a: Any, b: Any) -> Expr:
@@ -482,9 +504,9 @@ def Call(function: str, *operands: Any) -> Expr:
 
     On tensors it is the elementwise op of that rule, so a rule written with ``Call`` can be differentiated.
     """
-    for x in operands:
-        if not isinstance(x, (Expr, int, float, complex)) and hasattr(x, "__call_rule__"):
-            return x.__call_rule__(function, operands)
+    found = _on_tensors(function, *operands)
+    if found is not None:
+        return found
     kinds = [dtypes.float_of(x.dtype) if isinstance(x, Expr) else _WEAK[type(x)] for x in operands]
     dtype = dtypes.float_of(dtypes.promote(*kinds))
     out = "bool" if function in _BOOLEAN_CALLS else dtypes.real_of(dtype) if function in _REAL_CALLS else dtype

@@ -91,8 +91,23 @@ class Elementwise(Op):
         return TensorType(self.template(*(kind.dtype for kind in kinds))[0].dtype, shape)
 
     def scalar(self, *operands: Any) -> Expr:
-        """The rule on scalar expressions."""
-        return as_expr(self.scalar_rule(*operands))
+        """The rule on scalar expressions.  Errors: DTypeError, with its name, for what is no such rule."""
+        try:
+            made = self.scalar_rule(*operands)
+        except TypeError as error:  # DTypeError is one
+            if str(self) in str(error):
+                raise
+            raise DTypeError(f"the rule of {self} failed: {error}") from error
+        return made if isinstance(made, Expr) else self._number(made, operands)
+
+    def _number(self, made: Any, operands: Sequence[Expr]) -> Expr:
+        """A rule's result that is a Python number: it is weak, as in NumPy; a bool is one."""
+        if not isinstance(made, (bool, int, float, complex)):
+            raise DTypeError(
+                f"the rule of {self} must return an expression or a number, got {made!r} of type {type(made).__name__}"
+            )
+        dtype = "bool" if isinstance(made, bool) else dtypes.promote(*(x.dtype for x in operands), type(made))
+        return as_expr(made, dtype)
 
     @lru_cache(maxsize=4096)  # noqa: B019 - ops live as long as their module
     def template(self, *kinds: str) -> tuple[Expr, tuple[Expr, ...]]:

@@ -22,7 +22,7 @@ from core.ir.view import View, broadcast_shapes, broadcast_to
 from core.op import Op, disconnected
 from core.tensor.arithmetic import cast
 from core.tensor.create import arange
-from core.tensor.dimshuffle import dimshuffle, moveaxis
+from core.tensor.dimshuffle import dimshuffle, moveaxis, transpose
 from core.tensor.elementwise import broadcast_length
 from core.tensor.keys import (
     ALL,
@@ -164,7 +164,7 @@ class AdvancedSubtensor(Op):
     def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
         x, *parts = inputs
         if any(part.ndim != old.ndim for part, old in zip(parts, node.inputs[1:], strict=True)):
-            return None
+            return gathered(self.key, node, inputs)
         key = Key((ALL, *self.key.entries))
         out = AdvancedSubtensor(key)(x, *parts)
         return [moveaxis(out, self._stack_axis(key, parts), 0)]
@@ -175,6 +175,17 @@ class AdvancedSubtensor(Op):
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS], *([False] for _ in node.inputs[1:])]
+
+
+def gathered(key: Key, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
+    """``x[key]`` for a stack of keys: one gather, whose first axis is the stack's."""
+    from core.tensor.stacked_keys import stacked_key  # few programs have stacks of keys
+
+    found = stacked_key(key, inputs, node.inputs)
+    if found is None:
+        return None
+    new, parts, order = found
+    return [transpose(AdvancedSubtensor(new)(inputs[0], *parts), order)]
 
 
 def _check_array(array: TensorVariable, n: int | None, axis: int, x: TensorVariable, op: Any) -> None:
@@ -240,6 +251,7 @@ class AdvancedIncSubtensor(AdvancedUpdate):
 
 
 AdvancedSetSubtensor.sets = AdvancedIncSubtensor.sets = AdvancedSetSubtensor
+AdvancedSetSubtensor.scatters, AdvancedIncSubtensor.scatters = AdvancedSetSubtensor, AdvancedIncSubtensor
 
 
 def _numbered(y: TensorVariable) -> TensorVariable:

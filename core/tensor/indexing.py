@@ -23,7 +23,7 @@ from core.op import Op, disconnected
 from core.tensor.arithmetic import cast, clip, mod
 from core.tensor.dimshuffle import DimShuffle, expand_dims
 from core.tensor.elementwise import second
-from core.tensor.gather import AdvancedIncSubtensor, AdvancedSetSubtensor, AdvancedSubtensor, index_axis
+from core.tensor.gather import AdvancedIncSubtensor, AdvancedSetSubtensor, AdvancedSubtensor, gathered, index_axis
 from core.tensor.keys import ALL, Entry, Key, Part, Slice, check_index, plain, resolve, scalar_of, static_slice_length
 from core.tensor.logic import not_equal as differs
 from core.tensor.reshape import ravel
@@ -127,7 +127,7 @@ class Subtensor(Op):
     def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
         x, *parts = inputs
         if any(part.ndim for part in parts):
-            return None
+            return gathered(self.key, node, inputs)
         return [Subtensor(Key((ALL, *self.key.entries)))(x, *parts)]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
@@ -181,6 +181,7 @@ class IncSubtensor(_SliceUpdate):
 
 
 SetSubtensor.sets = IncSubtensor.sets = SetSubtensor
+SetSubtensor.scatters, IncSubtensor.scatters = AdvancedSetSubtensor, AdvancedIncSubtensor
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

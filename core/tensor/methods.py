@@ -374,7 +374,7 @@ def install(cls: type) -> None:
 
 # --- rules run on tensors ------------------------------------------------------------------------------------------
 
-_OP_OF_C99 = {
+_OP_OF_RULE = {
     **{name: getattr(functions, name) for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p")},
     **{
         name: getattr(functions, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot", "erf", "erfc")
@@ -393,16 +393,22 @@ _OP_OF_C99 = {
     "cimag": arithmetic.imag,
     "conj": arithmetic.conj,
     "carg": arithmetic.angle,
+    "select": logic.where,  # from here on those of core.ir.expr
+    "maximum": arithmetic.maximum,
+    "minimum": arithmetic.minimum,
+    "equal": logic.equal,
+    "not_equal": logic.not_equal,
+    "cast": arithmetic.cast,
 }
 
 
 def _call_rule(self: TensorVariable, function: str, operands: Sequence[Any]) -> TensorVariable:
     """``Call(function, ...)`` in a scalar rule that is run on tensors, to be differentiated by its steps."""
-    if function not in _OP_OF_C99:
+    if function not in _OP_OF_RULE:
         raise ArgumentError(
             f"no elementwise op computes the C99 function {function!r}, so a rule with it needs a derivative"
         )
-    return _OP_OF_C99[function](*operands)
+    return _OP_OF_RULE[function](*operands)
 
 
 # --- constants as numbers ------------------------------------------------------------------------------------------

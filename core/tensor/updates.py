@@ -16,6 +16,7 @@ from core.graph import Apply, Variable
 from core.ir.codes import Combine
 from core.op import Op, disconnected
 from core.tensor.broadcast import stacked
+from core.tensor.dimshuffle import transpose
 from core.tensor.elementwise import second
 from core.tensor.keys import ALL, Key, numpy_key
 from core.tensor.type import TensorType, TensorVariable, as_tensor, constant
@@ -49,6 +50,7 @@ class Update(Op):
     __props__ = ("key",)
     reads: ClassVar[Any]  # the op that reads these places
     sets: ClassVar[Any]  # the op that sets them
+    scatters: ClassVar[Any]  # the op that does the same at the places of index arrays
     combine: ClassVar[Combine | None] = None  # None: y replaces what is there
 
     def __init__(self, key: Key):
@@ -106,10 +108,25 @@ class Update(Op):
 
     def batch(self, node: Apply, inputs: Sequence[TensorVariable]) -> list[TensorVariable] | None:
         x, y, *parts = inputs
-        if any(part.ndim != old.ndim for part, old in zip(parts, node.inputs[2:], strict=True)):
-            return None
+        differ = any(part.ndim != old.ndim for part, old in zip(parts, node.inputs[2:], strict=True))
         x, y = stacked(node, [x, y, *parts])[:2]
+        if differ:
+            return self._scattered(node, x, y, parts)
         return [type(self)(Key((ALL, *self.key.entries)))(x, self._laid(y, parts), *parts)]
+
+    def _scattered(
+        self, node: Apply, x: TensorVariable, y: TensorVariable, parts: Sequence[TensorVariable]
+    ) -> list[TensorVariable] | None:
+        """One scatter for a stack of keys; ``x`` and ``y`` are stacks."""
+        from core.tensor.stacked_keys import stacked_key  # few programs have stacks of keys
+
+        old_x, _, *old_parts = node.inputs
+        found = stacked_key(self.key, [x, *parts], [old_x, *old_parts])
+        if found is None:
+            return None
+        new, given, order = found
+        back = [order.index(axis) for axis in range(len(order))]
+        return [self.scatters(new)(x, transpose(y, back), *given)]
 
     def _laid(self, y: TensorVariable, parts: Sequence[TensorVariable]) -> TensorVariable:
         """A stack of values with its axes where those of ``x[:, key]`` are."""

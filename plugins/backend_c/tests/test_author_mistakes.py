@@ -4,7 +4,8 @@ import pytest
 
 import core
 import core.tensor as ct
-from core.errors import BackendError
+from core.errors import CoreError
+from core.ir.view import View
 
 
 class Written(core.Op):
@@ -27,9 +28,25 @@ class NoViewFromLower(Written):
         return x.at([0])
 
 
+class FloatAsIndex(Written):
+    def lower(self, node, x):
+        return View(x.dtype, x.shape, lambda index: x.at([index[0] * 0.5]))
+
+
+class ChoosesInPython(Written):
+    def lower(self, node, x):
+        return View(x.dtype, x.shape, lambda index: x.at(index) if x.at(index) > 0 else 0.0)
+
+
 class RaisesInKernel(Written):
     def kernel(self, k, x, y):
         y.missing()
+
+
+class WritesItsInput(Written):
+    def kernel(self, k, x, y):
+        with k.grid(x.shape) as (i,):
+            x[i] = 1.0
 
 
 @pytest.mark.parametrize(
@@ -37,10 +54,13 @@ class RaisesInKernel(Written):
     [
         (RaisesInLower(), "lower of RaisesInLower failed: AttributeError"),
         (NoViewFromLower(), "lower of NoViewFromLower must return a View for each output"),
+        (FloatAsIndex(), r"lower of FloatAsIndex failed: an index must be an integer, got .* of dtype float64"),
+        (ChoosesInPython(), "lower of ChoosesInPython failed: .* has no truth value; use select"),
         (RaisesInKernel(), "kernel of RaisesInKernel failed: AttributeError"),
+        (WritesItsInput(), "kernel of WritesItsInput failed: x is an input, so a kernel cannot store into it"),
     ],
 )
 def test_what_an_author_wrote_wrong_names_the_op_and_the_users_line(op, said):
     x = ct.dvector("x")
-    with pytest.raises(BackendError, match=rf"{said}(.|\n)*made at .*test_author_mistakes.py"):
+    with pytest.raises(CoreError, match=rf"{said}(.|\n)*made at .*test_author_mistakes.py"):
         core.function([x], op(x), backend="c")
