@@ -36,22 +36,17 @@ class Compiled:
     def __init__(self, recipe: Recipe, choice: Choice):
         self._recipe, self._choice = recipe, choice
         self._options = {"strict": recipe.options["strict"] or config.strict}
+        self._lazily = _Lazily(recipe, choice, self._options)
         start = time.perf_counter()
         with config.override(self._options):
             self.run = instrumented(self._executable())
-        made = vars(self).get("making")
+        made = vars(self._lazily).get("making")
         before = {"rewrite": 0.0, "lower": 0.0} if made is None else made.times
         self.times = {**before, "compile": time.perf_counter() - start - sum(before.values())}
 
-    @cached_property
+    @property
     def making(self) -> Making:
-        """The graph after rewriting, and what makes programs of it."""
-        from core.compile.making import Making  # what was found ready made needs none of it
-
-        recipe = self._recipe
-        with config.override(self._options):
-            record = self._choice.record
-            return Making(recipe.graph, recipe.options["mode"], record, _updates(recipe), partial(_inside, record))
+        return self._lazily.making
 
     @property
     def graph(self) -> FunctionGraph:
@@ -70,7 +65,27 @@ class Compiled:
         if self._choice.record.dialect is None:
             return driver.compile_graph(self.graph)
         key = _key(self._recipe, self._choice) if hasattr(driver, "kept") and config.recall else None
-        return Dispatcher(lambda: self.making, driver, self._choice.device, key)
+        lazily = self._lazily
+        return Dispatcher(lambda: lazily.making, driver, self._choice.device, key)
+
+
+class _Lazily:
+    """The graph after rewriting, and what makes programs of it.
+
+    What runs them may ask for it, and does not hold ``Compiled``, which holds what runs them: else the memory of a
+    device would wait for the collector of garbage.
+    """
+
+    def __init__(self, recipe: Recipe, choice: Choice, options: dict[str, Any]):
+        self._recipe, self._record, self._options = recipe, choice.record, options
+
+    @cached_property
+    def making(self) -> Making:
+        from core.compile.making import Making  # what was found ready made needs none of it
+
+        recipe, record = self._recipe, self._record
+        with config.override(self._options):
+            return Making(recipe.graph, recipe.options["mode"], record, _updates(recipe), partial(_inside, record))
 
 
 def _inside(record: Backend, graph: FunctionGraph, driver: Any) -> Dispatcher:

@@ -6,6 +6,7 @@ they are; else they are copied there and back.  A loop that waits for nothing ca
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -45,7 +46,7 @@ class Body:
 
     def __init__(self, program: Program, owner: Any):
         self.program, self.space, self.device = program, owner.space, owner.device
-        self.inner, self.code, self.warp = owner.inner, owner.code, owner.warp
+        self.inner, self.codes, self.warp = owner.inner, owner.codes, owner.warp
         self.launches = owner.inner[id(program)]
         self.constants = lasting(program, self.space)
         self.made = program.made
@@ -310,7 +311,7 @@ class ChoiceCommand:
 def command(step: Any, owner: Any, prepared: Any, lengths: Lengths) -> LoopCommand | ChoiceCommand:
     """What queues a step that runs programs, for certain lengths."""
     kind: Any = LoopCommand if isinstance(step, LoopStep) else ChoiceCommand
-    made: LoopCommand | ChoiceCommand = kind(step, owner, prepared, lengths)
+    made: LoopCommand | ChoiceCommand = kind(step, weakref.proxy(owner), prepared, lengths)  # the owner keeps it
     return made
 
 

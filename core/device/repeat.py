@@ -40,13 +40,15 @@ class _Asked:
 
 
 class Repeat:
-    """Calls of one program, for certain lengths.  ``shapes`` are those of its outputs.
+    """Calls of one program, which keeps it, for certain lengths.  ``shapes`` are those of its outputs.
 
     Nobody waits for checks that passed for the same arguments before.
     """
 
     def __init__(self, owner: Any, prepared: Prepared, fetched: tuple[bool, ...], shapes: Sequence[tuple[int, ...]]):
-        self.owner, self.space, self.device, self.edges = owner, owner.space, owner.space.device, owner.edges
+        self.owner: Any = weakref.proxy(owner)
+        self.space, self.device, self.edges = owner.space, owner.space.device, owner.edges
+        self._staged = owner.staged
         self.prepared, self.fetched = prepared, fetched
         self._fetches = True in fetched
         self._passed = Passed(owner.checked) if prepared.checks else None
@@ -88,7 +90,7 @@ class Repeat:
         about = None if passed is None else passed.asked(arrays)
         self._waited = asks = passed is not None and not passed.holds(about)
         waits = asks or self._fetches
-        for k, value in self.owner.staged:
+        for k, value in self._staged:
             memory = edges.arrived(value, arrays[k], waits)
             if type(memory) is not Memory:
                 self._borrows = True

@@ -43,7 +43,8 @@ class Code:
 
 
 class CudaDevice:
-    """An open device: core.device.contract.Device, and its Recorder.
+    """An open device: core.device.contract.Device, and its Recorder.  What it makes for itself holds it weakly, so that
+    it goes, and lets go of the driver, with the last program and array of its.
 
     driver    the calls: libcuda.Driver, or what stands in for it
     compiler  text to machine code;  blas: (stream, stream number, workspace) -> a library of products, or None
@@ -89,7 +90,7 @@ class CudaDevice:
         self._patches: dict[str, Patches] = {}
         self._scratch: dict[tuple[str, int], int] = {}
         self._event: Any = None
-        self._exchange = exchange.Exchange(self)
+        self._exchange = exchange.Exchange()
 
     def __str__(self) -> str:
         return f"cuda:{self.number} ({self.facts.name})"
@@ -221,25 +222,25 @@ class CudaDevice:
     def mover(self, dtype: str) -> Mover:
         """The kernel that Fourier transforms use."""
         if dtype not in self._movers:
-            self._movers[dtype] = Mover(self, dtype)
+            self._movers[dtype] = Mover(weakref.proxy(self), dtype)
         return self._movers[dtype]
 
     def matrices(self, dtype: str) -> Kernels:
         """The kernels that decompositions use."""
         if dtype not in self._matrices:
-            self._matrices[dtype] = Kernels(self, dtype)
+            self._matrices[dtype] = Kernels(weakref.proxy(self), dtype)
         return self._matrices[dtype]
 
     def thin(self, dtype: str, length: int) -> Thin:
         """The kernels of products with one small length."""
         if (dtype, length) not in self._thin:
-            self._thin[dtype, length] = Thin(self, dtype, length)
+            self._thin[dtype, length] = Thin(weakref.proxy(self), dtype, length)
         return self._thin[dtype, length]
 
     def patches(self, dtype: str) -> Patches:
         """The kernels of convolutions."""
         if dtype not in self._patches:
-            self._patches[dtype] = Patches(self, dtype)
+            self._patches[dtype] = Patches(weakref.proxy(self), dtype)
         return self._patches[dtype]
 
     def scratch(self, name: str, size_bytes: int, least: int) -> int:
@@ -294,13 +295,13 @@ class CudaDevice:
         return exchange.KIND, self.number
 
     def dlpack(self, array: Any, stream: Any) -> Any:
-        return self._exchange.dlpack(array, stream)
+        return self._exchange.dlpack(self, array, stream)
 
     def interface(self, array: Any) -> dict[str, Any]:
         return exchange.interface(array.memory.block.pointer, array.shape, array.dtype, self.stream)
 
     def adopt(self, array: Any, allocate: Callable[[int], Any]) -> tuple[Any, tuple[int, ...], str]:
-        return self._exchange.adopt(array, allocate)
+        return self._exchange.adopt(self, array, allocate)
 
     def let_wait(self, other: int) -> None:
         """What is queued later on stream ``other`` runs after what is queued here now."""

@@ -202,15 +202,13 @@ def copy_source() -> Source:
 
 
 class Exchange:
-    """core.device.contract.Exchange of one CudaDevice."""
+    """core.device.contract.Exchange of one CudaDevice, which holds it."""
 
-    def __init__(self, device: Any):
-        self._device = device
+    def __init__(self) -> None:
         self._code: Any = None
 
-    def dlpack(self, array: Any, stream: Any) -> Any:
+    def dlpack(self, device: Any, array: Any, stream: Any) -> Any:
         """Errors: BufferError for stream 0, which DLPack leaves ambiguous."""
-        device = self._device
         if stream == 0:
             raise BufferError("DLPack's stream 0 is ambiguous; 1 is the legacy default stream, 2 that of the thread")
         number = LEGACY_STREAM if stream in (None, -1) else int(stream)
@@ -222,21 +220,20 @@ class Exchange:
 
         return capsule(array.memory.block.pointer, device.number, array.shape, array.dtype, done)
 
-    def adopt(self, array: Any, allocate: Callable[[int], Any]) -> tuple[Any, tuple[int, ...], str]:
-        device = self._device
+    def adopt(self, device: Any, array: Any, allocate: Callable[[int], Any]) -> tuple[Any, tuple[int, ...], str]:
         given = taken(array, device.number, device.stream, device.wait_for, str(device))
         size = int(np.prod(given.shape, dtype="int64")) * dtypes.size_bytes(given.dtype)
-        release = partial(self._release, given.release)
+        release = partial(_release, device, given.release)
         if given.is_plain:
             return Borrowed(Block(given.pointer, max(size, 1)), release), given.shape, given.dtype
         axes = np.array([*given.shape, *given.strides], "int64")
         memory = allocate(size + axes.nbytes + BOUNDARY)
-        self._copy(given, memory.block.pointer, -(-size // BOUNDARY) * BOUNDARY, axes)
+        self._copy(device, given, memory.block.pointer, -(-size // BOUNDARY) * BOUNDARY, axes)
         release()
         return memory, given.shape, given.dtype
 
-    def _copy(self, given: Given, target: int, offset: int, axes: np.ndarray) -> None:
-        device, itemsize = self._device, dtypes.size_bytes(given.dtype)
+    def _copy(self, device: Any, given: Given, target: int, offset: int, axes: np.ndarray) -> None:
+        itemsize = dtypes.size_bytes(given.dtype)
         if self._code is None:
             self._code = device.build(copy_source())
         count = int(np.prod(given.shape, dtype="int64"))
@@ -247,7 +244,8 @@ class Exchange:
         function = device.function(self._code, f"core_strided_{itemsize}")
         device.run(function, min(-(-count // 256), 4096), 256, packed)
 
-    def _release(self, release: Callable[[], None]) -> None:
-        """Give an array back when nothing that is queued uses it any more: its owner may work on any stream."""
-        self._device.drain()
-        release()
+
+def _release(device: Any, release: Callable[[], None]) -> None:
+    """Give an array back when nothing that is queued uses it any more: its owner may work on any stream."""
+    device.drain()
+    release()

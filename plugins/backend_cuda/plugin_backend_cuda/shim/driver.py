@@ -248,12 +248,16 @@ class HostDriver:
         self._numbered[id(thing)] = thing
         return id(thing)
 
+    def thing(self, number: int) -> Any:
+        """What a number stands for."""
+        return self._numbered[number]
+
     def addresses(self, names: Sequence[str]) -> tuple[int, ...]:
         return self.pointers_to(self)
 
     def pointers_to(self, driver: Any) -> tuple[int, ...]:
         """The functions of ``driver``, which knows things by the numbers that this one gave."""
-        self._pointers = Pointers(driver, self.number, self._numbered.__getitem__)
+        self._pointers = Pointers(weakref.proxy(driver), weakref.proxy(self))
         return self._pointers.addresses
 
     def status(self, event: Any) -> int:

@@ -23,11 +23,11 @@ class At:
 class Pointers:
     """``addresses`` in the order of calls.FUNCTIONS.
 
-    number  of a thing;  thing  what a number is of
+    driver   what is called;  numbers  gives things numbers, and knows what a number is of
     """
 
-    def __init__(self, driver: Any, number: Callable[[Any], int], thing: Callable[[int], Any]):
-        self._driver, self._number, self._thing = driver, number, thing
+    def __init__(self, driver: Any, numbers: Any):
+        self._driver, self._numbers = driver, numbers
         self._functions = [
             ctypes.CFUNCTYPE(c_int, *kinds)(self._guarded(act))
             for act, kinds in (
@@ -59,28 +59,30 @@ class Pointers:
 
     def _launch(self, function: int, *more: Any) -> None:
         grid, block, (shared, stream, arguments, _) = more[:3], more[3:6], more[6:]
-        self._driver.launch(self._thing(function), grid, block, shared, self._thing(stream), At(arguments))
+        self._driver.launch(
+            self._numbers.thing(function), grid, block, shared, self._numbers.thing(stream), At(arguments)
+        )
 
     def _replay(self, graph: int, stream: int) -> None:
-        self._driver.replay(self._thing(graph), self._thing(stream))
+        self._driver.replay(self._numbers.thing(graph), self._numbers.thing(stream))
 
     def _copy_in(self, to: int, host: int, size: int, stream: int) -> None:
-        self._driver.copy_in(to, host, size, self._thing(stream))
+        self._driver.copy_in(to, host, size, self._numbers.thing(stream))
 
     def _finish(self, stream: int) -> None:
-        self._driver.finish(self._thing(stream))
+        self._driver.finish(self._numbers.thing(stream))
 
     def _new_event(self, out: Any, flags: int) -> None:
-        out[0] = self._number(self._driver.new_event())
+        out[0] = self._numbers.number(self._driver.new_event())
 
     def _record(self, event: int, stream: int) -> None:
-        self._driver.record(self._thing(event), self._thing(stream))
+        self._driver.record(self._numbers.thing(event), self._numbers.thing(stream))
 
     def _status(self, event: int) -> int:
-        return self._driver.status(self._thing(event))
+        return self._driver.status(self._numbers.thing(event))
 
     def _wait(self, event: int) -> None:
-        self._driver.wait_event(self._thing(event))
+        self._driver.wait_event(self._numbers.thing(event))
 
     def _free_event(self, event: int) -> None:
-        self._driver.free_event(self._thing(event))
+        self._driver.free_event(self._numbers.thing(event))
