@@ -133,7 +133,8 @@ class Call:
         values = [*kernel.writes, *kernel.reads]
         blocks = [self.memory[value].block for value in values]
         arguments = [*blocks, *self.lengths.all(needed)]
-        prepared.use(self.device.launcher(self.owner.code, kernel.name, arguments, grid), values)
+        code = self.owner.codes.of(kernel, self.lengths)
+        prepared.use(self.device.launcher(code, kernel.name, arguments, grid), values)
 
     def _can_be_alone(self, step: LoopStep) -> bool:
         """Whether a loop is to be one launch: its steps do little, and all rows that they read are there."""

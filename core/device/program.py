@@ -11,6 +11,7 @@ from core.device.array import DeviceArray, on_host
 from core.device.bound import bindable, moving
 from core.device.call import PREPARED, Call
 from core.device.checked import checked_arguments
+from core.device.codes import Codes
 from core.device.contract import Source
 from core.device.edges import Edges
 from core.device.exchange import Foreign
@@ -42,7 +43,7 @@ class DeviceProgram:
         kernels = tuple((kernel, tuple(n)) for found in every for kernel, n in found)
         name = f"{program.name}.{facts.dialect.name}"
         self.sources = {name: printed.text} if kernels else {}
-        self.code = space.device.build(Source(program.name, printed.text, kernels)) if kernels else None
+        self.codes = Codes(Source(program.name, printed.text, kernels), space) if kernels else None
         self.constants = lasting(program, space)
         self.made = program.made
         self.asked = {value for step in program.steps if not isinstance(step, HostStep) for value in step.reads}

@@ -476,6 +476,12 @@ def _conditional(printer: Printer, e: Expr, args: list[str]) -> str:
 def _unravel(printer: Printer, e: Expr, args: list[str]) -> str:
     flat, *lengths = args
     later = lengths[e.payload + 1 :]
+    if printer.dialect.work is not None and printer.dialect.work.long_positions:
+        from core.ir.work.positions import is_countable  # a CPU need not wait for that
+
+        if is_countable(e):
+            quotient = f"core_quotient({flat}, {' * '.join(later)})" if later else flat
+            return quotient if e.payload == 0 else f"core_rest({quotient}, {lengths[e.payload]})"
     quotient = f"({flat} / ({' * '.join(later)}))" if later else flat
     return quotient if e.payload == 0 else f"({quotient} % {lengths[e.payload]})"
 

@@ -164,6 +164,8 @@ def wide_loop(printer: Any, loop: Loop, indent: str) -> list[str]:
         begin = f"{first} + {KEPT_PIECES} * ({index}){step}"
     lines.append(f"{inner}for ({index} {piece} = {begin}; {piece} < {wholes}; {piece} += {step}) {{")
     lines += [*_one_piece(printer, loop, pieces, {}, {}, inner + "    "), f"{inner}}}"]
+    if not starts:  # less than a piece is left
+        lines.append(f"{inner}#pragma unroll 1")
     lines.append(f"{inner}for ({index} {i} = {wholes} * {width} + {first}; {i} < {n}; {i} += {step}) {{")
     return [*lines, *printer.lines(loop.body, inner + "    "), f"{inner}}}", f"{indent}}}"]
 

@@ -34,6 +34,9 @@ class WorkItems:
                     "" where groups cannot know, or the last one would not see what the others have stored
     ahead           a statement that brings what lies at the address ``{at}`` nearer, for somebody who reads it soon;
                     "" where there is none
+    long_positions  the line before a text that asks for 64-bit positions, where coordinates are split from them by the
+                    functions core_quotient and core_rest of ``helpers``, in 32 bits without that line: see
+                    work/positions.py; "" where they are divided like other numbers
     has_addresses   a pointer that a kernel takes may lead anywhere into memory; else to the beginning of a block alone
     helpers         functions that these spellings use, by name; a text may only use helpers that stand before it
     """
@@ -58,6 +61,7 @@ class WorkItems:
     keeps_nan: frozenset[str] = frozenset()
     arrive: str = ""
     ahead: str = ""
+    long_positions: str = ""
     has_addresses: bool = True
     helpers: Mapping[str, str] = field(default_factory=dict)
 

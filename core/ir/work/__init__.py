@@ -12,6 +12,7 @@ stripes.py     those whose neighbouring results lie side by side, by groups: sum
 order.py       scatters
 own.py         loops that an op writes itself
 place.py       where elements lie once loops are flattened
+positions.py   whether 32 bits are enough to split them into coordinates
 launches.py    a kernel as launches: each of its outermost loops is one
 barriers.py    where the lanes of a group must meet
 """

@@ -94,7 +94,23 @@ static __device__ __forceinline__ bool core_is_last(uint32_t *at, uint32_t count
     __syncthreads();
     return last;
 }"""
+LONG_POSITIONS = "#define CORE_LONG_POSITIONS"
+_POSITION = """\
+#ifdef CORE_LONG_POSITIONS
+typedef uint64_t core_position;
+#else
+typedef uint32_t core_position;
+#endif"""
+_QUOTIENT = """\
+static __device__ __forceinline__ int64_t core_quotient(int64_t position, int64_t n)
+{ return (core_position)position / (core_position)n; }"""
+_REST = """\
+static __device__ __forceinline__ int64_t core_rest(int64_t position, int64_t n)
+{ return (core_position)position - (core_position)position / (core_position)n * (core_position)n; }"""
 _HELPERS = {
+    "core_position": _POSITION,
+    "core_quotient": _QUOTIENT,
+    "core_rest": _REST,
     "core_is_last": _ARRIVE,
     "core_fetch": _FETCH,
     "core_atomicMax_int64": _LARGEST,
@@ -140,6 +156,7 @@ CUDA = Dialect(
         keeps_nan=frozenset({"float32"}),
         arrive="core_is_last({at}, {count})",
         ahead="core_fetch({at});",
+        long_positions=LONG_POSITIONS,
         helpers=_HELPERS,
     ),
 )

@@ -51,7 +51,7 @@ def own(cache_folder):
 
 def moved(function):
     """Bytes that were loaded and stored in whole pieces, since the code was loaded."""
-    _, symbols = function._run._main.code.module
+    _, symbols = function._run._main.codes.short.module
     return tuple(ctypes.c_longlong.in_dll(symbols, name).value for name in ("core_loaded", "core_stored"))
 
 
