@@ -9,7 +9,7 @@ import numpy as np
 
 from core import dtypes
 from core.graph import Apply, Variable
-from core.ir.expr import Expr, as_expr, guarded
+from core.ir.expr import Expr, as_expr, guarded, maximum, minimum
 from core.ir.view import View
 from core.op import Op, disconnected
 from core.tensor.keys import scalar_of
@@ -45,14 +45,21 @@ class Roll(Op):
 
     def lower(self, node: Apply, x: View, shift: View) -> View:
         axis, n = self.axis, x.shape[self.axis]
-        first = as_expr(scalar_of(shift)) % n  # how many come in from the other end
+        by = as_expr(scalar_of(shift))
+        first = by % n  # how many come in from the other end
 
-        def read(index: Sequence[Expr], place: Expr) -> Expr:
-            return x.at((*index[:axis], place, *index[axis + 1 :]))
+        def source(i: Expr) -> Expr:
+            """Where the element at ``i`` comes from.  Of neighbours it is known where that changes, whatever n is."""
+            if by.is_const and by.payload in (1, 2):
+                place = n - by + i if by.payload == 1 else maximum(n - by + i, 0)  # 0: of an axis of length 1
+                return guarded(i < by, place, i - by)
+            if by.is_const and by.payload in (-1, -2):
+                place = i - by - n if by.payload == -1 else minimum(i - by - n, n - 1)
+                return guarded(i < n + by, i - by, place)
+            return guarded(i < first, i + (n - first), i - first)
 
         def at(index: tuple[Expr, ...]) -> Expr:
-            i = index[axis]
-            return guarded(i < first, read(index, i + (n - first)), read(index, i - first))
+            return x.at((*index[:axis], source(index[axis]), *index[axis + 1 :]))
 
         return View(x.dtype, x.shape, at)
 

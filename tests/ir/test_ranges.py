@@ -10,7 +10,7 @@ from core.ir.codes import Code
 from core.ir.cpu.ranges import cut
 from core.ir.definitions import Value
 from core.ir.expr import const, guarded, index, length, load
-from core.ir.nodes import Kernel, Let, Local, Loop, Store, expressions
+from core.ir.nodes import Kernel, Let, Local, Loop, LoopKind, Store, expressions
 from core.ir.walk import walk
 from core.testing import random
 
@@ -18,8 +18,16 @@ x, y = ct.matrix("x"), ct.matrix("y")
 a, b, i = ct.vector("a"), ct.vector("b"), ct.lvector("i")
 
 
-def guards(kernel):
-    return [e for root in expressions(kernel.body) for e in walk([root]) if e.code is Code.GUARDED]
+def guards(kernel_or_loop):
+    return [e for root in expressions(kernel_or_loop.body) for e in walk([root]) if e.code is Code.GUARDED]
+
+
+def many(body):
+    """The innermost loops that are not known to have few elements."""
+    inside = [s for s in body if isinstance(s, Loop)]
+    inner = [loop for loop in inside if not any(isinstance(s, Loop) for s in loop.body)]
+    more = [one for loop in inside if loop not in inner for one in many(loop.body)]
+    return [loop for loop in inner if loop.extent.code is not Code.MIN and not loop.extent.is_const] + more
 
 
 def test_joined_vectors_are_copied_one_after_the_other(compiled, kernels, loops):
@@ -106,7 +114,7 @@ def test_a_roll_is_two_copies(compiled, kernels, loops, n, shift):
 def test_neighbours_on_a_ring_are_four_ranges_of_a_matrix_and_their_gradient_too(compiled, kernels):
     energy = (x * (ct.roll(x, 1, 0) + ct.roll(x, 1, 1))).sum()
     f = compiled([x], [energy, grad(energy, x)])
-    assert not any(guards(kernel) for kernel in kernels(f))
+    assert not any(guards(piece) for kernel in kernels(f) for piece in many(kernel.body))
     for shape in [(1, 1), (2, 3), (5, 4)]:
         X = random(shape)
         got = f(X)
@@ -160,6 +168,32 @@ def test_neighbours_on_a_ring_are_those_in_memory_but_at_the_ends(compiled, kern
     assert len(modulo) == 1 and len(kernel.body) == 2  # one loop of two
     A = random((n,))
     assert_array_equal(f(A), np.roll(A, -by) - A)
+
+
+def test_all_neighbours_of_a_matrix_on_a_torus_take_one_vector_loop_for_each_of_three_ranges_of_rows(
+    compiled, kernels, loops
+):
+    step = sum(ct.roll(x, by, axis) for by in (1, -1) for axis in (0, 1))
+    (kernel,) = kernels(compiled([x], step))
+    inner = [loop for loop in loops(kernel) if not any(isinstance(s, Loop) for s in loop.body)]
+    assert [loop.kind for loop in inner].count(LoopKind.SIMD) == 3 and len(inner) == 9
+    assert not any(guards(loop) for loop in inner if loop.kind is LoopKind.SIMD)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (2, 1), (2, 2), (3, 5), (0, 2)])
+@pytest.mark.parametrize("by", [1, 2, 3])
+def test_neighbours_on_a_torus_of_any_size_and_what_they_get_back(compiled, shape, by):
+    step = x * ct.roll(ct.exp(x), by, 0) - ct.roll(ct.roll(x, -by, 1), -1, 0) * ct.roll(x, by, 1)
+    f = compiled([x], [step, grad((step**2).sum(), x)])
+    X = random(shape)
+    wanted = X * np.roll(np.exp(X), by, 0) - np.roll(np.roll(X, -by, 1), -1, 0) * np.roll(X, by, 1)
+    got = f(X)
+    assert_allclose(got[0], wanted)
+    g = 2 * wanted
+    back = g * np.roll(np.exp(X), by, 0) + np.roll(g * X, -by, 0) * np.exp(X)
+    back -= np.roll(np.roll(g * np.roll(X, by, 1), by, 1), 1, 0)
+    back -= np.roll(g * np.roll(np.roll(X, -by, 1), -1, 0), -by, 1)
+    assert_allclose(got[1], back, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("mode", ["wrap", "reflect", "symmetric", "edge"])

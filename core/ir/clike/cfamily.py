@@ -340,6 +340,9 @@ class Printer:
         n = f"({n})" if "?" in n else n  # a conditional binds weaker than <
         start = self.expr(loop.start)
         head = f"for ({index} {i} = {start}; {i} < {n}; {i}++) {{"
+        most = [e.payload for e in loop.extent.args if e.is_const] if loop.extent.code is Code.MIN else []
+        if most and loop.kind is LoopKind.GRID:  # a compiler that knows how few they are makes no vectors of them
+            head = f"for ({index} {i} = {start}; {i} < {most[0]} && {i} < {n}; {i}++) {{"
         if loop.reverse:
             head = f"for ({index} {i} = ({n}) - 1; {i} >= {start}; {i}--) {{"
         if self.dialect.work is not None and loop.kind in (LoopKind.ITEMS, LoopKind.GROUPS, LoopKind.LANES):

@@ -13,17 +13,18 @@ from typing import TypeAlias
 
 from core.dataclass import replace
 from core.ir.codes import HOLDS_GUARD, Code
-from core.ir.expr import Expr, const, guarded, index, maximum, minimum
+from core.ir.expr import INDEX_DTYPE, Expr, const, guarded, index, maximum, minimum
 from core.ir.nests.copies import Copy
 from core.ir.nests.places import with_places_inlined
 from core.ir.nests.strides import linear
-from core.ir.nodes import Kernel, Let, Loop, Statement, expressions, rewritten
+from core.ir.nodes import Kernel, Let, Loop, LoopKind, Statement, expressions, rewritten
 from core.ir.rebuild import rebuild
 from core.ir.walk import walk
 
 Scope: TypeAlias = Mapping[Expr, Expr]  # what reads a constant -> its value
 
 MOST_PIECES = 5  # that one loop becomes
+FEW = 2  # elements that are not worth a piece for each case
 LARGEST = 300  # nodes of a loop's body: it is written once for every piece
 
 
@@ -40,7 +41,8 @@ def _visit(body: list[Statement], around: Scope) -> list[Statement]:
     for s in body:
         if isinstance(s, Loop):
             s = _with_turns_guarded(s, known)
-            new += [replace(piece, body=_visit(piece.body, known)) for piece in _pieces(s, MOST_PIECES, known)]
+            pieces = [replace(piece, body=_visit(piece.body, known)) for piece in _pieces(s, MOST_PIECES, known)]
+            new += pieces if len(pieces) == 1 else [_in_turn(piece) for piece in pieces]
             continue
         if isinstance(s, Let) and s.constant:
             known[s.local.expr] = s.value
@@ -77,11 +79,10 @@ def _turns(e: Expr, loop: Loop, known: Scope) -> bool:
 
 def _pieces(loop: Loop, most: int, known: Scope) -> list[Loop]:
     """``loop`` as loops one after the other, at most so many.  ``known`` are the constants that are declared before."""
-    found = None if loop.reverse or most < 2 else _condition(loop, known)
+    found = None if loop.reverse or most < 2 else _cut_of(loop, known)
     if found is None:
         return [loop]
-    condition, place, holds_before = found
-    border, start, left = _within(place, loop.extent, known)
+    condition, holds_before, border, start, left = found
     later = index(loop.variable.payload)
     before = Copy({condition: const(holds_before, "bool")}).body(loop.body)
     after = Copy({condition: const(not holds_before, "bool"), loop.variable: start + later}).body(loop.body)
@@ -112,6 +113,10 @@ def _within(place: Expr, extent: Expr, known: Scope) -> tuple[Expr, Expr, Expr]:
             for part in left:
                 total = total + part
             return place, place, total
+    ahead = _constant_of(_rest_of(extent) - place)
+    if ahead is not None and ahead > 0:
+        border = maximum(place, const(0))
+        return border, border, minimum(extent, const(ahead))
     if _never_negative(place, known):
         if _at_most(extent, place, known):
             return extent, extent, const(0)
@@ -120,6 +125,30 @@ def _within(place: Expr, extent: Expr, known: Scope) -> tuple[Expr, Expr, Expr]:
         return minimum(place, extent), place, maximum(extent - place, const(0))
     border = minimum(maximum(place, const(0)), extent)
     return border, border, extent - border
+
+
+def _rest_of(extent: Expr) -> Expr:
+    """``e`` where the extent is max(e, 0), as it is once a known number of elements is gone."""
+    a, b = extent.args if extent.code is Code.MAX else (extent, const(0))
+    return a if b is const(0) else extent
+
+
+def _constant_of(e: Expr) -> int | None:
+    """What a sum is equal to if all but numbers cancels in it."""
+    number, terms = 0, Counter[Expr]()
+    pending = [(e, 1)]
+    while pending:
+        part, sign = pending.pop()
+        if part.is_const:
+            number += sign * part.payload
+        elif part.code is Code.NEG:
+            pending.append((part.args[0], -sign))
+        elif part.code in (Code.ADD, Code.SUB):
+            a, b = part.args
+            pending += [(a, sign), (b, sign if part.code is Code.ADD else -sign)]
+        else:
+            terms[part] += sign
+    return None if any(terms.values()) else number
 
 
 def _never_negative(e: Expr, known: Scope) -> bool:
@@ -165,19 +194,47 @@ def _terms(e: Expr) -> list[Expr] | None:
     return terms
 
 
-def _condition(loop: Loop, known: Scope) -> tuple[Expr, Expr, bool] | None:
-    """A comparison that guards memory, the first value of the variable at which it changes, whether it holds before."""
+def _cut_of(loop: Loop, known: Scope) -> tuple[Expr, bool, Expr, Expr, Expr] | None:
+    """A comparison that a guard makes, whether it holds at first, and where it changes: see _within.
+
+    Few elements are not parted any further, for each piece is code: the guard stays where it costs little.
+    """
+    few = _is_few(loop.extent)
+    innermost = not _loops(loop.body)
+    for condition, place, holds_before, guards_memory in _conditions(loop, known):
+        border, start, left = _within(place, loop.extent, known)
+        decided = border is const(0) or left is const(0)
+        if decided or not few or (guards_memory and not innermost):
+            return condition, holds_before, border, start, left
+    return None
+
+
+def _in_turn(piece: Loop) -> Loop:
+    """``piece``, not in vectors if its elements are few: those are slow to compile, and never full."""
+    in_vectors = piece.kind is LoopKind.SIMD and not piece.reductions
+    return replace(piece, kind=LoopKind.GRID) if in_vectors and _is_few(piece.extent) else piece
+
+
+def _is_few(extent: Expr) -> bool:
+    parts = extent.args if extent.code is Code.MIN else (extent,)
+    return any(part.is_const and part.payload <= FEW for part in parts)
+
+
+def _conditions(loop: Loop, known: Scope) -> list[tuple[Expr, Expr, bool, bool]]:
+    """Comparisons that guards make, the first value of the variable at which each changes, whether it holds before, and
+    whether elements are guarded or only places.  Those that change at a known value come first."""
     roots = [root for root in expressions(loop.body) if root.marks & HOLDS_GUARD]
     if not roots or len(walk(expressions(loop.body))) > LARGEST:
-        return None
+        return []
     inside = {s.variable for s in _loops(loop.body)}
     named = {s.local.expr: s.value for s in loop.body if isinstance(s, Let) and s.constant}
+    found = []
     for guard in reversed(walk(roots)):
         for e in _compared(guard.args[0], named) if guard.code is Code.GUARDED else ():
             change = _change(e, loop.variable, known) if loop.variable in e.free and not inside & e.free else None
             if change is not None:
-                return e, *change
-    return None
+                found.append((e, *change, guard.dtype != INDEX_DTYPE))
+    return sorted(found, key=lambda one: not one[1].is_const)
 
 
 def _compared(condition: Expr, named: dict[Expr, Expr]) -> list[Expr]:
