@@ -118,9 +118,3 @@ def slow(monkeypatch):
 
     monkeypatch.setattr(Executable, "__call__", counted)
     return counts
-
-
-@pytest.fixture(autouse=True, scope="session")
-def nothing_is_recalled():
-    """What a test compiles is printed and built: not left out because an earlier run has compiled it."""
-    os.environ.setdefault("CORE_RECALL", "0")

@@ -1,24 +1,14 @@
 """Dtypes, backends, stacks of matrices of every kind, and the comparison with a function of single matrices."""
 
-import os
-
 import numpy as np
 import pytest
 
-import core.ir.build
+import core
 from core.testing import available_backends, evaluate, random
 
 BACKENDS = [name for name in ("interpreter", "c") if name in available_backends()]  # others go back to Python
 DTYPES = ["float32", "float64", "complex64", "complex128"]
 ROUGH = {"float32": 2e-3, "complex64": 2e-3, "float64": 1e-9, "complex128": 1e-9}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def every_program_is_verified():
-    core.ir.build.VERIFY = True
-    os.environ.setdefault("CORE_RECALL", "0")  # nor is one left out because an earlier run has compiled it
-    yield
-    core.ir.build.VERIFY = False
 
 
 def pytest_generate_tests(metafunc):
