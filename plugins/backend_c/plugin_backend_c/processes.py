@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, TypeAlias
 
@@ -23,11 +23,9 @@ if hasattr(os, "register_at_fork"):
 
 _PAUSE_S = 0.002  # between looks at processes, where the system does not say when one ends
 
-# Reads which groups of processes are at work, a line for each change, until whoever writes is gone, even if killed.  A
-# word says that all is done: a process that was forked meanwhile may hold the other end of the pipe for long.
-_WATCH = """\
-while read -r line; do [ "$line" = done ] && exit; groups=$line; done
-for group in $groups; do kill -9 -$group; done"""
+# Waits until whoever writes is gone, even if killed, and ends its own group of processes, itself among them.  A word
+# says that all is done: a process that was forked meanwhile may hold the other end of the pipe for long.
+_WATCH = 'read -r line && [ "$line" = done ] || kill -9 0'
 
 
 def run(command: Sequence[str], timeout_s: float, watcher: Watcher | None = None) -> Finished:
@@ -53,8 +51,7 @@ def run_all(commands: Sequence[Sequence[str]], timeout_s: float, watcher: Watche
         while waiting or running:
             while waiting and len(running) < processors():
                 number, command = waiting.pop()
-                running[_Process(command)] = number
-            watcher.tell(running)
+                running[_Process(command, watcher.group)] = number
             process = _first_to_end(running, deadline)
             if process is None:
                 raise subprocess.TimeoutExpired(next(iter(running)).command, timeout_s)
@@ -62,7 +59,6 @@ def run_all(commands: Sequence[Sequence[str]], timeout_s: float, watcher: Watche
     finally:
         for process in running:
             process.stop()
-        watcher.tell(())
     return [done[number] for number in range(len(commands))]
 
 
@@ -72,7 +68,7 @@ def _first_to_end(running: Collection[_Process], deadline: float) -> _Process | 
         with suppress(AttributeError, OSError), ExitStack() as opened:  # where the system can say that a process ended
             waiter = select.poll()
             for process in running:
-                descriptor = os.pidfd_open(process.group)
+                descriptor = os.pidfd_open(process.pid)
                 opened.callback(os.close, descriptor)
                 waiter.register(descriptor, select.POLLIN)
             waiter.poll(1000 * max(deadline - time.monotonic(), 0))
@@ -83,16 +79,16 @@ def _first_to_end(running: Collection[_Process], deadline: float) -> _Process | 
     return None
 
 
-def _started(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """A process in a session of its own."""
+def _started(command: Sequence[str], group: int, **options: Any) -> subprocess.Popen[bytes]:
+    """A process in a group; in one of its own where that is 0."""
     with _starting:
-        return subprocess.Popen(command, start_new_session=True, **options)
+        return subprocess.Popen(command, process_group=group, **options)
 
 
 class _Process:
-    """A command at work, in a group of its own.  What it says goes to files: a pipe that nobody reads stops it."""
+    """A command at work, in a group.  What it says goes to files: a pipe that nobody reads stops it."""
 
-    def __init__(self, command: Sequence[str]):
+    def __init__(self, command: Sequence[str], group: int):
         self.command = command
         with ExitStack() as files:
             self._out, self._err = (
@@ -100,15 +96,17 @@ class _Process:
             )
             self._process = _started(
                 command,
+                group,
                 stdin=subprocess.DEVNULL,
                 stdout=self._out,
                 stderr=self._err,
                 env={**os.environ, "LC_ALL": "C"},
             )
             self._files = files.pop_all()
+        self._group = group or self.pid
 
     @property
-    def group(self) -> int:
+    def pid(self) -> int:
         return self._process.pid
 
     def has_ended(self) -> bool:
@@ -124,31 +122,35 @@ class _Process:
             )
 
     def stop(self) -> None:
-        with self._files, suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """End it, and all of its group."""
+        with self._files:
+            with suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)
             self._process.wait()
 
 
 class Watcher:
-    """A shell that outlives this process, to end the commands of one that was killed; without a shell, nobody does."""
+    """A group of processes that ends with this one, even if it is killed: a shell in it sees to that.
+
+    A command is in the group before it begins, so that at no moment it would be left.  Without a shell, nobody does.
+    """
 
     def __enter__(self) -> Watcher:
         self._shell = None
         with suppress(OSError):
             self._shell = _started(
                 ["/bin/sh", "-c", _WATCH],
+                0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
         return self
 
-    def tell(self, running: Iterable[_Process]) -> None:
-        """Say what is at work now."""
-        if self._shell is not None and self._shell.stdin is not None:
-            with suppress(OSError):
-                self._shell.stdin.write(f"{' '.join(str(process.group) for process in running)}\n".encode())
-                self._shell.stdin.flush()
+    @property
+    def group(self) -> int:
+        """Its number; 0 where there is none."""
+        return self._shell.pid if self._shell is not None and self._shell.poll() is None else 0
 
     def __exit__(self, *error: object) -> None:
         if self._shell is not None and self._shell.stdin is not None:

@@ -340,6 +340,27 @@ def test_a_compiler_ends_with_a_process_that_is_killed(python, fake, tmp_path, w
     wait(lambda: not runs(int(child.read_text())))
 
 
+def test_a_compiler_ends_with_a_process_that_is_killed_as_soon_as_it_was_started(python, fake, tmp_path, wait, runs):
+    slow, child = fake("slow", ENDLESS), tmp_path / "bin" / "child"
+    use = f"""
+        import os, signal, subprocess, time
+        from plugin_backend_c import compiler
+
+        def killed(command, started=subprocess.Popen, **options):
+            process = started(command, **options)
+            while command[0] == {slow!r}:
+                if os.path.exists({str(child)!r}) and os.path.getsize({str(child)!r}):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(0.01)
+            return process
+
+        subprocess.Popen = killed
+        compiler.Compiler(({slow!r},), "slow 1").build(["x.c"], "x.so")
+    """
+    assert python.start(use).wait() == -9
+    wait(lambda: not runs(int(child.read_text())))
+
+
 @pytest.mark.parametrize("system_tells", [True, False])
 def test_commands_run_at_once_and_answer_in_their_order(monkeypatch, system_tells):
     if not system_tells:
