@@ -41,12 +41,13 @@ class Promised:
 
 
 class Loop:
-    """One scan on its way.  ``body`` is its lowered step; None where that is left to Python."""
+    """One scan on its way.  ``body`` is its lowered step; None where nodes of it, ``host_nodes``, need Python."""
 
     def __init__(self, node: Apply, dialect: Dialect, lower: Callable[..., Lowered]):
         self.node, self.op = node, node.op
         assert isinstance(self.op, Scan)
         body = lower(opened(with_branches(self.op.inner.unfrozen())), dialect, "step")
+        self.host_nodes = [node for node, _, _ in body.host_nodes]
         self.body: Lowered | None = None if body.host_nodes else with_own_outputs(body)
 
     def defined(

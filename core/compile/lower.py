@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import plugins
-from core.compile.means import c_for_python_of, c_of, how, lacks_a_rule, say_that_python_computes
+from core.compile.means import (
+    c_for_python_of,
+    c_of,
+    how,
+    lacks_a_rule,
+    say_that_python_computes,
+    say_that_python_repeats,
+)
 from core.compile.values import Values, fresh_axes, short_name
 from core.dataclass import replace
 from core.errors import BackendError, CoreError
@@ -282,7 +289,8 @@ class _Lowering:
 
         loop = Loop(node, self.dialect, lower)
         if loop.body is None:
-            self._host(node, is_said=True)  # of what is inside
+            say_that_python_repeats(node, loop.host_nodes)
+            self._host(node, is_said=True)
             return
         values, new = self.values, self._new_of(node)
         for x in node.inputs:

@@ -19,8 +19,7 @@ from core.ir.expr import Expr
 from core.options import config
 from core.tensor.type import TensorType
 
-_NAMED = 3  # types of inputs that are named where Python computes an op
-_warned: set[tuple[str, str]] = set()  # ops of which it was said that Python computes them
+_warned: set[tuple[str, str]] = set()  # ops, and loops, of which it was said that Python computes them
 
 
 def how(node: Apply, dialect: Dialect) -> str:
@@ -97,15 +96,26 @@ def lacks_a_rule(node: Apply, elements: Iterable[Expr]) -> bool:
 def say_that_python_computes(node: Apply, dialect: Dialect) -> None:
     """Said once for each op.  Errors: BackendError where ``strict`` asks for that."""
     pack = type(node.op).__module__.partition(".")[0]
-    types, rest = [str(x.type) for x in node.inputs], len(node.inputs) - _NAMED
-    named = ", ".join(types[:_NAMED] if rest <= 0 else [*types[:_NAMED], f"{rest} more"])
-    why = f"{node.op} of {pack!r} on {named} has no code for the {dialect.name} backend"
+    kinds = [x.type.dtype if isinstance(x.type, TensorType) else str(x.type) for x in node.inputs]
+    types = " and ".join(dict.fromkeys(kinds)) or "nothing"
+    why = f"{node.op} of {pack!r} on {types} has no code for the {dialect.name} backend"
     if config.strict:
         raise BackendError(f"{why}, and strict=True forbids Python to compute it", blame=node)
-    if (pack, str(node.op)) not in _warned:
-        _warned.add((pack, str(node.op)))
-        message = f"{why}: Python computes it, which is slow"
-        if node.source is None:
-            warnings.warn(message, CoreWarning, stacklevel=2)
-        else:  # at the line that made the node
-            warnings.warn_explicit(message, CoreWarning, node.source.filename, node.source.lineno)
+    _say_once((pack, str(node.op)), node, f"{why}: Python computes it, which is slow")
+
+
+def say_that_python_repeats(node: Apply, inside: Iterable[Apply]) -> None:
+    """That a whole loop is left to Python because some nodes of a step are: of these, it was said why."""
+    names = " and ".join(dict.fromkeys(str(one.op) for one in inside))
+    _say_once(("loop", str(node.op)), node, f"Python runs all of {node.op}, step by step, because it computes {names}")
+
+
+def _say_once(what: tuple[str, str], node: Apply, message: str) -> None:
+    """A warning at the line that made the node, unless there was one of ``what``."""
+    if what in _warned:
+        return
+    _warned.add(what)
+    if node.source is None:
+        warnings.warn(message, CoreWarning, stacklevel=2)
+    else:
+        warnings.warn_explicit(message, CoreWarning, node.source.filename, node.source.lineno)

@@ -234,7 +234,10 @@ def test_a_scan_with_python_inside_is_computed_by_python_and_said_so_once():
         pytest.skip("needs a backend that compiles")
     double = core.as_op([ct.TensorType("float64")], [ct.TensorType("float64")])(lambda x: 2 * x)
     x = ct.dvector("x")
-    made = core.scan(lambda v: double(v, name="doubled"), sequences=x)
-    with pytest.warns(CoreWarning, match="Python computes it, which is slow"):
+    made = core.scan(lambda v: double(v, name="doubled"), sequences=x, name="doubling")
+    with pytest.warns(CoreWarning) as seen:
         f = core.function([x], made, backend="c")
+    first, second = (str(warning.message) for warning in seen)
+    assert "Python computes it, which is slow" in first
+    assert second.startswith("Python runs all of Scan(doubling), step by step, because it computes ")
     assert_allclose(f([1.0, 2.0]), [2, 4])
