@@ -25,10 +25,10 @@ def scans_with_the_same_states_are_one(graph: FunctionGraph, node: Apply) -> dic
     for other in others:
         if other is node or not isinstance(other.op, Scan) or _alike(node, other):
             continue
-        second = Taken(other, is_copied=True)
-        matched = _matched(taken, second)
+        matched = _matched(taken, Taken(other))
         if matched is None or _one_after_the_other(node, other):
             continue
+        second = Taken(other, is_copied=True)
         step = _joined(taken, second, matched)
         if step is not None:
             return _one(taken, second, matched, step)
