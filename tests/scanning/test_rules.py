@@ -81,6 +81,28 @@ def test_as_many_last_rows_are_kept_as_there_are_taps():
     assert scans(f)[0].op.form.states[0].keep is Keep.LAST
 
 
+def test_of_a_stack_of_scans_only_the_last_rows_are_kept_where_only_these_are_read():
+    h = core.scan(lambda h: ct.tanh(w @ h), outputs_info=h0, n_steps=5)
+    stack = ct.matrix("stack")
+    f = same([stack, w], [ct.vectorize_graph(h[-1], {h0: stack})], data(2, 3), data(3, 3))
+    assert f.rewrites.count("what_is_read_of_turned_rows_is_read_and_then_turned") > 0
+    assert scans(f)[0].op.form.states[0].keep is Keep.LAST
+
+
+def test_parts_of_turned_rows_of_a_scan_are_what_they_were():
+    h = core.scan(lambda h: ct.tanh(h + 1), outputs_info=xs, n_steps=5)
+    i, j = ct.lscalar("i"), ct.lscalar("j")
+    first, last = h.transpose(1, 0, 2), h.transpose(2, 1, 0)
+    read = [first[:, i], first[j, 1:i], first[j:, ::-2, 0], last[i - 2, j:, -1], last[:, 0, i:j:-1], last[1:, :, 2:]]
+    f = same([xs, i, j], read, data(3, 4), 2, 1)
+    assert f.rewrites.count("what_is_read_of_turned_rows_is_read_and_then_turned") == len(read)
+
+
+def test_parts_of_other_turned_arrays_stay_as_they_are():
+    f = same([xs], [core.scan(lambda r, s: r + s, sequences=xs.T[1:], outputs_info=0 * xs[:, 0])], data(3, 4))
+    assert f.rewrites.count("what_is_read_of_turned_rows_is_read_and_then_turned") == 0
+
+
 def test_products_of_sequences_are_computed_before_the_loop():
     h = core.scan(lambda v, h: ct.tanh(v @ w + h), sequences=xs, outputs_info=h0)
     f = same([xs, h0, w], [h], data(5, 3), data(4), data(3, 4))
