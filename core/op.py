@@ -96,6 +96,12 @@ class Op(CCode):
         """Check ``inputs`` and make the node.  The inherited form serves ops with ``itypes`` and ``otypes``."""
         if self.itypes is None or self.otypes is None:
             raise ArgumentError(f"{self} needs either make_node or both itypes and otypes")
+        for kind in (*self.itypes, *self.otypes):
+            if not isinstance(kind, Type):
+                raise ArgumentError(
+                    f"{self} needs types as itypes and otypes, such as core.TensorType('float64', 1), got "
+                    f"{getattr(kind, '__name__', kind)!r} of type {type(kind).__name__}"
+                )
         if len(inputs) != len(self.itypes):
             raise ArgumentError(f"{self} needs {len(self.itypes)} inputs, got {len(inputs)}")
         return Apply(self, [kind.as_variable(x) for kind, x in zip(self.itypes, inputs, strict=True)], self.otypes)
@@ -188,7 +194,9 @@ class Op(CCode):
 
         An entry of ``output_grads`` is of DisconnectedType where the cost does not depend on that output.
         """
-        return [grad_not_implemented(self, position, x) for position, x in enumerate(inputs)]
+        others = [name for name in ("L_op", "pullback", "vjp") if callable(getattr(self, name, None))]
+        why = f"its {others[0]} is never called; what is called is grad(inputs, output_grads)" if others else ""
+        return [grad_not_implemented(self, position, x, why) for position, x in enumerate(inputs)]
 
     def R_op(self, inputs: Sequence[Variable], eval_points: Sequence[Variable | None]) -> list[Variable | None]:
         """Jacobian-vector product: one tangent per output.  None marks an input, or output, without tangent.

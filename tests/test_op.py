@@ -142,6 +142,24 @@ def test_itypes_and_otypes_make_the_node():
     assert [out.type for out in node.outputs] == [Number()]
 
 
+def test_itypes_that_are_no_types_are_named():
+    class OfAFunction(Op):
+        itypes, otypes = (Number(),), (Number,)
+
+    with pytest.raises(ArgumentError, match="OfAFunction needs types as itypes and otypes, .* got 'Number'"):
+        OfAFunction()(1.0)
+
+
+def test_a_gradient_under_another_name_is_pointed_out():
+    class OfTheano(Scaled):
+        def L_op(self, inputs, outputs, output_grads):
+            return output_grads
+
+    x = Number()()
+    (missing,) = OfTheano(2).grad([x], [x])
+    assert "its L_op is never called; what is called is grad(inputs, output_grads)" in missing.type.why
+
+
 def test_itypes_are_counted():
     with pytest.raises(ArgumentError, match="NoProps needs 2 inputs, got 1"):
         NoProps()(1.0)

@@ -125,6 +125,8 @@ def shared(
             f'shared needs device= as a name ("cuda:1"), got {device!r} of type {type(device).__name__}'
         )
     array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise DTypeError(f"shared needs an array or a number, got {value!r} of type {type(value).__name__}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     kind = TensorType(array.dtype, array.ndim if shape is None else shape)

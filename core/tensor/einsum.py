@@ -30,15 +30,19 @@ class _Term(NamedTuple):
     letters: str
 
 
-def einsum(subscripts: str, *operands: Any) -> TensorVariable:
-    """Sums of products: ``einsum("ij,jk->ik", a, b)`` is ``a @ b``.
+def einsum(subscripts: Any, *operands: Any, optimize: Any = True) -> TensorVariable:
+    """Sums of products: ``einsum("ij,jk->ik", a, b)`` is ``a @ b``, and so is ``einsum(a, [0, 1], b, [1, 2], [0, 2])``.
 
     subscripts  a letter for each axis of each operand; "..." for axes that broadcast; behind "->" the letters of the
                 output, by default those that occur once, in alphabetical order.  A letter that is not in the output is
-                summed over; one that an operand has twice means its diagonal.
+                summed over; one that an operand has twice means its diagonal.  Numbers from 0 to 51, in a list behind
+                each operand, and last one for the output, serve as well.
+    optimize    NumPy's argument; a good order of products is taken in any case
     Errors      ArgumentError for subscripts that cannot be; ShapeError when lengths of one letter differ.
     Source      The order of products is that of numpy.einsum_path, for lengths that are known.
     """
+    if not isinstance(subscripts, str):
+        subscripts, operands = _in_letters((subscripts, *operands))
     xs = as_operands(*operands)
     terms, out = _parsed(subscripts, xs)
     terms = [_diagonals(term) for term in terms]
@@ -56,6 +60,27 @@ def einsum(subscripts: str, *operands: Any) -> TensorVariable:
 
 
 # --- subscripts ----------------------------------------------------------------------------------------------------
+
+
+def _in_letters(arguments: Sequence[Any]) -> tuple[str, list[Any]]:
+    """``a, [0, 1], b, [1, 2], [0, 2]`` as "AB,BC->AC" and the operands; letters in the order of the numbers."""
+    operands, lists = list(arguments[: len(arguments) // 2 * 2 : 2]), list(arguments[1::2])
+    letters = "".join(sorted(_LETTERS))
+
+    def letter(label: Any) -> str:
+        if label is Ellipsis:
+            return "..."
+        if not isinstance(label, int) or not 0 <= label < len(letters):
+            raise ArgumentError(f"einsum needs integers from 0 to {len(letters) - 1} or '...' as labels, got {label!r}")
+        return letters[label]
+
+    def text(labels: Any) -> str:
+        if not isinstance(labels, (list, tuple)):
+            raise ArgumentError(f"einsum needs its subscripts as text, or a list behind each operand, got {labels!r}")
+        return "".join(map(letter, labels))
+
+    out = f"->{text(arguments[-1])}" if len(arguments) % 2 else ""
+    return ",".join(map(text, lists)) + out, operands
 
 
 def _parsed(subscripts: str, xs: Sequence[TensorVariable]) -> tuple[list[_Term], str]:

@@ -204,26 +204,26 @@ class Operators:
 
     # --- reductions -------------------------------------------------------------------------------------------------
 
-    def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-        return reduce.sum(self, axis, dtype=dtype, keepdims=keepdims)
+    def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return reduce.sum(self, axis, dtype, keepdims, **options)
 
-    def prod(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-        return reduce.prod(self, axis, dtype=dtype, keepdims=keepdims)
+    def prod(self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return reduce.prod(self, axis, dtype, keepdims, **options)
 
-    def mean(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-        return reduce.mean(self, axis, dtype=dtype, keepdims=keepdims)
+    def mean(self, axis: Any = None, dtype: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return reduce.mean(self, axis, dtype, keepdims, **options)
 
-    def var(self, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-        return variance.var(self, axis, dtype, ddof=ddof, keepdims=keepdims)
+    def var(self, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+        return variance.var(self, axis, dtype, **options)
 
-    def std(self, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> Any:
-        return variance.std(self, axis, dtype, ddof=ddof, keepdims=keepdims)
+    def std(self, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+        return variance.std(self, axis, dtype, **options)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return reduce.max(self, axis, keepdims=keepdims)
+    def max(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return reduce.max(self, axis, keepdims, **options)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return reduce.min(self, axis, keepdims=keepdims)
+    def min(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return reduce.min(self, axis, keepdims, **options)
 
     def argmax(self, axis: Any = None, keepdims: bool = False) -> Any:
         return reduce.argmax(self, axis, keepdims=keepdims)
@@ -234,11 +234,11 @@ class Operators:
     def ptp(self, axis: Any = None, keepdims: bool = False) -> Any:
         return reduce.ptp(self, axis, keepdims=keepdims)
 
-    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return reduce.any(self, axis, keepdims=keepdims)
+    def any(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return reduce.any(self, axis, keepdims, **options)
 
-    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
-        return reduce.all(self, axis, keepdims=keepdims)
+    def all(self, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return reduce.all(self, axis, keepdims, **options)
 
     # --- the rest of ndarray ----------------------------------------------------------------------------------------
 
@@ -272,6 +272,11 @@ class Operators:
 
     def clip(self, lo: Any, hi: Any) -> Any:
         return arithmetic.clip(self, lo, hi)
+
+    @property
+    def at(self) -> Any:
+        """``x.at[key].set(value)`` and its like, as in JAX: a copy of x that differs at these places.  See Places."""
+        return import_module("core.tensor.extra.places").At(self)
 
     def set(self, value: Any) -> Any:
         """``x[key].set(value)``: a copy of x with ``value`` at these places; see set_subtensor."""

@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.errors import DTypeError, ShapeError
+from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce
 from core.ir.codes import Combine
 from core.ir.expr import Expr, cast, const
 from core.ir.view import View
 from core.op import Op, disconnected
-from core.tensor.dimshuffle import DimShuffle
+from core.tensor.arithmetic import add, maximum, minimum, multiply
+from core.tensor.dimshuffle import DimShuffle, squeeze
 from core.tensor.elementwise import second
-from core.tensor.logic import equal, isclose, where
+from core.tensor.logic import equal, isclose
+from core.tensor.logic import where as where_
 from core.tensor.shape import input_gradient, length_product, shape_i, static_length
-from core.tensor.type import TensorType, TensorVariable, as_tensor, normalize_axes
+from core.tensor.type import TensorType, TensorVariable, as_operands, as_tensor, normalize_axes
 
 __all__ = [
     "Reduce",
@@ -155,7 +157,7 @@ class Reduce(Op):
         if self.combine is Combine.MUL:
             return change * self._product_of_others(x.astype(self._out_dtype(x.dtype)))
         chosen = equal(x, self.put_back(self(x), x.ndim))
-        return where(chosen, change, 0)
+        return where_(chosen, change, 0)
 
     def _product_of_others(self, x: TensorVariable) -> TensorVariable:
         """For each element of x the product of the others along the axes, without dividing by one that is 0.
@@ -164,9 +166,9 @@ class Reduce(Op):
         """
         zero = equal(x, 0)
         zeros = self.put_back(Reduce(Combine.ADD, self.axes)(zero), x.ndim)
-        others = where(zero, 1, x)
+        others = where_(zero, 1, x)
         product = self.put_back(Reduce(Combine.MUL, self.axes, x.dtype)(others), x.ndim)
-        return where(zero, where(equal(zeros, 1), product, 0), where(equal(zeros, 0), product / others, 0))
+        return where_(zero, where_(equal(zeros, 1), product, 0), where_(equal(zeros, 0), product / others, 0))
 
     def put_back(self, y: TensorVariable, ndim: int) -> TensorVariable:
         """The axes that were reduced away, put back with length 1."""
@@ -210,40 +212,90 @@ def _reduced(combine: Combine, x: Any, axis: Any, keepdims: bool, dtype: Any = N
     return out.owner.op.put_back(out, x.ndim) if keepdims else out
 
 
-def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TensorVariable:
-    """The sum along ``axis`` (an int, several, or None for all).  See Reduce for dtypes and errors."""
-    return _reduced(Combine.ADD, x, axis, keepdims, dtype)
+def _masked(x: Any, mask: Any, otherwise: Any) -> Any:
+    """``x`` where ``mask`` holds, elsewhere what changes no result; ``x`` itself without a mask."""
+    return x if mask is None else where_(mask, x, otherwise)
 
 
-def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TensorVariable:
-    """The product along ``axis``.  See Reduce for dtypes and errors.
+def _first(x: TensorVariable, initial: Any) -> TensorVariable:
+    """``initial`` in the dtype of ``x``.  Errors: DTypeError where that would be another kind of number."""
+    first = as_operands(x, initial)[1]
+    if not np.can_cast(first.dtype, x.dtype, "same_kind"):
+        raise DTypeError(f"a reduction of {x.dtype} needs an initial that can become it, got {first.dtype}", blame=x)
+    return first.astype(x.dtype)
+
+
+def sum(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, initial: Any = None, where: Any = None
+) -> TensorVariable:
+    """The sum along ``axis`` (an int, several, or None for all).  See Reduce for dtypes and errors.
+
+    initial  what is added to it, and the sum of nothing
+    where    a mask that broadcasts to x: only elements for which it holds are summed
+    """
+    out = _reduced(Combine.ADD, _masked(x, where, 0), axis, keepdims, dtype)
+    return out if initial is None else add(out, _first(out, initial))
+
+
+def prod(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, initial: Any = None, where: Any = None
+) -> TensorVariable:
+    """The product along ``axis``.  See Reduce for dtypes and errors, and sum for ``initial`` and ``where``.
 
     Its gradient is right where elements are 0; its second derivative only where none is.
     """
-    return _reduced(Combine.MUL, x, axis, keepdims, dtype)
+    out = _reduced(Combine.MUL, _masked(x, where, 1), axis, keepdims, dtype)
+    return out if initial is None else multiply(out, _first(out, initial))
 
 
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
-    """The largest element along ``axis``, NaN if there is one.  See Reduce for errors."""
-    return _reduced(Combine.MAX, x, axis, keepdims)
+def _extreme(combine: Combine, x: Any, axis: Any, keepdims: bool, initial: Any, where: Any) -> TensorVariable:
+    """The largest or smallest element; with ``initial``, that is one more element of each line."""
+    x = as_tensor(x)
+    if initial is None:
+        if where is not None:
+            raise ArgumentError(
+                f"{combine.value} with where= needs initial=: there may be no element for which it holds"
+            )
+        return _reduced(combine, x, axis, keepdims)
+    first = _first(x, initial)
+    x = _masked(x, where, first)
+    axes = normalize_axes(axis, x, op=combine.value)
+    if not {None, 0}.isdisjoint(x.type.shape[a] for a in axes):  # there may be no element
+        from core.tensor.broadcast import Alloc  # few programs have lengths for which it matters
+        from core.tensor.join import Join
+
+        for at in axes:
+            lengths = [1 if a == at else shape_i(x, a) for a in range(x.ndim)]
+            x = Join(at)(x, Alloc()(first, *lengths))
+        return _reduced(combine, x, axis, keepdims)
+    return (maximum if combine is Combine.MAX else minimum)(_reduced(combine, x, axis, keepdims), first)
 
 
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
-    """The smallest element along ``axis``, NaN if there is one.  See Reduce for errors."""
-    return _reduced(Combine.MIN, x, axis, keepdims)
+def max(x: Any, axis: Any = None, keepdims: bool = False, *, initial: Any = None, where: Any = None) -> TensorVariable:
+    """The largest element along ``axis``, NaN if there is one.  See Reduce for errors.
+
+    initial  a value that counts as an element, so that of nothing it is the largest
+    where    a mask that broadcasts to x: only elements for which it holds count; it needs ``initial``
+    """
+    return _extreme(Combine.MAX, x, axis, keepdims, initial, where)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False, *, initial: Any = None, where: Any = None) -> TensorVariable:
+    """The smallest element along ``axis``, NaN if there is one.  See Reduce for errors, max for the arguments."""
+    return _extreme(Combine.MIN, x, axis, keepdims, initial, where)
 
 
 amax, amin = max, min
 
 
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
-    """Whether an element along ``axis`` is not 0; NaN is not 0."""
-    return _reduced(Combine.OR, x, axis, keepdims)
+def any(x: Any, axis: Any = None, keepdims: bool = False, *, where: Any = None) -> TensorVariable:
+    """Whether an element along ``axis``, of those for which ``where`` holds, is not 0; NaN is not 0."""
+    return _reduced(Combine.OR, _masked(x, where, 0), axis, keepdims)
 
 
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
-    """Whether every element along ``axis`` is not 0; NaN is not 0."""
-    return _reduced(Combine.AND, x, axis, keepdims)
+def all(x: Any, axis: Any = None, keepdims: bool = False, *, where: Any = None) -> TensorVariable:
+    """Whether every element along ``axis``, of those for which ``where`` holds, is not 0; NaN is not 0."""
+    return _reduced(Combine.AND, _masked(x, where, 1), axis, keepdims)
 
 
 def allclose(x: Any, y: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> TensorVariable:
@@ -282,9 +334,22 @@ def computed_in(dtype: str) -> str:
     return "float64" if dtype in dtypes.DISCRETE else "float32" if dtype == "float16" else dtype
 
 
-def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> TensorVariable:
-    """The mean along ``axis``: in float64 for integers, else in the dtype of x.  NaN of nothing.  Errors: AxisError."""
+def count_where(x: TensorVariable, mask: Any, axis: Any, who: str) -> TensorVariable:
+    """How many elements are reduced into one, of those for which ``mask`` holds; its axes are kept."""
+    if mask is None:
+        return count_along(x, axis, who)
+    return _reduced(Combine.ADD, second(x, as_tensor(mask).astype("bool")), axis, True)
+
+
+def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, where: Any = None) -> TensorVariable:
+    """The mean along ``axis``: in float64 for integers, else in the dtype of x.  NaN of nothing.  Errors: AxisError.
+
+    where  a mask that broadcasts to x: only elements for which it holds count
+    """
     x = as_tensor(x)
     out = dtypes.canonical(dtype) if dtype is not None else "float64" if x.dtype in dtypes.DISCRETE else x.dtype
     inside = "float32" if out == "float16" else out
-    return divided_by(sum(x, axis, inside, keepdims), count_along(x, axis, "mean")).astype(out)
+    if where is None:
+        return divided_by(sum(x, axis, inside, keepdims), count_along(x, axis, "mean")).astype(out)
+    whole = divided_by(sum(x, axis, inside, True, where=where), count_where(x, where, axis, "mean")).astype(out)
+    return whole if keepdims else squeeze(whole, normalize_axes(axis, x, op="mean"))

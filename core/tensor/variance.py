@@ -15,7 +15,8 @@ from core.ir.expr import Expr, cast
 from core.ir.view import View
 from core.op import Op
 from core.tensor.arithmetic import conj, maximum, real, sqrt
-from core.tensor.reduce import Reduce, computed_in, count_along, divided_by, mean
+from core.tensor.dimshuffle import squeeze
+from core.tensor.reduce import Reduce, computed_in, count_where, divided_by, mean
 from core.tensor.reduce import sum as sum_along
 from core.tensor.shape import input_gradient
 from core.tensor.type import TensorType, TensorVariable, as_tensor, normalize_axes
@@ -97,10 +98,13 @@ class SquaredDistances(Op):
         return 2 * (x - mean(x, self.axes, keepdims=True))
 
 
-def var(x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
+def var(
+    x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False, where: Any = None
+) -> TensorVariable:
     """The variance along ``axis``: the sum of squared distances from the mean, divided by their number less ``ddof``.
 
     dtype   real; float64 for integers, by default that of (the parts of) x.      Errors  AxisError.
+    where   a mask that broadcasts to x: only elements for which it holds count
     """
     x = as_tensor(x)
     out = (
@@ -108,8 +112,12 @@ def var(x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims:
         if dtype is not None
         else dtypes.real_of("float64" if x.dtype in dtypes.DISCRETE else x.dtype)
     )
-    count = maximum(count_along(x, axis, "var") - ddof, 0)
+    count = maximum(count_where(x, where, axis, "var") - ddof, 0)
     x = x.astype(computed_in(x.dtype if dtype is None else dtypes.promote(x.dtype, out)))
+    if where is not None:
+        distance = x - mean(x, axis, keepdims=True, where=where)
+        whole = divided_by(sum_along(real(distance * conj(distance)), axis, None, True, where=where), count).astype(out)
+        return whole if keepdims else squeeze(whole, normalize_axes(axis, x, op="var"))
     if x.dtype in dtypes.COMPLEXES:
         distance = x - mean(x, axis, keepdims=True)
         total = sum_along(real(distance * conj(distance)), axis, keepdims=keepdims)
@@ -120,6 +128,8 @@ def var(x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims:
     return divided_by(total, count).astype(out)
 
 
-def std(x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
+def std(
+    x: Any, axis: Any = None, dtype: Any = None, *, ddof: int = 0, keepdims: bool = False, where: Any = None
+) -> TensorVariable:
     """The square root of ``var``; its gradient is not finite where that is 0."""
-    return sqrt(var(x, axis, dtype, ddof=ddof, keepdims=keepdims))
+    return sqrt(var(x, axis, dtype, ddof=ddof, keepdims=keepdims, where=where))

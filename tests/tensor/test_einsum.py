@@ -90,3 +90,19 @@ def test_subscripts_that_cannot_be_are_errors(subscripts, message):
 def test_lengths_of_one_letter_must_agree():
     with pytest.raises(ShapeError, match="needs one length for 'j', got 3 and 4"):
         ct.einsum("ij,jk->ik", ct.tensor("x", shape=(2, 3)), ct.tensor("y", shape=(4, 2)))
+
+
+def test_subscripts_may_be_lists_of_numbers_behind_their_operands():
+    a, b, c = random((3, 4)), random((4, 5)), random((2, 3, 4))
+    assert_allclose(evaluate(lambda a, b: ct.einsum(a, [0, 1], b, [1, 2], [0, 2]), a, b), a @ b)
+    assert_allclose(evaluate(lambda a, b: ct.einsum(a, [30, 1], b, [1, 2]), a, b), np.einsum(a, [30, 1], b, [1, 2]))
+    assert_allclose(evaluate(lambda c: ct.einsum(c, [Ellipsis, 0], [0, Ellipsis]), c), np.einsum(c, [..., 0], [0, ...]))
+    assert_allclose(evaluate(lambda a, b: ct.einsum("ij,jk", a, b, optimize="greedy"), a, b), a @ b)
+
+
+def test_wrong_lists_of_subscripts_are_named():
+    x = ct.dmatrix("x")
+    with pytest.raises(ArgumentError, match="needs integers from 0 to 51 or '...' as labels, got 52"):
+        ct.einsum(x, [0, 52])
+    with pytest.raises(ArgumentError, match="needs its subscripts as text, or a list behind each operand"):
+        ct.einsum(x, x)

@@ -15,7 +15,7 @@ from core import dtypes
 from core.errors import ArgumentError, DTypeError, ShapeError
 from core.tensor import TensorVariable, as_tensor
 from core.tensor.broadcast import broadcast_shape
-from core.tensor.shape import as_lengths, shape_of
+from core.tensor.shape import as_lengths, shape_of, static_length
 from core.tensor.specials.normal import ndtri
 from plugin_ops_random.keys import bits
 
@@ -287,7 +287,8 @@ def choice(key: Any, a: Any, size: Any = (), replace: bool = True, p: Any = None
 
     p  how likely each is, up to a factor; without, all alike.  With ``replace=False`` none comes twice: then ``size``
        must not be more than there are, and ``p`` decides which come first (Efraimidis and Spirakis, 2006).
-    Errors  ShapeError for ``p`` that is no vector.
+    Errors  ShapeError for ``p`` that is no vector, and for more elements without replacement than there are: when the
+            function runs, where their number is not known before.
     """
     a = as_tensor(a)
     pool = ct.arange(a) if a.ndim == 0 else a
@@ -301,7 +302,12 @@ def choice(key: Any, a: Any, size: Any = (), replace: bool = True, p: Any = None
     if len(size) > 1:
         raise ArgumentError(f"choice without replacement needs an int as size, got {len(size)} axes")
     first = ct.argsort(bits(key, (n,)) if p is None else standard_exponential(key, (n,)) / p)
-    return pool[first[: size[0]] if size else first[0]]
+    if not size:
+        return pool[first[0]]
+    there, wanted = static_length(n), static_length(size[0])
+    if there is not None and wanted is not None and wanted > there:
+        raise ShapeError(f"choice without replacement needs a size <= {there}, since there are no more, got {wanted}")
+    return pool[ct.specify_shape(first[: size[0]], (size[0],))]
 
 
 def multivariate_normal(key: Any, mean: Any, factor: Any, size: Any = ()) -> TensorVariable:

@@ -101,6 +101,14 @@ def standard_t(key: Any, df: Any, size: Any = None, dtype: Any = "float64") -> T
     )
 
 
+def student_t(
+    key: Any, df: Any, loc: Any = 0.0, scale: Any = 1.0, size: Any = None, dtype: Any = "float64"
+) -> TensorVariable:
+    """Student's t with ``df`` degrees of freedom, moved to ``loc`` and stretched by ``scale``; see standard_t."""
+    dtype, (df, loc, scale) = parameters_of(dtype, "student_t", df, loc, scale)
+    return loc + scale * standard_t(key, df, shape_of_draw(size, df, loc, scale), dtype)
+
+
 def wald(key: Any, mean: Any, scale: Any, size: Any = None, dtype: Any = "float64") -> TensorVariable:
     """Inverse Gaussian: when a Brownian motion of drift 1 / mean first reaches a level.
 

@@ -2,7 +2,8 @@
 
 _NAMES = {
     "gammas": (
-        "beta chisquare dirichlet f gamma inverse_gamma log_gamma standard_gamma standard_t vonmises wald".split()
+        "beta chisquare dirichlet f gamma inverse_gamma log_gamma "
+        "standard_gamma standard_t student_t vonmises wald".split()
     ),
     "counts": "binomial multinomial negative_binomial poisson".split(),
 }

@@ -150,6 +150,14 @@ def test_choices_with_and_without_replacement():
     assert random.choice(KEY, 9).eval().shape == ()
 
 
+def test_more_choices_than_there_are_without_replacement_are_refused_when_it_is_known():
+    pool, n = ct.dvector("pool"), ct.lscalar("n")
+    f = core.function([pool, n], random.choice(KEY, pool, n, replace=False))
+    assert_array_equal(np.sort(f([2.0, 1.0, 3.0], 3)), [1.0, 2.0, 3.0])
+    with pytest.raises(ShapeError, match="needs equal lengths"):
+        f([2.0, 1.0, 3.0], 4)
+
+
 def test_normal_vectors_have_their_covariance():
     factor = np.array([[1.0, 0.0], [0.8, 0.6]])
     drawn = random.multivariate_normal(KEY, np.array([1.0, -1.0]), factor, size=N).eval()
@@ -168,9 +176,10 @@ def test_normal_vectors_have_their_covariance():
         (lambda: random.permutation(KEY, 1.5), DTypeError, "an integer or a tensor"),
         (lambda: random.choice(KEY, 5, p=np.ones((2, 2))), ShapeError, "a vector as p"),
         (lambda: random.choice(KEY, 5, (2, 2), replace=False), ArgumentError, "an int as size"),
+        (lambda: random.choice(KEY, 3, 5, replace=False), ShapeError, "needs a size <= 3, .*, got 5"),
         (lambda: random.multivariate_normal(KEY, np.zeros((2, 2)), np.eye(2)), ShapeError, "a vector and a matrix"),
     ],
-    ids=["dtype", "shapes", "axes", "bounds", "categorical", "permutation", "p", "size", "mean"],
+    ids=["dtype", "shapes", "axes", "bounds", "categorical", "permutation", "p", "size", "too many", "mean"],
 )
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):

@@ -27,6 +27,7 @@ CONTINUOUS = {
     "chisquare": (lambda **k: random.chisquare(KEY, 5.0, **k), stats.chi2(5)),
     "f": (lambda **k: random.f(KEY, 4.0, 9.0, **k), stats.f(4, 9)),
     "standard_t": (lambda **k: random.standard_t(KEY, 3.0, **k), stats.t(3)),
+    "student_t": (lambda **k: random.student_t(KEY, 3.0, -1.0, 2.0, **k), stats.t(3, -1, 2)),
     "wald": (lambda **k: random.wald(KEY, 2.0, 3.0, **k), stats.invgauss(2 / 3, scale=3)),
     "vonmises": (lambda **k: random.vonmises(KEY, 0.0, 2.5, **k), stats.vonmises(2.5)),
     "vonmises flat": (lambda **k: random.vonmises(KEY, 0.0, 0.0, **k), stats.uniform(-math.pi, 2 * math.pi)),
