@@ -293,7 +293,7 @@ class _Steps:
         if any(isinstance(statement, Break) for statement in statements(kernel.body)):
             return [self._with_lengths(kernel)]  # what ends early stays in one piece
         kernel = blocked(collapse(cut(with_periods(kernel))), self.shapes, self._kept)
-        kernel = with_strips(widen(lanes(kernel, self.shapes, self._kept), self.shapes))
+        kernel = with_strips(widen(lanes(kernel, self.shapes, self._kept, not self.target.blocks), self.shapes))
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))
         return split(kernel, self.shapes) if self.target.threads else [kernel]
 

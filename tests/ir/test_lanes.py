@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import core
 import core.tensor as ct
-from core.ir.cpu.lanes import LONG_TILE, TILE
+from core.ir.cpu.lanes import LONG_TILE, LONGEST_TILE, TILE
 from core.ir.nodes import Let, LoopKind, statements
 from core.testing import random
 
@@ -63,6 +63,15 @@ def test_a_sum_of_columns_of_float32_is_as_good_as_one_in_float64(compiled):
     got = compiled([f32], f32.sum(axis=0))(values)
     assert got.dtype == "float32"
     assert_array_equal(got, values.astype("float64").sum(axis=0).astype("float32"))
+
+
+@pytest.mark.parametrize("dtype, tile", [("float32", LONGEST_TILE), ("float64", LONG_TILE), ("int64", LONG_TILE)])
+def test_a_tile_of_rows_that_are_met_once_is_a_page_of_each(compiled, kernels, loops, dtype, tile):
+    m = ct.matrix("m", dtype=dtype)
+    f = compiled([m], m.sum(axis=0))
+    assert f"// {tile}" in str(loops(kernels(f)[0])[0].extent)
+    values = random((2, tile + 3), dtype)
+    assert_allclose(f(values), values.sum(axis=0), rtol=1e-6)
 
 
 def met(kernel):

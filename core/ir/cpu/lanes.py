@@ -12,6 +12,7 @@ from typing import Any
 
 from core import dtypes
 from core.dataclass import dataclass, field, replace
+from core.ir.axes import product
 from core.ir.codes import Code
 from core.ir.definitions import Value
 from core.ir.expr import INDEX_DTYPE, Expr, const, index, make, minimum, select
@@ -24,20 +25,23 @@ from core.ir.walk import walk
 
 TILE = 64  # lanes where several loops come back to the same elements: a tile of them should stay in a near cache
 LONG_TILE = 512  # lanes where each element is met once: the longer, the fewer jumps
+LONGEST_TILE = 1024  # of elements of up to four bytes, of which a page still holds that many
 STEP_WORK = 64  # operations that one pass over the lanes should at least have, so that registers are worth loading
 MOST_STEPS = 8  # elements of the inner loop that one pass over the lanes takes at most
 NARROW_STEPS = 4  # elements of float32 that are summed in float32
-# Several rows at once confuse prefetching where a tile holds whole rows that are no more than a few lines: half as fast
-# from memory (Zen 4).  One row at a time goes through memory in order; so do short ones at once, if a load for each
-# line brings them into the nearest cache before
+# Several rows at once confuse prefetching where a tile holds whole rows of a few dozen lines: from memory, half as fast
+# (Zen 4).  One row at a time goes through memory in order; so do short ones at once, if a load for each line brings
+# them into the nearest cache before.  What lies in a cache needs no prefetching: several at once take two thirds
 NARROW_BYTES = 128  # of a row: so few need no such care
 NEAR_BYTES, LINE_BYTES = 4096, 64  # of rows that are taken at once; of what memory hands out
+CACHED_BYTES = 2**22  # of arrays that the last cache still holds, as a rule, from whoever wrote them
 
 
-def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -> Kernel:
+def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any], in_block: bool = False) -> Kernel:
     """``kernel`` with its loops over side-by-side elements moved innermost, where that is most of its reading.
 
     ``kept`` are the values that somebody reads after the kernel; ``shapes`` learns those of new local arrays.
+    ``in_block``: what it reads may be part of something larger than its shape says.
     """
     arrays: list[Value] = []
 
@@ -49,7 +53,7 @@ def lanes(kernel: Kernel, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any]) -
             elif not isinstance(statement, Loop):
                 new.append(statement)
             elif statement.kind is LoopKind.GRID and gains_by_lanes(statement):
-                new.append(Laned(kernel, statement, shapes, kept, arrays).loop())
+                new.append(Laned(kernel, statement, shapes, kept, arrays, in_block).loop())
             else:
                 new.append(replace(statement, body=visit(statement.body)))
         return new
@@ -82,6 +86,11 @@ def gains_by_lanes(loop: Loop) -> bool:
 def _is_looked_up(position: Expr, changing: set[Expr]) -> bool:
     """Whether a position follows from what changes in an inner loop: it is that of a row which an index names."""
     return not changing.isdisjoint(walk([position]))
+
+
+def _long_tile(loop: Loop) -> int:
+    sizes = [dtypes.size_bytes(e.dtype) for e in loads_in(expressions(loop.body)) if loop.variable in e.free]
+    return LONGEST_TILE if max(sizes, default=8) <= 4 else LONG_TILE
 
 
 def holds_loop(statement: If) -> bool:
@@ -117,12 +126,19 @@ class Laned:
     """Rewrites one loop.  What a pass over the lanes is, and a loop inside, blocks.py says otherwise."""
 
     def __init__(
-        self, kernel: Kernel, loop: Loop, shapes: dict[Any, tuple[Expr, ...]], kept: set[Any], arrays: list[Value]
+        self,
+        kernel: Kernel,
+        loop: Loop,
+        shapes: dict[Any, tuple[Expr, ...]],
+        kept: set[Any],
+        arrays: list[Value],
+        in_block: bool = False,
     ):
         self.kernel, self.source, self.shapes, self.arrays = kernel, loop, shapes, arrays
+        self.in_block = in_block
         self.varying = varying_in(loop)
         again = sum(isinstance(s, Loop) for s in loop.body) > 1
-        self.width = const(TILE if again else LONG_TILE)
+        self.width = const(TILE if again else _long_tile(loop))
         self.tile, self.lane = index(f"{loop.variable.payload}_tile"), index(loop.variable.payload)
         self.count = Local("lanes", self.lane.dtype)
         self.home: dict[Local, Value] = {}
@@ -222,7 +238,8 @@ class Laned:
         rows = [e for e in loads_in(roots) if {loop.variable, self.source.variable} <= e.free]
         sizes = [dtypes.size_bytes(e.dtype) for e in rows]
         row_bytes = n * sum(sizes)
-        pays = (row_bytes <= NARROW_BYTES) | (self.width < n)
+        is_long = const(min(LONG_TILE, self.width.payload)) < n
+        pays = (row_bytes <= NARROW_BYTES) | is_long | self._is_cached(rows, row_bytes * steps)
         follow = bool(rows) and not guarded_loads(roots) and all(self._follow(e, loop) for e in rows)
         near = (const(LINE_BYTES) <= row_bytes) & (row_bytes * steps <= NEAR_BYTES) & (n <= self.width)
         if not follow or near is const(False, "bool"):
@@ -232,6 +249,13 @@ class Laned:
         lets: list[Statement] = [] if near.is_const else [Let(known, near)]
         meeting: list[Statement] = [self._met(e, loop, steps, lines.expr) for e in rows]
         return [*lets, Let(lines, count)], pays | (near if near.is_const else known.expr), meeting
+
+    def _is_cached(self, rows: list[Expr], bytes_at_once: Expr) -> Expr:
+        """Whether rows that are too long to be met before are likely to come from a cache."""
+        if self.in_block:
+            return const(False, "bool")
+        sizes = [product(self.shapes[v]) * dtypes.size_bytes(v.dtype) for v in dict.fromkeys(e.payload for e in rows)]
+        return (const(NEAR_BYTES) < bytes_at_once) & (sum(sizes, const(0)) <= CACHED_BYTES)
 
     def _met(self, e: Expr, loop: Loop, steps: int, lines: Expr) -> Loop:
         """A loop that meets the memory of the next ``steps`` rows in the order in which it lies."""
