@@ -101,6 +101,12 @@ def test_long_kernels_are_dealt_out_to_units_of_about_one_size(compiled):
     assert sorted(defined) == sorted(declared) and set(names_called(main)) == set(declared)
 
 
+def test_there_are_no_more_units_than_keep_compilers_busy(compiled):
+    program = compiled([a], [steps(20)]).program
+    one, two, many = (print_units(program, C, most=300, at_once=n) for n in (1, 2, 100))
+    assert len(one) == 1 and len(two) == 1 + 2 * 2 < len(many) == len(print_units(program, C, most=300))
+
+
 def test_each_unit_declares_what_it_uses_and_no_more(compiled):
     k = ct.lvector("k")
     outputs = [cut(k // (n + 3)) for n in range(4)] + [cut(k % (n + 3)) for n in range(4)]

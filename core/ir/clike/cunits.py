@@ -115,8 +115,14 @@ def print_program(program: Program, dialect: Dialect) -> str:
     return text
 
 
-def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTERS) -> list[str]:
-    """The translation units of a program, the entry function in the first; one, unless the kernels are long."""
+def print_units(
+    program: Program, dialect: Dialect, most: float = MOST_CHARACTERS, at_once: float = math.inf
+) -> list[str]:
+    """The translation units of a program, the entry function in the first; one, unless the kernels are long.
+
+    most     how many characters of kernels a unit has, about, while there are not too many units
+    at_once  how many units can be compiled at the same time
+    """
     functions, ops = Functions(program, dialect), ccalls.OpFunctions(program, dialect)
     entry = [
         *(task.text for task in functions.tasks.all.values()),
@@ -125,7 +131,7 @@ def print_units(program: Program, dialect: Dialect, most: float = MOST_CHARACTER
         Entry(program, dialect, functions.called, ops.called).text(),
     ]
     helpers = functions_of((kernel for one in program.all for kernel in kernels_of(one)), dialect)
-    groups = _dealt(functions.all, most)
+    groups = _dealt(functions.all, most, 1 if at_once == 1 else 2 * at_once)  # two each: they end at about one time
     if len(groups) < 2 or not dialect.shared_kernel:
         return [_main(program, dialect, [*(one.printed(dialect.kernel) for one in functions.all), *entry], helpers)]
     prototypes = "\n".join(f"{dialect.shared_kernel} {one.head};" for one in functions.all)
@@ -174,10 +180,10 @@ def _of_ops(ops: ccalls.OpFunctions) -> list[str]:
     return [*ccalls.support_of(ops.named), *ops.texts, "\n".join(begin)]
 
 
-def _dealt(functions: Sequence[Function], most: float) -> list[list[Function]]:
+def _dealt(functions: Sequence[Function], most: float, groups_at_most: float) -> list[list[Function]]:
     """Functions in their order, in as few groups as can be, all of about the same length."""
     total = sum(len(one.text) for one in functions)
-    share = total / max(round(total / most), 1)
+    share = total / max(min(round(total / most), groups_at_most), 1)
     groups: list[list[Function]] = [[]]
     done = 0
     for one in functions:

@@ -15,6 +15,7 @@ from plugin_backend_c.aside import Aside
 from plugin_backend_c.compiler import Compiler
 from plugin_backend_c.dialect import C_PRECISE, C_WITHOUT_LIBMVEC, C
 from plugin_backend_c.executable import Executable
+from plugin_backend_c.processes import processors
 
 
 class Prepared:
@@ -25,7 +26,7 @@ class Prepared:
         self._nodes = [step.node for _, step in calls_of(program)]
         self._needs = needs_of([(step.node, step.code) for _, step in calls_of(program)])
         self._builder = found.serving(self._needs) if self._nodes else found
-        self._units = print_units(program, _dialect(found))
+        self._units = print_units(program, _dialect(found), at_once=processors())
 
     def finish(self) -> Executable:
         """Build and load it; may run in a thread of its own.  Errors: CompileError."""

@@ -16,7 +16,7 @@ from core.ir.clike import centry, csections
 from core.ir.clike.cinterface import functions_of
 from core.ir.clike.cunits import print_program
 from core.ir.program import LibraryStep
-from plugin_backend_c import products, ready
+from plugin_backend_c import prepared, products, ready
 from plugin_backend_c.dialect import C
 
 rng = np.random.default_rng(0)
@@ -321,7 +321,8 @@ def find_nothing(case, sanitizing, tmp_path):
 # --- several translation units ----------------------------------------------------------------------------------------
 
 
-def test_a_large_program_is_several_files_and_gives_the_same_numbers():
+def test_a_large_program_is_several_files_and_gives_the_same_numbers(monkeypatch):
+    monkeypatch.setattr(prepared, "processors", lambda: 4)  # where only one compiler runs at a time, it is one file
     x = ct.dvector("x")
     state, want, at = x, np.linspace(0, 1, 7), np.linspace(0, 1, 7)
     for k in range(60):
