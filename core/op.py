@@ -42,6 +42,7 @@ class Op(CCode):
     reads_once: Sequence[
         int
     ] = ()  # inputs, of the shape of the one output, whose elements ``kernel`` asks for once each
+    needs_python: bool = False  # whether Python has to compute it, as who prints knows: then no warning says so
     explains_lengths: bool = False  # whether ``perform`` says of lengths that do not fit more than that they differ
 
     # --- identity ---------------------------------------------------------------------------------------------------

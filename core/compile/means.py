@@ -101,7 +101,8 @@ def say_that_python_computes(node: Apply, dialect: Dialect) -> None:
     why = f"{node.op} of {pack!r} on {types} has no code for the {dialect.name} backend"
     if config.strict:
         raise BackendError(f"{why}, and strict=True forbids Python to compute it", blame=node)
-    _say_once((pack, str(node.op)), node, f"{why}: Python computes it, which is slow")
+    if not node.op.needs_python:
+        _say_once((pack, str(node.op)), node, f"{why}: Python computes it, which is slow")
 
 
 def say_that_python_repeats(node: Apply, inside: Iterable[Apply]) -> None:

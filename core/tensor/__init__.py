@@ -68,6 +68,7 @@ _LATER = {
     ),
     "extra.products": "apply_along_axis block cross kron matrix_transpose matvec vecmat",
     "extra.signals": ("convolve correlate ediff1d gradient polyadd polyder polyint polymul polysub polyval unwrap"),
+    "extra.watched": "Assert CheckAndRaise Print",
     "extra.windows": "bartlett blackman hamming hanning kaiser",
     "extra.without_nan": "nanargmax nanargmin nancumprod nancumsum nanmedian nanpercentile nanquantile",
     "masks": "NonZero flatnonzero nonzero nonzero_values",
