@@ -1,6 +1,7 @@
 """The ``core`` command: what it prints and with which status it ends."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -203,7 +204,7 @@ def test_doctor_shows_the_compiler_of_cc_with_its_version(register, capsys, monk
     compiler = tmp_path / "mycc"
     compiler.write_text("#!/bin/sh\necho mycc version 7\n")
     compiler.chmod(0o755)
-    monkeypatch.setenv("CC", f"{compiler} -m64")
+    monkeypatch.setenv("CC", f"{shlex.quote(str(compiler))} -m64")
     assert f"{compiler}  mycc version 7" in said(capsys, "doctor")
 
 
@@ -211,7 +212,7 @@ def test_doctor_shows_a_compiler_that_does_not_run(register, capsys, monkeypatch
     compiler = tmp_path / "mycc"
     compiler.write_text("not a program")
     compiler.chmod(0o755)
-    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("CC", shlex.quote(str(compiler)))
     assert f"{compiler}  does not run: " in said(capsys, "doctor")
 
 

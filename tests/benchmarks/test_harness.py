@@ -149,19 +149,19 @@ def start(tmp_path):
 def test_a_worker_prepares_a_workload_and_hands_its_results_over(start, tmp_path):
     worker, case = start("numpy"), workloads.BY_NAME["call_5_in_3_out forward float64 10"]
     assert worker.hello["version"] == np.__version__
-    assert worker.ask("prepare", 60, workload=case.name, folder=str(tmp_path))["results"] == 3
+    assert worker.ask("prepare", 600, workload=case.name, folder=str(tmp_path))["results"] == 3
     assert case.mismatch([np.load(tmp_path / f"{k}.npy") for k in range(3)], case.reference()) is None
-    assert worker.ask("measure", 60, calls=10)["seconds"] > 0
+    assert worker.ask("measure", 600, calls=10)["seconds"] > 0
 
 
 def test_a_worker_that_crashes_is_reported_and_can_be_started_again(start):
     worker = start("numpy")
     os.kill(worker.pid, signal.SIGSEGV)
-    said = worker.ask("release", 60)
+    said = worker.ask("release", 600)
     assert said["status"] == "failed" and "SIGSEGV" in said["why"]
-    assert worker.ask("release", 60)["why"] == "its process has ended"
+    assert worker.ask("release", 600)["why"] == "its process has ended"
     worker.start(None)
-    assert worker.ask("release", 60)["status"] == "ok"
+    assert worker.ask("release", 600)["status"] == "ok"
 
 
 def test_a_worker_that_takes_too_long_is_ended(start):

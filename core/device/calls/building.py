@@ -46,7 +46,8 @@ def build(text: str, folder: Path, numpy_headers: str | None = None) -> tuple[Pa
     Returns the binary, or None and why there is none.
     """
     python = Path(sysconfig.get_path("include") or "")
-    tried = [shlex.split(os.environ.get("CC", "")), ["gcc"], ["clang"], ["cc"]]
+    own = os.environ.get("CC", "")  # a path may have spaces
+    tried = [[own] if Path(own).is_file() else shlex.split(own), ["gcc"], ["clang"], ["cc"]]
     command = next((command for command in tried if command and shutil.which(command[0])), None)
     if sys.platform != "linux":
         return None, f"not tried on {sys.platform}"

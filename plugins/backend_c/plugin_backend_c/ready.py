@@ -186,7 +186,8 @@ def _compiler() -> list[str] | None:
     import shlex
     import shutil
 
-    tried = [shlex.split(os.environ.get("CC", "")), ["gcc"], ["clang"], ["cc"]]
+    own = os.environ.get("CC", "")  # a path may have spaces
+    tried = [[own] if Path(own).is_file() else shlex.split(own), ["gcc"], ["clang"], ["cc"]]
     return next((command for command in tried if command and shutil.which(command[0])), None)
 
 

@@ -131,7 +131,7 @@ def text_of(function):
 
 def c_compiler(real, *arguments, **options):
     environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run([real, *arguments], capture_output=True, text=True, timeout=120, env=environment, **options)
+    return subprocess.run([real, *arguments], capture_output=True, text=True, timeout=600, env=environment, **options)
 
 
 def test_no_header_is_needed_least_of_all_those_of_python(case):
@@ -312,7 +312,7 @@ def find_nothing(case, sanitizing, tmp_path):
     )
     assert done.returncode == 0, done.stderr[:3000]
     environment = {**os.environ, "ASAN_OPTIONS": "allocator_may_return_null=1"}
-    ran = subprocess.run([str(program)], capture_output=True, text=True, timeout=60, env=environment)
+    ran = subprocess.run([str(program)], capture_output=True, text=True, timeout=600, env=environment)
     assert ran.returncode == 0, ran.stderr[:3000]
     first, second = ran.stdout.splitlines()
     assert first == second and first.split()[0] == str(case.status)

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def test_the_first_of_gcc_clang_cc_is_taken(only, fake, there):
 def test_CC_comes_first_and_may_have_arguments(only, fake):
     fake("gcc", PASS)
     mine = fake("mine", 'shift; exec "$REAL" "$@"')
-    only.setenv("CC", f"{mine} --as-given")
+    only.setenv("CC", f"{shlex.quote(mine)} --as-given")
     assert compiler.find()[0].command == (mine, "--as-given")
 
 
@@ -367,7 +368,7 @@ def test_commands_run_at_once_and_answer_in_their_order(monkeypatch, system_tell
         monkeypatch.delattr(os, "pidfd_open", raising=False)
     monkeypatch.setattr(processes, "processors", lambda: 3)
     commands = [["sh", "-c", f"sleep {pause}; echo {k}; exit {k}"] for k, pause in enumerate((0.2, 0, 0.1, 0))]
-    done = processes.run_all(commands, 60)
+    done = processes.run_all(commands, 600)
     assert [(one.stdout, one.returncode) for one in done] == [(f"{k}\n", k) for k in range(4)]
 
 
@@ -385,7 +386,7 @@ def test_nobody_forks_while_a_command_is_started(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", late)
     starter = threading.Thread(target=processes.run, args=(["true"], 60))
     starter.start()
-    assert starts.wait(60)
+    assert starts.wait(600)
     child = os.fork()
     if child == 0:
         os._exit(0)

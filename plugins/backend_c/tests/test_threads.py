@@ -187,7 +187,7 @@ def test_the_pool_is_clean_under_a_sanitizer(sanitizer, tmp_path):
     if "cannot find" in built.stderr:
         pytest.skip(f"{gcc} has no {sanitizer} sanitizer here")
     assert built.returncode == 0, built.stderr
-    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=1200, check=False)
     if "unexpected memory mapping" in done.stderr:  # GCC below 14 where addresses are drawn from 32 bits
         pytest.skip(f"the {sanitizer} sanitizer of {gcc} does not start on this system")
     assert (done.returncode, done.stderr) == (0, "")

@@ -148,7 +148,7 @@ def test_copies_run_while_the_queue_of_kernels_stands_still(backend, gate):
     cl.enqueue_barrier(device.queue, wait_for=[gate])
     device.upload(block, np.arange(100.0), keep=False)
     device.download(block, out)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not is_over(block.leaves):
         assert time.monotonic() < deadline, "the copies wait for kernels that they do not need"
         time.sleep(0.001)
