@@ -81,6 +81,7 @@ _LATER = {
     "specials.zeta": "zeta",
 }
 _HOME_OF = {name: home for home, names in _LATER.items() for name in names.split()}
+_modules["core.tensor.type"].package = _modules[__name__]  # type: ignore[attr-defined]
 
 __all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _ModuleType))]
 __all__ += _HOME_OF

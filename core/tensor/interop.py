@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from inspect import signature
 from typing import Any
 
@@ -19,8 +18,8 @@ _HOMES = {"numpy.linalg": "linalg", "numpy.fft": "fft"}  # of whose functions a 
 _OTHER_NAMES = {"shape": "shape_of"}
 
 
-def call_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    """``ufunc(*inputs)`` as the function of core.tensor with its name.
+def call_ufunc(tensor: Any, ufunc: np.ufunc, method: str, inputs: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """``ufunc(*inputs)`` as the function with its name of ``tensor``, which is the package core.tensor.
 
     Errors  ArgumentError for a method such as ``reduce``, for ``out``, ``where`` and the like, and for another name.
     """
@@ -33,11 +32,13 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], named: Mappi
         raise ArgumentError(f"np.{name} of a tensor variable takes no {' or '.join(unknown)}: use ct.{name}")
     if not isinstance(getattr(np, name, None), np.ufunc) or getattr(np, name) is not ufunc:
         name = name.removeprefix("_")
-    return _found(name, "ufunc", name)(*inputs, **{k: v for k, v in named.items() if k == "dtype" and v is not None})
+    return _found(tensor, name, "ufunc", name)(
+        *inputs, **{k: v for k, v in named.items() if k == "dtype" and v is not None}
+    )
 
 
-def call_function(function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    """``function(*arguments, **named)`` as the function of core.tensor with its name.
+def call_function(tensor: Any, function: Callable[..., Any], arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """``function(*arguments, **named)`` as the function with its name of ``tensor``, which is the package core.tensor.
 
     Errors  ArgumentError for ``out``, for arguments that ours does not have, and for another name.
     """
@@ -48,7 +49,7 @@ def call_function(function: Callable[..., Any], arguments: Sequence[Any], named:
             f"{home.replace('numpy', 'np')}.{name} takes no tensor variables: use core.ops.{pack}.{name}"
         )
     named = {key: value for key, value in named.items() if not (key in ("out", "where") and value is None)}
-    own = _found(name, "function", f"np.{name}")
+    own = _found(tensor, name, "function", f"np.{name}")
     if not hasattr(own, "scalar"):  # an elementwise op says itself what it does not take
         try:
             signature(own).bind(*arguments, **named)
@@ -57,8 +58,7 @@ def call_function(function: Callable[..., Any], arguments: Sequence[Any], named:
     return own(*arguments, **named)
 
 
-def _found(name: str, kind: str, said: str) -> Callable[..., Any]:
-    tensor = import_module("core.tensor")
+def _found(tensor: Any, name: str, kind: str, said: str) -> Callable[..., Any]:
     found = getattr(tensor, _OTHER_NAMES.get(name, name), None)
     if not callable(found):
         hint = did_you_mean(name, tensor.__all__)

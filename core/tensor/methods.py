@@ -7,7 +7,6 @@ So is ``x == array``, on both sides, for arrays of NumPy compare their elements.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 from core import dtypes
@@ -19,8 +18,10 @@ from core.tensor.diagonal import diagonal, trace
 from core.tensor.dimshuffle import dimshuffle, squeeze, swapaxes, transpose
 from core.tensor.elementwise import second
 from core.tensor.reshape import flatten, reshape
+from core.tensor.search import searchsorted
 from core.tensor.shape import shape_of, size
 from core.tensor.sort import argsort, sort
+from core.tensor.special import norm
 from core.tensor.type import TensorConstant, TensorVariable
 
 __all__ = ["Operators", "install"]
@@ -328,23 +329,31 @@ class Operators:
 
     def partition(self, kth: Any, axis: int | None = -1) -> Any:
         """A copy with what belongs at place ``kth`` there."""
-        return _later("partition")(self, kth, axis)
+        from core.tensor.extra.order import partition  # few programs need it
+
+        return partition(self, kth, axis)
 
     def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
-        return _later("argpartition")(self, kth, axis)
+        from core.tensor.extra.order import argpartition  # few programs need it
+
+        return argpartition(self, kth, axis)
 
     def searchsorted(self, v: Any, side: str = "left", sorter: Any = None) -> Any:
-        return _later("searchsorted")(self, v, side, sorter)
+        return searchsorted(self, v, side, sorter)
 
     def choose(self, choices: Any, mode: str = "raise") -> Any:
-        return _later("choose")(self, choices, mode=mode)
+        from core.tensor.extra.choices import choose  # few programs need it
+
+        return choose(self, choices, mode=mode)
 
     def compress(self, condition: Any, axis: int | None = None) -> Any:
-        return _later("compress")(condition, self, axis)
+        from core.tensor.extra.choices import compress  # few programs need it
+
+        return compress(condition, self, axis)
 
     def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
         """Theano's: the norm of vectors along ``axis``, of all elements by default."""
-        return _later("norm")(self, ord, axis, keepdims)
+        return norm(self, ord, axis, keepdims)
 
     @property
     def itemsize(self) -> int:
@@ -355,11 +364,6 @@ class Operators:
     def nbytes(self) -> Any:
         """The bytes of all elements, a 0-d int64 tensor."""
         return size(self) * self.itemsize
-
-
-def _later(name: str) -> Any:
-    """A function of core.tensor whose file is not imported before it is used."""
-    return getattr(import_module("core.tensor"), name)
 
 
 def _one_or_many(arguments: Sequence[Any]) -> Any:

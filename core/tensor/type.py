@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ import numpy as np
 from core import dtypes
 from core.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from core.graph import Constant, Type, Variable
+
+package: Any = None  # core.tensor, whose functions NumPy's become; it says so itself, for it imports this file
 
 
 class TensorType(Type):
@@ -206,11 +207,15 @@ class TensorVariable(Variable):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
         """``np.exp(x)``, and ``array + x``: see core.tensor.interop."""
-        return import_module("core.tensor.interop").call_ufunc(ufunc, method, inputs, named)
+        from core.tensor.interop import call_ufunc  # few programs need it
+
+        return call_ufunc(package, ufunc, method, inputs, named)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
         """``np.sum(x)``: see core.tensor.interop."""
-        return import_module("core.tensor.interop").call_function(function, arguments, named)
+        from core.tensor.interop import call_function  # few programs need it
+
+        return call_function(package, function, arguments, named)
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         raise DTypeError(
