@@ -277,7 +277,9 @@ class Operators:
     @property
     def at(self) -> Any:
         """``x.at[key].set(value)`` and its like, as in JAX: a copy of x that differs at these places.  See Places."""
-        return import_module("core.tensor.extra.places").At(self)
+        from core.tensor.extra.places import At  # few programs need it
+
+        return At(self)
 
     def set(self, value: Any) -> Any:
         """``x[key].set(value)``: a copy of x with ``value`` at these places; see set_subtensor."""
