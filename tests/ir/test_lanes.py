@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import core
 import core.tensor as ct
 from core.ir.cpu.lanes import LONG_TILE, LONGEST_TILE, TILE
-from core.ir.nodes import Let, LoopKind, statements
+from core.ir.nodes import Let, LoopKind, expressions, statements
+from core.ir.rebuild import loads_in
 from core.testing import random
 
 x, y, f32 = ct.matrix("x"), ct.matrix("y"), ct.fmatrix("f32")
@@ -159,3 +160,36 @@ def test_sums_of_rows_that_indices_name_are_those_of_numpy(compiled, named, colu
     expected = [values[places].sum(1), narrow[places].max(1), (values[places] * values[0]).sum(1)]
     for got, wanted in zip(f(values, narrow, places), expected, strict=True):
         assert_allclose(got, wanted, rtol=1e-12, atol=1e-14)
+
+
+def test_what_all_lanes_have_in_common_is_read_outside_of_them_though_some_lanes_alone_ask_for_it(
+    compiled, kernels, loops
+):
+    y = ct.softmax(x, axis=0)
+    f = compiled([x, a], ct.where(x > 0, y, a[:, None]) * ct.exp(a)[:, None])
+    kernel = next(kernel for kernel in kernels(f) if is_laned(loops, kernel))
+    inside = [e for loop in loops(kernel, "simd") for e in loads_in(expressions(loop.body))]
+    assert "a" not in {str(e.payload) for e in inside}
+    for shape in [(3, 4), (2, TILE + 3), (2, 0)]:
+        X, A = random(shape), random(shape[:1], seed=1)
+        e = np.exp(X - X.max(0))
+        assert_allclose(f(X, A), np.where(X > 0, e / e.sum(0), A[:, None]) * np.exp(A)[:, None])
+
+
+def test_what_is_asked_of_one_side_of_a_guard_stays_under_it(compiled):
+    y = ct.softmax(x, axis=0)
+    f = compiled([x, a], ct.concatenate([y, ct.broadcast_to(a[:, None], (a.shape[0], x.shape[1]))]) - y.sum(0))
+    for rows in [0, 1, 3]:
+        X, A = random((3, 4)), random((rows,), seed=1)
+        e = np.exp(X - X.max(0))
+        assert_allclose(f(X, A), np.concatenate([e / e.sum(0), np.repeat(A[:, None], 4, 1)]) - 1.0)
+
+
+def test_what_is_stored_in_the_loop_is_not_read_before_it(compiled):
+    total = ct.cumsum(ct.softmax(x, axis=0), axis=0)
+    f = compiled([x], [total, total * total.sum(axis=0)])
+    X = random((3, TILE + 1))
+    e = np.exp(X - X.max(0))
+    wanted = np.cumsum(e / e.sum(0), axis=0)
+    for got, right in zip(f(X), [wanted, wanted * wanted.sum(0)], strict=True):
+        assert_allclose(got, right)

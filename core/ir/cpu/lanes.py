@@ -14,6 +14,7 @@ from core import dtypes
 from core.dataclass import dataclass, field, replace
 from core.ir.axes import product
 from core.ir.codes import Code
+from core.ir.cpu.common import with_common_named
 from core.ir.definitions import Value
 from core.ir.expr import INDEX_DTYPE, Expr, const, index, make, minimum, select
 from core.ir.nests.accumulators import narrow_sum, narrowed
@@ -134,9 +135,10 @@ class Laned:
         arrays: list[Value],
         in_block: bool = False,
     ):
+        self.varying = varying_in(loop)
+        loop = with_common_named(loop, self.varying)
         self.kernel, self.source, self.shapes, self.arrays = kernel, loop, shapes, arrays
         self.in_block = in_block
-        self.varying = varying_in(loop)
         again = sum(isinstance(s, Loop) for s in loop.body) > 1
         self.width = const(TILE if again else _long_tile(loop))
         self.tile, self.lane = index(f"{loop.variable.payload}_tile"), index(loop.variable.payload)
