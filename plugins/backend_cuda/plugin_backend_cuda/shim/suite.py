@@ -4,7 +4,7 @@
 
 A kernel is compiled by NVRTC when it is met, and by nvcc in batches when the tests are done, each for sm_90, where they
 are here; CORE_REQUIRE_COMPILERS=1 makes it an error when one is not.  Counts are printed at the end, with what ptxas
-said of registers and spills; the whole report goes to the file that CORE_CUDA_REPORT names.
+said of registers, spills and local arrays; the whole report goes to the file that CORE_CUDA_REPORT names.
 
 CORE_CUDA_SANITIZE=1 builds for the host with gcc's address and undefined-behaviour sanitizers instead, whose libraries
 must then be in LD_PRELOAD.
@@ -17,6 +17,7 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -98,23 +99,38 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         f"{file.stem[:8]}.{k}": v for file in folder.glob("*.json") for k, v in json.loads(file.read_text()).items()
     }
     if used:
-        say(f"NVRTC, sm_{ARCHITECTURE}: {len(used)} kernels of {len(texts)} programs; {_summary(used)}")
+        say(f"NVRTC, sm_{ARCHITECTURE}: {len(used)} kernels of {len(texts)} programs; {summary(used)}")
     elif os.environ.get("CORE_REQUIRE_COMPILERS"):
         raise CompileError("CORE_REQUIRE_COMPILERS is set, and there is no NVRTC")
     said = by_nvcc(texts, folder)
     if said is not None:
-        say(f"nvcc, sm_{ARCHITECTURE}: {len(said)} kernels of {len(texts)} programs; {_summary(said)}")
+        say(f"nvcc, sm_{ARCHITECTURE}: {len(said)} kernels of {len(texts)} programs; {summary(said)}")
     elif os.environ.get("CORE_REQUIRE_COMPILERS"):
         raise CompileError("CORE_REQUIRE_COMPILERS is set, and there is no nvcc")
     if os.environ.get("CORE_CUDA_REPORT"):
         Path(os.environ["CORE_CUDA_REPORT"]).write_text(json.dumps({"nvrtc": used, "nvcc": said}, indent=1))
 
 
-def _summary(used: dict[str, dict[str, int]]) -> str:
-    registers = [one["registers"] for one in used.values()]
-    spilling = [name for name, one in used.items() if one["spill_store_bytes"] or one["spill_load_bytes"]]
-    text = f"up to {max(registers, default=0)} registers, {len(spilling)} with spills"
-    return f"{text}: {', '.join(sorted(spilling)[:5])}" if spilling else text
+def summary(used: dict[str, dict[str, int]]) -> str:
+    """Registers; which ops' kernels spill, and how many bytes at most; how many have arrays that no register can hold.
+
+    A stack larger than all that is spilled holds arrays of the text, at positions that only the running kernel knows.
+    It is a multiple of 8 bytes.
+    """
+    registers = max((one["registers"] for one in used.values()), default=0)
+    spills = {name: max(one["spill_store_bytes"], one["spill_load_bytes"]) for name, one in used.items()}
+    kinds = Counter(_kind(name) for name, size in spills.items() if size)
+    arrays = sum(one["stack_bytes"] - one["spill_store_bytes"] >= 8 for one in used.values())
+    text = f"up to {registers} registers, {kinds.total()} with spills, {arrays} with arrays in local memory"
+    if not kinds:
+        return text
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0])))
+    return f"{text}; spilled, {max(spills.values())} bytes at most: {listed}"
+
+
+def _kind(name: str) -> str:
+    """The op that gave a kernel its name: ``sort`` of ``9f3c01aa.k4_0_sort_2_3``, or of ``p7_k4_0_sort_2_3``."""
+    return re.sub(r"^(\w+\.|p\d+_)?k\d+_|(_\d+)+$", "", name).lstrip("0123456789_")
 
 
 def by_nvcc(texts: list[Path], folder: Path) -> dict[str, dict[str, int]] | None:
