@@ -7,6 +7,7 @@ from core.ir.clike.cwork import WorkItems
 from core.ir.codes import Combine
 from core.ir.definitions import Value
 from core.ir.expr import cast, const, guarded, index, length, load
+from core.ir.function import scalar_function
 from core.ir.nests.vector_access import accesses, kept, widen
 from core.ir.nodes import Assign, Atomic, If, Kernel, Let, Local, Loop, LoopKind, Store
 
@@ -68,6 +69,19 @@ def test_other_accesses_are_taken_one_by_one(body):
 def test_a_start_that_is_made_inside_the_loop_changes():
     start = Local("start", "int64")
     assert looped(Let(start, i * 3), Store(Y, start.expr + i, const(0.0, "float32")))[0].width == 1
+
+
+def test_elements_that_loop_are_taken_one_by_one():
+    """They wait for no memory, and the loop of each would be written out once for each element of a piece."""
+
+    @scalar_function
+    def power(f, x):
+        out = f.local(x.dtype, x)
+        with f.loop(7):
+            out.set(out.value * x)
+        return out
+
+    assert looped(Store(Y, i, power(at(X, i))))[0].width == 1
 
 
 def test_a_load_under_a_guard_stays_there():

@@ -15,7 +15,7 @@ from core.dataclass import dataclass
 from core.ir.codes import Code
 from core.ir.expr import INDEX_DTYPE, Expr, const
 from core.ir.nodes import Assign, Atomic, If, Let, Loop, LoopKind, Statement, Store, own_expressions, statements
-from core.ir.rebuild import unconditional
+from core.ir.rebuild import functions_in, unconditional
 from core.ir.walk import walk
 
 ACCESS_BYTES = 16
@@ -45,8 +45,8 @@ def widen(body: list[Statement]) -> None:
 
 def _width(loop: Loop) -> int:
     found = accesses(loop)
-    if not found or len(walk(_roots(loop.body))) > LARGEST_BODY:
-        return 1
+    if not found or len(walk(_roots(loop.body))) > LARGEST_BODY or functions_in(_roots(loop.body)):
+        return 1  # what loops for each element waits for no memory
     smallest = min(dtypes.size_bytes(access.buffer.dtype) for access in found)
     return min(MOST_ELEMENTS, ACCESS_BYTES // smallest)
 
