@@ -175,7 +175,8 @@ def test_choices_in_steps_are_part_of_the_one_launch(in_pieces):
 
 def test_what_may_fail_is_launched_step_by_step(in_pieces):
     x, i = ct.vector("x"), ct.lvector("i")
-    f = core.function([x, i], core.scan(lambda k, x: x[k], sequences=i, non_sequences=x), backend=in_pieces)
+    made = core.scan(lambda k, s: s + x[k], sequences=i, outputs_info=0.0)
+    f = core.function([x, i], made, backend=in_pieces)
     (loop,) = steps(f, LoopStep)
     assert loop.alone is None
-    assert_array_equal(f(np.arange(4.0), np.array([2, 0])), [2.0, 0.0])
+    assert_array_equal(f(np.arange(4.0), np.array([2, 0, 3])), [2.0, 2.0, 5.0])

@@ -68,10 +68,47 @@ def test_only_the_last_row_is_kept_where_only_that_is_read():
 
 def test_all_rows_are_kept_where_others_are_read():
     h = core.scan(lambda v, h: ct.tanh(h + v), sequences=x, outputs_info=0.0)
-    for outputs in ([h], [h[-1], h.sum()], [h[-2]], [h[0]]):
+    for outputs in ([h[-1], h.sum()], [h[-2]], [h[0]]):
         f = same([x], outputs, data(4))
         assert f.rewrites.count("only_the_last_rows_are_kept") == 0
         assert scans(f)[0].op.form.states[0].keep is Keep.ALL
+
+
+RETURNED = "rows_that_are_returned_are_results"
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_rows_that_are_returned_are_written_there_alone(n):
+    h, g = core.scan(
+        lambda v, a, b, g: (ct.tanh(a + b * v), g * a),
+        sequences=x,
+        outputs_info=[{"initial": h0, "taps": [-2, -1]}, 1.0],
+    )
+    f = same([x, h0], [h, g], data(n), data(2))
+    assert f.rewrites.count(RETURNED) == 1
+    (scan,) = scans(f)
+    assert [state.keep for state in scan.op.form.states] == [Keep.LAST, Keep.LAST]
+    f = same([x, h0], [h, h.sum(), g.sum()], data(n), data(2))
+    assert [state.keep for state in scans(f)[0].op.form.states] == [Keep.LAST, Keep.ALL]
+
+
+def test_rows_of_a_loop_that_ends_early_are_returned_as_far_as_it_went():
+    h = core.scan(lambda h: (2 * h, core.until((h > 5).all())), outputs_info=h0, n_steps=9)
+    f = same([h0], [h, h.shape[0]], np.array([1.0, 2.0]))
+    assert f.rewrites.count(RETURNED) == 1
+
+
+def test_rows_of_a_loop_that_goes_backwards_are_returned_in_the_order_of_its_steps():
+    h = core.scan(lambda v, h: h / 2 + v, sequences=x, outputs_info=0.0, go_backwards=True)
+    assert same([x], [h], data(4)).rewrites.count(RETURNED) == 1
+
+
+def test_rows_stay_with_those_that_they_start_from_where_others_read_these_too():
+    h = core.scan(lambda v, h: ct.sin(h * v), sequences=x, outputs_info=h0)
+    f = same([x, h0], [h, core.grad(h.sum(), h0)], data(4), data(3))  # which reads the row before each
+    assert f.rewrites.count(RETURNED) == 0
+    f = same([x, h0], [h.sum(axis=0)], data(4), data(3))
+    assert f.rewrites.count(RETURNED) == 0
 
 
 def test_as_many_last_rows_are_kept_as_there_are_taps():

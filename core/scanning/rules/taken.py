@@ -11,7 +11,7 @@ from core.rewriting import RuleSet
 from core.scanning.assembly import Assembly
 from core.scanning.form import Inputs, Outputs, StepInputs, StepOutputs, filled
 from core.scanning.op import Scan
-from core.tensor.shape import ShapeI, specify_shape
+from core.tensor.shape import ShapeI, shape_of, specify_shape
 
 canonicalize, specialize = RuleSet("canonicalize"), RuleSet("specialize")
 
@@ -38,6 +38,10 @@ class Taken:
     def lengths(self, number: int) -> list[Any]:
         """All lengths of the rows of a result."""
         return list(filled(self.form.results[number], self.given.lengths[number]))
+
+    def row_lengths_of(self, number: int) -> list[Any]:
+        """All lengths of the rows of a state."""
+        return list(shape_of(self.given.initials[number])[1:])
 
     def assembly(self) -> Assembly:
         """An empty scan of as many steps."""
