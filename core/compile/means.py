@@ -95,7 +95,7 @@ def lacks_a_rule(node: Apply, elements: Iterable[Expr]) -> bool:
 
 def say_that_python_computes(node: Apply, dialect: Dialect) -> None:
     """Said once for each op.  Errors: BackendError where ``strict`` asks for that."""
-    pack = type(node.op).__module__.partition(".")[0]
+    pack = node.op.__module__.partition(".")[0]  # of as_op that of the function
     kinds = [x.type.dtype if isinstance(x.type, TensorType) else str(x.type) for x in node.inputs]
     types = " and ".join(dict.fromkeys(kinds)) or "nothing"
     why = f"{node.op} of {pack!r} on {types} has no code for the {dialect.name} backend"

@@ -52,6 +52,7 @@ fill, as_tensor_variable = second, as_tensor  # Theano's names
 
 # what few programs use, by the file that is imported when one of its names is
 _LATER = {
+    "extra.activations": "celu elu glu hard_sigmoid leaky_relu mish relu6 selu softsign swish",
     "extra.aliases": (
         "abs_ argwhere around array array_equal array_equiv array_split asarray astype "
         "bitwise_invert bitwise_left_shift bitwise_right_shift broadcast_shapes ceil_intdiv complex "

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
-from core.errors import DTypeError, ShapeError
+from core.errors import ArgumentError, DTypeError, ShapeError
 from core.graph import Apply, Variable
 from core.ir.axes import reduce
 from core.ir.codes import Combine
@@ -287,9 +287,11 @@ def norm(
     """The norm of the vectors along ``axis``, of all of ``x`` if that is None: ``sum(|x|^ord)^(1/ord)``.
 
     ord  None or 2: Euclidean; inf and -inf: the largest and smallest magnitude; 0: how many are not 0; else any number
-    Its gradient is not finite where the Euclidean norm is 0.      Errors  AxisError.
+    Its gradient is not finite where the Euclidean norm is 0.      Errors  AxisError; ArgumentError for another ord.
     """
     x = as_tensor(x)
+    if ord is not None and not isinstance(ord, (int, float, np.number)):
+        raise ArgumentError(f"a norm of vectors needs a number or None as ord, got {ord!r}; linalg.norm is of matrices")
     size = magnitude(x)
     if ord is None or ord == 2:
         squares = square(size)

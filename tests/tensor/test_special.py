@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import core
 import core.tensor as ct
-from core.errors import AxisError, DTypeError, IndexOutOfBounds, ShapeError
+from core.errors import ArgumentError, AxisError, DTypeError, IndexOutOfBounds, ShapeError
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 
 INF, NAN = np.inf, np.nan
@@ -173,6 +173,13 @@ def test_norm_matches_numpy(ord):
     assert_allclose(evaluate(lambda x: ct.norm(x, ord, 1), x), np.linalg.norm(x, ord, 1), rtol=1e-12)
     if ord != 0:
         check_derivatives(lambda x: ct.norm(x, ord, 1), x)
+
+
+def test_norm_takes_numbers_alone_as_its_order():
+    x = ct.dvector("x")
+    with pytest.raises(ArgumentError, match="needs a number or None as ord, got 'fro'"):
+        ct.norm(x, "fro")
+    assert evaluate(lambda x: ct.norm(x, np.int64(1)), np.array([1.0, -2.0])) == 3.0
 
 
 def test_norm_of_all_elements_matches_numpy():

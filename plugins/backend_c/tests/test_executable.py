@@ -454,3 +454,15 @@ def test_a_length_too_long_for_the_library_is_an_error_that_names_it():
         BackendError, match=r"gemm of backend 'c' needs lengths below 2\*\*31, got 2147483648\n.*y = x @ x"
     ):
         executable._raise(Status.LIBRARY, [position, 2**31], None)
+
+
+def test_the_warning_of_a_function_made_an_op_names_the_module_of_the_function(way):
+    vector = core.TensorType("float64", 1)
+
+    def turned(x):
+        return x[::-1]
+
+    turned.__name__ = f"turned_{way}"  # said once for each name
+    x = ct.dvector("x")
+    with pytest.warns(CoreWarning, match=f"turned_{way} of {__name__.partition('.')[0]!r} .* has no code for the c"):
+        core.function([x], core.as_op(vector, vector)(turned)(x), backend="c")
