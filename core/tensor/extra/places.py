@@ -9,7 +9,7 @@ from core.errors import ArgumentError
 from core.tensor import arithmetic, functions, indexing
 from core.tensor.dimshuffle import DimShuffle
 from core.tensor.gather import AdvancedSubtensor
-from core.tensor.type import TensorVariable
+from core.tensor.type import TensorVariable, as_tensor
 
 
 class At:
@@ -27,7 +27,7 @@ class Places:
 
     ``key`` is any that ``x[key]`` takes, and values broadcast to ``x[key]``.  ``add`` and ``subtract`` count a place
     that index arrays name twice twice; of values that ``set`` brings to one place the last one stays.  The others read
-    a place once, so they need a key without index arrays or masks: these may name a place twice.
+    a place once, so they need a key without index arrays, which may name a place twice; masks name none twice.
     Errors  as of set_subtensor; ArgumentError for index arrays where they could not be right.
     """
 
@@ -38,7 +38,7 @@ class Places:
             read = read.owner.inputs[0]
         if read is x:
             raise ArgumentError(f"at[...] needs an index, got new axes alone: {key}", blame=x)
-        self._repeats = isinstance(read.owner.op, AdvancedSubtensor)
+        self._repeats = isinstance(read.owner.op, AdvancedSubtensor) and _holds_an_array_of_integers(key)
 
     def get(self) -> TensorVariable:
         """``x[key]``."""
@@ -88,3 +88,10 @@ class Places:
                 blame=self.x,
             )
         return indexing.set_subtensor(self._read, change(self._read, value))
+
+
+def _holds_an_array_of_integers(key: Any) -> bool:
+    """Whether a key has other index arrays than masks."""
+    items = [item for item in (key if isinstance(key, tuple) else (key,)) if not isinstance(item, slice)]
+    arrays = [as_tensor(item) for item in items if item is not None and item is not Ellipsis]
+    return any(array.ndim and array.dtype != "bool" for array in arrays)
