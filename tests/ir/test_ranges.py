@@ -217,3 +217,58 @@ def test_a_place_beyond_the_end_of_a_loop_makes_no_empty_one(kernels, compiled, 
     f = compiled([a], ct.where(ct.arange(a.shape[0]) < a.shape[0] + 1, a, 0) + ct.concatenate([a, a])[: a.shape[0]])
     assert all(not guards(kernel) for kernel in kernels(f))
     assert_array_equal(f([1.0, 2.0]), [2.0, 4.0])
+
+
+def heat(u):
+    around = u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:]
+    return u[1:-1, 1:-1] + 0.1 * (around - 4 * u[1:-1, 1:-1])
+
+
+def within_borders(inner, u):
+    new = u.copy()
+    new[1:-1, 1:-1] = inner
+    return new
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 3), (2, 5), (7, 5)])
+@pytest.mark.parametrize(
+    "put, wanted",
+    [
+        (lambda inner: ct.set_subtensor(x[1:-1, 1:-1], inner), within_borders),
+        (lambda inner: ct.pad(inner, 1), lambda inner, u: np.pad(inner, 1)),
+    ],
+    ids=["into what was there", "into zeros"],
+)
+def test_a_step_within_borders_is_computed_where_it_is_stored(compiled, kernels, shape, put, wanted):
+    f = compiled([x], put(heat(x)))
+    assert all(kernel.writes[0] in f.program.outputs for kernel in kernels(f))
+    assert not any(guards(piece) for kernel in kernels(f) for piece in many(kernel.body))
+    X = random(shape)
+    assert_allclose(f(X), wanted(heat(X), X))
+
+
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_costly_vectors_are_computed_where_they_are_joined(compiled, kernels, n):
+    out = ct.concatenate([ct.exp(a) * ct.sin(a), ct.tanh(b) * ct.log1p(b * b)])
+    f = compiled([a, b], out)
+    assert len(kernels(f)) == 1
+    A, B = random((n,)), random((3,), seed=1)
+    assert_allclose(f(A, B), np.concatenate([np.exp(A) * np.sin(A), np.tanh(B) * np.log1p(B * B)]))
+
+
+def test_many_costly_vectors_are_stored_before_they_are_joined(compiled, kernels):
+    parts = [ct.exp(a) * ct.sin(a + k) for k in range(6)]
+    f = compiled([a], ct.concatenate(parts))
+    assert len(kernels(f)) > 1
+    A = random((3,))
+    assert_allclose(f(A), np.concatenate([np.exp(A) * np.sin(A + k) for k in range(6)]))
+
+
+def test_a_costly_value_that_two_ask_for_under_guards_is_computed_once(compiled, kernels):
+    costly = ct.exp(a) * ct.sin(a) + ct.tanh(a)
+    f = compiled([a, b], [ct.concatenate([costly, b]), ct.concatenate([b, costly])])
+    assert len(kernels(f)) > 1
+    A, B = random((3,)), random((2,), seed=1)
+    costly = np.exp(A) * np.sin(A) + np.tanh(A)
+    for got, parts in zip(f(A, B), [[costly, B], [B, costly]], strict=True):
+        assert_allclose(got, np.concatenate(parts))

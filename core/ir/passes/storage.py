@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core import dtypes
 from core.dataclass import dataclass, field, replace
-from core.ir.codes import HOLDS_GUARD, HOLDS_REDUCE, Code
+from core.ir.codes import HOLDS_GUARD, HOLDS_LOAD, HOLDS_REDUCE, Code
 from core.ir.definitions import (
     HOLD_GRAPHS,
     Definition,
@@ -22,6 +22,7 @@ from core.ir.definitions import (
 )
 from core.ir.expr import INDEX_DTYPE, Expr, make
 from core.ir.guards import Guard
+from core.ir.nests.strides import linear
 from core.ir.passes.loops import variables_of
 from core.ir.rebuild import guarded_loads, lengths_in, loads_in, rebuild, substitute
 from core.ir.walk import walk
@@ -284,11 +285,39 @@ def _worth_storing(
     if any(isinstance(definitions[reader], FromLoops) for reader, _ in reads) and not _is_simple(definition.expr):
         return True
     cost = _cost_of_an_element(definition.expr)
-    if size > LARGEST_EXPRESSION or (value in uses.guarded and cost > LARGEST_UNDER_A_GUARD):
+    if size > LARGEST_EXPRESSION:
+        return True
+    if value in uses.guarded and cost > LARGEST_UNDER_A_GUARD and not _is_read_in_pieces(reads, uses, definitions):
         return True
     if cost < EXPENSIVE:
         return False
     return len({at for _, at in reads}) > 1 or any(_repeats(at, definitions[reader]) for reader, at in reads)
+
+
+def _is_read_in_pieces(
+    reads: Sequence[tuple[Value, tuple[Expr, ...]]], uses: Uses, definitions: dict[Value, Definition]
+) -> bool:
+    """Whether a value under a guard makes up some ranges of a stored one, as where a block is written into zeros.
+
+    Loops are cut at comparisons of their variables (core/ir/cpu/ranges.py).  More than two guards make many pieces.
+    """
+    reader = definitions[reads[0][0]] if len(reads) == 1 else None
+    if not isinstance(reader, Pointwise) or reads[0][0] not in uses.stored:
+        return False
+    guards = [e for e in walk([reader.expr]) if e.code is Code.GUARDED]
+    return len(guards) <= 2 and all(_is_of_ranges(e.args[0]) for e in guards)
+
+
+def _is_of_ranges(condition: Expr) -> bool:
+    """Whether a condition says from where to where variables of loops go."""
+    if condition.code is Code.AND:
+        return all(map(_is_of_ranges, condition.args))
+    if condition.code not in (Code.LT, Code.LE):
+        return False
+    a, b = condition.args
+    variables = a.free | b.free
+    form = linear(a - b, variables) if len(variables) == 1 and a.dtype == INDEX_DTYPE else None
+    return form is not None and form.stride(*variables) in ((1, ()), (-1, ())) and not form.rest.marks & HOLDS_LOAD
 
 
 def _is_simple(e: Expr) -> bool:
