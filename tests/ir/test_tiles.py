@@ -58,6 +58,15 @@ def test_tiles_that_are_not_full_are_right(backend, shape):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("shape", [(2, 5), (5, 2), (33, 31), (40, 70)])
+def test_what_a_row_or_a_column_alone_decides_is_not_read_beyond_the_edge(backend, shape):
+    x, y, z = ct.matrix("x"), ct.vector("y"), ct.vector("z")
+    f = core.function([x, y, z], x.T + y[::-1] + z[::-1, None], backend=backend)
+    assert tiles(f) == ["tile_of_x"]
+    a, b, c = (np.random.default_rng(0).standard_normal(n) for n in (shape, shape[0], shape[1]))
+    np.testing.assert_array_equal(f(a, b, c), a.T + b[::-1] + c[::-1, None])
+
+
 def test_several_operands_have_a_tile_each(backend):
     x, y = ct.tensor("x", ndim=3), ct.tensor("y", dtype="int32", ndim=3)
     f = core.function([x, y], x.transpose(0, 2, 1) * y.transpose(0, 2, 1) + 1, backend=backend)

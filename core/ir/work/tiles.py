@@ -93,7 +93,8 @@ class _Tiles:
     def _bring(self, top: Expr, left: Expr, lengths: Sequence[Expr]) -> None:
         """Neighbouring lanes read neighbours along ``across``."""
         launch = self.launch
-        row, column = self._open()
+        first, column = self._open_lanes()
+        row = self._open_rows(first)
         down, right = top + column, left + row
         inside = (down < lengths[0]) & (right < lengths[1])
         launch.where.update({self.across: down, self.inner: right})
@@ -105,22 +106,29 @@ class _Tiles:
         launch.close(LoopKind.LANES)
 
     def _compute(self, top: Expr, left: Expr, lengths: Sequence[Expr]) -> None:
-        """Neighbouring lanes make neighbours along ``inner``."""
+        """Neighbouring lanes make neighbours along ``inner``.  Beyond an edge nothing is read, in no row either."""
         launch = self.launch
-        row, column = self._open()
-        down, right = top + row, left + column
+        first, column = self._open_lanes()
+        launch.nest.open_if()
+        right = launch.nest.let(left + column)  # what it alone decides is computed here, for all rows
+        row = self._open_rows(first)
+        down = top + row
         launch.where.update({self.across: down, self.inner: right})
         places = launch.places()
         for load, tile in zip(self.loads, self.tiles, strict=True):
             here = make(Code.LOAD, load.dtype, (column * PITCH + row,), tile)
             launch.nest.know(places.expr(load), here, launch.nest.depth)
         launch.pointwise(self.items, self.items)
-        launch.nest.close(LoopKind.ORDER, condition=(down < lengths[0]) & (right < lengths[1]))
+        launch.nest.close(LoopKind.ORDER, condition=down < lengths[0])
+        launch.nest.close_if(left + column < lengths[1])
         launch.close(LoopKind.LANES)
 
-    def _open(self) -> tuple[Expr, Expr]:
-        """Open loops over the elements of a tile: each lane has one column, and every so many rows."""
+    def _open_lanes(self) -> tuple[Expr, Expr]:
+        """Open the loop over lanes: the first row of a tile and the column that one has."""
         launch = self.launch
         first, column = unravel(launch.open("lane", const(ROWS * SIDE)), [const(ROWS), const(SIDE)])
-        first, column = launch.nest.let(first), launch.nest.let(column)
-        return first + launch.open("step", const(SIDE // ROWS)) * ROWS, column
+        return launch.nest.let(first), launch.nest.let(column)
+
+    def _open_rows(self, first: Expr) -> Expr:
+        """Open the loop over the rows that a lane has: every so many from its first."""
+        return first + self.launch.open("step", const(SIDE // ROWS)) * ROWS
