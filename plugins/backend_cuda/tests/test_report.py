@@ -1,4 +1,9 @@
-"""What the suite on the stand-in says of registers, of what is spilled, and of arrays in local memory."""
+"""What the suite on the stand-in says of registers, spills and arrays in local memory, and what it leaves behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 from plugin_backend_cuda.shim.suite import summary
 
@@ -30,3 +35,22 @@ def test_an_array_of_the_text_is_no_spill():
 
 def test_a_report_of_no_kernels_says_so():
     assert summary({}) == "up to 0 registers, 0 with spills, 0 with arrays in local memory"
+
+
+def used_folder(**variables):
+    """The folder of a process that uses the stand-in, once the process has ended."""
+    code = "import os; from plugin_backend_cuda.shim.suite import use_shim; use_shim(); "
+    code += "print(os.environ['CORE_CUDA_SUITE_FOLDER'], os.path.isdir(os.environ['CORE_CUDA_SUITE_FOLDER']))"
+    own = {name: value for name, value in os.environ.items() if name != "CORE_CUDA_SUITE_FOLDER"}
+    said = subprocess.run([sys.executable, "-c", code], env=own | variables, capture_output=True, text=True, check=True)
+    folder, there = said.stdout.split()
+    assert there == "True"
+    return Path(folder)
+
+
+def test_what_was_met_goes_with_the_process_that_made_a_folder_for_it():
+    assert not used_folder().exists()
+
+
+def test_a_folder_that_was_given_stays(tmp_path):
+    assert used_folder(CORE_CUDA_SUITE_FOLDER=str(tmp_path)) == tmp_path and tmp_path.is_dir()

@@ -12,10 +12,12 @@ must then be in LD_PRELOAD.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections import Counter
 from dataclasses import asdict
@@ -34,7 +36,7 @@ from plugin_backend_cuda.shim.sparse import HostSparse
 
 ARCHITECTURE = 90
 BATCH = 40  # programs that nvcc compiles at once: most of its time goes into what it reads before them
-_FOLDER = "CORE_CUDA_SUITE_FOLDER"  # where the processes of one run put what they met
+_FOLDER = "CORE_CUDA_SUITE_FOLDER"  # where the processes of one run put what they met; one that is given stays
 
 
 class Both:
@@ -70,6 +72,7 @@ def use_shim() -> None:
     """Let backend "cuda" of this process run on the host."""
     if _FOLDER not in os.environ:
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix="core-cuda-suite-")
+        atexit.register(shutil.rmtree, os.environ[_FOLDER], ignore_errors=True)
     os.environ["CORE_CACHE_DIR"] = f"{os.environ[_FOLDER]}/cache"  # what is in the user's would not be compiled again
     if os.environ.get("CORE_CUDA_SANITIZE"):
         pool.rounded = lambda size: max(size, 1)  # type: ignore[assignment]  # so that no access past the end is hidden
