@@ -2,7 +2,7 @@
 
 import gc
 
-from core.testing.plugin import every_program_is_verified  # noqa: F401 - a fixture
+from core.testing.verified import every_program_is_verified  # noqa: F401 - a fixture
 
 
 def pytest_addoption(parser):

@@ -7,7 +7,6 @@ which would cost every run of pytest in that environment.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 import pytest
 
-import core.ir.build
 from core import plugins
 from core.testing import result, values
+from core.testing.verified import every_program_is_verified  # noqa: F401 - a fixture
 
 _KEY = "core_testing"  # under which a worker of pytest-xdist hands its counts over
 _gathered = pytest.StashKey[list[dict[str, Any]]]()
@@ -36,15 +35,6 @@ def pytest_configure(config: Any) -> None:
 def backend(request: Any) -> str:
     """A test that takes it runs on each backend that works here."""
     return request.param
-
-
-@pytest.fixture(scope="session", autouse=True)
-def every_program_is_verified() -> Iterator[None]:
-    """core.ir.check.verify looks at each program that a test compiles, after every pass."""
-    before, core.ir.build.VERIFY = core.ir.build.VERIFY, True
-    os.environ.setdefault("CORE_RECALL", "0")  # nor is one left out because an earlier run has compiled it
-    yield
-    core.ir.build.VERIFY = before
 
 
 @pytest.fixture
