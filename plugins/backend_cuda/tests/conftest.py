@@ -4,11 +4,9 @@ import pytest
 
 from core.options import config
 from plugin_backend_cuda.device import CudaDevice
-from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
-from plugin_backend_cuda.shim.fft import HostFft
+from plugin_backend_cuda.shim.libraries import makers
 from plugin_backend_cuda.shim.recorder import Recorder
-from plugin_backend_cuda.shim.solver import HostSolver
 
 
 @pytest.fixture
@@ -31,9 +29,7 @@ def on_host(driver):
         driver,
         0,
         HostCompiler(),
-        lambda stream, number, workspace: HostBlas(stream, HostDriver()._do, workspace),
-        lambda stream, number: HostSolver(stream, HostDriver()._do),
-        lambda stream, number, allocate: HostFft(stream, HostDriver()._do, allocate),
+        *makers(HostDriver()._do)[:3],
     )
 
 

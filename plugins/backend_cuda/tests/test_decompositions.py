@@ -14,10 +14,9 @@ from core.testing import random
 from plugin_backend_cuda import cublas, cusolver
 from plugin_backend_cuda.backend import Driver
 from plugin_backend_cuda.decompositions import GENERAL, ROUTINES
-from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
+from plugin_backend_cuda.shim.libraries import makers
 from plugin_backend_cuda.shim.recorder import Recorder
-from plugin_backend_cuda.shim.solver import HostSolver
 from plugin_backend_cuda.systems import NOT_SQUARE, STACKED
 
 linalg = pytest.importorskip("plugin_ops_linalg")
@@ -29,8 +28,7 @@ CALLS = HostDriver()
 DRIVER = Driver(
     lambda: CALLS,
     lambda: (HostCompiler(), ""),
-    lambda stream, number, workspace: HostBlas(stream, CALLS._do, workspace),
-    lambda stream, number: HostSolver(stream, CALLS._do),
+    *makers(CALLS._do)[:2],
 )
 PROBE, PROBE_GENERAL = cusolver.probe, cusolver.probe_general
 TOLERANCE = {"float64": 1e-8, "float32": 2e-3, "complex128": 1e-8, "complex64": 2e-3}
@@ -311,8 +309,7 @@ def test_decompositions_are_not_recorded_for_graphs():
     driver = Driver(
         lambda: calls,
         lambda: (HostCompiler(), ""),
-        lambda stream, number, workspace: HostBlas(stream, HostDriver()._do, workspace),
-        lambda stream, number: HostSolver(stream, HostDriver()._do),
+        *makers(HostDriver()._do)[:2],
     )
     x = ct.matrix("x")
     f = core.function([x], linalg.cholesky(x) + 1, backend=driver)

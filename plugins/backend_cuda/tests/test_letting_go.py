@@ -17,11 +17,9 @@ from core.device.space import Space
 from core.records import Probe
 from plugin_backend_cuda import cublas, cufft, cusolver
 from plugin_backend_cuda.device import CudaDevice
-from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
-from plugin_backend_cuda.shim.fft import HostFft
+from plugin_backend_cuda.shim.libraries import makers
 from plugin_backend_cuda.shim.recorder import Recorder
-from plugin_backend_cuda.shim.solver import HostSolver
 
 
 @pytest.fixture(autouse=True)
@@ -82,14 +80,7 @@ WORK = [
 
 def opened(driver):
     do = getattr(driver, "_driver", driver)._do
-    device = CudaDevice(
-        driver,
-        0,
-        HostCompiler(),
-        lambda stream, number, workspace: HostBlas(stream, do, workspace),
-        lambda stream, number: HostSolver(stream, do),
-        lambda stream, number, allocate: HostFft(stream, do, allocate),
-    )
+    device = CudaDevice(driver, 0, HostCompiler(), *makers(do)[:3])
     return Opened("cuda", Space(device))
 
 

@@ -12,10 +12,9 @@ from core.records import Probe
 from core.testing import random
 from plugin_backend_cuda import cublas, cusolver, systems
 from plugin_backend_cuda.backend import Driver
-from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import HostCompiler, HostDriver
 from plugin_backend_cuda.shim.lapack import at
-from plugin_backend_cuda.shim.solver import HostSolver
+from plugin_backend_cuda.shim.libraries import makers
 from plugin_backend_cuda.shim.sparse import HostSparse
 
 linalg = pytest.importorskip("plugin_ops_linalg")
@@ -26,10 +25,7 @@ CALLS = HostDriver()
 DRIVER = Driver(
     lambda: CALLS,
     lambda: (HostCompiler(), ""),
-    lambda stream, number, workspace: HostBlas(stream, CALLS._do, workspace),
-    lambda stream, number: HostSolver(stream, CALLS._do),
-    None,
-    lambda stream, number: HostSparse(stream, CALLS._do),
+    *makers(CALLS._do),
 )
 DTYPES = ("float32", "float64", "complex64", "complex128")
 ON_HOST = {  # what is computed by Python, for want of a routine

@@ -28,11 +28,8 @@ from core.device import pool
 from core.errors import CompileError
 from core.records import Probe
 from plugin_backend_cuda import backend, compiler, cublas, cusolver, nvrtc
-from plugin_backend_cuda.shim.blas import HostBlas
 from plugin_backend_cuda.shim.driver import SANITIZE, HostCompiler, HostDriver
-from plugin_backend_cuda.shim.fft import HostFft
-from plugin_backend_cuda.shim.solver import HostSolver
-from plugin_backend_cuda.shim.sparse import HostSparse
+from plugin_backend_cuda.shim.libraries import makers
 
 ARCHITECTURE = 90
 BATCH = 40  # programs that nvcc compiles at once: most of its time goes into what it reads before them
@@ -81,10 +78,7 @@ def use_shim() -> None:
     backend.driver.__init__(  # type: ignore[misc]
         lambda: calls,
         lambda: (both, ""),
-        lambda stream, number, workspace: HostBlas(stream, calls._do, workspace),
-        lambda stream, number: HostSolver(stream, calls._do),
-        lambda stream, number, allocate: HostFft(stream, calls._do, allocate),
-        lambda stream, number: HostSparse(stream, calls._do),
+        *makers(calls._do),
     )
     cublas.probe = cusolver.probe = cusolver.probe_general = lambda: Probe(devices=("SciPy",))
 
