@@ -15,6 +15,7 @@ from core.ir.cpu.alike import Schedules
 from core.ir.cpu.arrays import with_arrays
 from core.ir.cpu.blocks import blocked
 from core.ir.cpu.collapse import collapse
+from core.ir.cpu.epilogues import with_epilogues
 from core.ir.cpu.lanes import lanes
 from core.ir.cpu.parallel import split
 from core.ir.cpu.periods import with_periods
@@ -293,7 +294,8 @@ class _Steps:
         if any(isinstance(statement, Break) for statement in statements(kernel.body)):
             return [self._with_lengths(kernel)]  # what ends early stays in one piece
         kernel = blocked(collapse(cut(with_periods(kernel))), self.shapes, self._kept)
-        kernel = with_strips(widen(lanes(kernel, self.shapes, self._kept, not self.target.blocks), self.shapes))
+        kernel = lanes(kernel, self.shapes, self._kept, not self.target.blocks)
+        kernel = with_strips(widen(with_epilogues(kernel, self.shapes), self.shapes))
         kernel = self._with_lengths(with_arrays(kernel, self.shapes))
         return split(kernel, self.shapes) if self.target.threads else [kernel]
 

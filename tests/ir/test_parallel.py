@@ -14,6 +14,7 @@ from core.gradient import grad
 from core.ir.check.run import Driver
 from core.ir.check.verify_kernel import verify_kernel
 from core.ir.codes import Code
+from core.ir.cpu.epilogues import TILE
 from core.ir.cpu.parallel import chunk_length, shared_by, split
 from core.ir.definitions import Value
 from core.ir.evaluate import evaluate_scalar
@@ -124,7 +125,7 @@ def test_short_rows_in_blocks_are_as_much_work_as_they_are_long(n):
     f32 = ct.fmatrix("f32")
     (rows,) = splits_of(in_chunks([f32], ct.logsumexp(f32, axis=1)))
     work = evaluate_scalar(rows.work, dict.fromkeys(lengths_in([rows.work]), n))
-    assert 16 * n < work < 2000 + 64 * n
+    assert 16 * n < work / min(TILE, n) < 2000 + 64 * n  # as many rows as columns here, a tile of them at a time
 
 
 def test_columns_that_grow_row_by_row_have_parts_and_a_total_of_the_same_nest_has_a_register():

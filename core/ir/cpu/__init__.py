@@ -10,6 +10,7 @@ strips.py          a loop that jumps in memory goes a strip at a time
 wide.py            long rows are reduced in many registers side by side
 lanes.py           a loop over neighbours moves inside the loops that it contains
 blocks.py          a loop around short ones runs for a block of its iterations at a time, one in each lane
+epilogues.py       what is made of reduced rows is computed for a tile of them
 computed_again.py  what several loops over the lanes of a row compute, held by the first
 arrays.py          short scratch lies on the stack
 parallel.py        loops for threads
