@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from core import dtypes
+from core.errors import ArgumentError
 from core.graph import Apply, Variable
 from core.ir.expr import Expr, as_expr, guarded, maximum, minimum
 from core.ir.view import View
@@ -82,12 +83,19 @@ class Roll(Op):
         return [[node.inputs[0].dtype in dtypes.CONTINUOUS], [False]]
 
 
-def roll(x: Any, shift: Any, axis: int | None = None) -> TensorVariable:
+def roll(x: Any, shift: Any, axis: int | Sequence[int] | None = None) -> TensorVariable:
     """``x`` moved by ``shift`` (an int or a symbolic integer) along ``axis``; what falls off comes in at the other end.
 
-    Of ravelled ``x``, in its own shape, if ``axis`` is None.  Errors: AxisError.
+    Of ravelled ``x``, in its own shape, if ``axis`` is None.  With several axes, a shift for each or one for all.
+    Errors: AxisError; ArgumentError where there are several shifts, but not one for each axis.
     """
     x = as_tensor(x)
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), shape_of(x))
-    return Roll(axis)(x, shift)
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
+    if len(shifts) != len(axes):
+        raise ArgumentError(f"roll needs a shift for each of {len(axes)} axes, or one for all, got {shift}")
+    for each, by in zip(axes, shifts, strict=True):
+        x = Roll(each)(x, by)
+    return x

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import core.tensor as ct
-from core.errors import AxisError, ShapeError
+from core.errors import ArgumentError, AxisError, ShapeError
 from core.tensor.type import TensorType, as_tensor
 from core.testing import available_backends, check_derivatives, check_op, evaluate, random
 
@@ -221,6 +221,17 @@ def test_roll_matches_numpy(lengths, shift, axis):
     x = random(lengths)
     for static in (False, True):
         assert_same(evaluate(lambda x: ct.roll(x, shift, axis), x, static=static), np.roll(x, shift, axis))
+
+
+@pytest.mark.parametrize("shift, axis", [((1, 2), (0, 2)), (1, (0, -1)), ((1, 2), (1, 1)), ((), ())])
+def test_roll_takes_several_axes(shift, axis):
+    x = random((2, 3, 4))
+    assert_same(evaluate(lambda x: ct.roll(x, shift, axis), x), np.roll(x, shift, axis))
+
+
+def test_roll_needs_a_shift_for_each_axis():
+    with pytest.raises(ArgumentError, match=r"a shift for each of 1 axes, or one for all, got \(1, 2\)"):
+        ct.roll(ct.dmatrix("x"), (1, 2), 0)
 
 
 def test_roll_takes_a_symbolic_shift():

@@ -254,3 +254,10 @@ def test_a_partition_is_a_copy():
     x = random((5, 2))
     got = evaluate(lambda x: x.partition(2, axis=0), x)
     assert_array_equal(got[2], np.median(x, axis=0))
+
+
+@pytest.mark.parametrize("low, high", [(None, 0.5), (-0.25, None), (-0.25, 0.5), (None, None)])
+def test_clip_as_a_method_takes_none_for_no_bound(low, high):
+    x = np.array([-1.0, 0.0, 1.0, np.nan])
+    expected = x if low is high is None else x.clip(low, high)
+    assert_array_equal(evaluate(lambda x: x.clip(low, high), x), expected)
