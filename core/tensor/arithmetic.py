@@ -248,7 +248,21 @@ def _clip_changes(d: TensorVariable, x: Any, lo: Any, hi: Any) -> list[TensorVar
     return [where(above | below, 0, d), where(below & ~above, d, 0), where(above, d, 0)]
 
 
-@elementwise(differential=_clip_changes)
+class Clip(Elementwise):
+    """The elementwise op ``clip``, of which a call may leave out a bound, or name it as NumPy does."""
+
+    def __call__(self, x: Any, lo: Any = None, hi: Any = None, **named: Any) -> Any:
+        """``lo`` and ``hi``, or ``min=`` and ``max=``, or ``a_min=`` and ``a_max=``; None is no bound."""
+        for low, high in (("min", "max"), ("a_min", "a_max")):
+            lo = named.pop(low, None) if lo is None else lo
+            hi = named.pop(high, None) if hi is None else hi
+        if lo is not None and hi is not None:
+            return super().__call__(x, lo, hi, **named)
+        x = as_tensor(x) if lo is None else maximum(x, lo, **named)
+        return x if hi is None else minimum(x, hi, **named)
+
+
+@elementwise(differential=_clip_changes, kind=Clip)
 def clip(x, lo, hi):
     """x brought into lo <= x <= hi, as minimum(maximum(x, lo), hi): ``hi`` where lo > hi, NaN if any is."""
     return smaller(larger(x, lo), hi)

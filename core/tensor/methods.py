@@ -271,12 +271,8 @@ class Operators:
     def round(self, decimals: int = 0) -> Any:
         return arithmetic.round(self, decimals)
 
-    def clip(self, lo: Any = None, hi: Any = None) -> Any:
-        """Between two bounds, of which None is none, as that of ndarray."""
-        if lo is None or hi is None:
-            above = self if lo is None else arithmetic.maximum(self, lo)
-            return above if hi is None else arithmetic.minimum(above, hi)
-        return arithmetic.clip(self, lo, hi)
+    def clip(self, lo: Any = None, hi: Any = None, **named: Any) -> Any:
+        return arithmetic.clip(self, lo, hi, **named)
 
     @property
     def at(self) -> Any:

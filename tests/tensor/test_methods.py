@@ -257,7 +257,14 @@ def test_a_partition_is_a_copy():
 
 
 @pytest.mark.parametrize("low, high", [(None, 0.5), (-0.25, None), (-0.25, 0.5), (None, None)])
-def test_clip_as_a_method_takes_none_for_no_bound(low, high):
+def test_clip_takes_none_for_no_bound_and_numpys_names(low, high):
     x = np.array([-1.0, 0.0, 1.0, np.nan])
     expected = x if low is high is None else x.clip(low, high)
-    assert_array_equal(evaluate(lambda x: x.clip(low, high), x), expected)
+    for clipped in (
+        lambda x: x.clip(low, high),
+        lambda x: ct.clip(x, low, high),
+        lambda x: ct.clip(x, min=low, max=high),
+        lambda x: ct.clip(x, a_min=low, a_max=high),
+        lambda x: np.clip(x, low, high),
+    ):
+        assert_array_equal(evaluate(clipped, x), expected)
