@@ -1,6 +1,6 @@
 /* Objects as C sees them: arrays of a device, their memory and its block, whose slots are read in place. */
 
-static struct {
+static struct Classes {
     PyTypeObject *array, *memory, *block, *travelling; /* the last: a block with copies on a queue of their own, or NULL */
     Py_ssize_t space, shape, dtype, memory_of, host, copied; /* of an array */
     Py_ssize_t block_of;                                     /* of memory */
@@ -37,18 +37,20 @@ static PyObject *know_classes(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O!O!|O!", &PyType_Type, &array, &PyType_Type, &memory, &PyType_Type, &block,
             &PyType_Type, &travelling))
         return NULL;
-    if ((classes.space = slot_at(array, "space")) < 0 || (classes.shape = slot_at(array, "shape")) < 0
-        || (classes.dtype = slot_at(array, "dtype")) < 0 || (classes.memory_of = slot_at(array, "memory")) < 0
-        || (classes.host = slot_at(array, "_host")) < 0 || (classes.copied = slot_at(array, "_copied")) < 0
-        || (classes.block_of = slot_at(memory, "block")) < 0 || (classes.handle = slot_at(block, "handle")) < 0
+    struct Classes found = {0}; /* what is refused changes nothing */
+    if ((found.space = slot_at(array, "space")) < 0 || (found.shape = slot_at(array, "shape")) < 0
+        || (found.dtype = slot_at(array, "dtype")) < 0 || (found.memory_of = slot_at(array, "memory")) < 0
+        || (found.host = slot_at(array, "_host")) < 0 || (found.copied = slot_at(array, "_copied")) < 0
+        || (found.block_of = slot_at(memory, "block")) < 0 || (found.handle = slot_at(block, "handle")) < 0
         || (travelling
-            && ((classes.arrived = slot_at(travelling, "arrived")) < 0
-                || (classes.leaves = slot_at(travelling, "leaves")) < 0)))
+            && ((found.arrived = slot_at(travelling, "arrived")) < 0
+                || (found.leaves = slot_at(travelling, "leaves")) < 0)))
         return NULL;
-    classes.array = (PyTypeObject *)Py_NewRef(array);
-    classes.memory = (PyTypeObject *)Py_NewRef(memory);
-    classes.block = (PyTypeObject *)Py_NewRef(block);
-    classes.travelling = (PyTypeObject *)Py_XNewRef(travelling);
+    found.array = (PyTypeObject *)Py_NewRef(array);
+    found.memory = (PyTypeObject *)Py_NewRef(memory);
+    found.block = (PyTypeObject *)Py_NewRef(block);
+    found.travelling = (PyTypeObject *)Py_XNewRef(travelling);
+    classes = found;
     Py_RETURN_NONE;
 }
 

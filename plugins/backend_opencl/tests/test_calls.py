@@ -97,7 +97,7 @@ def test_an_error_of_the_driver_is_named_and_the_last_good_value_stays(own, refu
     assert np.array_equal(w.get_value(), np.full(N, 2.0))
 
 
-def test_recordings_refuse_what_makes_no_sense():
+def test_recordings_refuse_what_makes_no_sense(own, by_python):
     module, nothing = calls.module(), (0, None, ())
     rest = None, (None, None), None, None, None
     with pytest.raises(ValueError, match="functions of the driver are needed"):
@@ -114,3 +114,7 @@ def test_recordings_refuse_what_makes_no_sense():
         module.Call([], None, (), (), 0, (), 0, 2)
     with pytest.raises(TypeError, match="space of Other must be a slot"):
         module.know_classes(type("Other", (), {"space": 1}), object, object, object)
+    step, _ = adding(own)
+    by_python.clear()
+    step(np.ones(N))
+    assert by_python == [], "what is refused changes nothing"
