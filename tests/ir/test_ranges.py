@@ -272,3 +272,14 @@ def test_a_costly_value_that_two_ask_for_under_guards_is_computed_once(compiled,
     costly = np.exp(A) * np.sin(A) + np.tanh(A)
     for got, parts in zip(f(A, B), [[costly, B], [B, costly]], strict=True):
         assert_allclose(got, np.concatenate(parts))
+
+
+def test_what_uses_its_parts_again_and_again_is_stored_before_it_is_joined(compiled, kernels):
+    """Under a guard parts have no names, so that this would be thousands of operations."""
+    short, A, B = a, random((3,)), random((2,), seed=1)
+    wanted = A
+    for _ in range(10):
+        short, wanted = short * short + short, wanted * wanted + wanted
+    f = compiled([a, b], ct.concatenate([short, b]))
+    assert len(kernels(f)) > 1
+    assert_allclose(f(A, B), np.concatenate([wanted, B]))

@@ -287,8 +287,10 @@ def _worth_storing(
     cost = _cost_of_an_element(definition.expr)
     if size > LARGEST_EXPRESSION:
         return True
-    if value in uses.guarded and cost > LARGEST_UNDER_A_GUARD and not _is_read_in_pieces(reads, uses, definitions):
-        return True
+    if value in uses.guarded and cost > LARGEST_UNDER_A_GUARD:
+        is_long = cost > LARGEST_EXPRESSION  # parts that are shared count each time: under a guard, none has a name
+        if is_long or not _is_read_in_pieces(reads, uses, definitions):
+            return True
     if cost < EXPENSIVE:
         return False
     return len({at for _, at in reads}) > 1 or any(_repeats(at, definitions[reader]) for reader, at in reads)
