@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import core.tensor as ct
 from core import gradient
 from core.errors import (
     ArgumentError,
@@ -14,18 +15,11 @@ from core.errors import (
 from core.gradient import Rop, grad
 from core.graph import DisconnectedType, NullType
 from core.op import grad_undefined
-from core.tensor.type import TensorType
-from core.testing import check_derivatives, evaluate, random
+from core.testing import check_derivatives, evaluate
 from core.testing.values import compiled
 
 from .custom import Custom
-
-X = random((3, 4))
-
-
-def vector(name="x", n=None, dtype="float64"):
-    return TensorType(dtype, (n,))(name)
-
+from .variables import X, vector
 
 # --- grad: constants, known gradients, barriers ---------------------------------------------------------------------
 
@@ -151,7 +145,7 @@ def test_barriers_keep_type_shape_and_lowering():
 
 
 def test_an_unrelated_variable_is_an_error_with_its_line():
-    x, z = vector("x"), vector("z")
+    x, z = ct.dvector("x"), ct.dvector("z")  # made here: the error says where
     with pytest.raises(
         DisconnectedInputError, match=r"the cost does not depend on z, .*\n  z was made at .*test_connections"
     ):

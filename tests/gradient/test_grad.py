@@ -15,20 +15,10 @@ from core.errors import (
 from core.gradient import Rop, grad
 from core.graph import NullType, Variable, toposort
 from core.op import disconnected
-from core.tensor.type import TensorType
 from core.testing import evaluate, random
 from core.testing.values import compiled
 
-X = random((3, 4))
-
-
-def vector(name="x", n=None, dtype="float64"):
-    return TensorType(dtype, (n,))(name)
-
-
-def scalar(name="x", dtype="float64"):
-    return TensorType(dtype, ())(name)
-
+from .variables import X, scalar, vector
 
 # --- grad: values ---------------------------------------------------------------------------------------------------
 

@@ -11,19 +11,10 @@ from core.errors import (
 )
 from core.gradient import hessian, jacobian
 from core.gradient.inner_map import map_rows
-from core.tensor.type import TensorType
 from core.testing import check_derivatives, evaluate, random
 from core.testing.values import compiled
 
-X = random((3, 4))
-
-
-def vector(name="x", n=None, dtype="float64"):
-    return TensorType(dtype, (n,))(name)
-
-
-def scalar(name="x", dtype="float64"):
-    return TensorType(dtype, ())(name)
+from .variables import X, scalar, vector
 
 
 @pytest.mark.parametrize("static", [False, True])

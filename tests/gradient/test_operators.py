@@ -13,21 +13,11 @@ from core.errors import (
 )
 from core.gradient import Lop, Rop
 from core.graph import Variable
-from core.tensor.type import TensorType
 from core.testing import check_derivatives, evaluate, random
 from core.testing.values import compiled
 
 from .custom import Custom
-
-X = random((3, 4))
-
-
-def vector(name="x", n=None, dtype="float64"):
-    return TensorType(dtype, (n,))(name)
-
-
-def scalar(name="x", dtype="float64"):
-    return TensorType(dtype, ())(name)
+from .variables import X, scalar, vector
 
 
 def test_lop_is_a_row_vector_times_the_jacobian():
