@@ -41,6 +41,7 @@ class Code(enum.Enum):
 
 
 COMPARISONS = frozenset({Code.LT, Code.LE, Code.EQ, Code.NE})
+LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})  # what costs nothing to write again
 LENGTH_RULES = frozenset({Code.JOIN, Code.SAME, Code.STRETCH, Code.SPREAD})
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.dataclass import replace
-from core.ir.codes import Code
+from core.ir.codes import LEAVES, Code
 from core.ir.expr import INDEX_DTYPE, Expr
 from core.ir.nodes import If, Let, Local, Loop, Statement, Store, expressions, rewritten, statements
 from core.ir.rebuild import rebuild, unconditional
 from core.ir.walk import walk
-
-_LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 
 
 def with_common_named(loop: Loop, varying: set[Local]) -> Loop:
@@ -61,7 +59,7 @@ def _common(roots: list[Expr], variable: Expr, varying: set[Local], written: set
     pending = list(roots)
     while pending:
         e = pending.pop()
-        if e not in always or e.code in _LEAVES:
+        if e not in always or e.code in LEAVES:
             continue
         if e in differs or (e.dtype == INDEX_DTYPE and e.code is not Code.LOAD):
             pending.extend(reversed(e.args))

@@ -8,7 +8,7 @@ from typing import Any
 
 from core import dtypes
 from core.ir.axes import ravel
-from core.ir.codes import Code, Combine
+from core.ir.codes import LEAVES, Code, Combine
 from core.ir.definitions import Value
 from core.ir.expr import INDEX_DTYPE, Expr, imaginary_part, make, pair, real_part
 from core.ir.nests.wishes import wish
@@ -17,7 +17,6 @@ from core.ir.parts.elements import element_part
 from core.ir.rebuild import remake, unconditional
 from core.ir.walk import walk
 
-_LEAVES = frozenset({Code.CONST, Code.INDEX, Code.LENGTH, Code.LOCAL})
 _INDEX_COST = 4  # index arithmetic up to this cost is repeated rather than named: compilers share it anyway
 
 
@@ -133,7 +132,7 @@ class Nest:
 
     def let(self, written: Expr) -> Expr:
         """A name, in the innermost loop, for an expression that is written already."""
-        if written.code in _LEAVES:
+        if written.code in LEAVES:
             return written
         local = Local(self._called(written), written.dtype)
         self._levels[local.expr] = self.depth
@@ -141,7 +140,7 @@ class Nest:
         return local.expr
 
     def _made(self, e: Expr) -> tuple[Expr, int]:
-        if e.code in _LEAVES:
+        if e.code in LEAVES:
             return e, self._levels.get(e, 0)
         level = max((self._done[arg][1] for arg in e.args), default=0)
         if e in self._needed:
@@ -162,7 +161,7 @@ class Nest:
 
     def _bind(self, e: Expr, name: str = "") -> Expr:
         stands, level = self._done[e]
-        if stands.code in _LEAVES:
+        if stands.code in LEAVES:
             return stands
         local = Local(self._called(e, name), e.dtype)
         self._scopes[level].body.append(Let(local, stands))
@@ -176,7 +175,7 @@ class Nest:
 
 
 def _worth_a_name(e: Expr, further_out: bool) -> bool:
-    if e.code in _LEAVES or e.dtype in dtypes.COMPLEXES:
+    if e.code in LEAVES or e.dtype in dtypes.COMPLEXES:
         return False
     if e.dtype == INDEX_DTYPE and e.cost <= _INDEX_COST and e.code is not Code.LOAD:
         return False
